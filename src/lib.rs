@@ -1,0 +1,2 @@
+//! A peer-to-peer mesh under any actix system.
+pub mod wire;
