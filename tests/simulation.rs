@@ -37,7 +37,10 @@ fn grow(net: &mut Network, nodes: &[Node], dice: &mut StdRng) {
 }
 
 fn texts(net: &Network, node: Node) -> Vec<String> {
-    net.delivered(node).iter().map(|message| message.text()).collect()
+    net.delivered(node)
+        .iter()
+        .map(|message| message.text())
+        .collect()
 }
 
 #[test]
@@ -49,9 +52,11 @@ fn every_connected_node_delivers_every_broadcast_exactly_once() {
         let nodes = net.add_many(count);
         grow(&mut net, &nodes, &mut dice);
         for (index, node) in nodes.iter().enumerate() {
-            net.broadcast(*node, format!("from {index}")).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+            net.broadcast(*node, format!("from {index}"))
+                .unwrap_or_else(|e| panic!("seed {seed}: {e}"));
             // The very same text from everyone: ids that differ in nothing but the author.
-            net.broadcast(*node, "all alike").unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+            net.broadcast(*node, "all alike")
+                .unwrap_or_else(|e| panic!("seed {seed}: {e}"));
         }
         net.run_for(second() * 2);
         for (index, node) in nodes.iter().enumerate() {
@@ -61,7 +66,12 @@ fn every_connected_node_delivers_every_broadcast_exactly_once() {
             let mut expected: Vec<String> = others.map(|other| format!("from {other}")).collect();
             expected.extend((1..nodes.len()).map(|_| "all alike".to_owned()));
             expected.sort();
-            assert_eq!(got, expected, "seed {seed}: node {index} of {}", nodes.len());
+            assert_eq!(
+                got,
+                expected,
+                "seed {seed}: node {index} of {}",
+                nodes.len()
+            );
         }
     }
 }
@@ -78,13 +88,18 @@ fn crossing_dials_always_leave_one_link() {
         net.run_for(second() * 8);
         let (at_a, at_b) = (net.mesh(a).peers(), net.mesh(b).peers());
         assert_eq!((at_a.len(), at_b.len()), (1, 1), "seed {seed}");
-        assert_ne!(at_a[0].direction, at_b[0].direction, "seed {seed}: two halves of two links");
+        assert_ne!(
+            at_a[0].direction, at_b[0].direction,
+            "seed {seed}: two halves of two links"
+        );
         for ticket in [first, second_dial] {
             let answer = net.answer(ticket);
             assert!(
                 matches!(
                     answer,
-                    Some(Answer::Connect(Ok(_) | Err(ConnectError::AlreadyConnected(_))))
+                    Some(Answer::Connect(
+                        Ok(_) | Err(ConnectError::AlreadyConnected(_))
+                    ))
                 ),
                 "seed {seed}: {answer:?}",
             );
@@ -121,7 +136,11 @@ fn nothing_is_left_when_all_peers_have_left() {
         net.run_for(second() * 200);
         let mesh = net.mesh(nodes[0]);
         assert!(mesh.peers().is_empty(), "seed {seed}: {:?}", mesh.peers());
-        assert!(mesh.awaiting().is_empty(), "seed {seed}: {:?}", mesh.awaiting());
+        assert!(
+            mesh.awaiting().is_empty(),
+            "seed {seed}: {:?}",
+            mesh.awaiting()
+        );
         assert_eq!(mesh.waiting_whispers(), 0, "seed {seed}");
         assert_eq!(mesh.stats().waterfall_entries, 0, "seed {seed}");
     }
@@ -132,8 +151,9 @@ fn a_whisper_finds_its_peer_through_others() {
     for seed in seeds(300) {
         let mut net = Network::new(seed);
         // No peers-list dialling, so that the line stays a line.
-        let nodes: Vec<Node> =
-            (0..4).map(|_| net.add_with(|params| params.max_outgoing = 0)).collect();
+        let nodes: Vec<Node> = (0..4)
+            .map(|_| net.add_with(|params| params.max_outgoing = 0))
+            .collect();
         for pair in nodes.windows(2) {
             net.connect(pair[0], pair[1]);
         }
@@ -165,7 +185,11 @@ fn a_whisper_to_nobody_fails_at_its_deadline_and_says_so() {
         net.answer(ticket),
         Some(Answer::Whisper(Err(WhisperError::NotFound { .. })))
     ));
-    assert!(net.events(a).iter().any(|event| matches!(event, Event::Undeliverable { .. })));
+    assert!(
+        net.events(a)
+            .iter()
+            .any(|event| matches!(event, Event::Undeliverable { .. }))
+    );
     assert_eq!(net.mesh(a).stats().undeliverable, 1);
 }
 
@@ -181,12 +205,18 @@ fn peers_lists_connect_a_star_into_a_mesh_within_max_outgoing() {
         net.run_for(second() * 20);
         for node in &nodes {
             let peers = net.mesh(*node).peers();
-            let dialled = peers.iter().filter(|peer| peer.direction == Direction::Outgoing).count();
+            let dialled = peers
+                .iter()
+                .filter(|peer| peer.direction == Direction::Outgoing)
+                .count();
             // Its own connect, and the crossings it won, may come on top.
             assert!(dialled <= 5, "seed {seed}: {dialled}");
         }
         let links: usize = nodes.iter().map(|node| net.mesh(*node).peers().len()).sum();
-        assert!(links > 2 * (nodes.len() - 1), "seed {seed}: the star stayed a star");
+        assert!(
+            links > 2 * (nodes.len() - 1),
+            "seed {seed}: the star stayed a star"
+        );
     }
 }
 
@@ -197,15 +227,25 @@ fn another_subnet_is_refused_on_both_sides_with_both_ids() {
     let b = net.add_with(|params| params.subnet = Subnet::new("other", "Plaintext"));
     let ticket = net.connect(a, b);
     net.run_for(second());
-    let (ours, theirs) = (net.mesh(a).subnet_id().clone(), net.mesh(b).subnet_id().clone());
-    let reason = CloseReason::OtherSubnet { theirs: theirs.to_string(), ours };
+    let (ours, theirs) = (
+        net.mesh(a).subnet_id().clone(),
+        net.mesh(b).subnet_id().clone(),
+    );
+    let reason = CloseReason::OtherSubnet {
+        theirs: theirs.to_string(),
+        ours,
+    };
     assert!(
         matches!(net.answer(ticket), Some(Answer::Connect(Err(ConnectError::Closed { reason: r, .. }))) if *r == reason),
         "{:?}",
         net.answer(ticket)
     );
     for node in [a, b] {
-        assert!(net.events(node).iter().any(|event| matches!(event, Event::Refused { .. })));
+        assert!(
+            net.events(node)
+                .iter()
+                .any(|event| matches!(event, Event::Refused { .. }))
+        );
         assert!(net.mesh(node).peers().is_empty());
     }
 }
@@ -217,7 +257,10 @@ fn a_node_does_not_link_to_itself() {
     net.connect(a, b);
     let ticket = net.connect(a, a);
     net.run_for(second());
-    assert!(matches!(net.answer(ticket), Some(Answer::Connect(Err(ConnectError::Oneself)))));
+    assert!(matches!(
+        net.answer(ticket),
+        Some(Answer::Connect(Err(ConnectError::Oneself)))
+    ));
     assert_eq!(net.mesh(a).peers().len(), 1);
 }
 
@@ -230,7 +273,10 @@ fn equal_seeds_give_equal_runs() {
         grow(&mut net, &nodes, &mut dice);
         let _ = net.broadcast(nodes[3], "once");
         net.run_for(second());
-        nodes.iter().map(|node| format!("{:?}", net.events(*node))).collect::<Vec<_>>()
+        nodes
+            .iter()
+            .map(|node| format!("{:?}", net.events(*node)))
+            .collect::<Vec<_>>()
     };
     assert_eq!(run(42), run(42));
     assert_ne!(run(42), run(43));

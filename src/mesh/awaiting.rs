@@ -104,7 +104,9 @@ impl AwaitingList {
 
     /// Whether this peer is being dialled.
     pub(super) fn expects(&self, id: &NodeId) -> bool {
-        self.0.values().any(|newcomer| newcomer.purpose.expect() == Some(id))
+        self.0
+            .values()
+            .any(|newcomer| newcomer.purpose.expect() == Some(id))
     }
 
     /// Whether this address is being dialled.
@@ -116,11 +118,17 @@ impl AwaitingList {
 
     /// Dials and outgoing connections begun because of peers lists.
     pub(super) fn listed(&self) -> usize {
-        self.0.values().filter(|newcomer| matches!(newcomer.purpose, Purpose::Listed(_))).count()
+        self.0
+            .values()
+            .filter(|newcomer| matches!(newcomer.purpose, Purpose::Listed(_)))
+            .count()
     }
 
     /// Those whose time is up.
     pub(super) fn overdue(&self, now: Duration) -> Vec<ConnId> {
-        self.iter().filter(|(_, newcomer)| newcomer.until <= now).map(|(conn, _)| conn).collect()
+        self.iter()
+            .filter(|(_, newcomer)| newcomer.until <= now)
+            .map(|(conn, _)| conn)
+            .collect()
     }
 }

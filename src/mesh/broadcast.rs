@@ -40,16 +40,23 @@ impl Mesh {
         out: &mut Effects,
     ) -> Result<Sent, SendError> {
         if !matches!(what.flag, Flag::Broadcast | Flag::Whisper) {
-            return Err(SendError::ReservedFlag(what.flag.to_string()));
+            return Err(SendError::ReservedFlag(format!("{:?}", what.flag)));
         }
         let payload = self.payload(what.kind, &what.flag, what.packets)?;
         if self.routing.is_empty() && !what.allow_empty {
             return Err(SendError::NoPeers);
         }
         let composed = self.stamp(now, &what.flag, &payload)?;
-        let frames = composed.frames.with_hold(hold);
+        let frames = Frames {
+            hold,
+            ..composed.frames
+        };
         self.stats.sent += 1;
-        let fragile = if composed.text { Targets::new() } else { self.routing.fragile() };
+        let fragile = if composed.text {
+            Targets::new()
+        } else {
+            self.routing.fragile()
+        };
         let mut to = self.routing.conns();
         to.retain(|conn| !fragile.contains(conn));
         let sent = Sent {
@@ -82,7 +89,11 @@ impl Mesh {
         }
         let generation = self.params.generation;
         let kind = kind.unwrap_or_else(|| {
-            let kind = if *flag == Flag::Broadcast { SubFlag::Broadcast } else { SubFlag::Whisper };
+            let kind = if *flag == Flag::Broadcast {
+                SubFlag::Broadcast
+            } else {
+                SubFlag::Whisper
+            };
             kind.packet(generation)
         });
         if SubFlag::read(kind.as_bytes(), generation).is_some_and(SubFlag::is_control) {
@@ -123,7 +134,10 @@ impl Mesh {
         match self.stamp(now, &Flag::Broadcast, &payload) {
             Ok(composed) => Some(composed.frames),
             Err(error) => {
-                self.troubles.note(now.unix, format!("could not send a control message: {error}"));
+                self.troubles.note(
+                    now.unix,
+                    format!("could not send a control message: {error}"),
+                );
                 None
             }
         }
@@ -135,7 +149,10 @@ impl Mesh {
     }
 
     fn skipped(&self, conns: &[ConnId]) -> Vec<Skipped> {
-        let skipped = |peer| Skipped { peer, reason: SkipReason::BinaryHangsIt };
+        let skipped = |peer| Skipped {
+            peer,
+            reason: SkipReason::BinaryHangsIt,
+        };
         self.ids(conns).into_iter().map(skipped).collect()
     }
 
@@ -155,10 +172,16 @@ impl Mesh {
         self.stats.relayed += picked.len() as u64;
         let exceptions = self.exceptions(now, source, &batch, picked, out);
         for (conn, without) in &exceptions {
-            let rest: Vec<usize> =
-                picked.iter().copied().filter(|index| !without.contains(index)).collect();
+            let rest: Vec<usize> = picked
+                .iter()
+                .copied()
+                .filter(|index| !without.contains(index))
+                .collect();
             for frames in batch.relay_some(&rest) {
-                out.push(Effect::Transmit { to: Targets::from_elem(*conn, 1), frames });
+                out.push(Effect::Transmit {
+                    to: Targets::from_elem(*conn, 1),
+                    frames,
+                });
             }
         }
         let mut to = self.routing.conns();
@@ -167,7 +190,10 @@ impl Mesh {
             return;
         }
         for frames in batch.into_relay(picked) {
-            out.push(Effect::Transmit { to: to.clone(), frames });
+            out.push(Effect::Transmit {
+                to: to.clone(),
+                frames,
+            });
         }
     }
 
@@ -184,11 +210,11 @@ impl Mesh {
         let fragile = self.routing.fragile();
         let mut last: (&[u8], Option<ConnId>) = (&[], None);
         for &index in picked {
-            let Some(Ok(frame)) = batch.get(index) else {
+            let Ok(frame) = batch.get(index) else {
                 continue;
             };
             if frame.sender() != last.0 {
-                last = (batch.sender(index), self.routing.conn_of_text(frame.sender()));
+                last = (frame.sender(), self.routing.conn_of_text(frame.sender()));
             }
             if let Some(author) = last.1.filter(|author| *author != source) {
                 exceptions.entry(author).or_default().push(index);

@@ -15,7 +15,12 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(burst: f64, per_second: f64) -> Self {
-        Self { tokens: burst, burst, per_second, filled: Duration::ZERO }
+        Self {
+            tokens: burst,
+            burst,
+            per_second,
+            filled: Duration::ZERO,
+        }
     }
 
     /// Takes one token if there is one.

@@ -7,12 +7,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::awaiting::{Newcomer, Purpose};
-use super::effect::{
-    Answer, Effect, Event, SendError, Targets, WhisperError, Whispered,
-};
+use super::effect::{Answer, Effect, Event, SendError, Targets, WhisperError, Whispered};
 use super::input::{ConnId, Now, Ticket};
 use super::machine::{Effects, Mesh};
-use crate::wire::{Address, Control, Flag, Hold, NodeId, Packet, Packets, RequestId};
+use crate::wire::{Address, Control, Flag, Frames, Hold, NodeId, Packet, Packets, RequestId};
 
 /// Addresses kept for one wanted peer: the first come, the rest is dropped.
 const MAX_CANDIDATES: usize = 8;
@@ -49,7 +47,10 @@ pub(super) struct Discovery {
 impl Mesh {
     /// Sends a message to one peer, wherever it is; ends in [`Answer::Whisper`] under `ticket`,
     /// at once if the peer is connected, else when it was found or `within` has passed.
-    #[expect(clippy::too_many_arguments, reason = "a command carries all it is about")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a command carries all it is about"
+    )]
     pub fn whisper(
         &mut self,
         now: Now,
@@ -65,7 +66,13 @@ impl Mesh {
             Ok(_) if to == *self.me() => SendError::Oneself.into(),
             Ok(payload) => {
                 let until = now.monotonic.saturating_add(within);
-                let waiting = Waiting { ticket, payload, hold, within, until };
+                let waiting = Waiting {
+                    ticket,
+                    payload,
+                    hold,
+                    within,
+                    until,
+                };
                 match self.routing.conn_of(&to) {
                     Some(conn) => return self.hand_over(now, conn, &to, waiting, false, out),
                     None => match self.search(now, &to, out) {
@@ -75,7 +82,10 @@ impl Mesh {
                 }
             }
         };
-        out.push(Effect::Answer { ticket, answer: Answer::Whisper(Err(refusal)) });
+        out.push(Effect::Answer {
+            ticket,
+            answer: Answer::Whisper(Err(refusal)),
+        });
     }
 
     /// Makes sure that this peer is being looked for.
@@ -102,7 +112,10 @@ impl Mesh {
         }
         let salt: [u8; 16] = rand::RngExt::random(&mut self.rng);
         let request = RequestId::derive(to, now.unix, &salt);
-        let control = Control::Request { request: request.clone(), wanted: to.clone() };
+        let control = Control::Request {
+            request: request.clone(),
+            wanted: to.clone(),
+        };
         let frames = self.compose_control(now, &control)?;
         self.note_broadcast(&frames);
         out.push(Effect::Transmit { to: peers, frames });
@@ -119,18 +132,38 @@ impl Mesh {
         discovered: bool,
         out: &mut Effects,
     ) {
-        let fragile = self.routing.get(conn).is_some_and(|entry| entry.hangs_on_binary);
-        let result = match waiting.payload.iter().position(|packet| packet.as_str().is_none()) {
+        let fragile = self
+            .routing
+            .get(conn)
+            .is_some_and(|entry| entry.hangs_on_binary);
+        let result = match waiting
+            .payload
+            .iter()
+            .position(|packet| packet.as_str().is_none())
+        {
             Some(packet) if fragile => Err(SendError::NotText { packet }.into()),
             _ => self.compose_whisper(now, &waiting.payload).map(|composed| {
-                let frames = composed.frames.with_hold(waiting.hold);
+                let frames = Frames {
+                    hold: waiting.hold,
+                    ..composed.frames
+                };
                 self.note_whisper(conn, &frames);
                 self.stats.sent += 1;
-                out.push(Effect::Transmit { to: Targets::from_elem(conn, 1), frames });
-                Whispered { id: composed.id, to: to.clone(), discovered }
+                out.push(Effect::Transmit {
+                    to: Targets::from_elem(conn, 1),
+                    frames,
+                });
+                Whispered {
+                    id: composed.id,
+                    to: to.clone(),
+                    discovered,
+                }
             }),
         };
-        out.push(Effect::Answer { ticket: waiting.ticket, answer: Answer::Whisper(result) });
+        out.push(Effect::Answer {
+            ticket: waiting.ticket,
+            answer: Answer::Whisper(result),
+        });
     }
 
     fn compose_whisper(
@@ -169,8 +202,12 @@ impl Mesh {
         };
         if let Some(address) = search.candidates.pop_front() {
             search.tried.push(address.clone());
-            if self.dial(now, address, Purpose::Wanted(id.clone()), out).is_none() {
-                self.troubles.note(now.unix, format!("too many dials to look for {id}"));
+            if self
+                .dial(now, address, Purpose::Wanted(id.clone()), out)
+                .is_none()
+            {
+                self.troubles
+                    .note(now.unix, format!("too many dials to look for {id}"));
             }
         }
     }
@@ -206,8 +243,14 @@ impl Mesh {
     pub(super) fn expire_whispers(&mut self, now: Now, out: &mut Effects) {
         for (id, waiting, last) in self.discovery.overdue(now.monotonic) {
             let error = match last {
-                None => WhisperError::NotFound { to: id.clone(), within: waiting.within },
-                Some(last) => WhisperError::Unreachable { to: id.clone(), last },
+                None => WhisperError::NotFound {
+                    to: id.clone(),
+                    within: waiting.within,
+                },
+                Some(last) => WhisperError::Unreachable {
+                    to: id.clone(),
+                    last,
+                },
             };
             self.give_up(now, &id, waiting.ticket, error, out);
         }
@@ -235,8 +278,14 @@ impl Mesh {
         self.stats.undeliverable += 1;
         self.troubles.note(now.unix, format!("whisper: {error}"));
         let reason = error.to_string();
-        out.push(Effect::Notify(Event::Undeliverable { to: to.clone(), reason }));
-        out.push(Effect::Answer { ticket, answer: Answer::Whisper(Err(error)) });
+        out.push(Effect::Notify(Event::Undeliverable {
+            to: to.clone(),
+            reason,
+        }));
+        out.push(Effect::Answer {
+            ticket,
+            answer: Answer::Whisper(Err(error)),
+        });
     }
 
     /// Whispers that wait for their peer to be found.
@@ -265,7 +314,11 @@ impl Discovery {
     }
 
     fn end(&mut self, id: &NodeId) -> Vec<Waiting> {
-        let waiting = self.searches.remove(id).map(|search| search.waiting).unwrap_or_default();
+        let waiting = self
+            .searches
+            .remove(id)
+            .map(|search| search.waiting)
+            .unwrap_or_default();
         self.waiting -= waiting.len();
         waiting
     }
@@ -274,7 +327,10 @@ impl Discovery {
     fn overdue(&mut self, now: Duration) -> Vec<(NodeId, Waiting, Option<String>)> {
         let mut overdue = Vec::new();
         for (id, search) in &mut self.searches {
-            for waiting in search.waiting.extract_if(.., |waiting| waiting.until <= now) {
+            for waiting in search
+                .waiting
+                .extract_if(.., |waiting| waiting.until <= now)
+            {
                 overdue.push((id.clone(), waiting, search.last.clone()));
             }
         }

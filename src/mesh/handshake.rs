@@ -9,8 +9,9 @@ use super::awaiting::{Newcomer, Purpose};
 use super::effect::{Answer, CloseReason, Direction, Effect, Event};
 use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh};
+use super::reach::seen_at;
 use super::routing::{Budgets, Entry, Peer, Traffic};
-use crate::wire::{Address, Batch, Control, Dialect, Flag, Frame, Handshake, Method, NodeId};
+use crate::wire::{Address, Batch, Control, Dialect, Flag, Frame, Method, NodeId, SubnetId};
 
 /// A connection begun no later than this after the other's handshake counts as having crossed it:
 /// its dialler could not have known.
@@ -21,6 +22,15 @@ const PROBE: Duration = Duration::from_secs(5);
 
 /// Clocks this far apart are told to the user.
 const SKEW: u64 = 5;
+
+/// What a handshake said.
+pub(super) struct Handshake {
+    pub(super) id: NodeId,
+    pub(super) subnet: SubnetId,
+    pub(super) address: Option<Address>,
+    pub(super) methods: Vec<Method>,
+    pub(super) dialect: Dialect,
+}
 
 /// What becomes of a connection whose handshake names a peer that has one already.
 enum Duel {
@@ -33,13 +43,7 @@ enum Duel {
 }
 
 impl Mesh {
-    pub(super) fn on_accepted(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        addr: Address,
-        out: &mut Effects,
-    ) {
+    pub(super) fn on_accepted(&mut self, now: Now, conn: ConnId, addr: Address, out: &mut Effects) {
         let newcomer = Newcomer {
             address: addr.clone(),
             reached: Some(addr),
@@ -58,7 +62,10 @@ impl Mesh {
     pub(super) fn on_dialed(&mut self, now: Now, conn: ConnId, addr: Address, out: &mut Effects) {
         let Some(newcomer) = self.awaiting.get_mut(conn) else {
             // The core gave this dial up meanwhile.
-            out.push(Effect::Close { conn, reason: CloseReason::Requested });
+            out.push(Effect::Close {
+                conn,
+                reason: CloseReason::Requested,
+            });
             return;
         };
         newcomer.reached = Some(addr);
@@ -68,13 +75,13 @@ impl Mesh {
 
     /// Says our handshake.
     fn introduce(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
-        let handshake = Control::Handshake(Handshake {
+        let handshake = Control::Handshake {
             id: self.me().clone(),
-            subnet: self.subnet_id.as_str().to_owned(),
+            subnet: self.subnet_id.clone(),
             address: Some(self.params.address.clone()),
             methods: self.params.methods.clone(),
             dialect: Dialect::Spaced,
-        });
+        };
         self.say(now, conn, &Flag::Whisper, &handshake, out);
     }
 
@@ -87,9 +94,10 @@ impl Mesh {
         out: &mut Effects,
     ) -> bool {
         let verdict = match batch.get(0) {
-            None => return false,
-            Some(Err(error)) => Err(CloseReason::BadFrame(error.to_string())),
-            Some(Ok(frame)) => self.read_handshake(&frame).map(|hello| (hello, frame.time())),
+            Err(error) => Err(CloseReason::BadFrame(error.to_string())),
+            Ok(frame) => self
+                .read_handshake(&frame)
+                .map(|hello| (hello, frame.time())),
         };
         match verdict {
             Ok((handshake, time)) => self.on_handshake(now, conn, handshake, time, out),
@@ -101,12 +109,26 @@ impl Mesh {
     }
 
     fn read_handshake(&self, frame: &Frame<'_>) -> Result<Handshake, CloseReason> {
-        frame.prove().map_err(|error| CloseReason::BadFrame(error.to_string()))?;
+        frame
+            .prove()
+            .map_err(|error| CloseReason::BadFrame(error.to_string()))?;
         if frame.flag() != Flag::Whisper {
             return Err(CloseReason::SpokeTooSoon);
         }
         match Control::read(frame, self.params.generation) {
-            Some(Ok(Control::Handshake(handshake))) => Ok(handshake),
+            Some(Ok(Control::Handshake {
+                id,
+                subnet,
+                address,
+                methods,
+                dialect,
+            })) => Ok(Handshake {
+                id,
+                subnet,
+                address,
+                methods,
+                dialect,
+            }),
             Some(Err(error)) => Err(CloseReason::BadFrame(error.to_string())),
             _ => Err(CloseReason::SpokeTooSoon),
         }
@@ -149,9 +171,9 @@ impl Mesh {
 
     /// Subnet, ourselves, and the one we wanted.
     fn examine(&self, newcomer: &Newcomer, handshake: &Handshake) -> Result<(), CloseReason> {
-        if handshake.subnet != self.subnet_id.as_str() {
+        if handshake.subnet != self.subnet_id {
             return Err(CloseReason::OtherSubnet {
-                theirs: handshake.subnet.clone(),
+                theirs: handshake.subnet.to_string(),
                 ours: self.subnet_id.clone(),
             });
         }
@@ -191,13 +213,22 @@ impl Mesh {
     /// Closes the old one of two crossed connections without a word to the user: the peer stays.
     fn displace(&mut self, old: ConnId, id: &NodeId, out: &mut Effects) {
         self.routing.remove(old);
-        out.push(Effect::Close { conn: old, reason: CloseReason::Duplicate(id.clone()) });
+        out.push(Effect::Close {
+            conn: old,
+            reason: CloseReason::Duplicate(id.clone()),
+        });
     }
 
     /// Closes the new one of two crossed connections; who asked for it has what they wanted.
     fn yield_to(&mut self, conn: ConnId, id: &NodeId, out: &mut Effects) {
-        out.push(Effect::Close { conn, reason: CloseReason::Duplicate(id.clone()) });
-        if let Some(Newcomer { purpose: Purpose::Asked(ticket, _), .. }) = self.awaiting.remove(conn)
+        out.push(Effect::Close {
+            conn,
+            reason: CloseReason::Duplicate(id.clone()),
+        });
+        if let Some(Newcomer {
+            purpose: Purpose::Asked(ticket, _),
+            ..
+        }) = self.awaiting.remove(conn)
         {
             let answer = Answer::Connect(Ok(id.clone()));
             out.push(Effect::Answer { ticket, answer });
@@ -209,7 +240,10 @@ impl Mesh {
             && newcomer.purpose == Purpose::Accepted
         {
             let addr = newcomer.address.clone();
-            out.push(Effect::Notify(Event::IdConflict { peer: id.clone(), addr }));
+            out.push(Effect::Notify(Event::IdConflict {
+                peer: id.clone(),
+                addr,
+            }));
         }
         self.close(now, conn, CloseReason::Duplicate(id), out);
     }
@@ -232,26 +266,40 @@ impl Mesh {
         let method = entry.peer.compression;
         let displaced = self.routing.conn_of(&id).is_some();
         self.routing.insert(entry);
-        out.push(Effect::Establish { conn, peer: id.clone() });
+        out.push(Effect::Establish {
+            conn,
+            peer: id.clone(),
+        });
         out.push(Effect::SetCompression { conn, method });
         if !displaced {
             let peer = id.clone();
-            out.push(Effect::Notify(Event::PeerJoined { peer, addr: address, direction }));
+            out.push(Effect::Notify(Event::PeerJoined {
+                peer,
+                addr: address,
+                direction,
+            }));
         }
         self.tell_skew(now, &id, time, out);
         self.send_peers(now, conn, out);
         if let Purpose::Asked(ticket, _) = newcomer.purpose {
             let answer = Answer::Connect(Ok(id.clone()));
             out.push(Effect::Answer { ticket, answer });
-        } else if newcomer.purpose.expect().is_some_and(|wanted| *wanted != id) {
+        } else if newcomer
+            .purpose
+            .expect()
+            .is_some_and(|wanted| *wanted != id)
+        {
             self.on_missed(now, &newcomer, format!("found {id} there"), out);
         }
         self.on_reachable(now, &id, out);
     }
 
     fn entry(&self, now: Now, conn: ConnId, newcomer: &Newcomer, handshake: Handshake) -> Entry {
-        let reached = newcomer.reached.clone().unwrap_or_else(|| newcomer.address.clone());
-        let announced = handshake.address.map(|address| address.seen_from(&reached));
+        let reached = newcomer
+            .reached
+            .clone()
+            .unwrap_or_else(|| newcomer.address.clone());
+        let announced = handshake.address.map(|address| seen_at(address, &reached));
         Entry {
             peer: Peer {
                 conn,
@@ -278,8 +326,14 @@ impl Mesh {
         if time.abs_diff(now.unix) > SKEW {
             let seconds = i128::from(time) - i128::from(now.unix);
             let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-            self.troubles.note(now.unix, format!("the clock of {peer} is {seconds} s off ours"));
-            out.push(Effect::Notify(Event::ClockSkew { peer: peer.clone(), seconds }));
+            self.troubles.note(
+                now.unix,
+                format!("the clock of {peer} is {seconds} s off ours"),
+            );
+            out.push(Effect::Notify(Event::ClockSkew {
+                peer: peer.clone(),
+                seconds,
+            }));
         }
     }
 
@@ -295,22 +349,28 @@ impl Mesh {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
         };
-        if handshake.id != entry.peer.id || handshake.subnet != self.subnet_id.as_str() {
+        if handshake.id != entry.peer.id || handshake.subnet != self.subnet_id {
             self.stats.malformed += 1;
             let addr = entry.peer.address.clone();
             if entry.budgets.notices.spend(now.monotonic) {
-                out.push(Effect::Notify(Event::IdConflict { peer: handshake.id, addr }));
+                out.push(Effect::Notify(Event::IdConflict {
+                    peer: handshake.id,
+                    addr,
+                }));
             }
             return;
         }
         if let Some(address) = handshake.address {
-            let address = address.seen_from(&entry.peer.address);
+            let address = seen_at(address, &entry.peer.address);
             entry.announced = Some(address.clone());
             entry.peer.address = address;
         }
         entry.peer.compression = Method::choose(ours, &handshake.methods);
         entry.methods = handshake.methods;
-        out.push(Effect::SetCompression { conn, method: entry.peer.compression });
+        out.push(Effect::SetCompression {
+            conn,
+            method: entry.peer.compression,
+        });
         self.answer_peers(now, conn, out);
     }
 
@@ -325,10 +385,18 @@ impl Mesh {
     /// A peer that was probed and not heard is closed, and dialled anew.
     pub(super) fn check_probes(&mut self, now: Now, out: &mut Effects) {
         let silent = self.routing.iter().filter(|entry| {
-            entry.probed_until.is_some_and(|until| until <= now.monotonic)
+            entry
+                .probed_until
+                .is_some_and(|until| until <= now.monotonic)
         });
         let silent: Vec<_> = silent
-            .map(|entry| (entry.peer.conn, entry.peer.id.clone(), entry.announced.clone()))
+            .map(|entry| {
+                (
+                    entry.peer.conn,
+                    entry.peer.id.clone(),
+                    entry.announced.clone(),
+                )
+            })
             .collect();
         for (conn, id, address) in silent {
             self.close(now, conn, CloseReason::Unresponsive, out);

@@ -4,6 +4,7 @@
 //! What a control message then leads to is decided in the file of its noun.
 
 use super::effect::{CloseReason, Effect};
+use super::handshake::Handshake;
 use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh};
 use super::waterfall::Seen;
@@ -17,13 +18,7 @@ struct Candidate {
 }
 
 impl Mesh {
-    pub(super) fn on_received(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        batch: Batch,
-        out: &mut Effects,
-    ) {
+    pub(super) fn on_received(&mut self, now: Now, conn: ConnId, batch: Batch, out: &mut Effects) {
         let mut first = 0;
         if self.awaiting.get(conn).is_some() {
             if !self.on_first_frame(now, conn, &batch, out) {
@@ -42,21 +37,14 @@ impl Mesh {
         self.on_frames(now, conn, batch, first, out);
     }
 
-    fn on_frames(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        batch: Batch,
-        first: usize,
-        out: &mut Effects,
-    ) {
+    fn on_frames(&mut self, now: Now, conn: ConnId, batch: Batch, first: usize, out: &mut Effects) {
         let (candidates, mut broken) = self.candidates(now, &batch, first);
         let which: Vec<usize> = candidates.iter().map(|candidate| candidate.index).collect();
         let mut proofs = Vec::with_capacity(which.len());
         batch.prove(&which, &mut proofs);
         let mut picked = Vec::new();
         for (candidate, proof) in candidates.into_iter().zip(proofs) {
-            let Some(Ok(frame)) = batch.get(candidate.index) else {
+            let Ok(frame) = batch.get(candidate.index) else {
                 continue;
             };
             if let Err(error) = proof {
@@ -92,14 +80,16 @@ impl Mesh {
         let mut candidates = Vec::with_capacity(batch.len());
         for index in first..batch.len() {
             match batch.get(index) {
-                Some(Ok(frame)) if frame.is_broadcast() => {
+                Ok(frame) if frame.is_broadcast() => {
                     if let Some(claim) = self.wanted(now, &frame) {
-                        candidates.push(Candidate { index, claim: Some(claim) });
+                        candidates.push(Candidate {
+                            index,
+                            claim: Some(claim),
+                        });
                     }
                 }
-                Some(Ok(_)) => candidates.push(Candidate { index, claim: None }),
-                Some(Err(error)) => return (candidates, Some(error.to_string())),
-                None => break,
+                Ok(_) => candidates.push(Candidate { index, claim: None }),
+                Err(error) => return (candidates, Some(error.to_string())),
             }
         }
         (candidates, None)
@@ -155,7 +145,11 @@ impl Mesh {
                 self.on_request(now, conn, request, &wanted, out);
                 true
             }
-            Some(Ok(Control::Response { request, id, address })) => {
+            Some(Ok(Control::Response {
+                request,
+                id,
+                address,
+            })) => {
                 self.on_response(now, &request, &id, address, out);
                 true
             }
@@ -165,7 +159,8 @@ impl Mesh {
             }
             Some(Err(error)) => {
                 self.stats.malformed += 1;
-                self.troubles.note(now.unix, format!("a broadcast control message: {error}"));
+                self.troubles
+                    .note(now.unix, format!("a broadcast control message: {error}"));
                 false
             }
         }
@@ -181,14 +176,30 @@ impl Mesh {
             (Some(Ok(_)), _) => self.stats.misplaced += 1,
             (Some(Err(error)), _) => {
                 self.stats.malformed += 1;
-                self.troubles.note(now.unix, format!("a control message: {error}"));
+                self.troubles
+                    .note(now.unix, format!("a control message: {error}"));
             }
         }
     }
 
     fn on_whispered(&mut self, now: Now, conn: ConnId, control: Control, out: &mut Effects) {
         match control {
-            Control::Handshake(handshake) => self.on_handshake_again(now, conn, handshake, out),
+            Control::Handshake {
+                id,
+                subnet,
+                address,
+                methods,
+                dialect,
+            } => {
+                let handshake = Handshake {
+                    id,
+                    subnet,
+                    address,
+                    methods,
+                    dialect,
+                };
+                self.on_handshake_again(now, conn, handshake, out);
+            }
             Control::Peers { entries, .. } => self.on_peers(now, conn, entries, out),
             Control::RequestPeers => self.answer_peers(now, conn, out),
             Control::Request { request, wanted } => {

@@ -190,14 +190,25 @@ impl Mesh {
         } else if addr == self.params.address || expect.as_ref() == Some(self.me()) {
             Some(ConnectError::Oneself)
         } else {
-            let known = expect.as_ref().filter(|id| self.routing.conn_of(id).is_some());
+            let known = expect
+                .as_ref()
+                .filter(|id| self.routing.conn_of(id).is_some());
             known.map(|id| ConnectError::AlreadyConnected(id.clone()))
         };
         if let Some(error) = refusal {
-            out.push(Effect::Answer { ticket, answer: Answer::Connect(Err(error)) });
-        } else if self.dial(now, addr, Purpose::Asked(ticket, expect), out).is_none() {
+            out.push(Effect::Answer {
+                ticket,
+                answer: Answer::Connect(Err(error)),
+            });
+        } else if self
+            .dial(now, addr, Purpose::Asked(ticket, expect), out)
+            .is_none()
+        {
             let error = ConnectError::Busy(MAX_DIALS);
-            out.push(Effect::Answer { ticket, answer: Answer::Connect(Err(error)) });
+            out.push(Effect::Answer {
+                ticket,
+                answer: Answer::Connect(Err(error)),
+            });
         }
     }
 
@@ -227,7 +238,10 @@ impl Mesh {
 
     /// The routing table.
     pub fn peers(&self) -> Vec<Peer> {
-        self.routing.iter().map(|entry| entry.peer.clone()).collect()
+        self.routing
+            .iter()
+            .map(|entry| entry.peer.clone())
+            .collect()
     }
 
     /// The awaiting list.
@@ -268,7 +282,10 @@ impl Mesh {
             return None;
         }
         let conn = self.next_conn();
-        out.push(Effect::Dial { conn, addr: address.clone() });
+        out.push(Effect::Dial {
+            conn,
+            addr: address.clone(),
+        });
         let newcomer = Newcomer {
             address,
             reached: None,
@@ -286,12 +303,19 @@ impl Mesh {
             return;
         };
         self.stats.dials_failed += 1;
-        self.troubles.note(now.unix, format!("dial to {}: {why}", newcomer.address));
+        self.troubles
+            .note(now.unix, format!("dial to {}: {why}", newcomer.address));
         let addr = newcomer.address.clone();
-        out.push(Effect::Notify(Event::DialFailed { addr: addr.clone(), reason: why.clone() }));
+        out.push(Effect::Notify(Event::DialFailed {
+            addr: addr.clone(),
+            reason: why.clone(),
+        }));
         if let Purpose::Asked(ticket, _) = newcomer.purpose {
             let error = ConnectError::Dial { addr, why };
-            out.push(Effect::Answer { ticket, answer: Answer::Connect(Err(error)) });
+            out.push(Effect::Answer {
+                ticket,
+                answer: Answer::Connect(Err(error)),
+            });
         } else {
             self.on_missed(now, &newcomer, why.to_string(), out);
         }
@@ -317,14 +341,11 @@ impl Mesh {
     }
 
     /// Closes a connection or dial and tells whom it concerns.
-    pub(super) fn close(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        reason: CloseReason,
-        out: &mut Effects,
-    ) {
-        out.push(Effect::Close { conn, reason: reason.clone() });
+    pub(super) fn close(&mut self, now: Now, conn: ConnId, reason: CloseReason, out: &mut Effects) {
+        out.push(Effect::Close {
+            conn,
+            reason: reason.clone(),
+        });
         self.forget(now, conn, reason, out);
     }
 
@@ -335,9 +356,13 @@ impl Mesh {
         }
         if let Some(entry) = self.routing.remove(conn) {
             if !matches!(reason, CloseReason::ShuttingDown | CloseReason::Requested) {
-                self.troubles.note(now.unix, format!("lost {}: {reason}", entry.peer.id));
+                self.troubles
+                    .note(now.unix, format!("lost {}: {reason}", entry.peer.id));
             }
-            out.push(Effect::Notify(Event::PeerLeft { peer: entry.peer.id, reason }));
+            out.push(Effect::Notify(Event::PeerLeft {
+                peer: entry.peer.id,
+                reason,
+            }));
         } else if let Some(newcomer) = self.awaiting.remove(conn) {
             self.refuse(now, newcomer, reason, out);
         }
@@ -352,8 +377,12 @@ impl Mesh {
         out: &mut Effects,
     ) {
         self.stats.refused += 1;
-        let addr = newcomer.reached.clone().unwrap_or_else(|| newcomer.address.clone());
-        self.troubles.note(now.unix, format!("refused {addr}: {reason}"));
+        let addr = newcomer
+            .reached
+            .clone()
+            .unwrap_or_else(|| newcomer.address.clone());
+        self.troubles
+            .note(now.unix, format!("refused {addr}: {reason}"));
         out.push(Effect::Notify(Event::Refused {
             addr: addr.clone(),
             direction: newcomer.purpose.direction(),
@@ -388,9 +417,14 @@ impl Mesh {
                     self.note_whisper(conn, &composed.frames);
                 }
                 let to = Targets::from_elem(conn, 1);
-                out.push(Effect::Transmit { to, frames: composed.frames });
+                out.push(Effect::Transmit {
+                    to,
+                    frames: composed.frames,
+                });
             }
-            Err(error) => self.troubles.note(now.unix, format!("could not answer: {error}")),
+            Err(error) => self
+                .troubles
+                .note(now.unix, format!("could not answer: {error}")),
         }
     }
 }

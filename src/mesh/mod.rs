@@ -54,6 +54,7 @@ mod handshake;
 mod inbound;
 pub mod input;
 mod machine;
+mod reach;
 mod renegotiate;
 mod request;
 mod routing;

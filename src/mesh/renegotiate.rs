@@ -5,7 +5,7 @@
 use super::effect::{Effect, Targets};
 use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh};
-use crate::wire::{Control, Flag, Frames, Method};
+use crate::wire::{Control, Flag, Frames, Hold, Method};
 
 /// A message larger than this is not kept for being sent again.
 const MAX_KEPT: usize = 64 * 1024;
@@ -27,11 +27,24 @@ impl Mesh {
             return;
         }
         entry.peer.compression = Method::choose(ours, &methods);
-        let shared = ours.iter().filter(|method| methods.contains(method)).copied().collect();
+        let shared = ours
+            .iter()
+            .filter(|method| methods.contains(method))
+            .copied()
+            .collect();
         entry.methods = methods;
-        out.push(Effect::SetCompression { conn, method: entry.peer.compression });
+        out.push(Effect::SetCompression {
+            conn,
+            method: entry.peer.compression,
+        });
         if entry.budgets.renegotiations.spend(now.monotonic) {
-            self.say(now, conn, &Flag::Renegotiate, &Control::Compression(shared), out);
+            self.say(
+                now,
+                conn,
+                &Flag::Renegotiate,
+                &Control::Compression(shared),
+                out,
+            );
         } else {
             self.stats.over_budget += 1;
         }
@@ -46,12 +59,22 @@ impl Mesh {
             self.stats.over_budget += 1;
             return;
         }
-        let broadcast = self.last_broadcast.as_ref().filter(|(at, _)| *at > entry.joined_at);
-        let last = entry.last_whisper.iter().chain(broadcast).max_by_key(|(at, _)| *at);
+        let broadcast = self
+            .last_broadcast
+            .as_ref()
+            .filter(|(at, _)| *at > entry.joined_at);
+        let last = entry
+            .last_whisper
+            .iter()
+            .chain(broadcast)
+            .max_by_key(|(at, _)| *at);
         match last {
             Some((_, frames)) => {
                 let to = Targets::from_elem(conn, 1);
-                out.push(Effect::Transmit { to, frames: frames.clone() });
+                out.push(Effect::Transmit {
+                    to,
+                    frames: frames.clone(),
+                });
             }
             None => self.stats.over_budget += 1,
         }
@@ -74,5 +97,13 @@ impl Mesh {
 
 /// Kept without its permit: what is kept is bounded by its size, and counts for no budget.
 fn keepable(order: u64, frames: &Frames) -> Option<(u64, Frames)> {
-    (frames.plain.len() <= MAX_KEPT).then(|| (order, frames.without_hold()))
+    (frames.plain.len() <= MAX_KEPT).then(|| {
+        (
+            order,
+            Frames {
+                hold: Hold::none(),
+                ..frames.clone()
+            },
+        )
+    })
 }

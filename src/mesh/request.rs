@@ -7,7 +7,8 @@ use super::awaiting::Purpose;
 use super::effect::Effect;
 use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh};
-use crate::wire::{Address, Control, Flag, NodeId, PeerEntry, Reach, RequestId};
+use super::reach::{Reach, reach};
+use crate::wire::{Address, Control, Flag, NodeId, PeerEntry, RequestId};
 
 /// Entries of one peers list that are looked at.
 const MAX_LISTED: usize = 32;
@@ -26,9 +27,15 @@ impl Mesh {
     pub(super) fn send_peers(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         let entries = self.routing.iter().filter_map(|entry| {
             let address = entry.announced.clone()?;
-            Some(PeerEntry { id: entry.peer.id.clone(), address })
+            Some(PeerEntry {
+                id: entry.peer.id.clone(),
+                address,
+            })
         });
-        let peers = Control::Peers { entries: entries.collect(), skipped: 0 };
+        let peers = Control::Peers {
+            entries: entries.collect(),
+            skipped: 0,
+        };
         self.say(now, conn, &Flag::Whisper, &peers, out);
     }
 
@@ -52,7 +59,10 @@ impl Mesh {
         entries: Vec<PeerEntry>,
         out: &mut Effects,
     ) {
-        let source = self.routing.get(conn).map(|entry| entry.peer.address.reach());
+        let source = self
+            .routing
+            .get(conn)
+            .map(|entry| reach(&entry.peer.address));
         let Some(source) = source else {
             return;
         };
@@ -77,7 +87,7 @@ impl Mesh {
             && self.routing.conn_of(id).is_none()
             && !self.awaiting.expects(id)
             && !self.awaiting.dials(address)
-            && may_offer(source, address.reach())
+            && may_offer(source, reach(address))
     }
 
     /// A request for an id that came as a broadcast, and is relayed as such, or as a whisper.
@@ -89,7 +99,10 @@ impl Mesh {
         wanted: &NodeId,
         out: &mut Effects,
     ) {
-        let known = self.routing.conn_of(wanted).and_then(|known| self.routing.get(known));
+        let known = self
+            .routing
+            .conn_of(wanted)
+            .and_then(|known| self.routing.get(known));
         let Some(address) = known.and_then(|entry| entry.announced.clone()) else {
             return;
         };
@@ -100,7 +113,11 @@ impl Mesh {
             self.stats.over_budget += 1;
             return;
         }
-        let response = Control::Response { request, id: wanted.clone(), address };
+        let response = Control::Response {
+            request,
+            id: wanted.clone(),
+            address,
+        };
         if let Some(frames) = self.compose_control(now, &response) {
             let to = [conn].into_iter().collect();
             out.push(Effect::Transmit { to, frames });

@@ -152,7 +152,9 @@ impl Routing {
     }
 
     pub(super) fn outgoing(&self) -> usize {
-        self.iter().filter(|entry| entry.peer.direction == Direction::Outgoing).count()
+        self.iter()
+            .filter(|entry| entry.peer.direction == Direction::Outgoing)
+            .count()
     }
 
     /// The peers that hang on payload which is not valid UTF-8.
@@ -160,6 +162,9 @@ impl Routing {
         if self.fragile == 0 {
             return Targets::new();
         }
-        self.iter().filter(|entry| entry.hangs_on_binary).map(|entry| entry.peer.conn).collect()
+        self.iter()
+            .filter(|entry| entry.hangs_on_binary)
+            .map(|entry| entry.peer.conn)
+            .collect()
     }
 }

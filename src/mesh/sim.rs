@@ -12,13 +12,11 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::Outgoing;
 use super::effect::{Answer, Effect, Event, SendError, Sent};
 use super::input::{ConnId, DialError, Ended, Input, Now, Ticket};
 use super::machine::{Effects, Mesh, Params};
-use super::Outgoing;
-use crate::wire::{
-    Address, Batch, Control, Flag, Frames, Hold, Message, NodeId, Packets, Subnet,
-};
+use crate::wire::{Address, Batch, Control, Flag, Frames, Hold, Message, NodeId, Packets, Subnet};
 
 /// A node of the virtual network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,12 +29,26 @@ type End = (Node, ConnId);
 #[derive(Debug)]
 enum Transit {
     /// A dial reaches the other node.
-    Knock { from: End, addr: Address },
+    Knock {
+        from: End,
+        addr: Address,
+    },
     /// The dialler learns that it is connected.
-    Dialed { to: End, addr: Address },
-    DialFailed { to: End, why: DialError },
-    Bytes { to: End, bytes: Bytes },
-    Closed { to: End },
+    Dialed {
+        to: End,
+        addr: Address,
+    },
+    DialFailed {
+        to: End,
+        why: DialError,
+    },
+    Bytes {
+        to: End,
+        bytes: Bytes,
+    },
+    Closed {
+        to: End,
+    },
     Tick(Node),
 }
 
@@ -212,7 +224,13 @@ impl Network {
             .collect();
         for end in broken {
             self.lines.remove(&end);
-            self.feed(end.0, Input::Closed { conn: end.1, why: Ended::Failed("cut".into()) });
+            self.feed(
+                end.0,
+                Input::Closed {
+                    conn: end.1,
+                    why: Ended::Failed("cut".into()),
+                },
+            );
         }
     }
 
@@ -224,7 +242,12 @@ impl Network {
     /// Stops a node without a word: its connections break, it hears and says nothing more.
     pub fn crash(&mut self, node: Node) {
         self.hosts[node.0].up = false;
-        let ends: Vec<End> = self.lines.keys().filter(|end| end.0 == node).copied().collect();
+        let ends: Vec<End> = self
+            .lines
+            .keys()
+            .filter(|end| end.0 == node)
+            .copied()
+            .collect();
         for end in ends {
             self.hang_up(end);
         }
@@ -234,7 +257,9 @@ impl Network {
     pub fn connect(&mut self, from: Node, to: Node) -> Ticket {
         let ticket = self.ticket();
         let addr = self.hosts[to.0].address.clone();
-        self.command(from, |mesh, now, out| mesh.connect(now, ticket, addr, None, out));
+        self.command(from, |mesh, now, out| {
+            mesh.connect(now, ticket, addr, None, out)
+        });
         ticket
     }
 
@@ -246,8 +271,12 @@ impl Network {
     pub fn broadcast(&mut self, from: Node, what: impl Into<Packets>) -> Result<Sent, SendError> {
         let packets = what.into();
         self.command(from, |mesh, now, out| {
-            let what =
-                Outgoing { packets, flag: Flag::Broadcast, kind: None, allow_empty: false };
+            let what = Outgoing {
+                packets,
+                flag: Flag::Broadcast,
+                kind: None,
+                allow_empty: false,
+            };
             mesh.send(now, what, Hold::none(), out)
         })
     }
@@ -282,7 +311,10 @@ impl Network {
     /// Hands bytes to whoever is at the other end of one of a node's connections, as if the node
     /// had written them itself.
     pub fn inject(&mut self, from: Node, to: Node, bytes: Bytes) {
-        let end = self.lines.iter().find(|(end, line)| end.0 == from && line.other.0 == to);
+        let end = self
+            .lines
+            .iter()
+            .find(|(end, line)| end.0 == from && line.other.0 == to);
         if let Some(end) = end.map(|(end, _)| *end) {
             self.write(end, bytes);
         }
@@ -366,22 +398,51 @@ impl Network {
                 self.on_bytes(to, bytes);
             }
             Transit::Closed { to } if self.lines.remove(&to).is_some() => {
-                self.feed(to.0, Input::Closed { conn: to.1, why: Ended::ByPeer });
+                self.feed(
+                    to.0,
+                    Input::Closed {
+                        conn: to.1,
+                        why: Ended::ByPeer,
+                    },
+                );
             }
             Transit::Dialed { .. } | Transit::Bytes { .. } | Transit::Closed { .. } => {}
         }
     }
 
     fn on_knock(&mut self, from: End, addr: Address) {
-        let found = self.hosts.iter().position(|host| host.address == addr && host.up);
+        let found = self
+            .hosts
+            .iter()
+            .position(|host| host.address == addr && host.up);
         let back = self.now + self.delay();
-        let reachable = found.map(Node).filter(|node| !self.cut.contains(&(from.0, *node)));
+        let reachable = found
+            .map(Node)
+            .filter(|node| !self.cut.contains(&(from.0, *node)));
         let Some(to) = reachable else {
-            return self.post(back, Transit::DialFailed { to: from, why: DialError::Refused });
+            return self.post(
+                back,
+                Transit::DialFailed {
+                    to: from,
+                    why: DialError::Refused,
+                },
+            );
         };
         let conn = self.hosts[to.0].mesh.next_conn();
-        self.lines.insert(from, Line { other: (to, conn), clear_at: self.now });
-        self.lines.insert((to, conn), Line { other: from, clear_at: back });
+        self.lines.insert(
+            from,
+            Line {
+                other: (to, conn),
+                clear_at: self.now,
+            },
+        );
+        self.lines.insert(
+            (to, conn),
+            Line {
+                other: from,
+                clear_at: back,
+            },
+        );
         self.post(back, Transit::Dialed { to: from, addr });
         let addr = self.hosts[from.0.0].address.clone();
         self.feed(to, Input::Accepted { conn, addr });
@@ -398,7 +459,10 @@ impl Network {
         let input = Input::Received { conn: to.1, batch };
         self.hosts[to.0.0].mesh.handle(now, input, &mut out);
         for effect in &out {
-            if let Effect::Transmit { to: targets, frames } = effect
+            if let Effect::Transmit {
+                to: targets,
+                frames,
+            } = effect
                 && targets.contains(&to.1)
             {
                 let said = broadcast_ids(&self.batch(to.0, frames));
@@ -418,7 +482,13 @@ impl Network {
             match effect {
                 Effect::Dial { conn, addr } => {
                     let at = self.now + self.delay();
-                    self.post(at, Transit::Knock { from: (node, conn), addr });
+                    self.post(
+                        at,
+                        Transit::Knock {
+                            from: (node, conn),
+                            addr,
+                        },
+                    );
                 }
                 Effect::Transmit { to, frames } => {
                     for conn in to {
@@ -472,15 +542,19 @@ impl Network {
         let seed = self.seed;
         let generation = self.hosts[node.0].mesh.params().generation;
         for index in 0..batch.len() {
-            let Some(Ok(frame)) = batch.get(index) else {
+            let Ok(frame) = batch.get(index) else {
                 panic!("seed {seed}: {node:?} wrote a frame that does not decode");
             };
-            assert_eq!(frame.prove(), Ok(()), "seed {seed}: {node:?} wrote a frame with a false id");
+            assert_eq!(
+                frame.prove(),
+                Ok(()),
+                "seed {seed}: {node:?} wrote a frame with a false id"
+            );
             if !self.hosts[node.0].established.contains(&conn) {
                 let control = Control::read(&frame, generation);
                 let first = self.hosts[node.0].introduced.insert(conn);
                 assert!(
-                    first && matches!(control, Some(Ok(Control::Handshake(_)))),
+                    first && matches!(control, Some(Ok(Control::Handshake { .. }))),
                     "seed {seed}: {node:?} said more than its handshake before the other's",
                 );
             }
@@ -496,7 +570,7 @@ impl Network {
 }
 
 fn broadcast_ids(batch: &Batch) -> BTreeSet<(Vec<u8>, Vec<u8>)> {
-    let frames = (0..batch.len()).filter_map(|index| batch.get(index)?.ok());
+    let frames = (0..batch.len()).filter_map(|index| batch.get(index).ok());
     frames
         .filter(|frame| frame.is_broadcast())
         .map(|frame| (frame.id().to_vec(), frame.sender().to_vec()))

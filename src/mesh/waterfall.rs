@@ -94,7 +94,14 @@ impl std::fmt::Debug for Waterfall {
 
 impl Waterfall {
     pub(super) fn new(window: u64, capacity: usize) -> Self {
-        Self { seconds: VecDeque::new(), first: 0, entries: 0, capacity: capacity.max(1), window, evicted: 0 }
+        Self {
+            seconds: VecDeque::new(),
+            first: 0,
+            entries: 0,
+            capacity: capacity.max(1),
+            window,
+            evicted: 0,
+        }
     }
 
     /// Whether a message stamped `time` is too old to be accepted.
@@ -109,7 +116,8 @@ impl Waterfall {
 
     /// What is known of a claim stamped `time`.
     pub(super) fn look(&self, time: u64, claim: Claim) -> Seen {
-        self.second(time).map_or(Seen::Fresh, |second| second.look(claim))
+        self.second(time)
+            .map_or(Seen::Fresh, |second| second.look(claim))
     }
 
     /// Remembers a claim; says what was known of it before.
@@ -250,7 +258,10 @@ mod tests {
         for n in 0..100 {
             cache.remember(100, 50 + n % 10, claim(spread(n), n));
         }
-        assert_eq!(cache.remember(100, 100, claim(spread(1000), 0)), Seen::Fresh);
+        assert_eq!(
+            cache.remember(100, 100, claim(spread(1000), 0)),
+            Seen::Fresh
+        );
         assert_eq!((cache.len(), cache.evicted()), (91, 10));
         assert_eq!(cache.look(50, claim(spread(0), 0)), Seen::Fresh);
         assert_eq!(cache.look(51, claim(spread(1), 1)), Seen::Same);
@@ -259,9 +270,16 @@ mod tests {
     #[test]
     fn a_clock_that_jumps_does_not_grow_the_row_of_seconds() {
         let mut cache = Waterfall::new(60, 1000);
-        for (n, unix) in [0, 5_000_000, 100, u64::MAX, 61, 1_000_000_000_000].into_iter().enumerate() {
+        for (n, unix) in [0, 5_000_000, 100, u64::MAX, 61, 1_000_000_000_000]
+            .into_iter()
+            .enumerate()
+        {
             cache.remember(unix, unix, claim(spread(n as u64), 0));
-            assert!(cache.seconds.len() <= 2 * 121 + 1, "{}", cache.seconds.len());
+            assert!(
+                cache.seconds.len() <= 2 * 121 + 1,
+                "{}",
+                cache.seconds.len()
+            );
         }
     }
 }
