@@ -128,7 +128,7 @@ impl Waterfall {
         if self.entries >= self.capacity {
             self.evict_oldest();
         }
-        let second = self.second_mut(unix, time);
+        let second = self.second_mut(time);
         let seen = second.look(claim);
         match seen {
             Seen::Same => return seen,
@@ -152,7 +152,7 @@ impl Waterfall {
             }
             self.entries -= front.as_ref().map_or(0, |second| second.entries);
             self.seconds.pop_front();
-            self.first += 1;
+            self.first = self.first.saturating_add(1);
         }
     }
 
@@ -171,34 +171,35 @@ impl Waterfall {
         self.seconds.get(index)?.as_deref()
     }
 
-    fn second_mut(&mut self, unix: u64, time: u64) -> &mut Second {
-        self.reach(unix, time);
+    fn second_mut(&mut self, time: u64) -> &mut Second {
+        self.reach(time);
         let index = usize::try_from(time - self.first).unwrap_or(0);
         self.seconds[index].get_or_insert_default()
     }
 
-    /// Makes the row of seconds include `time`: at most `2 * window + 1` of them around now.
-    fn reach(&mut self, unix: u64, time: u64) {
+    /// Makes the row of seconds include `time`, which lies near now: the row stays short.
+    fn reach(&mut self, time: u64) {
         let span = 2 * self.window + 1;
         let newest = self.first.saturating_add(self.seconds.len() as u64);
-        if self.seconds.is_empty() || newest + span < time || time + span < self.first {
-            // Nothing near: the clock was set anew, or this is the first message.
+        let far = newest.saturating_add(span) < time || time.saturating_add(span) < self.first;
+        if self.seconds.is_empty() || far {
+            // This is the first message, or the clock was set anew.
             self.seconds.clear();
             self.entries = 0;
-            self.first = time.min(unix.saturating_sub(self.window));
+            self.first = time;
         }
         while time < self.first {
             self.seconds.push_front(None);
             self.first -= 1;
         }
-        while self.first + (self.seconds.len() as u64) <= time {
+        while time - self.first >= self.seconds.len() as u64 {
             self.seconds.push_back(None);
         }
     }
 
     fn evict_oldest(&mut self) {
         while let Some(front) = self.seconds.pop_front() {
-            self.first += 1;
+            self.first = self.first.saturating_add(1);
             let entries = front.map_or(0, |second| second.entries);
             self.entries -= entries;
             self.evicted += entries as u64;
