@@ -118,7 +118,9 @@ pub enum CloseReason {
     #[error("it spoke before its handshake")]
     SpokeTooSoon,
     /// The peer belongs to another subnet.
-    #[error("other subnet: theirs {theirs}, ours {ours}; subnet name, encryption and generation must all be the same")]
+    #[error(
+        "other subnet: theirs {theirs}, ours {ours}; subnet name, encryption and generation must all be the same"
+    )]
     OtherSubnet {
         /// The id it named.
         theirs: String,
@@ -212,9 +214,18 @@ impl ConnectError {
     /// A short stable name, as the program prints it.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Dial { why: DialError::Refused, .. } => "refused",
-            Self::Dial { why: DialError::Timeout, .. } => "timeout",
-            Self::Dial { why: DialError::Unreachable(_), .. } => "unreachable",
+            Self::Dial {
+                why: DialError::Refused,
+                ..
+            } => "refused",
+            Self::Dial {
+                why: DialError::Timeout,
+                ..
+            } => "timeout",
+            Self::Dial {
+                why: DialError::Unreachable(_),
+                ..
+            } => "unreachable",
             Self::Closed { reason, .. } => reason.code(),
             Self::AlreadyConnected(_) => "already_connected",
             Self::Oneself => "oneself",

@@ -1,0 +1,186 @@
+//! Cutting a stream into batches of whole frames.
+//!
+//! Owns the length prefix and its limits. A frame that does not decode is an item of its batch: only a length that cannot be
+//! accepted ends the stream. Nothing is ever reserved for what is merely announced.
+
+use bytes::{Buf as _, BytesMut};
+use tokio_util::codec::{Decoder, Encoder};
+
+use super::{
+    batch::{Batch, Reading},
+    error::StreamError,
+    frames::Frames,
+    generation::Generation,
+    layout::PREFIX,
+    limits::Limits,
+};
+
+/// A batch ends when its frames were inflated to more than this.
+const INFLATED_PER_BATCH: usize = 1024 * 1024;
+
+/// A batch ends with this many frames, so that empty frames do not cost many times their size.
+const FRAMES_PER_BATCH: usize = 4096;
+
+/// Chunks up to this size are copied rather than split off: a waiting message then does not keep a whole read buffer alive.
+const COPIED: usize = 4 * 1024;
+
+/// The stream of one connection. Small: what inflating needs is kept once a thread.
+#[derive(Clone, Debug)]
+pub struct Codec {
+    generation: Generation,
+    limits: Limits,
+    established: bool,
+}
+
+impl Codec {
+    /// A codec for a connection that has no handshake yet.
+    pub fn new(generation: Generation, limits: Limits) -> Codec {
+        Codec {
+            generation,
+            limits,
+            established: false,
+        }
+    }
+
+    /// Says that the handshake is done: frames up to the full limit are read, and many at once.
+    pub fn established(&mut self) {
+        self.established = true;
+    }
+
+    /// Whether the handshake is done.
+    pub fn is_established(&self) -> bool {
+        self.established
+    }
+
+    fn read(&self, src: &[u8]) -> Result<Option<(Batch, usize)>, StreamError> {
+        let mut reading = Reading::new(self.generation, self.limits, self.frame_limit());
+        let most = if self.established {
+            FRAMES_PER_BATCH
+        } else {
+            1
+        };
+        let mut taken = 0;
+        while let Some(len) = self.frame_at(&src[taken..], taken == 0)? {
+            reading.take(taken, &src[taken..taken + len]);
+            taken += len;
+            if reading.len() == most || reading.inflated() > INFLATED_PER_BATCH {
+                break;
+            }
+        }
+        Ok((taken > 0).then(|| (reading.finish(), taken)))
+    }
+
+    /// The length, prefix included, of the frame that `src` begins with, if it is there whole. A length that ends the stream is
+    /// an error only if no frame precedes it in this batch.
+    fn frame_at(&self, src: &[u8], first: bool) -> Result<Option<usize>, StreamError> {
+        let Some(announced) = announced(src) else {
+            return Ok(None);
+        };
+        match self.accept(announced) {
+            Err(_) if !first => Ok(None),
+            Err(error) => Err(error),
+            Ok(()) => Ok(Some(PREFIX + announced).filter(|&len| len <= src.len())),
+        }
+    }
+
+    fn accept(&self, announced: usize) -> Result<(), StreamError> {
+        match announced {
+            _ if announced > self.limits.frame => Err(StreamError::Oversize {
+                announced,
+                limit: self.limits.frame,
+            }),
+            _ if announced > self.frame_limit() => Err(StreamError::BeforeHandshake {
+                announced,
+                limit: self.frame_limit(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn frame_limit(&self) -> usize {
+        match self.established {
+            true => self.limits.frame,
+            false => self.limits.frame_before_handshake.min(self.limits.frame),
+        }
+    }
+}
+
+fn announced(src: &[u8]) -> Option<usize> {
+    let prefix = src.first_chunk::<PREFIX>()?;
+    Some(usize::try_from(u32::from_be_bytes(*prefix)).unwrap_or(usize::MAX))
+}
+
+fn take(src: &mut BytesMut, len: usize) -> BytesMut {
+    if len > COPIED {
+        return src.split_to(len);
+    }
+    let chunk = BytesMut::from(&src[..len]);
+    src.advance(len);
+    chunk
+}
+
+impl Decoder for Codec {
+    type Item = Batch;
+    type Error = StreamError;
+
+    /// All whole frames in `src` as one batch; before the handshake one frame. After an error `src` is as it was.
+    fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Batch>, StreamError> {
+        Ok(self.read(src)?.map(|(mut batch, taken)| {
+            batch.set_chunk(take(src, taken));
+            batch
+        }))
+    }
+
+    fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<Batch>, StreamError> {
+        match self.decode(src)? {
+            None if !src.is_empty() => Err(StreamError::Truncated {
+                missing: missing(src),
+            }),
+            batch => Ok(batch),
+        }
+    }
+}
+
+/// Bytes missing to the end of the frame that `src` begins with, or to the end of its length.
+pub(super) fn missing(src: &[u8]) -> usize {
+    match announced(src) {
+        Some(announced) => (PREFIX + announced).saturating_sub(src.len()),
+        None => PREFIX - src.len(),
+    }
+}
+
+impl Encoder<Frames> for Codec {
+    type Error = StreamError;
+
+    /// Appends the plain form.
+    fn encode(&mut self, frames: Frames, dst: &mut BytesMut) -> Result<(), StreamError> {
+        dst.extend_from_slice(frames.wire_form(None));
+        Ok(())
+    }
+}
+
+impl Batch {
+    /// The frames of these bytes as one batch, as if read on an established connection: for tests, simulations and tools.
+    pub fn from_frames(
+        generation: Generation,
+        limits: Limits,
+        bytes: &[u8],
+    ) -> Result<Batch, StreamError> {
+        let mut codec = Codec::new(generation, limits);
+        codec.established();
+        let mut reading = Reading::new(generation, limits, limits.frame);
+        let mut taken = 0;
+        while let Some(len) = codec.frame_at(&bytes[taken..], true)? {
+            reading.take(taken, &bytes[taken..taken + len]);
+            taken += len;
+        }
+        if taken < bytes.len() {
+            return Err(StreamError::Truncated {
+                missing: missing(&bytes[taken..]),
+            });
+        }
+        let mut batch = reading.finish();
+        batch.set_chunk(BytesMut::from(bytes));
+        Ok(batch)
+    }
+}

@@ -1,0 +1,139 @@
+//! Composing: payload, flag and time become a frame with its id, encoded once for all connections.
+
+use smallvec::SmallVec;
+
+use super::{
+    base58,
+    claim::{Claim, ClaimKey},
+    error::EncodeError,
+    flags::Flag,
+    frame::HEADER,
+    frames::Frames,
+    generation::Generation,
+    id::{MessageId, NodeId},
+    layout::{PREFIX, prefix},
+    limits::Limits,
+    packet::Packet,
+    proof,
+};
+
+/// What the length prefix can say.
+const MOST: usize = u32::MAX as usize;
+
+/// Makes the messages of one node.
+#[derive(Clone, Debug)]
+pub struct Composer {
+    generation: Generation,
+    limits: Limits,
+    me: NodeId,
+}
+
+/// A message ready to be sent.
+#[derive(Clone, Debug)]
+pub struct Composed {
+    /// Its id.
+    pub id: MessageId,
+    /// The time it bears, in unix seconds.
+    pub time: u64,
+    /// Its bytes: a single plain frame.
+    pub frames: Frames,
+    /// Whether each packet of the payload by itself is valid UTF-8. If not, its id differs by the other rule: see
+    /// [`IdRule`](super::IdRule).
+    pub text: bool,
+    sender: NodeId,
+    lengths: SmallVec<[usize; 4]>,
+}
+
+impl Composed {
+    /// The claim that the frame makes when it comes back.
+    pub fn claim(&self, key: &ClaimKey) -> Claim {
+        Claim::new(
+            key,
+            self.id.as_bytes(),
+            self.sender.as_bytes(),
+            self.lengths.iter().copied(),
+        )
+    }
+}
+
+impl Composer {
+    /// A composer for the node of that id.
+    pub fn new(generation: Generation, limits: Limits, me: NodeId) -> Composer {
+        Composer {
+            generation,
+            limits,
+            me,
+        }
+    }
+
+    /// The node whose messages these are.
+    pub fn me(&self) -> &NodeId {
+        &self.me
+    }
+
+    /// The generation that is spoken.
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// A message from this node. `payload` begins with the sub-flag; `time` is in unix seconds.
+    pub fn compose(
+        &self,
+        flag: &Flag,
+        payload: &[Packet],
+        time: u64,
+    ) -> Result<Composed, EncodeError> {
+        self.compose_as(&self.me, flag, payload, time)
+    }
+
+    /// A message from any sender.
+    pub fn compose_as(
+        &self,
+        sender: &NodeId,
+        flag: &Flag,
+        payload: &[Packet],
+        time: u64,
+    ) -> Result<Composed, EncodeError> {
+        let flag = flag.packet(self.generation);
+        let id = self.message_id(payload, time);
+        let time58 = base58::encode_u64(time);
+        let header = [flag.as_bytes(), sender.as_bytes(), id.as_bytes(), &time58];
+        let plain = self.encode(&header, payload)?;
+        Ok(Composed {
+            id,
+            time,
+            frames: Frames::single(plain),
+            text: payload.iter().all(|packet| packet.as_str().is_some()),
+            sender: sender.clone(),
+            lengths: payload
+                .iter()
+                .map(|packet| packet.as_bytes().len())
+                .collect(),
+        })
+    }
+
+    /// The id of that payload at that time, whoever sends it: base58 of SHA-384 over both.
+    pub fn message_id(&self, payload: &[Packet], time: u64) -> MessageId {
+        MessageId::from(proof::id(payload.iter().map(Packet::as_bytes), time))
+    }
+
+    fn encode(&self, header: &[&[u8]; HEADER], payload: &[Packet]) -> Result<Vec<u8>, EncodeError> {
+        let count = HEADER + payload.len();
+        if count > self.limits.packets {
+            return Err(EncodeError::TooManyPackets {
+                count,
+                limit: self.limits.packets,
+            });
+        }
+        let layout = self.generation.profile().layout;
+        let size = layout.body_len(header, payload);
+        let limit = self.limits.frame.min(MOST);
+        if size > limit {
+            return Err(EncodeError::TooLarge { size, limit });
+        }
+        let mut frame = Vec::with_capacity(PREFIX + size);
+        frame.extend_from_slice(&prefix(size));
+        layout.write(header, payload, &mut frame);
+        Ok(frame)
+    }
+}

@@ -1,0 +1,77 @@
+//! Compression of a frame's body: the methods, which one to use, inflating under a hard limit, deflating with reused state.
+//!
+//! Knows nothing of frames: bodies in, bodies out.
+
+mod deflate;
+mod inflate;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use deflate::Deflater;
+pub use inflate::{Inflated, Inflater};
+
+/// A way to compress a frame's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Method {
+    /// RFC 1950.
+    #[serde(rename = "zlib")]
+    Zlib,
+    /// RFC 1952.
+    #[serde(rename = "gzip")]
+    Gzip,
+    /// A .bz2 stream; feature `bzip2`.
+    #[serde(rename = "bz2")]
+    Bzip2,
+    /// An .xz container; feature `liblzma`.
+    #[serde(rename = "lzma")]
+    Lzma,
+}
+
+impl Method {
+    /// The methods of this build in the order of preference that the reference peers have: zlib, gzip, bz2, lzma.
+    pub fn available() -> &'static [Method] {
+        &[
+            Method::Zlib,
+            Method::Gzip,
+            #[cfg(feature = "bzip2")]
+            Method::Bzip2,
+            #[cfg(feature = "liblzma")]
+            Method::Lzma,
+        ]
+    }
+
+    /// The method for sending: the first of our own list that the peer announced. The peer's order does not matter.
+    pub fn choose(ours: &[Method], theirs: &[Method]) -> Option<Method> {
+        ours.iter().copied().find(|method| theirs.contains(method))
+    }
+
+    /// The byte that announces the method, in every generation.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Method::Bzip2 => 0x10,
+            Method::Gzip => 0x11,
+            Method::Lzma => 0x12,
+            Method::Zlib => 0x13,
+        }
+    }
+
+    /// The method that a code point announces.
+    pub(crate) fn from_number(number: u32) -> Option<Method> {
+        [Method::Zlib, Method::Gzip, Method::Bzip2, Method::Lzma]
+            .into_iter()
+            .find(|method| u32::from(method.number()) == number)
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Method::Zlib => "zlib",
+            Method::Gzip => "gzip",
+            Method::Bzip2 => "bz2",
+            Method::Lzma => "lzma",
+        })
+    }
+}

@@ -1,0 +1,199 @@
+//! Flags: how a message travels (main flag) and what it means to the mesh (sub-flag).
+//!
+//! The names are canonical, the numbers belong to a generation's [`FlagTable`].
+
+use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{generation::Generation, hex, packet::Packet};
+
+/// Main flag (packet 0 on the wire): how a message travels.
+///
+/// Only broadcast, waterfall and renegotiate change what a node does; any other value is treated like a whisper.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Flag {
+    /// To everybody, relayed once by each node.
+    Broadcast,
+    /// A broadcast that has been relayed (0.4 only).
+    Waterfall,
+    /// To the peer at the other end of the connection, not relayed.
+    Whisper,
+    /// About the compression or the repetition of what was sent.
+    Renegotiate,
+    /// Reserved by the protocol, unused.
+    Ping,
+    /// Reserved by the protocol, unused.
+    Pong,
+    /// Any other byte string; it travels like a whisper.
+    Other(Bytes),
+}
+
+impl Flag {
+    /// Whether the mesh relays messages with this flag: broadcast or waterfall.
+    pub fn is_broadcast(&self) -> bool {
+        matches!(self, Flag::Broadcast | Flag::Waterfall)
+    }
+
+    /// The flag that these bytes are in that generation.
+    pub fn read(bytes: &[u8], generation: Generation) -> Flag {
+        let table = &generation.profile().flags;
+        match bytes {
+            [number] => named(table.main, *number),
+            _ => None,
+        }
+        .unwrap_or_else(|| Flag::Other(Bytes::copy_from_slice(bytes)))
+    }
+
+    /// The packet that says this flag in that generation; a flag without a number there travels as a broadcast.
+    pub fn packet(&self, generation: Generation) -> Packet {
+        if let Flag::Other(bytes) = self {
+            return Packet::from(bytes.clone());
+        }
+        let table = &generation.profile().flags;
+        let number = table.main.iter().find(|(_, flag)| flag == self);
+        Packet::from(vec![number.map_or(table.broadcast, |(number, _)| *number)])
+    }
+
+    fn name(&self) -> Option<&'static str> {
+        NAMES
+            .iter()
+            .find(|(_, flag)| flag == self)
+            .map(|(name, _)| *name)
+    }
+}
+
+fn named<F: Clone>(table: &[(u8, F)], number: u8) -> Option<F> {
+    table
+        .iter()
+        .find(|(n, _)| *n == number)
+        .map(|(_, flag)| flag.clone())
+}
+
+const NAMES: [(&str, Flag); 6] = [
+    ("broadcast", Flag::Broadcast),
+    ("waterfall", Flag::Waterfall),
+    ("whisper", Flag::Whisper),
+    ("renegotiate", Flag::Renegotiate),
+    ("ping", Flag::Ping),
+    ("pong", Flag::Pong),
+];
+
+/// A name such as `"whisper"`, or `{"hex": "666f6f"}` for any other byte string.
+impl Serialize for Flag {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self, self.name()) {
+            (Flag::Other(bytes), _) => hex::Hex::from(&bytes[..]).serialize(serializer),
+            (_, name) => serializer.serialize_str(name.unwrap_or_default()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match hex::TextOrHex::deserialize(deserializer)? {
+            hex::TextOrHex::Hex(bytes) => Ok(Flag::Other(Bytes::from(bytes))),
+            hex::TextOrHex::Text(text) => NAMES
+                .iter()
+                .find(|(name, _)| *name == text)
+                .map(|(_, flag)| flag.clone())
+                .ok_or_else(|| serde::de::Error::custom(format_args!("unknown flag {text:?}"))),
+        }
+    }
+}
+
+/// Sub-flag (packet 0 of the payload) with a meaning to the mesh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SubFlag {
+    /// A user's message.
+    Broadcast,
+    /// A list of compression methods.
+    Compression,
+    /// A user's message to one peer.
+    Whisper,
+    /// The first message on a connection.
+    Handshake,
+    /// Reserved, unused.
+    Ping,
+    /// Reserved, unused.
+    Pong,
+    /// Reserved, unused.
+    Notify,
+    /// A list of peers.
+    Peers,
+    /// A question for peers (`*`) or for the address of one id.
+    Request,
+    /// A plea to send the last message again.
+    Resend,
+    /// The answer to a request for an id.
+    Response,
+    /// Of the distributed hash table built on the mesh.
+    Store,
+    /// Of the distributed hash table built on the mesh.
+    Retrieve,
+}
+
+impl SubFlag {
+    /// The packet that says this sub-flag in that generation.
+    pub fn packet(self, generation: Generation) -> Packet {
+        let table = generation.profile().flags.sub;
+        let number = table.iter().find(|(_, flag)| *flag == self);
+        Packet::from(number.map_or_else(Vec::new, |(number, _)| vec![*number]))
+    }
+
+    /// The sub-flag that these bytes are in that generation; `None` for a user's own kind.
+    pub fn read(bytes: &[u8], generation: Generation) -> Option<SubFlag> {
+        match bytes {
+            [number] => named(generation.profile().flags.sub, *number),
+            _ => None,
+        }
+    }
+}
+
+/// The numbers of one generation.
+#[derive(Debug)]
+pub(crate) struct FlagTable {
+    pub(crate) main: &'static [(u8, Flag)],
+    pub(crate) sub: &'static [(u8, SubFlag)],
+    /// The main flag of an original broadcast.
+    pub(crate) broadcast: u8,
+    /// The main flag of a relayed broadcast.
+    pub(crate) relay: u8,
+}
+
+impl FlagTable {
+    pub(crate) fn is_broadcast(&self, flag: &[u8]) -> bool {
+        matches!(flag, [number] if *number == self.broadcast || *number == self.relay)
+    }
+
+    pub(crate) fn is_relay(&self, flag: &[u8]) -> bool {
+        flag == [self.relay]
+    }
+}
+
+pub(crate) const FLAGS_0_4: FlagTable = FlagTable {
+    main: &[
+        (0x00, Flag::Broadcast),
+        (0x01, Flag::Waterfall),
+        (0x02, Flag::Whisper),
+        (0x03, Flag::Renegotiate),
+        (0x04, Flag::Ping),
+        (0x05, Flag::Pong),
+    ],
+    sub: &[
+        (0x00, SubFlag::Broadcast),
+        (0x01, SubFlag::Compression),
+        (0x02, SubFlag::Whisper),
+        (0x03, SubFlag::Handshake),
+        (0x04, SubFlag::Ping),
+        (0x05, SubFlag::Pong),
+        (0x06, SubFlag::Notify),
+        (0x07, SubFlag::Peers),
+        (0x08, SubFlag::Request),
+        (0x09, SubFlag::Resend),
+        (0x0A, SubFlag::Response),
+        (0x0B, SubFlag::Store),
+        (0x0C, SubFlag::Retrieve),
+    ],
+    broadcast: 0x00,
+    relay: 0x01,
+};

@@ -1,0 +1,179 @@
+//! One frame of a batch: a view of its packets where they lie.
+
+use bytes::{Bytes, BytesMut};
+
+use super::{
+    claim::{Claim, ClaimKey},
+    compression::Method,
+    error::DecodeError,
+    flags::Flag,
+    generation::Generation,
+    id::{MessageId, NodeId},
+    message::Message,
+    packet::{Packet, Packets},
+    proof::{self, IdRule},
+};
+
+/// Packets before the payload: main flag, sender, id, time.
+pub(crate) const HEADER: usize = 4;
+
+/// A decoded frame. Its sender and id have the shape of ids, its time is a number; nothing else is proven before
+/// [`Frame::prove`].
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    pub(crate) generation: Generation,
+    /// All packets without gaps.
+    pub(crate) bytes: &'a [u8],
+    /// The end of each packet; at least four.
+    pub(crate) ends: &'a [u32],
+    pub(crate) time: u64,
+    pub(crate) compression: Option<Method>,
+    pub(crate) wire_len: usize,
+}
+
+/// The packets of a payload.
+#[derive(Clone, Debug)]
+pub struct PacketIter<'a> {
+    bytes: &'a [u8],
+    ends: std::slice::Iter<'a, u32>,
+    at: u32,
+}
+
+impl<'a> Iterator for PacketIter<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let end = *self.ends.next()?;
+        let packet = range(self.bytes, self.at, end);
+        self.at = end;
+        Some(packet)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.ends.size_hint()
+    }
+}
+
+impl ExactSizeIterator for PacketIter<'_> {}
+
+#[inline]
+fn range(bytes: &[u8], start: u32, end: u32) -> &[u8] {
+    bytes.get(start as usize..end as usize).unwrap_or_default()
+}
+
+impl<'a> Frame<'a> {
+    #[inline]
+    fn packet(&self, index: usize) -> &'a [u8] {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        range(self.bytes, start, self.ends[index])
+    }
+
+    pub(crate) fn flag_bytes(&self) -> &'a [u8] {
+        self.packet(0)
+    }
+
+    /// How the message travels.
+    pub fn flag(&self) -> Flag {
+        Flag::read(self.packet(0), self.generation)
+    }
+
+    /// Whether the message is a broadcast, relayed or not.
+    pub fn is_broadcast(&self) -> bool {
+        self.generation.profile().flags.is_broadcast(self.packet(0))
+    }
+
+    /// The claimed author: 1 to 128 base58 characters.
+    pub fn sender(&self) -> &'a [u8] {
+        self.packet(1)
+    }
+
+    /// The claimed id: 1 to 128 base58 characters.
+    pub fn id(&self) -> &'a [u8] {
+        self.packet(2)
+    }
+
+    /// The claimed time, in unix seconds. Any `u64`.
+    pub fn time(&self) -> u64 {
+        self.time
+    }
+
+    /// The packets of the payload, the sub-flag first.
+    pub fn payload(&self) -> PacketIter<'a> {
+        PacketIter {
+            bytes: self.bytes,
+            ends: self.ends[HEADER..].iter(),
+            at: self.ends[HEADER - 1],
+        }
+    }
+
+    /// The first packet of the payload.
+    pub fn kind(&self) -> Option<&'a [u8]> {
+        self.payload().next()
+    }
+
+    /// The payload's packets without gaps.
+    fn whole_payload(&self) -> &'a [u8] {
+        self.bytes
+            .get(self.ends[HEADER - 1] as usize..)
+            .unwrap_or_default()
+    }
+
+    /// Whether each packet of the payload by itself is valid UTF-8.
+    pub fn is_text(&self) -> bool {
+        proof::is_text(self.whole_payload(), self.payload())
+    }
+
+    /// The method in which the frame came.
+    pub fn compression(&self) -> Option<Method> {
+        self.compression
+    }
+
+    /// Bytes that the frame took from the stream.
+    pub fn wire_len(&self) -> usize {
+        self.wire_len
+    }
+
+    /// Digests of what the frame claims to be.
+    pub fn claim(&self, key: &ClaimKey) -> Claim {
+        Claim::new(
+            key,
+            self.id(),
+            self.sender(),
+            self.payload().map(<[u8]>::len),
+        )
+    }
+
+    /// Whether the id is the hash of payload and time, by either rule.
+    pub fn prove(&self) -> Result<(), DecodeError> {
+        self.proof().map(drop)
+    }
+
+    /// The rule by which the id is the hash of payload and time. A payload that is not text has another id by the other rule:
+    /// peers of one language refuse the ids of the other.
+    pub fn proof(&self) -> Result<IdRule, DecodeError> {
+        proof::prove(self.id(), self.whole_payload(), self.payload(), self.time)
+    }
+
+    /// The message in a copy of its own, which does not keep the chunk alive. `from` is the peer it came from.
+    pub fn message(&self, from: &NodeId) -> Message {
+        let buffer = self.copy_without_flag();
+        let start = self.ends[0];
+        let at = |index: usize| (self.ends[index] - start) as usize;
+        let id = |from, to| buffer.slice(at(from)..at(to));
+        let packets = (HEADER..self.ends.len()).map(|index| Packet::from(id(index - 1, index)));
+        Message::from_parts(
+            MessageId::from_bytes(id(1, 2)).expect("checked when decoded"),
+            NodeId::from_bytes(id(0, 1)).expect("checked when decoded"),
+            from.clone(),
+            self.flag(),
+            self.time,
+            packets.collect::<Packets>(),
+        )
+    }
+
+    fn copy_without_flag(&self) -> Bytes {
+        let bytes = self.bytes.get(self.ends[0] as usize..).unwrap_or_default();
+        BytesMut::from(bytes).freeze()
+    }
+}

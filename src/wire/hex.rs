@@ -1,0 +1,71 @@
+//! Hexadecimal text, and the JSON form of bytes: a string where they are UTF-8, `{"hex": ".."}` where not.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
+    }
+    text
+}
+
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
+        return None;
+    };
+    let byte = |&[high, low]: &[u8; 2]| Some(nibble(high)? << 4 | nibble(low)?);
+    pairs.iter().map(byte).collect()
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// `{"hex": ".."}`
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Hex {
+    hex: String,
+}
+
+impl From<&[u8]> for Hex {
+    fn from(bytes: &[u8]) -> Self {
+        Hex { hex: encode(bytes) }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a string or {\"hex\": \"..\"}")]
+enum Form {
+    Text(String),
+    Hex(Hex),
+}
+
+/// A string, or bytes given as `{"hex": ".."}`.
+#[derive(Deserialize)]
+#[serde(try_from = "Form")]
+pub(crate) enum TextOrHex {
+    Text(String),
+    Hex(Vec<u8>),
+}
+
+impl TryFrom<Form> for TextOrHex {
+    type Error = &'static str;
+
+    fn try_from(form: Form) -> Result<Self, Self::Error> {
+        match form {
+            Form::Text(text) => Ok(TextOrHex::Text(text)),
+            Form::Hex(Hex { hex }) => decode(&hex)
+                .map(TextOrHex::Hex)
+                .ok_or("\"hex\" must hold pairs of hexadecimal digits"),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Ids: base58 text of checked shape, and how each kind is derived.
+//!
+//! Nothing here proves that an id belongs to anybody: in this protocol a node's id is a claim.
+
+use std::{cmp::Ordering, fmt, str::FromStr};
+
+use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha384};
+
+use super::base58;
+
+/// Longest id that is read, in characters.
+pub(crate) const MAX_LEN: usize = 128;
+
+/// The text is no id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// No characters at all.
+    #[error("an id cannot be empty")]
+    Empty,
+    /// More than 128 characters.
+    #[error("an id has at most 128 characters, not {0}")]
+    TooLong(usize),
+    /// A character outside of the base58 alphabet.
+    #[error("an id consists of base58 digits")]
+    NotBase58,
+}
+
+pub(crate) fn check(text: &[u8]) -> Result<(), IdError> {
+    match text.len() {
+        0 => Err(IdError::Empty),
+        1..=MAX_LEN if base58::is_base58(text) => Ok(()),
+        1..=MAX_LEN => Err(IdError::NotBase58),
+        len => Err(IdError::TooLong(len)),
+    }
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        ///
+        /// 1 to 128 base58 characters; clones share the text.
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Bytes);
+
+        impl $name {
+            /// The id spelled by this text, copied.
+            pub fn parse(text: impl AsRef<[u8]>) -> Result<Self, IdError> {
+                check(text.as_ref())?;
+                Ok($name(Bytes::copy_from_slice(text.as_ref())))
+            }
+
+            /// The id spelled by these bytes, without a copy.
+            pub fn from_bytes(text: Bytes) -> Result<Self, IdError> {
+                check(&text)?;
+                Ok($name(text))
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                std::str::from_utf8(&self.0).expect("checked to be base58 when made")
+            }
+
+            /// The text as bytes.
+            pub fn as_bytes(&self) -> &[u8] {
+                &self.0
+            }
+
+            /// The text as shared bytes, without a copy.
+            pub fn to_bytes(&self) -> Bytes {
+                self.0.clone()
+            }
+        }
+
+        impl From<base58::Digits> for $name {
+            fn from(digits: base58::Digits) -> Self {
+                $name(Bytes::copy_from_slice(&digits))
+            }
+        }
+
+        impl AsRef<[u8]> for $name {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                Self::parse(text)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        /// The first ten characters, which are enough to tell nodes apart in a log.
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let text = self.as_str();
+                match text.get(..10) {
+                    Some(start) if text.len() > 12 => write!(f, concat!(stringify!($name), "({}..)"), start),
+                    _ => write!(f, concat!(stringify!($name), "({})"), text),
+                }
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                Self::parse(text).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+id! {
+    /// The name of a node.
+    NodeId
+}
+id! {
+    /// The name of a message: the hash of its payload and its second, but of neither its sender nor its flag.
+    MessageId
+}
+id! {
+    /// The name of a request for an address, chosen by who asks and opaque to all others.
+    RequestId
+}
+id! {
+    /// The name of a subnet: the hash of its name, its encryption and the protocol's version.
+    SubnetId
+}
+
+/// By its text, so that a table of ids can be searched with bytes that were never made an id.
+impl std::borrow::Borrow<[u8]> for NodeId {
+    fn borrow(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl NodeId {
+    /// The id of the node at that address in that subnet: base58 of SHA-384 over the three.
+    ///
+    /// The salt makes it unique and must come from a source of randomness; nobody can check the derivation.
+    pub fn derive(address: &str, subnet: &SubnetId, salt: &[u8]) -> NodeId {
+        NodeId::from(digest(&[address.as_bytes(), subnet.as_bytes(), salt]))
+    }
+
+    /// The order of the integers which the ids spell, by which two crossing connections are decided.
+    pub fn cmp_numeric(&self, other: &NodeId) -> Ordering {
+        let (ours, theirs) = (significant(&self.0), significant(&other.0));
+        // The alphabet is in ASCII order, so texts of one length compare as their numbers do.
+        ours.len().cmp(&theirs.len()).then_with(|| ours.cmp(theirs))
+    }
+}
+
+fn significant(digits: &[u8]) -> &[u8] {
+    let zeros = digits.iter().take_while(|&&c| c == b'1').count();
+    &digits[zeros..]
+}
+
+impl RequestId {
+    /// The id of a request for `wanted` made at `time` (unix seconds). The salt keeps two requests of one second apart.
+    pub fn derive(wanted: &NodeId, time: u64, salt: &[u8]) -> RequestId {
+        RequestId::from(digest(&[
+            wanted.as_bytes(),
+            &base58::encode_u64(time),
+            salt,
+        ]))
+    }
+}
+
+fn digest(parts: &[&[u8]]) -> base58::Digits {
+    let mut hash = Sha384::new();
+    for part in parts {
+        hash.update(part);
+    }
+    base58::encode_digest(&hash.finalize().into())
+}

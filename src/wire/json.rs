@@ -1,0 +1,180 @@
+//! The JSON inside control messages: written exactly as py2p prints it, read as liberally as both reference peers do.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::{
+    address::Address,
+    compression::Method,
+    control::{Dialect, PeerEntry},
+    error::ControlError,
+    id::NodeId,
+};
+
+/// Longest JSON that is read. Values take up to sixteen times the text, so this bounds what a list of peers costs.
+const MAX_LEN: usize = 128 * 1024;
+
+/// Most entries of one list of peers that are read.
+pub(crate) const MAX_PEERS: usize = 1024;
+
+/// Longest list of methods that is looked at.
+const MAX_METHODS: usize = 64;
+
+fn parse(text: &[u8]) -> Result<Value, ControlError> {
+    if text.len() > MAX_LEN {
+        return Err(ControlError::BadJson);
+    }
+    serde_json::from_slice(text).map_err(|_| ControlError::BadJson)
+}
+
+/// `["127.0.0.1", 31001]`. What cannot be known is written so that no peer dials it: js2p dies of a `null`.
+pub(crate) fn write_address(address: Option<&Address>) -> String {
+    match address {
+        Some(Address { host, port }) => format!("[\"{host}\", {port}]"),
+        None => "[\"0.0.0.0\", 0]".to_owned(),
+    }
+}
+
+pub(crate) fn read_address(text: &[u8]) -> Option<Address> {
+    address(&parse(text).ok()?)
+}
+
+fn address(value: &Value) -> Option<Address> {
+    let [host, port, ..] = value.as_array()?.as_slice() else {
+        return None;
+    };
+    let port = port_number(port).filter(|&port| port != 0)?;
+    Address::new(host.as_str()?, port).ok()
+}
+
+fn port_number(value: &Value) -> Option<u16> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        Value::Number(number) => match number.as_u64() {
+            Some(port) => u16::try_from(port).ok(),
+            None => number.as_f64().and_then(whole),
+        },
+        _ => None,
+    }
+}
+
+/// js2p's numbers are floats; those it prints as `30411.0` by way of another peer still name a port.
+fn whole(number: f64) -> Option<u16> {
+    let text = format!("{number}");
+    text.parse().ok()
+}
+
+/// `["\u0013", "\u0011"]`, without the space in the tight dialect.
+pub(crate) fn write_methods(methods: &[Method], dialect: Dialect) -> String {
+    let comma = match dialect {
+        Dialect::Spaced => ", ",
+        Dialect::Tight => ",",
+    };
+    let texts: Vec<_> = methods
+        .iter()
+        .map(|method| format!("\"\\u{:04x}\"", method.number()))
+        .collect();
+    format!("[{}]", texts.join(comma))
+}
+
+/// The known methods of a list, in its order, each once. What is no list announces none.
+pub(crate) fn read_methods(text: &[u8]) -> Result<Vec<Method>, ControlError> {
+    let value = parse(text)?;
+    let mut methods = Vec::new();
+    for method in value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .take(MAX_METHODS)
+        .filter_map(method)
+    {
+        if !methods.contains(&method) {
+            methods.push(method);
+        }
+    }
+    Ok(methods)
+}
+
+fn method(value: &Value) -> Option<Method> {
+    let number = match value {
+        Value::String(text) => {
+            let mut characters = text.chars();
+            characters
+                .next()
+                .filter(|_| characters.next().is_none())
+                .map(u32::from)
+        }
+        Value::Number(number) => number
+            .as_u64()
+            .and_then(|number| u32::try_from(number).ok()),
+        _ => None,
+    };
+    Method::from_number(number?)
+}
+
+/// How the writer of a list of at least two methods separates them.
+pub(crate) fn dialect(text: &[u8]) -> Dialect {
+    match text.windows(3).any(|three| three == b"\",\"") {
+        true => Dialect::Tight,
+        false => Dialect::Spaced,
+    }
+}
+
+/// `[[["127.0.0.1", 30411], "<id>"], ...]`
+pub(crate) fn write_peers(peers: &[PeerEntry]) -> String {
+    let mut text = String::from("[");
+    for (index, peer) in peers.iter().enumerate() {
+        let comma = if index == 0 { "" } else { ", " };
+        write!(text, "{comma}{}", write_peer(&peer.address, &peer.id))
+            .expect("writing to a String cannot fail");
+    }
+    text.push(']');
+    text
+}
+
+/// `[["127.0.0.1", 30411], "<id>"]`
+pub(crate) fn write_peer(address: &Address, id: &NodeId) -> String {
+    format!("[{}, \"{id}\"]", write_address(Some(address)))
+}
+
+/// The usable entries of a list, and how many were not.
+pub(crate) fn read_peers(text: &[u8]) -> Result<(Vec<PeerEntry>, usize), ControlError> {
+    let value = parse(text)?;
+    let list = value.as_array().ok_or(ControlError::BadForm)?;
+    let entries: Vec<_> = list
+        .iter()
+        .take(MAX_PEERS)
+        .filter_map(|entry| peer(entry).ok())
+        .collect();
+    let skipped = list.len() - entries.len();
+    Ok((entries, skipped))
+}
+
+pub(crate) fn read_peer(text: &[u8]) -> Result<PeerEntry, ControlError> {
+    peer(&parse(text)?)
+}
+
+fn peer(value: &Value) -> Result<PeerEntry, ControlError> {
+    let Some([place, name, ..]) = value.as_array().map(Vec::as_slice) else {
+        return Err(ControlError::BadForm);
+    };
+    Ok(PeerEntry {
+        id: id(name)?,
+        address: address(place).ok_or(ControlError::NoAddress)?,
+    })
+}
+
+/// An id as text, or as js2p prints the buffer that holds the text: `{"type":"Buffer","data":[52,121]}`.
+fn id(value: &Value) -> Result<NodeId, ControlError> {
+    if let Some(text) = value.as_str() {
+        return Ok(NodeId::parse(text)?);
+    }
+    let data = value
+        .get("data")
+        .and_then(Value::as_array)
+        .ok_or(ControlError::BadForm)?;
+    let byte = |value: &Value| value.as_u64().and_then(|byte| u8::try_from(byte).ok());
+    let bytes: Option<Vec<u8>> = data.iter().map(byte).collect();
+    Ok(NodeId::parse(bytes.ok_or(ControlError::BadForm)?)?)
+}

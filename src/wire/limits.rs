@@ -1,0 +1,22 @@
+//! What one peer may make this floor hold at a time.
+
+/// Bounds on what is read from a peer and on what is composed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest frame, in bytes after the length prefix, before the handshake. Default 8 KiB.
+    pub frame_before_handshake: usize,
+    /// Largest frame after it, in bytes: on the wire, and again when inflated. Default 4 MiB.
+    pub frame: usize,
+    /// Most packets of a frame, the four of the header included. Default 1024.
+    pub packets: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            frame_before_handshake: 8 * 1024,
+            frame: 4 * 1024 * 1024,
+            packets: 1024,
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! A message as a user meets it.
+
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
+
+use super::{
+    flags::Flag,
+    id::{MessageId, NodeId},
+    packet::{self, Packet, Packets},
+};
+
+/// A message that was delivered. Clones share it.
+///
+/// Its JSON is `{"id", "sender", "from", "flag", "type", "packets", "time"}`. `type` is packet 0, and `packets` is the whole
+/// payload *including* packet 0, as `message.packets` is in the reference peers; [`Message::body`] is the payload without it.
+#[derive(Clone, Debug)]
+pub struct Message {
+    shared: Arc<Shared>,
+    missed: u64,
+}
+
+#[derive(Debug)]
+struct Shared {
+    id: MessageId,
+    sender: NodeId,
+    from: NodeId,
+    flag: Flag,
+    time: u64,
+    packets: Packets,
+}
+
+impl Message {
+    /// A message with these parts: for tests of code that receives messages. `packets` is the payload, packet 0 included.
+    pub fn new(
+        id: MessageId,
+        sender: NodeId,
+        from: NodeId,
+        flag: Flag,
+        time: u64,
+        packets: impl Into<Packets>,
+    ) -> Message {
+        Message::from_parts(id, sender, from, flag, time, packets.into())
+    }
+
+    pub(crate) fn from_parts(
+        id: MessageId,
+        sender: NodeId,
+        from: NodeId,
+        flag: Flag,
+        time: u64,
+        packets: Packets,
+    ) -> Message {
+        let flag = if flag.is_broadcast() {
+            Flag::Broadcast
+        } else {
+            flag
+        };
+        Message {
+            shared: Arc::new(Shared {
+                id,
+                sender,
+                from,
+                flag,
+                time,
+                packets,
+            }),
+            missed: 0,
+        }
+    }
+
+    /// The id: the hash of payload and time.
+    pub fn id(&self) -> &MessageId {
+        &self.shared.id
+    }
+
+    /// Who wrote the message, by its own word: on plaintext nobody can tell.
+    pub fn sender(&self) -> &NodeId {
+        &self.shared.sender
+    }
+
+    /// The peer from whose connection it came: for a relayed message another than the sender.
+    pub fn from(&self) -> &NodeId {
+        &self.shared.from
+    }
+
+    /// How it travelled. A relayed broadcast (0.4: waterfall) is told as a broadcast.
+    pub fn flag(&self) -> &Flag {
+        &self.shared.flag
+    }
+
+    /// When it was written by the sender's clock, in unix seconds.
+    pub fn time(&self) -> u64 {
+        self.shared.time
+    }
+
+    /// Packet 0: what kind of message it is. Empty for a message without payload.
+    pub fn kind(&self) -> &Packet {
+        self.shared.packets.first().unwrap_or(&packet::EMPTY)
+    }
+
+    /// The whole payload, packet 0 included.
+    pub fn packets(&self) -> &[Packet] {
+        &self.shared.packets
+    }
+
+    /// The payload without packet 0: what the sender's user gave.
+    pub fn body(&self) -> &[Packet] {
+        self.shared.packets.get(1..).unwrap_or_default()
+    }
+
+    /// The body as text, packets joined by a space, what is not UTF-8 replaced: for logs and examples.
+    pub fn text(&self) -> String {
+        let texts: Vec<_> = self
+            .body()
+            .iter()
+            .map(|packet| String::from_utf8_lossy(packet.as_bytes()))
+            .collect();
+        texts.join(" ")
+    }
+
+    /// How many messages this subscriber missed just before this one.
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    /// The same message, told to a subscriber who missed that many before it.
+    #[must_use]
+    pub fn with_missed(mut self, missed: u64) -> Message {
+        self.missed = missed;
+        self
+    }
+
+    /// The bytes of the payload.
+    pub fn byte_len(&self) -> usize {
+        self.shared.packets.byte_len()
+    }
+}
+
+impl Serialize for Message {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Message", 7)?;
+        fields.serialize_field("id", self.id())?;
+        fields.serialize_field("sender", self.sender())?;
+        fields.serialize_field("from", self.from())?;
+        fields.serialize_field("flag", self.flag())?;
+        fields.serialize_field("type", self.kind())?;
+        fields.serialize_field("packets", &self.shared.packets)?;
+        fields.serialize_field("time", &self.time())?;
+        fields.end()
+    }
+}

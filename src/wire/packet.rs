@@ -1,0 +1,248 @@
+//! Packets: what a message carries, and everything that can become a list of them.
+
+use std::{fmt, ops::Deref};
+
+use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::hex;
+
+/// One packet of a message: a byte string. Clones share the bytes.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Packet(Bytes);
+
+pub(crate) static EMPTY: Packet = Packet(Bytes::new());
+
+impl Packet {
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The text, if the bytes are valid UTF-8.
+    pub fn as_str(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+
+    /// The bytes, without a copy.
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
+}
+
+impl AsRef<[u8]> for Packet {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Text as text, other bytes as hexadecimal; both cut after 32 bytes.
+impl fmt::Debug for Packet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 32;
+        let start = &self.0[..self.0.len().min(SHOWN)];
+        match self.as_str() {
+            Some(text) if text.len() <= SHOWN => write!(f, "{text:?}"),
+            Some(_) => write!(
+                f,
+                "{:?}.. ({} bytes)",
+                String::from_utf8_lossy(start),
+                self.0.len()
+            ),
+            None if self.0.len() <= SHOWN => write!(f, "0x{}", hex::encode(start)),
+            None => write!(f, "0x{}.. ({} bytes)", hex::encode(start), self.0.len()),
+        }
+    }
+}
+
+/// A string where the bytes are valid UTF-8, else `{"hex": "00ff"}`.
+impl Serialize for Packet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.as_str() {
+            Some(text) => serializer.serialize_str(text),
+            None => hex::Hex::from(&self.0[..]).serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Packet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match hex::TextOrHex::deserialize(deserializer)? {
+            hex::TextOrHex::Text(text) => Packet::from(text),
+            hex::TextOrHex::Hex(bytes) => Packet::from(bytes),
+        })
+    }
+}
+
+/// A list of packets.
+///
+/// Made from a packet or anything that becomes one (one packet), and from tuples of up to six, arrays, slices and
+/// `Vec`s of such (as many packets). Note that `Vec<u8>` and `[u8; N]` are one packet each.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Packets(Vec<Packet>);
+
+impl Packets {
+    /// Whether each packet by itself is valid UTF-8.
+    pub fn is_text(&self) -> bool {
+        self.iter().all(|packet| packet.as_str().is_some())
+    }
+
+    /// The bytes of all packets together.
+    pub fn byte_len(&self) -> usize {
+        self.iter().map(|packet| packet.as_bytes().len()).sum()
+    }
+
+    /// Puts a packet before all others.
+    #[must_use]
+    pub fn led_by(mut self, first: impl Into<Packet>) -> Packets {
+        self.0.insert(0, first.into());
+        self
+    }
+
+    /// The list itself.
+    pub fn into_vec(self) -> Vec<Packet> {
+        self.0
+    }
+}
+
+impl Deref for Packets {
+    type Target = [Packet];
+
+    fn deref(&self) -> &[Packet] {
+        &self.0
+    }
+}
+
+impl IntoIterator for Packets {
+    type Item = Packet;
+    type IntoIter = std::vec::IntoIter<Packet>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Packets {
+    type Item = &'a Packet;
+    type IntoIter = std::slice::Iter<'a, Packet>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+impl<P: Into<Packet>> FromIterator<P> for Packets {
+    fn from_iter<I: IntoIterator<Item = P>>(packets: I) -> Self {
+        Packets(packets.into_iter().map(Into::into).collect())
+    }
+}
+
+macro_rules! one_packet {
+    ($($from:ty, $value:ident => $bytes:expr;)*) => {$(
+        impl From<$from> for Packet {
+            fn from($value: $from) -> Self {
+                Packet($bytes)
+            }
+        }
+
+        impl From<$from> for Packets {
+            fn from(value: $from) -> Self {
+                Packets(vec![Packet::from(value)])
+            }
+        }
+    )*};
+}
+
+one_packet! {
+    &str, text => Bytes::copy_from_slice(text.as_bytes());
+    String, text => Bytes::from(text);
+    &String, text => Bytes::copy_from_slice(text.as_bytes());
+    Vec<u8>, bytes => Bytes::from(bytes);
+    Bytes, bytes => bytes;
+    &[u8], bytes => Bytes::copy_from_slice(bytes);
+}
+
+impl<const N: usize> From<[u8; N]> for Packet {
+    fn from(bytes: [u8; N]) -> Self {
+        Packet(Bytes::copy_from_slice(&bytes))
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for Packet {
+    fn from(bytes: &[u8; N]) -> Self {
+        Packet(Bytes::copy_from_slice(bytes))
+    }
+}
+
+impl From<&Packet> for Packet {
+    fn from(packet: &Packet) -> Self {
+        packet.clone()
+    }
+}
+
+impl From<Packet> for Packets {
+    fn from(packet: Packet) -> Self {
+        Packets(vec![packet])
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for Packets {
+    fn from(bytes: &[u8; N]) -> Self {
+        Packets(vec![Packet::from(bytes)])
+    }
+}
+
+macro_rules! many_packets {
+    ($($item:ty),* $(,)?) => {$(
+        impl From<Vec<$item>> for Packets {
+            fn from(packets: Vec<$item>) -> Self {
+                packets.into_iter().collect()
+            }
+        }
+
+        impl From<&[$item]> for Packets {
+            fn from(packets: &[$item]) -> Self {
+                packets.iter().cloned().collect()
+            }
+        }
+
+        impl<const N: usize> From<[$item; N]> for Packets {
+            fn from(packets: [$item; N]) -> Self {
+                packets.into_iter().collect()
+            }
+        }
+
+        impl<const N: usize> From<&[$item; N]> for Packets {
+            fn from(packets: &[$item; N]) -> Self {
+                packets.iter().cloned().collect()
+            }
+        }
+    )*};
+}
+
+many_packets!(Packet, &str, String, Vec<u8>, Bytes, &[u8]);
+
+impl<const N: usize> From<[u8; N]> for Packets {
+    fn from(bytes: [u8; N]) -> Self {
+        Packets(vec![Packet::from(bytes)])
+    }
+}
+
+macro_rules! tuple {
+    ($($part:ident)*) => {
+        impl<$($part: Into<Packet>),*> From<($($part,)*)> for Packets {
+            #[allow(non_snake_case)]
+            fn from(($($part,)*): ($($part,)*)) -> Self {
+                Packets(vec![$($part.into()),*])
+            }
+        }
+    };
+}
+
+tuple!(A);
+tuple!(A B);
+tuple!(A B C);
+tuple!(A B C D);
+tuple!(A B C D E);
+tuple!(A B C D E F);
