@@ -36,6 +36,8 @@ pub(super) struct Handshake {
 enum Duel {
     /// The old one is kept: no crossing, first come.
     Refused,
+    /// The peer dialled twice at once: which one it keeps is for it to say.
+    Shadow,
     /// They crossed; the old one is kept.
     OldWins,
     /// They crossed; the new one is kept.
@@ -161,6 +163,10 @@ impl Mesh {
                     self.yield_to(conn, &handshake.id, out);
                     self.probe(now, old, out);
                 }
+                Duel::Shadow => {
+                    self.accept_shadow(now, conn, handshake, out);
+                    return true;
+                }
                 Duel::Refused => self.refuse_claim(now, conn, handshake.id, out),
             }
             return false;
@@ -197,10 +203,13 @@ impl Mesh {
         let Some(entry) = self.routing.get(old) else {
             return Duel::NewWins;
         };
-        let crossed = entry.peer.direction != new.purpose.direction()
-            && new.began <= entry.ready_at + CROSSING;
-        if !crossed {
+        if new.began > entry.ready_at + CROSSING {
             return Duel::Refused;
+        }
+        match (entry.peer.direction, new.purpose.direction()) {
+            (Direction::Incoming, Direction::Incoming) => return Duel::Shadow,
+            (Direction::Outgoing, Direction::Outgoing) => return Duel::Refused,
+            _ => {}
         }
         let ours_is_kept = self.me().cmp_numeric(id).is_gt();
         if ours_is_kept == (new.purpose.direction() == Direction::Outgoing) {
@@ -294,6 +303,35 @@ impl Mesh {
         self.on_reachable(now, &id, out);
     }
 
+    /// Takes a second connection of a peer into the table, unseen.
+    fn accept_shadow(&mut self, now: Now, conn: ConnId, handshake: Handshake, out: &mut Effects) {
+        let Some(newcomer) = self.awaiting.remove(conn) else {
+            return;
+        };
+        let mut entry = self.entry(now, conn, &newcomer, handshake);
+        entry.shadow = true;
+        let (peer, method) = (entry.peer.id.clone(), entry.peer.compression);
+        self.routing.insert(entry);
+        out.push(Effect::Establish { conn, peer });
+        out.push(Effect::SetCompression { conn, method });
+    }
+
+    /// A second connection that its dialler did not give up in time is no crossing but a claim.
+    pub(super) fn drop_shadows(&mut self, now: Now, out: &mut Effects) {
+        let then = now.monotonic.saturating_sub(CROSSING);
+        for conn in self.routing.shadows_before(then) {
+            let Some(entry) = self.routing.get(conn) else {
+                continue;
+            };
+            let (peer, addr) = (entry.peer.id.clone(), entry.peer.address.clone());
+            out.push(Effect::Notify(Event::IdConflict {
+                peer: peer.clone(),
+                addr,
+            }));
+            self.close(now, conn, CloseReason::Duplicate(peer), out);
+        }
+    }
+
     fn entry(&self, now: Now, conn: ConnId, newcomer: &Newcomer, handshake: Handshake) -> Entry {
         let reached = newcomer
             .reached
@@ -312,6 +350,7 @@ impl Mesh {
             },
             announced,
             methods: handshake.methods,
+            shadow: false,
             hangs_on_binary: handshake.dialect == Dialect::Tight,
             ready_at: now.monotonic,
             heard_at: now.monotonic,

@@ -226,7 +226,7 @@ impl Mesh {
         self.closing = true;
         self.abandon_whispers(now, out);
         let waiting: Vec<ConnId> = self.awaiting.iter().map(|(conn, _)| conn).collect();
-        for conn in waiting.into_iter().chain(self.routing.conns()) {
+        for conn in waiting.into_iter().chain(self.routing.all_conns()) {
             self.close(now, conn, CloseReason::ShuttingDown, out);
         }
     }
@@ -336,6 +336,7 @@ impl Mesh {
             self.close(now, conn, CloseReason::HandshakeTimeout, out);
         }
         self.check_probes(now, out);
+        self.drop_shadows(now, out);
         self.expire_whispers(now, out);
         self.waterfall.forget(now.unix);
     }
@@ -355,14 +356,17 @@ impl Mesh {
             self.stats.bad_frames += 1;
         }
         if let Some(entry) = self.routing.remove(conn) {
-            if !matches!(reason, CloseReason::ShuttingDown | CloseReason::Requested) {
-                self.troubles
-                    .note(now.unix, format!("lost {}: {reason}", entry.peer.id));
+            let id = entry.peer.id;
+            if entry.shadow {
+                return;
             }
-            out.push(Effect::Notify(Event::PeerLeft {
-                peer: entry.peer.id,
-                reason,
-            }));
+            if let Some(shadow) = self.routing.promote(&id) {
+                return self.send_peers(now, shadow, out);
+            }
+            if !matches!(reason, CloseReason::ShuttingDown | CloseReason::Requested) {
+                self.troubles.note(now.unix, format!("lost {id}: {reason}"));
+            }
+            out.push(Effect::Notify(Event::PeerLeft { peer: id, reason }));
         } else if let Some(newcomer) = self.awaiting.remove(conn) {
             self.refuse(now, newcomer, reason, out);
         }
