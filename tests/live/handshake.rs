@@ -63,7 +63,7 @@ fn a_peer_with_another_id_than_expected_is_refused() {
     let Some(py2p) = Py2p::ready() else { return };
     let (us, py) = (Peer::ours("us"), py2p.peer("py"));
     let error =
-        us.refused(json!({"do": "connect", "addr": py.listen, "expect": us.id.replace('2', "3")}));
+        us.refused(json!({"do": "connect", "addr": py.listen, "expect": "2NEpo7TZRRrLZSi2U"}));
     assert_eq!(error["code"], "wrong_id", "{error}");
     py.until("no peers", <[_]>::is_empty);
     assert!(us.peers().is_empty());
@@ -111,7 +111,10 @@ fn a_peer_that_never_shakes_hands_times_out() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let error =
         us.refused(json!({"do": "connect", "addr": silent.local_addr().unwrap().to_string()}));
-    assert_eq!(error["code"], "timeout", "{error}");
+    assert!(
+        error["code"].as_str().unwrap().ends_with("timeout"),
+        "{error}"
+    );
 }
 
 #[test]
