@@ -1,8 +1,8 @@
 //! Both sides dial each other at the same time.
 //!
 //! Proxies hold back every byte until both connections stand, so the dials cross for certain; then they
-//! let one of them go first. Which one survives depends on whose id is greater, and a py2p whose id is
-//! the greater mixes up its table if our dial is the later one.
+//! let one of them go first. The dial of the greater id survives. Where that one is also the first, a
+//! py2p mixes up its table and drops both: the link must then be made anew.
 
 use std::thread;
 use std::time::Instant;

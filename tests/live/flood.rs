@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::PATIENCE;
 use super::peer::{Peer, unique};
 use super::proxy::{Proxy, Way};
 use super::py2p::Py2p;
 use super::wire::{PEERS, REQUEST, RawPeer, WHISPER, bodies};
+use super::{GLANCE, PATIENCE};
 
 /// Watched for this long, a bounded answerer stays below `ANSWERS`, be the flood what it may.
 const WATCH: Duration = Duration::from_secs(3);
@@ -67,6 +67,6 @@ fn wait_for_flood(proxy: &Proxy) {
     let deadline = Instant::now() + PATIENCE;
     while bodies(&proxy.bytes(Way::ToTarget)).len() < 100 {
         assert!(Instant::now() < deadline, "this py2p did not flood");
-        thread::sleep(super::GLANCE);
+        thread::sleep(GLANCE);
     }
 }

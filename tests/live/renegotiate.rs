@@ -1,14 +1,15 @@
 //! A py2p changes its mind about compression, or wants to hear the last message again.
 
 use std::thread;
+use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::QUIET;
 use super::peer::{Peer, unique};
 use super::proxy::{Proxy, Way};
 use super::py2p::Py2p;
 use super::wire::{Method, bodies};
+use super::{GLANCE, PATIENCE, QUIET};
 
 #[test]
 fn we_keep_to_the_methods_a_py2p_asks_for() {
@@ -63,16 +64,13 @@ fn we_send_the_last_message_again_when_asked() {
     us.say(&text);
     py.hears_once(&text);
     // A fresh time gives a fresh id: within the second it would be the same message to a py2p.
-    thread::sleep(std::time::Duration::from_millis(1100));
+    thread::sleep(Duration::from_millis(1100));
     py.order(json!({"do": "resend", "peer": us.id}));
-    let again = |line: &serde_json::Value| line["packets"][0] == *text;
-    let deadline = std::time::Instant::now() + super::PATIENCE;
+    let again = |line: &Value| line["packets"][0] == *text;
+    let deadline = Instant::now() + PATIENCE;
     while py.lines(again).len() < 2 {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "it was not sent again"
-        );
-        thread::sleep(super::GLANCE);
+        assert!(Instant::now() < deadline, "it was not sent again");
+        thread::sleep(GLANCE);
     }
     thread::sleep(QUIET);
     assert_eq!(py.times_heard(text), 2);
