@@ -49,6 +49,10 @@ pub(super) struct Entry {
     pub(super) peer: Peer,
     /// The outward address it announced: what other peers are told.
     pub(super) announced: Option<Address>,
+    /// Where its connection leads, or comes from.
+    pub(super) reached: Address,
+    /// What we dialled.
+    pub(super) dialled: Option<Address>,
     /// The methods it can read, in its own order.
     pub(super) methods: Vec<Method>,
     /// It dialled us twice at once, and this is the second: read, not written to, until it closes
@@ -62,6 +66,8 @@ pub(super) struct Entry {
     pub(super) heard_at: Duration,
     /// It must be heard by then: a probe was sent to it.
     pub(super) probed_until: Option<Duration>,
+    /// Two connections to it crossed, and this one was kept.
+    pub(super) crossed: bool,
     /// Our last whisper to it, and its place in the order of all we sent.
     pub(super) last_whisper: Option<(u64, Frames)>,
     /// Broadcasts before this place in the order were not sent to it.
@@ -158,6 +164,16 @@ impl Routing {
     /// The connection of the peer that goes by this id's text.
     pub(super) fn conn_of_text(&self, id: &[u8]) -> Option<ConnId> {
         self.by_id.get(id).copied()
+    }
+
+    /// The peer at this address: we dialled it there, or it says so and its connection comes from
+    /// the same host. Saying so alone is not enough, or a peer could keep us from another.
+    pub(super) fn at(&self, address: &Address) -> Option<&NodeId> {
+        let there = |entry: &&Entry| {
+            let says = entry.announced.as_ref() == Some(address);
+            entry.dialled.as_ref() == Some(address) || (says && entry.reached.host == address.host)
+        };
+        self.iter().find(there).map(|entry| &entry.peer.id)
     }
 
     pub(super) fn len(&self) -> usize {
