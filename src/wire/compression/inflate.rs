@@ -97,7 +97,7 @@ impl fmt::Debug for Inflater {
 fn is_zlib(cmf: u8, flags: u8) -> bool {
     let deflate = cmf & 0x0f == 8 && cmf >> 4 <= 7;
     let preset_dictionary = flags & 0x20 != 0;
-    deflate && !preset_dictionary && u16::from_be_bytes([cmf, flags]) % 31 == 0
+    deflate && !preset_dictionary && u16::from_be_bytes([cmf, flags]).is_multiple_of(31)
 }
 
 fn reset(slot: &mut Option<Decompress>, make: impl FnOnce() -> Decompress) -> &mut Decompress {
