@@ -133,11 +133,13 @@ impl Output {
         Ok(())
     }
 
-    fn finish(&self, consumed: u64, input: &[u8]) -> Result<bool, Failure> {
-        match self.bytes.len() > self.limit {
-            true => Err(Failure::TooLarge),
-            false => Ok(usize::try_from(consumed) == Ok(input.len())),
+    /// Gives back what doubling took too much, and says whether the whole input was used.
+    fn finish(&mut self, consumed: u64, input: &[u8]) -> Result<bool, Failure> {
+        if self.bytes.len() > self.limit {
+            return Err(Failure::TooLarge);
         }
+        self.bytes.shrink_to_fit();
+        Ok(usize::try_from(consumed) == Ok(input.len()))
     }
 }
 
