@@ -3,12 +3,14 @@
 //! Owns the parts and their common errands (dialling, closing, sending control messages). The
 //! decisions stand beside it, one noun a file. It knows neither sockets nor clocks nor layouts.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::awaiting::{Awaiting, AwaitingList, Newcomer, Purpose};
+use super::book::Book;
 use super::budget::Budget;
 use super::discovery::Discovery;
 use super::effect::{Answer, CloseReason, ConnectError, Direction, Effect, Event, Targets};
@@ -58,6 +60,11 @@ pub struct Params {
     /// The same payload may be stamped at most this many seconds ahead to keep its id unique.
     /// Default 30.
     pub seconds_ahead: u64,
+    /// Lost addresses are dialled again after at most this time; zero: never. Default 30 s.
+    pub reconnect_cap: Duration,
+    /// A peer silent for this long is asked for a sign of life, and closed if it gives none within
+    /// half of it again; zero: never. Default 20 s.
+    pub silence: Duration,
     /// Whispers that may wait for their peer to be found. Default 1,024.
     pub max_waiting_whispers: usize,
 }
@@ -77,6 +84,8 @@ impl Params {
             waterfall_capacity: 1 << 20,
             allow_binary: false,
             seconds_ahead: 30,
+            reconnect_cap: Duration::from_secs(30),
+            silence: Duration::from_secs(20),
             max_waiting_whispers: 1024,
         }
     }
@@ -107,12 +116,17 @@ pub struct Mesh {
     pub(super) troubles: Troubles,
     /// Dials that peers lists may still make us begin.
     pub(super) dial_budget: Budget,
+    /// Rounds of `request *` that lost peers may still make us begin.
+    pub(super) ask_budget: Budget,
+    pub(super) book: Book,
     /// Our last broadcast, and its place in the order of all we sent.
     pub(super) last_broadcast: Option<(u64, Frames)>,
     /// Messages sent so far: the order they are known by.
     pub(super) order: u64,
     pub(super) audience: bool,
     pub(super) closing: bool,
+    /// Peers that were lost soon after they joined and dialled anew, and when.
+    pub(super) second_chances: BTreeMap<NodeId, Duration>,
     next_conn: u64,
 }
 
@@ -132,10 +146,13 @@ impl Mesh {
             stats: Stats::default(),
             troubles: Troubles::default(),
             dial_budget: Budget::new(8.0, 4.0),
+            ask_budget: Budget::new(2.0, 0.2),
+            book: Book::default(),
             last_broadcast: None,
             order: 0,
             audience: true,
             closing: false,
+            second_chances: BTreeMap::new(),
             next_conn: 0,
             params,
         }
@@ -185,31 +202,47 @@ impl Mesh {
         expect: Option<NodeId>,
         out: &mut Effects,
     ) {
-        let refusal = if self.closing {
-            Some(ConnectError::ShuttingDown)
-        } else if addr == self.params.address || expect.as_ref() == Some(self.me()) {
-            Some(ConnectError::Oneself)
-        } else {
-            let known = expect
-                .as_ref()
-                .filter(|id| self.routing.conn_of(id).is_some());
-            known.map(|id| ConnectError::AlreadyConnected(id.clone()))
-        };
-        if let Some(error) = refusal {
-            out.push(Effect::Answer {
-                ticket,
-                answer: Answer::Connect(Err(error)),
-            });
-        } else if self
-            .dial(now, addr, Purpose::Asked(ticket, expect), out)
-            .is_none()
-        {
-            let error = ConnectError::Busy(MAX_DIALS);
+        if let Err(error) = self.begin(now, ticket, addr, expect, out) {
             out.push(Effect::Answer {
                 ticket,
                 answer: Answer::Connect(Err(error)),
             });
         }
+    }
+
+    fn begin(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        addr: Address,
+        expect: Option<NodeId>,
+        out: &mut Effects,
+    ) -> Result<(), ConnectError> {
+        if self.closing {
+            return Err(ConnectError::ShuttingDown);
+        }
+        if addr == self.params.address || expect.as_ref() == Some(self.me()) {
+            return Err(ConnectError::Oneself);
+        }
+        let known = match &expect {
+            Some(id) => self.routing.conn_of(id).map(|_| id),
+            None => self.routing.at(&addr),
+        };
+        if let Some(id) = known {
+            return Err(ConnectError::AlreadyConnected(id.clone()));
+        }
+        if let Some(newcomer) = self.awaiting.dial_of(&addr) {
+            newcomer.waiting.push((ticket, expect));
+            return Ok(());
+        }
+        let purpose = Purpose::Asked(expect.clone());
+        let conn = self
+            .dial(now, addr, purpose, out)
+            .ok_or(ConnectError::Busy(MAX_DIALS))?;
+        if let Some(newcomer) = self.awaiting.get_mut(conn) {
+            newcomer.waiting.push((ticket, expect));
+        }
+        Ok(())
     }
 
     /// Closes the connection to a peer; false if there is none.
@@ -226,7 +259,7 @@ impl Mesh {
         self.closing = true;
         self.abandon_whispers(now, out);
         let waiting: Vec<ConnId> = self.awaiting.iter().map(|(conn, _)| conn).collect();
-        for conn in waiting.into_iter().chain(self.routing.conns()) {
+        for conn in waiting.into_iter().chain(self.routing.all_conns()) {
             self.close(now, conn, CloseReason::ShuttingDown, out);
         }
     }
@@ -290,6 +323,7 @@ impl Mesh {
             address,
             reached: None,
             purpose,
+            waiting: Vec::new(),
             began: now.monotonic,
             // The dial's own time-out is its driver's; this one only makes sure of an end.
             until: Duration::MAX,
@@ -310,15 +344,13 @@ impl Mesh {
             addr: addr.clone(),
             reason: why.clone(),
         }));
-        if let Purpose::Asked(ticket, _) = newcomer.purpose {
-            let error = ConnectError::Dial { addr, why };
-            out.push(Effect::Answer {
-                ticket,
-                answer: Answer::Connect(Err(error)),
-            });
-        } else {
-            self.on_missed(now, &newcomer, why.to_string(), out);
-        }
+        let error = ConnectError::Dial {
+            addr,
+            why: why.clone(),
+        };
+        disappoint(&newcomer, &error, out);
+        self.defer(now, &newcomer.address);
+        self.on_missed(now, &newcomer, why.to_string(), out);
     }
 
     fn on_closed(&mut self, now: Now, conn: ConnId, why: Ended, out: &mut Effects) {
@@ -335,7 +367,9 @@ impl Mesh {
         for conn in self.awaiting.overdue(now.monotonic) {
             self.close(now, conn, CloseReason::HandshakeTimeout, out);
         }
-        self.check_probes(now, out);
+        self.watch(now, out);
+        self.drop_shadows(now, out);
+        self.reconnect(now, out);
         self.expire_whispers(now, out);
         self.waterfall.forget(now.unix);
     }
@@ -355,14 +389,19 @@ impl Mesh {
             self.stats.bad_frames += 1;
         }
         if let Some(entry) = self.routing.remove(conn) {
-            if !matches!(reason, CloseReason::ShuttingDown | CloseReason::Requested) {
-                self.troubles
-                    .note(now.unix, format!("lost {}: {reason}", entry.peer.id));
+            if entry.shadow {
+                return;
             }
-            out.push(Effect::Notify(Event::PeerLeft {
-                peer: entry.peer.id,
-                reason,
-            }));
+            if let Some(shadow) = self.routing.promote(&entry.peer.id) {
+                return self.send_peers(now, shadow, out);
+            }
+            self.on_lost(now, &entry, &reason, out);
+            self.give_second_chance(now, &entry, &reason, out);
+            let id = entry.peer.id;
+            if !matches!(reason, CloseReason::ShuttingDown | CloseReason::Requested) {
+                self.troubles.note(now.unix, format!("lost {id}: {reason}"));
+            }
+            out.push(Effect::Notify(Event::PeerLeft { peer: id, reason }));
         } else if let Some(newcomer) = self.awaiting.remove(conn) {
             self.refuse(now, newcomer, reason, out);
         }
@@ -388,17 +427,18 @@ impl Mesh {
             direction: newcomer.purpose.direction(),
             reason: reason.clone(),
         }));
-        if let Purpose::Asked(ticket, _) = newcomer.purpose {
-            let answer = Answer::Connect(Err(match reason {
-                CloseReason::Duplicate(id) => ConnectError::AlreadyConnected(id),
-                CloseReason::ShuttingDown => ConnectError::ShuttingDown,
-                CloseReason::Oneself => ConnectError::Oneself,
-                reason => ConnectError::Closed { addr, reason },
-            }));
-            out.push(Effect::Answer { ticket, answer });
-        } else {
-            self.on_missed(now, &newcomer, reason.to_string(), out);
+        let error = match reason.clone() {
+            CloseReason::Duplicate(id) => ConnectError::AlreadyConnected(id),
+            CloseReason::ShuttingDown => ConnectError::ShuttingDown,
+            CloseReason::Oneself => ConnectError::Oneself,
+            reason => ConnectError::Closed { addr, reason },
+        };
+        disappoint(&newcomer, &error, out);
+        match reason {
+            CloseReason::Oneself => self.book.strike(&newcomer.address),
+            _ => self.defer(now, &newcomer.address),
         }
+        self.on_missed(now, &newcomer, reason.to_string(), out);
     }
 
     /// Sends a control message of our own as a whisper or a renegotiation to one connection.
@@ -426,5 +466,16 @@ impl Mesh {
                 .troubles
                 .note(now.unix, format!("could not answer: {error}")),
         }
+    }
+}
+
+/// Tells those who waited for a connection that there is none.
+fn disappoint(newcomer: &Newcomer, error: &ConnectError, out: &mut Effects) {
+    for (ticket, _) in &newcomer.waiting {
+        let answer = Answer::Connect(Err(error.clone()));
+        out.push(Effect::Answer {
+            ticket: *ticket,
+            answer,
+        });
     }
 }
