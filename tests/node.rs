@@ -463,7 +463,7 @@ async fn the_newest_can_be_dropped_instead() {
 #[actix::test]
 async fn a_paused_subscriber_loses_nothing_and_makes_the_sender_wait() {
     const COUNT: usize = 400;
-    let alice = start(Config::new().send_budget(256 * 1024)).await;
+    let alice = start(Config::new().send_budget(256 * 1024).compression([])).await;
     let bob = start(Config::new().inbound_budget(64 * 1024).inbox(0)).await;
     let (slow, gate, mut heard) = gated();
     ask(
@@ -475,16 +475,11 @@ async fn a_paused_subscriber_loses_nothing_and_makes_the_sender_wait() {
     // Far more than all budgets and socket buffers together.
     let (done, mut progress) = mpsc::unbounded_channel();
     let router = alice.router.clone();
+    let large = "z".repeat(64 * 1024);
     actix::spawn(async move {
         for n in 0..COUNT {
-            let noise: String = (0..64 * 1024)
-                .map(|i| char::from(b'a' + ((i * i + n * i) % 23) as u8))
-                .collect();
-            router
-                .send(Send::new((format!("{n}"), noise)))
-                .await
-                .unwrap()
-                .unwrap();
+            let message = Send::new((format!("{n}"), large.as_str()));
+            router.send(message).await.unwrap().unwrap();
             done.send(n).unwrap();
         }
     });
@@ -581,8 +576,11 @@ async fn interceptors_are_asked_in_order_and_may_consume() {
     }
 }
 
-/// An interceptor that never decides before it is told to.
-struct Undecided(Option<oneshot::Receiver<()>>);
+/// An interceptor that consumes everything, but decides about the first only when it is told to.
+struct Undecided {
+    told: Option<oneshot::Receiver<()>>,
+    offered: UnboundedSender<String>,
+}
 
 impl Actor for Undecided {
     type Context = Context<Self>;
@@ -591,8 +589,9 @@ impl Actor for Undecided {
 impl Handler<Offer> for Undecided {
     type Result = actix::ResponseFuture<Verdict>;
 
-    fn handle(&mut self, _: Offer, _: &mut Context<Self>) -> Self::Result {
-        let told = self.0.take();
+    fn handle(&mut self, offer: Offer, _: &mut Context<Self>) -> Self::Result {
+        let _ = self.offered.send(offer.message.text());
+        let told = self.told.take();
         Box::pin(async move {
             if let Some(told) = told {
                 let _ = told.await;
@@ -605,31 +604,37 @@ impl Handler<Offer> for Undecided {
 #[actix::test]
 async fn a_late_interceptor_loses_its_say_until_it_answers() {
     let (alice, bob) = (node().await, node().await);
-    let mut told = events(&bob).await;
+    let mut lags = events(&bob).await;
     let mut seen = messages(&bob, |s| s).await;
-    let (decide, decided) = oneshot::channel();
+    let (decide, told) = oneshot::channel();
+    let (offered, mut asked) = unbounded_channel();
+    let actor = Undecided {
+        told: Some(told),
+        offered,
+    }
+    .start();
     let id = ask(
         &bob,
-        Intercept::by(Undecided(Some(decided)).start()).deadline(Duration::from_millis(20)),
+        Intercept::by(actor).deadline(Duration::from_millis(20)),
     )
     .await;
     link(&alice, &bob).await;
     flood(&alice, 5, &mut seen).await;
-    assert_eq!(lagged(&mut told).await.0, id.0);
+    assert_eq!(next(&mut asked).await, "0");
+    assert_eq!(lagged(&mut lags).await.0, id.0);
     decide.send(()).unwrap();
-    // Once it has answered it is asked again, and consumes.
-    let mut n = 100;
-    loop {
+    // Each of these passes by, until its answer has come: then it is asked again.
+    for n in 5.. {
         ask(&alice, Send::new(format!("{n}"))).await.unwrap();
-        n += 1;
-        if tokio::time::timeout(Duration::from_millis(50), seen.recv())
-            .await
-            .is_err()
-        {
+        let text = tokio::select! {
+            message = next(&mut seen) => Err(message.text()),
+            text = next(&mut asked) => Ok(text),
+        };
+        if text.is_ok() {
             break;
         }
-        assert!(n < 200, "it is never asked again");
     }
+    assert!(seen.try_recv().is_err());
 }
 
 #[actix::test]
