@@ -32,7 +32,12 @@ impl fmt::Debug for Hold {
 }
 
 /// A body below this many bytes is not worth compressing: ids are half of it and hardly shrink.
-pub(crate) const COMPRESSIBLE: usize = 128;
+const COMPRESSIBLE: usize = 128;
+
+/// Whether a single frame of that length, prefix included, is worth compressing.
+pub(super) fn is_compressible(frame_len: usize) -> bool {
+    frame_len >= PREFIX + COMPRESSIBLE
+}
 
 /// One or more whole frames, length prefixes included. Clones share the bytes.
 #[derive(Clone, Debug)]
@@ -53,7 +58,7 @@ impl Frames {
     /// A single plain frame of ours.
     pub(crate) fn single(plain: Vec<u8>) -> Frames {
         Frames {
-            compressible: plain.len() >= PREFIX + COMPRESSIBLE,
+            compressible: is_compressible(plain.len()),
             plain: Bytes::from(plain),
             count: 1,
             compressed: None,
