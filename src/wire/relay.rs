@@ -22,7 +22,8 @@ impl Batch {
     /// The frames picked, as they are to be relayed, in copies: for peers with a list of their own.
     ///
     /// Plain frames become one [`Frames`], each compressed frame one of its own after it. Everything stays byte for byte,
-    /// but the main flag becomes that of a relay. What is picked must be broadcasts; all else is left out.
+    /// but the main flag becomes that of a relay. What is picked must be broadcasts, each once; all
+    /// else is left out.
     pub fn relay_some(&self, picked: &[usize]) -> SmallVec<[Frames; 1]> {
         let picks = self.picks(picked);
         self.pass_on(&picks, |index| self.inflated(index).to_vec())
@@ -154,5 +155,103 @@ fn plain(bytes: Bytes, count: usize, hold: Hold) -> Frames {
         compressed: None,
         compressible: false,
         hold,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Composer, Deflater, Flag, Generation, Limits, Method, NodeId, Packet};
+
+    fn frame(flag: &Flag, text: &str, method: Option<Method>) -> Vec<u8> {
+        let me = NodeId::parse("A").unwrap();
+        let payload = [Packet::from("\0"), Packet::from(text)];
+        let plain = Composer::new(Generation::V0_4, Limits::default(), me)
+            .compose(flag, &payload, 1)
+            .unwrap()
+            .frames
+            .plain;
+        let Some(method) = method else {
+            return plain.to_vec();
+        };
+        let deflated = Deflater::new().deflate(method, &plain[PREFIX..]).unwrap();
+        framed(&deflated)
+    }
+
+    fn framed(body: &[u8]) -> Vec<u8> {
+        [&crate::wire::layout::prefix(body.len()), body].concat()
+    }
+
+    fn batch(bytes: &[u8]) -> Batch {
+        Batch::from_frames(Generation::V0_4, Limits::default(), bytes).unwrap()
+    }
+
+    #[test]
+    fn a_compressed_relay_is_passed_on_as_it_came() {
+        let came = frame(&Flag::Waterfall, "a", Some(Method::Zlib));
+        let frames = batch(&came).into_relay(&[0]);
+        assert_eq!(frames[0].wire_form(Some(Method::Zlib)), &came);
+        assert_eq!(
+            frames[0].wire_form(None),
+            &frame(&Flag::Waterfall, "a", None)
+        );
+        assert_eq!(
+            frames[0].wire_form(Some(Method::Gzip)),
+            frames[0].wire_form(None)
+        );
+    }
+
+    #[test]
+    fn a_compressed_original_is_inflated_to_change_its_flag() {
+        let text = "a".repeat(200);
+        let came = frame(&Flag::Broadcast, &text, Some(Method::Gzip));
+        let frames = batch(&came).into_relay(&[0]);
+        assert_eq!(frames[0].compressed, None);
+        assert!(frames[0].compressible);
+        assert_eq!(frames[0].plain, frame(&Flag::Waterfall, &text, None));
+    }
+
+    #[test]
+    fn bytes_after_the_compressed_stream_are_not_passed_on() {
+        let came = frame(&Flag::Waterfall, "a", Some(Method::Gzip));
+        let trailing = framed(&[&came[PREFIX..], b"xyz"].concat());
+        let frames = batch(&trailing).into_relay(&[0]);
+        assert_eq!(frames[0].compressed, None);
+    }
+
+    #[test]
+    fn plain_frames_are_passed_on_together() {
+        let plain = |text| frame(&Flag::Broadcast, text, None);
+        let stream = [
+            plain("a"),
+            plain("b"),
+            plain("c"),
+            frame(&Flag::Waterfall, "d", Some(Method::Zlib)),
+        ]
+        .concat();
+        let frames = batch(&stream).into_relay(&[0, 2, 3]);
+        let counts: Vec<_> = frames.iter().map(|frames| frames.count).collect();
+        assert_eq!(counts, [2, 1]);
+        let relay = |text| frame(&Flag::Waterfall, text, None);
+        assert_eq!(frames[0].plain, [relay("a"), relay("c")].concat());
+    }
+
+    #[test]
+    fn what_is_no_broadcast_is_left_out() {
+        let stream = [frame(&Flag::Whisper, "a", None), framed(b"garbage")].concat();
+        assert!(batch(&stream).relay_some(&[0, 1, 2]).is_empty());
+        assert!(batch(&stream).into_relay(&[0, 1]).is_empty());
+        assert!(batch(&[]).into_relay(&[]).is_empty());
+    }
+
+    #[test]
+    fn what_is_held_lives_as_long_as_the_bytes() {
+        let permit = std::sync::Arc::new(());
+        let mut batch = batch(&frame(&Flag::Broadcast, "a", None));
+        batch.hold(Hold::new(permit.clone()));
+        let frames = batch.into_relay(&[0]);
+        assert_eq!(std::sync::Arc::strong_count(&permit), 2);
+        drop(frames);
+        assert_eq!(std::sync::Arc::strong_count(&permit), 1);
     }
 }
