@@ -24,6 +24,7 @@ pub(super) struct Reading {
     limits: Limits,
     /// The largest body now, on the wire and inflated.
     frame_limit: usize,
+    /// Bytes inflated so far. What failed counts as a whole frame: it may have cost as much.
     inflated: usize,
     batch: Batch,
 }
@@ -56,7 +57,7 @@ impl Reading {
         self.batch.entries.len()
     }
 
-    /// The bytes held by what was inflated.
+    /// The bytes that were inflated, in vain or not.
     pub(super) fn inflated(&self) -> usize {
         self.inflated
     }
@@ -82,7 +83,10 @@ impl Reading {
             None => self.parse(body, Source::Plain),
             Some(Ok(inflated)) => self.read_inflated(inflated),
             // What only looks compressed may be plain; if it is not, what went wrong first says more.
-            Some(Err(error)) => self.parse(body, Source::Plain).map_err(|_| error),
+            Some(Err(error)) => {
+                self.inflated += self.frame_limit;
+                self.parse(body, Source::Plain).map_err(|_| error)
+            }
         }
     }
 
@@ -92,6 +96,7 @@ impl Reading {
             mut bytes,
             exact,
         } = inflated;
+        self.inflated += bytes.capacity();
         let index = u32::try_from(self.batch.inflated.len()).unwrap_or(u32::MAX);
         let content = self.parse(
             &bytes[PREFIX..],
@@ -103,7 +108,6 @@ impl Reading {
         )?;
         let length = prefix(bytes.len() - PREFIX);
         bytes[..PREFIX].copy_from_slice(&length);
-        self.inflated += bytes.capacity();
         self.batch.inflated.push(bytes);
         Ok(content)
     }
