@@ -34,8 +34,8 @@ pub struct Awaiting {
 pub(super) enum Purpose {
     /// A stranger came to us.
     Accepted,
-    /// A user asked for it, and waits. `Some`: for this very peer.
-    Asked(Ticket, Option<NodeId>),
+    /// A user asked for it. `Some`: for this very peer, no other will do.
+    Asked(Option<NodeId>),
     /// A peers list named it.
     Listed(NodeId),
     /// A whisper waits for this peer.
@@ -47,7 +47,7 @@ impl Purpose {
     pub(super) fn expect(&self) -> Option<&NodeId> {
         match self {
             Self::Accepted => None,
-            Self::Asked(_, expect) => expect.as_ref(),
+            Self::Asked(expect) => expect.as_ref(),
             Self::Listed(id) | Self::Wanted(id) => Some(id),
         }
     }
@@ -67,6 +67,8 @@ pub(super) struct Newcomer {
     /// Where the dial led, once it is connected; for an accepted one, where it came from.
     pub(super) reached: Option<Address>,
     pub(super) purpose: Purpose,
+    /// Who waits for it, and whom they expect.
+    pub(super) waiting: Vec<(Ticket, Option<NodeId>)>,
     /// When the dial or the connection began.
     pub(super) began: Duration,
     /// When it must have handed in its handshake.
@@ -109,11 +111,27 @@ impl AwaitingList {
             .any(|newcomer| newcomer.purpose.expect() == Some(id))
     }
 
+    /// The dial of this address that is under way.
+    pub(super) fn dial_of(&mut self, address: &Address) -> Option<&mut Newcomer> {
+        self.0.values_mut().find(|newcomer| {
+            newcomer.purpose.direction() == Direction::Outgoing && newcomer.address == *address
+        })
+    }
+
     /// Whether this address is being dialled.
     pub(super) fn dials(&self, address: &Address) -> bool {
         self.0.values().any(|newcomer| {
             newcomer.purpose.direction() == Direction::Outgoing && newcomer.address == *address
         })
+    }
+
+    /// Whether any connection in the list leads to, or comes from, this host.
+    pub(super) fn reaches(&self, host: &str) -> bool {
+        let mut reached = self
+            .0
+            .values()
+            .filter_map(|newcomer| newcomer.reached.as_ref());
+        reached.any(|address| address.host == host)
     }
 
     /// Dials and outgoing connections begun because of peers lists.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::awaiting::{Newcomer, Purpose};
-use super::effect::{Answer, CloseReason, Direction, Effect, Event};
+use super::effect::{CloseReason, ConnectError, Direction, Effect, Event};
 use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh};
 use super::reach::seen_at;
@@ -19,6 +19,10 @@ const CROSSING: Duration = Duration::from_secs(5);
 
 /// A probed peer must be heard within this time.
 const PROBE: Duration = Duration::from_secs(5);
+
+/// A peer is given a second chance once in this time, and so many peers at most.
+const SECOND_CHANCE: Duration = Duration::from_secs(60);
+const MAX_SECOND_CHANCES: usize = 64;
 
 /// Clocks this far apart are told to the user.
 const SKEW: u64 = 5;
@@ -36,6 +40,8 @@ pub(super) struct Handshake {
 enum Duel {
     /// The old one is kept: no crossing, first come.
     Refused,
+    /// The peer dialled twice at once: which one it keeps is for it to say.
+    Shadow,
     /// They crossed; the old one is kept.
     OldWins,
     /// They crossed; the new one is kept.
@@ -48,6 +54,7 @@ impl Mesh {
             address: addr.clone(),
             reached: Some(addr),
             purpose: Purpose::Accepted,
+            waiting: Vec::new(),
             began: now.monotonic,
             until: now.monotonic + self.params.handshake_timeout,
         };
@@ -161,6 +168,10 @@ impl Mesh {
                     self.yield_to(conn, &handshake.id, out);
                     self.probe(now, old, out);
                 }
+                Duel::Shadow => {
+                    self.accept_shadow(now, conn, handshake, out);
+                    return true;
+                }
                 Duel::Refused => self.refuse_claim(now, conn, handshake.id, out),
             }
             return false;
@@ -181,7 +192,7 @@ impl Mesh {
             return Err(CloseReason::Oneself);
         }
         match &newcomer.purpose {
-            Purpose::Asked(_, Some(expected)) if *expected != handshake.id => {
+            Purpose::Asked(Some(expected)) if *expected != handshake.id => {
                 Err(CloseReason::WrongId {
                     expected: expected.clone(),
                     found: handshake.id.clone(),
@@ -197,10 +208,13 @@ impl Mesh {
         let Some(entry) = self.routing.get(old) else {
             return Duel::NewWins;
         };
-        let crossed = entry.peer.direction != new.purpose.direction()
-            && new.began <= entry.ready_at + CROSSING;
-        if !crossed {
+        if new.began > entry.ready_at + CROSSING {
             return Duel::Refused;
+        }
+        match (entry.peer.direction, new.purpose.direction()) {
+            (Direction::Incoming, Direction::Incoming) => return Duel::Shadow,
+            (Direction::Outgoing, Direction::Outgoing) => return Duel::Refused,
+            _ => {}
         }
         let ours_is_kept = self.me().cmp_numeric(id).is_gt();
         if ours_is_kept == (new.purpose.direction() == Direction::Outgoing) {
@@ -225,13 +239,8 @@ impl Mesh {
             conn,
             reason: CloseReason::Duplicate(id.clone()),
         });
-        if let Some(Newcomer {
-            purpose: Purpose::Asked(ticket, _),
-            ..
-        }) = self.awaiting.remove(conn)
-        {
-            let answer = Answer::Connect(Ok(id.clone()));
-            out.push(Effect::Answer { ticket, answer });
+        if let Some(newcomer) = self.awaiting.remove(conn) {
+            found(&newcomer, id, out);
         }
     }
 
@@ -281,10 +290,8 @@ impl Mesh {
         }
         self.tell_skew(now, &id, time, out);
         self.send_peers(now, conn, out);
-        if let Purpose::Asked(ticket, _) = newcomer.purpose {
-            let answer = Answer::Connect(Ok(id.clone()));
-            out.push(Effect::Answer { ticket, answer });
-        } else if newcomer
+        found(&newcomer, &id, out);
+        if newcomer
             .purpose
             .expect()
             .is_some_and(|wanted| *wanted != id)
@@ -294,28 +301,62 @@ impl Mesh {
         self.on_reachable(now, &id, out);
     }
 
+    /// Takes a second connection of a peer into the table, unseen.
+    fn accept_shadow(&mut self, now: Now, conn: ConnId, handshake: Handshake, out: &mut Effects) {
+        let Some(newcomer) = self.awaiting.remove(conn) else {
+            return;
+        };
+        let mut entry = self.entry(now, conn, &newcomer, handshake);
+        entry.shadow = true;
+        let (peer, method) = (entry.peer.id.clone(), entry.peer.compression);
+        self.routing.insert(entry);
+        out.push(Effect::Establish { conn, peer });
+        out.push(Effect::SetCompression { conn, method });
+    }
+
+    /// A second connection that its dialler did not give up in time is no crossing but a claim.
+    pub(super) fn drop_shadows(&mut self, now: Now, out: &mut Effects) {
+        let then = now.monotonic.saturating_sub(CROSSING);
+        for conn in self.routing.shadows_before(then) {
+            let Some(entry) = self.routing.get(conn) else {
+                continue;
+            };
+            let (peer, addr) = (entry.peer.id.clone(), entry.peer.address.clone());
+            out.push(Effect::Notify(Event::IdConflict {
+                peer: peer.clone(),
+                addr,
+            }));
+            self.close(now, conn, CloseReason::Duplicate(peer), out);
+        }
+    }
+
     fn entry(&self, now: Now, conn: ConnId, newcomer: &Newcomer, handshake: Handshake) -> Entry {
         let reached = newcomer
             .reached
             .clone()
             .unwrap_or_else(|| newcomer.address.clone());
         let announced = handshake.address.map(|address| seen_at(address, &reached));
+        let dialled = newcomer.purpose.direction() == Direction::Outgoing;
         Entry {
             peer: Peer {
                 conn,
                 id: handshake.id,
-                address: announced.clone().unwrap_or(reached),
+                address: announced.clone().unwrap_or_else(|| reached.clone()),
                 direction: newcomer.purpose.direction(),
                 compression: Method::choose(&self.params.methods, &handshake.methods),
                 since: now.unix,
                 received: Traffic::default(),
             },
             announced,
+            reached,
+            dialled: dialled.then(|| newcomer.address.clone()),
             methods: handshake.methods,
+            shadow: false,
             hangs_on_binary: handshake.dialect == Dialect::Tight,
             ready_at: now.monotonic,
             heard_at: now.monotonic,
             probed_until: None,
+            crossed: false,
             last_whisper: None,
             joined_at: self.order,
             budgets: Budgets::default(),
@@ -377,32 +418,75 @@ impl Mesh {
     /// Asks the survivor of a crossing for a sign of life: py2p may have given up both.
     fn probe(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         if let Some(entry) = self.routing.get_mut(conn) {
+            entry.crossed = true;
             entry.probed_until = Some(now.monotonic + PROBE);
             self.say(now, conn, &Flag::Whisper, &Control::RequestPeers, out);
         }
     }
 
-    /// A peer that was probed and not heard is closed, and dialled anew.
+    /// A peer that was probed and not heard is closed.
     pub(super) fn check_probes(&mut self, now: Now, out: &mut Effects) {
         let silent = self.routing.iter().filter(|entry| {
             entry
                 .probed_until
                 .is_some_and(|until| until <= now.monotonic)
         });
-        let silent: Vec<_> = silent
-            .map(|entry| {
-                (
-                    entry.peer.conn,
-                    entry.peer.id.clone(),
-                    entry.announced.clone(),
-                )
-            })
-            .collect();
-        for (conn, id, address) in silent {
+        let silent: Vec<_> = silent.map(|entry| entry.peer.conn).collect();
+        for conn in silent {
             self.close(now, conn, CloseReason::Unresponsive, out);
-            if let Some(address) = address {
-                self.dial(now, address, Purpose::Listed(id), out);
-            }
         }
+    }
+
+    /// A peer that is lost right after a crossing is dialled once more: py2p closes, or forgets,
+    /// both of two crossing connections.
+    pub(super) fn give_second_chance(
+        &mut self,
+        now: Now,
+        lost: &Entry,
+        reason: &CloseReason,
+        out: &mut Effects,
+    ) {
+        let id = &lost.peer.id;
+        let soon = now.monotonic <= lost.ready_at + CROSSING + PROBE;
+        let theirs = matches!(
+            reason,
+            CloseReason::ByPeer | CloseReason::Failed(_) | CloseReason::Unresponsive
+        );
+        let crossing = lost.crossed || self.awaiting.reaches(&lost.reached.host);
+        self.second_chances
+            .retain(|_, at| now.monotonic <= *at + SECOND_CHANCE);
+        let given =
+            self.second_chances.contains_key(id) || self.second_chances.len() >= MAX_SECOND_CHANCES;
+        if soon
+            && theirs
+            && crossing
+            && !given
+            && !self.closing
+            && let Some(address) = lost.announced.clone()
+            && !self.awaiting.dials(&address)
+        {
+            self.second_chances.insert(id.clone(), now.monotonic);
+            self.dial(now, address, Purpose::Listed(id.clone()), out);
+        }
+    }
+}
+
+/// Tells those who waited for a connection whom it led to.
+fn found(newcomer: &Newcomer, id: &NodeId, out: &mut Effects) {
+    for (ticket, expect) in &newcomer.waiting {
+        let result = match expect {
+            Some(expected) if expected != id => Err(ConnectError::Closed {
+                addr: newcomer.address.clone(),
+                reason: CloseReason::WrongId {
+                    expected: expected.clone(),
+                    found: id.clone(),
+                },
+            }),
+            _ => Ok(id.clone()),
+        };
+        out.push(Effect::Answer {
+            ticket: *ticket,
+            answer: super::Answer::Connect(result),
+        });
     }
 }

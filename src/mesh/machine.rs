@@ -3,6 +3,7 @@
 //! Owns the parts and their common errands (dialling, closing, sending control messages). The
 //! decisions stand beside it, one noun a file. It knows neither sockets nor clocks nor layouts.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -113,6 +114,8 @@ pub struct Mesh {
     pub(super) order: u64,
     pub(super) audience: bool,
     pub(super) closing: bool,
+    /// Peers that were lost soon after they joined and dialled anew, and when.
+    pub(super) second_chances: BTreeMap<NodeId, Duration>,
     next_conn: u64,
 }
 
@@ -136,6 +139,7 @@ impl Mesh {
             order: 0,
             audience: true,
             closing: false,
+            second_chances: BTreeMap::new(),
             next_conn: 0,
             params,
         }
@@ -185,31 +189,47 @@ impl Mesh {
         expect: Option<NodeId>,
         out: &mut Effects,
     ) {
-        let refusal = if self.closing {
-            Some(ConnectError::ShuttingDown)
-        } else if addr == self.params.address || expect.as_ref() == Some(self.me()) {
-            Some(ConnectError::Oneself)
-        } else {
-            let known = expect
-                .as_ref()
-                .filter(|id| self.routing.conn_of(id).is_some());
-            known.map(|id| ConnectError::AlreadyConnected(id.clone()))
-        };
-        if let Some(error) = refusal {
-            out.push(Effect::Answer {
-                ticket,
-                answer: Answer::Connect(Err(error)),
-            });
-        } else if self
-            .dial(now, addr, Purpose::Asked(ticket, expect), out)
-            .is_none()
-        {
-            let error = ConnectError::Busy(MAX_DIALS);
+        if let Err(error) = self.begin(now, ticket, addr, expect, out) {
             out.push(Effect::Answer {
                 ticket,
                 answer: Answer::Connect(Err(error)),
             });
         }
+    }
+
+    fn begin(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        addr: Address,
+        expect: Option<NodeId>,
+        out: &mut Effects,
+    ) -> Result<(), ConnectError> {
+        if self.closing {
+            return Err(ConnectError::ShuttingDown);
+        }
+        if addr == self.params.address || expect.as_ref() == Some(self.me()) {
+            return Err(ConnectError::Oneself);
+        }
+        let known = match &expect {
+            Some(id) => self.routing.conn_of(id).map(|_| id),
+            None => self.routing.at(&addr),
+        };
+        if let Some(id) = known {
+            return Err(ConnectError::AlreadyConnected(id.clone()));
+        }
+        if let Some(newcomer) = self.awaiting.dial_of(&addr) {
+            newcomer.waiting.push((ticket, expect));
+            return Ok(());
+        }
+        let purpose = Purpose::Asked(expect.clone());
+        let conn = self
+            .dial(now, addr, purpose, out)
+            .ok_or(ConnectError::Busy(MAX_DIALS))?;
+        if let Some(newcomer) = self.awaiting.get_mut(conn) {
+            newcomer.waiting.push((ticket, expect));
+        }
+        Ok(())
     }
 
     /// Closes the connection to a peer; false if there is none.
@@ -226,7 +246,7 @@ impl Mesh {
         self.closing = true;
         self.abandon_whispers(now, out);
         let waiting: Vec<ConnId> = self.awaiting.iter().map(|(conn, _)| conn).collect();
-        for conn in waiting.into_iter().chain(self.routing.conns()) {
+        for conn in waiting.into_iter().chain(self.routing.all_conns()) {
             self.close(now, conn, CloseReason::ShuttingDown, out);
         }
     }
@@ -290,6 +310,7 @@ impl Mesh {
             address,
             reached: None,
             purpose,
+            waiting: Vec::new(),
             began: now.monotonic,
             // The dial's own time-out is its driver's; this one only makes sure of an end.
             until: Duration::MAX,
@@ -310,15 +331,12 @@ impl Mesh {
             addr: addr.clone(),
             reason: why.clone(),
         }));
-        if let Purpose::Asked(ticket, _) = newcomer.purpose {
-            let error = ConnectError::Dial { addr, why };
-            out.push(Effect::Answer {
-                ticket,
-                answer: Answer::Connect(Err(error)),
-            });
-        } else {
-            self.on_missed(now, &newcomer, why.to_string(), out);
-        }
+        let error = ConnectError::Dial {
+            addr,
+            why: why.clone(),
+        };
+        disappoint(&newcomer, &error, out);
+        self.on_missed(now, &newcomer, why.to_string(), out);
     }
 
     fn on_closed(&mut self, now: Now, conn: ConnId, why: Ended, out: &mut Effects) {
@@ -336,6 +354,7 @@ impl Mesh {
             self.close(now, conn, CloseReason::HandshakeTimeout, out);
         }
         self.check_probes(now, out);
+        self.drop_shadows(now, out);
         self.expire_whispers(now, out);
         self.waterfall.forget(now.unix);
     }
@@ -355,14 +374,18 @@ impl Mesh {
             self.stats.bad_frames += 1;
         }
         if let Some(entry) = self.routing.remove(conn) {
-            if !matches!(reason, CloseReason::ShuttingDown | CloseReason::Requested) {
-                self.troubles
-                    .note(now.unix, format!("lost {}: {reason}", entry.peer.id));
+            if entry.shadow {
+                return;
             }
-            out.push(Effect::Notify(Event::PeerLeft {
-                peer: entry.peer.id,
-                reason,
-            }));
+            if let Some(shadow) = self.routing.promote(&entry.peer.id) {
+                return self.send_peers(now, shadow, out);
+            }
+            self.give_second_chance(now, &entry, &reason, out);
+            let id = entry.peer.id;
+            if !matches!(reason, CloseReason::ShuttingDown | CloseReason::Requested) {
+                self.troubles.note(now.unix, format!("lost {id}: {reason}"));
+            }
+            out.push(Effect::Notify(Event::PeerLeft { peer: id, reason }));
         } else if let Some(newcomer) = self.awaiting.remove(conn) {
             self.refuse(now, newcomer, reason, out);
         }
@@ -388,17 +411,14 @@ impl Mesh {
             direction: newcomer.purpose.direction(),
             reason: reason.clone(),
         }));
-        if let Purpose::Asked(ticket, _) = newcomer.purpose {
-            let answer = Answer::Connect(Err(match reason {
-                CloseReason::Duplicate(id) => ConnectError::AlreadyConnected(id),
-                CloseReason::ShuttingDown => ConnectError::ShuttingDown,
-                CloseReason::Oneself => ConnectError::Oneself,
-                reason => ConnectError::Closed { addr, reason },
-            }));
-            out.push(Effect::Answer { ticket, answer });
-        } else {
-            self.on_missed(now, &newcomer, reason.to_string(), out);
-        }
+        let error = match reason.clone() {
+            CloseReason::Duplicate(id) => ConnectError::AlreadyConnected(id),
+            CloseReason::ShuttingDown => ConnectError::ShuttingDown,
+            CloseReason::Oneself => ConnectError::Oneself,
+            reason => ConnectError::Closed { addr, reason },
+        };
+        disappoint(&newcomer, &error, out);
+        self.on_missed(now, &newcomer, reason.to_string(), out);
     }
 
     /// Sends a control message of our own as a whisper or a renegotiation to one connection.
@@ -426,5 +446,16 @@ impl Mesh {
                 .troubles
                 .note(now.unix, format!("could not answer: {error}")),
         }
+    }
+}
+
+/// Tells those who waited for a connection that there is none.
+fn disappoint(newcomer: &Newcomer, error: &ConnectError, out: &mut Effects) {
+    for (ticket, _) in &newcomer.waiting {
+        let answer = Answer::Connect(Err(error.clone()));
+        out.push(Effect::Answer {
+            ticket: *ticket,
+            answer,
+        });
     }
 }

@@ -49,8 +49,15 @@ pub(super) struct Entry {
     pub(super) peer: Peer,
     /// The outward address it announced: what other peers are told.
     pub(super) announced: Option<Address>,
+    /// Where its connection leads, or comes from.
+    pub(super) reached: Address,
+    /// What we dialled.
+    pub(super) dialled: Option<Address>,
     /// The methods it can read, in its own order.
     pub(super) methods: Vec<Method>,
+    /// It dialled us twice at once, and this is the second: read, not written to, until it closes
+    /// one of them. Only the dialler can tell which of two connections in one direction it kept.
+    pub(super) shadow: bool,
     /// It hangs for good on payload that is not valid UTF-8.
     pub(super) hangs_on_binary: bool,
     /// When its handshake was accepted.
@@ -59,6 +66,8 @@ pub(super) struct Entry {
     pub(super) heard_at: Duration,
     /// It must be heard by then: a probe was sent to it.
     pub(super) probed_until: Option<Duration>,
+    /// Two connections to it crossed, and this one was kept.
+    pub(super) crossed: bool,
     /// Our last whisper to it, and its place in the order of all we sent.
     pub(super) last_whisper: Option<(u64, Frames)>,
     /// Broadcasts before this place in the order were not sent to it.
@@ -105,7 +114,9 @@ pub(super) struct Routing {
 impl Routing {
     pub(super) fn insert(&mut self, entry: Entry) {
         self.fragile += usize::from(entry.hangs_on_binary);
-        self.by_id.insert(entry.peer.id.clone(), entry.peer.conn);
+        if !entry.shadow {
+            self.by_id.insert(entry.peer.id.clone(), entry.peer.conn);
+        }
         self.entries.insert(entry.peer.conn, entry);
     }
 
@@ -116,6 +127,26 @@ impl Routing {
             self.by_id.remove(&entry.peer.id);
         }
         Some(entry)
+    }
+
+    /// Puts a shadow of this peer in the place of its connection that is gone.
+    pub(super) fn promote(&mut self, id: &NodeId) -> Option<ConnId> {
+        let shadow = self
+            .entries
+            .values_mut()
+            .find(|entry| entry.shadow && entry.peer.id == *id)?;
+        shadow.shadow = false;
+        self.by_id.insert(id.clone(), shadow.peer.conn);
+        Some(shadow.peer.conn)
+    }
+
+    /// Shadows accepted before then.
+    pub(super) fn shadows_before(&self, then: Duration) -> Vec<ConnId> {
+        let shadows = self
+            .entries
+            .values()
+            .filter(|entry| entry.shadow && entry.ready_at <= then);
+        shadows.map(|entry| entry.peer.conn).collect()
     }
 
     pub(super) fn get(&self, conn: ConnId) -> Option<&Entry> {
@@ -135,19 +166,35 @@ impl Routing {
         self.by_id.get(id).copied()
     }
 
+    /// The peer at this address: we dialled it there, or it says so and its connection comes from
+    /// the same host. Saying so alone is not enough, or a peer could keep us from another.
+    pub(super) fn at(&self, address: &Address) -> Option<&NodeId> {
+        let there = |entry: &&Entry| {
+            let says = entry.announced.as_ref() == Some(address);
+            entry.dialled.as_ref() == Some(address) || (says && entry.reached.host == address.host)
+        };
+        self.iter().find(there).map(|entry| &entry.peer.id)
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.by_id.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.by_id.is_empty()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values()
+        self.entries.values().filter(|entry| !entry.shadow)
     }
 
+    /// The connections of all peers.
     pub(super) fn conns(&self) -> Targets {
+        self.iter().map(|entry| entry.peer.conn).collect()
+    }
+
+    /// Those, and every shadow.
+    pub(super) fn all_conns(&self) -> Targets {
         self.entries.keys().copied().collect()
     }
 
