@@ -116,7 +116,10 @@ impl Config {
     /// spelled alike everywhere; `Plaintext` is the one that is spoken.
     #[must_use]
     pub fn subnet(mut self, name: impl Into<String>, encryption: impl Into<String>) -> Self {
-        self.subnet = Subnet { name: name.into(), encryption: encryption.into() };
+        self.subnet = Subnet {
+            name: name.into(),
+            encryption: encryption.into(),
+        };
         self
     }
 
@@ -276,7 +279,10 @@ impl Config {
     fn check(&self) -> Result<(), StartError> {
         /// A permit counts a byte; a budget has to be countable in them.
         const MOST: usize = u32::MAX as usize >> 3;
-        let budgets = [("inbound_budget", self.inbound_budget), ("send_budget", self.send_budget)];
+        let budgets = [
+            ("inbound_budget", self.inbound_budget),
+            ("send_budget", self.send_budget),
+        ];
         for (setting, bytes) in budgets {
             if bytes == 0 || bytes > MOST {
                 return Err(bad(setting, format!("{bytes} bytes; choose 1 to {MOST}")));
@@ -289,11 +295,17 @@ impl Config {
         ];
         for (setting, time) in times {
             if time.is_zero() {
-                return Err(bad(setting, String::from("must be longer than no time at all")));
+                return Err(bad(
+                    setting,
+                    String::from("must be longer than no time at all"),
+                ));
             }
         }
         if self.limits.frame_before_handshake > self.limits.frame {
-            return Err(bad("limits", String::from("frame_before_handshake must not exceed frame")));
+            return Err(bad(
+                "limits",
+                String::from("frame_before_handshake must not exceed frame"),
+            ));
         }
         Ok(())
     }

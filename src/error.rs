@@ -9,10 +9,14 @@ use std::{io, net::SocketAddr};
 #[non_exhaustive]
 pub enum StartError {
     /// Not called inside an actix system.
-    #[error("no actix system runs on this thread: start nodes inside #[actix::main] or #[actix::test]")]
+    #[error(
+        "no actix system runs on this thread: start nodes inside #[actix::main] or #[actix::test]"
+    )]
     NoSystem,
     /// The listen address could not be understood or resolved.
-    #[error("cannot listen on {listen:?}: give an address and a port, as 127.0.0.1:4444 or [::1]:4444 (port 0 picks a free one)")]
+    #[error(
+        "cannot listen on {listen:?}: give an address and a port, as 127.0.0.1:4444 or [::1]:4444 (port 0 picks a free one)"
+    )]
     BadListen {
         /// As configured.
         listen: String,
@@ -21,13 +25,17 @@ pub enum StartError {
         source: io::Error,
     },
     /// Another program listens there.
-    #[error("cannot listen on {addr}: the port is in use; choose another, or port 0 for a free one")]
+    #[error(
+        "cannot listen on {addr}: the port is in use; choose another, or port 0 for a free one"
+    )]
     AddressInUse {
         /// Where we wanted to listen.
         addr: SocketAddr,
     },
     /// The operating system refused the address.
-    #[error("cannot listen on {addr}: check that this machine has the address and that you may use the port")]
+    #[error(
+        "cannot listen on {addr}: check that this machine has the address and that you may use the port"
+    )]
     Listen {
         /// Where we wanted to listen.
         addr: SocketAddr,

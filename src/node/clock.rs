@@ -14,11 +14,16 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn start() -> Self {
-        Self { started: Instant::now() }
+        Self {
+            started: Instant::now(),
+        }
     }
 
     pub(super) fn now(self) -> Now {
-        Now { monotonic: self.started.elapsed(), unix: unix() }
+        Now {
+            monotonic: self.started.elapsed(),
+            unix: unix(),
+        }
     }
 }
 

@@ -10,8 +10,8 @@ use std::task::{self, Poll};
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorContext as _, ActorFuture, ActorFutureExt as _, AsyncContext as _, Context, Handler, WeakAddr,
-    WrapFuture as _,
+    Actor, ActorContext as _, ActorFuture, ActorFutureExt as _, AsyncContext as _, Context,
+    Handler, WeakAddr, WrapFuture as _,
 };
 use smallvec::SmallVec;
 use tokio::sync::Semaphore;
@@ -61,14 +61,14 @@ pub(super) struct Connection {
     outbox: Outbox,
     /// `None` before the start, and once the peer has been told that nothing more will come.
     writer: Option<Writer>,
-    stream: Option<Stream>,
+    stream: Option<io::Result<Stream>>,
     flushing: bool,
     closing: bool,
     ended: Option<Ended>,
 }
 
 impl Connection {
-    pub(super) fn new(conn: ConnId, stream: Stream, terms: Arc<Terms>) -> Self {
+    pub(super) fn new(conn: ConnId, stream: io::Result<Stream>, terms: Arc<Terms>) -> Self {
         let permits = usize::try_from(terms.inbound_budget).unwrap_or(Semaphore::MAX_PERMITS);
         Self {
             conn,
@@ -97,7 +97,12 @@ impl Connection {
             budget: Arc::clone(&self.budget),
             budget_size: self.terms.inbound_budget,
         };
-        ctx.spawn(intake.run(reader).into_actor(self).map(|ended, link, ctx| link.end(ended, ctx)));
+        ctx.spawn(
+            intake
+                .run(reader)
+                .into_actor(self)
+                .map(|ended, link, ctx| link.end(ended, ctx)),
+        );
         ctx.spawn(Orphan);
         Ok(())
     }
@@ -138,7 +143,11 @@ impl Connection {
     /// too long.
     fn write_failed(&mut self, why: Ended, ctx: &mut Context<Self>) {
         self.writer = None;
-        let patience = if why == Ended::Stalled { Duration::ZERO } else { LAST_WORDS };
+        let patience = if why == Ended::Stalled {
+            Duration::ZERO
+        } else {
+            LAST_WORDS
+        };
         self.ended = Some(why);
         ctx.run_later(patience, |_, ctx| ctx.stop());
     }
@@ -149,7 +158,7 @@ impl Actor for Connection {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         if let Some(stream) = self.stream.take()
-            && let Err(error) = self.begin(stream, ctx)
+            && let Err(error) = stream.and_then(|stream| self.begin(stream, ctx))
         {
             self.end(Ended::Failed(error.to_string()), ctx);
         }
@@ -159,7 +168,11 @@ impl Actor for Connection {
         if let Some(router) = self.terms.router.upgrade() {
             let why = self.ended.take().unwrap_or(Ended::ByPeer);
             // Once for each connection, so bounded by their number.
-            router.do_send(Gone { conn: self.conn, why, unsent: self.outbox.unsent() });
+            router.do_send(Gone {
+                conn: self.conn,
+                why,
+                unsent: self.outbox.unsent(),
+            });
         }
     }
 }

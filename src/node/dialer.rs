@@ -16,11 +16,15 @@ pub(super) type Dial = Result<(Transport, SocketAddr), DialError>;
 
 /// Connects within the time given.
 pub(super) async fn dial(addr: Address, within: Duration) -> Dial {
-    timeout(within, connect(addr)).await.unwrap_or(Err(DialError::Timeout))
+    timeout(within, connect(addr))
+        .await
+        .unwrap_or(Err(DialError::Timeout))
 }
 
 async fn connect(addr: Address) -> Dial {
-    let found = lookup_host((addr.host.as_str(), addr.port)).await.map_err(|error| unreachable(&error))?;
+    let found = lookup_host((addr.host.as_str(), addr.port))
+        .await
+        .map_err(|error| unreachable(&error))?;
     let mut why = DialError::Unreachable(String::from("the name has no address"));
     for addr in found {
         match TcpStream::connect(addr).await.and_then(Transport::plain) {

@@ -96,13 +96,20 @@ impl Intake {
 
     /// Waits until there is room for the batch, then hands it to the Router.
     async fn hand_in(&mut self, mut batch: Batch) -> Result<(), Stop> {
-        let cost = u32::try_from(batch.cost() + OVERHEAD).unwrap_or(u32::MAX).min(self.budget_size);
+        let cost = u32::try_from(batch.cost() + OVERHEAD)
+            .unwrap_or(u32::MAX)
+            .min(self.budget_size);
         let Ok(permits) = Arc::clone(&self.budget).acquire_many_owned(cost).await else {
             return Err(Stop::Closing);
         };
-        batch.hold(Hold::new(permits));
+        let hold = Hold::new(permits);
+        batch.hold(hold.clone());
         let router = self.router.upgrade().ok_or(Stop::Closing)?;
-        let received = Received { conn: self.conn, batch };
+        let received = Received {
+            conn: self.conn,
+            batch,
+            hold,
+        };
         if self.codec.is_established() {
             router.do_send(received);
             return Ok(());
@@ -123,7 +130,9 @@ fn buffer_after(mut rest: BytesMut) -> BytesMut {
         rest.reserve(READ);
         return rest;
     }
-    let mut buffer = SPARE.take().unwrap_or_else(|| BytesMut::with_capacity(READ));
+    let mut buffer = SPARE
+        .take()
+        .unwrap_or_else(|| BytesMut::with_capacity(READ));
     buffer.extend_from_slice(&rest);
     buffer
 }

@@ -7,7 +7,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use actix::{Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, WeakAddr, WrapFuture as _};
+use actix::{
+    Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, WeakAddr,
+    WrapFuture as _,
+};
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
 
 use super::orphan::Orphan;
@@ -20,9 +23,17 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 
 /// Resolves, binds and listens.
 pub(super) async fn listen(listen: &str, backlog: u32) -> Result<TcpListener, StartError> {
-    let bad = |source| StartError::BadListen { listen: listen.to_owned(), source };
+    let bad = |source| StartError::BadListen {
+        listen: listen.to_owned(),
+        source,
+    };
     let addr = lookup_host(listen).await.map_err(bad)?.next();
-    let addr = addr.ok_or_else(|| bad(io::Error::new(io::ErrorKind::NotFound, "the name has no address")))?;
+    let addr = addr.ok_or_else(|| {
+        bad(io::Error::new(
+            io::ErrorKind::NotFound,
+            "the name has no address",
+        ))
+    })?;
     bind(addr, backlog).map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => StartError::AddressInUse { addr },
         _ => StartError::Listen { addr, source },
@@ -30,7 +41,11 @@ pub(super) async fn listen(listen: &str, backlog: u32) -> Result<TcpListener, St
 }
 
 fn bind(addr: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
-    let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    let socket = if addr.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
     // On Windows this would let two programs listen on one port.
     #[cfg(not(windows))]
     socket.set_reuseaddr(true)?;
@@ -47,7 +62,10 @@ pub(super) struct Listener {
 
 impl Listener {
     pub(super) fn new(socket: TcpListener, router: WeakAddr<Router>) -> Self {
-        Self { socket: Some(socket), router }
+        Self {
+            socket: Some(socket),
+            router,
+        }
     }
 }
 
@@ -83,7 +101,9 @@ async fn accept_all(socket: TcpListener, router: WeakAddr<Router>) {
             Err(error) => {
                 if pause == PAUSE.0 {
                     // Once for each time of trouble.
-                    router.do_send(ListenerFailed { why: error.to_string() });
+                    router.do_send(ListenerFailed {
+                        why: error.to_string(),
+                    });
                 }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(PAUSE.1);

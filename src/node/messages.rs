@@ -10,9 +10,12 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::mesh::{
-    ConnectError, Direction, Event, SendError, Sent, Stats, Traffic, Trouble, WhisperError, Whispered,
+    ConnectError, Direction, Event, SendError, Sent, Stats, Traffic, Trouble, WhisperError,
+    Whispered,
 };
-use crate::wire::{Address, Flag, Generation, Message, Method, NodeId, Packet, Packets, Subnet, SubnetId};
+use crate::wire::{
+    Address, Flag, Generation, Message, Method, NodeId, Packet, Packets, Subnet, SubnetId,
+};
 
 /// What a [`Recipient<Message>`](actix::Recipient) is sent: see [`Subscribe::messages`](super::Subscribe::messages).
 impl actix::Message for Message {
@@ -42,7 +45,10 @@ pub struct Connect {
 impl Connect {
     /// To whoever listens there: a [`SocketAddr`], or `"host:port".parse::<Address>()?`.
     pub fn to(addr: impl Into<Address>) -> Self {
-        Self { addr: addr.into(), expect: None }
+        Self {
+            addr: addr.into(),
+            expect: None,
+        }
     }
 
     /// Only to this peer: anyone else found there is closed again.
@@ -80,7 +86,12 @@ pub struct Send {
 impl Send {
     /// A broadcast of these packets: `"text"`, `["a", "b"]`, `("name", vec![1, 2])`, ...
     pub fn new(packets: impl Into<Packets>) -> Self {
-        Self { packets: packets.into(), flag: Flag::Broadcast, kind: None, allow_empty: false }
+        Self {
+            packets: packets.into(),
+            flag: Flag::Broadcast,
+            kind: None,
+            allow_empty: false,
+        }
     }
 
     /// Sets how it travels.
@@ -126,7 +137,11 @@ pub struct Whisper {
 impl Whisper {
     /// These packets to this peer.
     pub fn new(to: NodeId, packets: impl Into<Packets>) -> Self {
-        Self { to, packets: packets.into(), within: Duration::from_secs(10) }
+        Self {
+            to,
+            packets: packets.into(),
+            within: Duration::from_secs(10),
+        }
     }
 
     /// Sets how long the peer may be looked for.
@@ -268,7 +283,9 @@ pub struct Shutdown {
 
 impl Default for Shutdown {
     fn default() -> Self {
-        Self { drain: Duration::from_secs(5) }
+        Self {
+            drain: Duration::from_secs(5),
+        }
     }
 }
 

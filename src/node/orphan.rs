@@ -13,7 +13,12 @@ pub(super) struct Orphan;
 impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Orphan {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, _: &mut A, ctx: &mut Context<A>, _: &mut task::Context<'_>) -> Poll<()> {
+    fn poll(
+        self: Pin<&mut Self>,
+        _: &mut A,
+        ctx: &mut Context<A>,
+        _: &mut task::Context<'_>,
+    ) -> Poll<()> {
         if ctx.connected() {
             return Poll::Pending;
         }

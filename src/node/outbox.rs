@@ -31,9 +31,20 @@ const MOST: usize = 64 * 1024 * 1024;
 /// Whole frames for one peer.
 #[derive(Debug)]
 pub(super) struct Chunk {
-    pub(super) bytes: Bytes,
-    pub(super) messages: u32,
-    pub(super) hold: Hold,
+    bytes: Bytes,
+    messages: u32,
+    /// Let go of when the bytes are written.
+    _hold: Hold,
+}
+
+impl Chunk {
+    pub(super) fn new(bytes: Bytes, messages: u32, hold: Hold) -> Self {
+        Self {
+            bytes,
+            messages,
+            _hold: hold,
+        }
+    }
 }
 
 /// See the module.
@@ -60,7 +71,14 @@ struct Stall {
 impl Outbox {
     /// Empty; a peer may let it wait for as long as `patience`.
     pub(super) fn new(patience: Duration) -> Self {
-        Self { queue: VecDeque::new(), begun: 0, waiting: 0, written: 0, patience, stall: None }
+        Self {
+            queue: VecDeque::new(),
+            begun: 0,
+            waiting: 0,
+            written: 0,
+            patience,
+            stall: None,
+        }
     }
 
     pub(super) fn push(&mut self, chunk: Chunk) {
@@ -74,18 +92,31 @@ impl Outbox {
 
     /// What waits; a frame begun counts as waiting.
     pub(super) fn unsent(&self) -> Traffic {
-        let messages = self.queue.iter().map(|chunk| u64::from(chunk.messages)).sum();
-        Traffic { messages, bytes: self.waiting as u64 }
+        let messages = self
+            .queue
+            .iter()
+            .map(|chunk| u64::from(chunk.messages))
+            .sum();
+        Traffic {
+            messages,
+            bytes: self.waiting as u64,
+        }
     }
 
     /// Writes until nothing waits, or the stream fails, or the peer is found to take too little.
-    pub(super) fn poll_flush(&mut self, writer: &mut Writer, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+    pub(super) fn poll_flush(
+        &mut self,
+        writer: &mut Writer,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Ended>> {
         if self.waiting > MOST {
             return Poll::Ready(Err(Ended::Stalled));
         }
         while !self.is_empty() {
             match self.poll_write(writer, cx) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(failed(&io::ErrorKind::WriteZero.into()))),
+                Poll::Ready(Ok(0)) => {
+                    return Poll::Ready(Err(failed(&io::ErrorKind::WriteZero.into())));
+                }
                 Poll::Ready(Ok(bytes)) => self.took(bytes),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(failed(&error))),
                 Poll::Pending => return self.poll_stall(cx).map(Err),
@@ -133,7 +164,10 @@ impl Outbox {
     fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         let goal = self.written + self.waiting.min(LEAST) as u64;
         let patience = self.patience;
-        let stall = self.stall.get_or_insert_with(|| Stall { until: Box::pin(tokio::time::sleep(patience)), goal });
+        let stall = self.stall.get_or_insert_with(|| Stall {
+            until: Box::pin(tokio::time::sleep(patience)),
+            goal,
+        });
         while stall.until.as_mut().poll(cx).is_ready() {
             if self.written < stall.goal {
                 return Poll::Ready(Ended::Stalled);

@@ -10,33 +10,54 @@ use std::rc::Rc;
 use actix::dev::{MessageResponse, OneshotSender};
 use actix::{Actor, Message};
 
-type Asker<T> = Rc<Cell<Option<OneshotSender<T>>>>;
+/// What a promise and its reply share.
+enum State<T> {
+    /// Whoever asked is still in the handler.
+    Open,
+    /// Whoever asked waits.
+    Waiting(OneshotSender<T>),
+    /// Answered before the handler returned.
+    Answered(T),
+    /// Answered, or nobody will.
+    Over,
+}
+
+type Shared<T> = Rc<Cell<State<T>>>;
 
 /// What is owed to whoever asked. Dropped without an answer, it tells them that there will be none.
-pub(super) struct Promise<T>(Asker<T>);
+pub(super) struct Promise<T>(Shared<T>);
 
 impl<T> Promise<T> {
     /// Answers; gives the answer back if whoever asked has stopped waiting.
     pub(super) fn keep(self, answer: T) -> Result<(), T> {
-        match self.0.take() {
-            Some(asker) => asker.send(answer),
-            None => Err(answer),
+        match self.0.replace(State::Over) {
+            State::Waiting(asker) => asker.send(answer),
+            State::Open => {
+                self.0.set(State::Answered(answer));
+                Ok(())
+            }
+            State::Answered(_) | State::Over => Err(answer),
         }
     }
 
     /// Whether nobody waits for the answer any more.
     pub(super) fn is_forgotten(&self) -> bool {
-        let asker = self.0.take();
-        let forgotten = asker.as_ref().is_none_or(OneshotSender::is_closed);
-        self.0.set(asker);
+        let state = self.0.replace(State::Over);
+        let forgotten = match &state {
+            State::Waiting(asker) => asker.is_closed(),
+            State::Open => false,
+            State::Answered(_) | State::Over => true,
+        };
+        self.0.set(state);
         forgotten
     }
 }
 
 impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
-        // The reply may be a second owner that outlives us.
-        self.0.take();
+        if let answered @ State::Answered(_) = self.0.replace(State::Over) {
+            self.0.set(answered);
+        }
     }
 }
 
@@ -51,7 +72,7 @@ pub struct Reply<T>(Inner<T>);
 
 enum Inner<T> {
     Now(T),
-    Later(Asker<T>),
+    Later(Shared<T>),
 }
 
 impl<T> Reply<T> {
@@ -60,8 +81,8 @@ impl<T> Reply<T> {
     }
 
     pub(super) fn later() -> (Promise<T>, Self) {
-        let asker = Asker::default();
-        (Promise(Rc::clone(&asker)), Self(Inner::Later(asker)))
+        let shared = Rc::new(Cell::new(State::Open));
+        (Promise(Rc::clone(&shared)), Self(Inner::Later(shared)))
     }
 }
 
@@ -81,13 +102,19 @@ where
 {
     fn handle(self, _: &mut A::Context, asker: Option<OneshotSender<M::Result>>) {
         match self.0 {
-            Inner::Now(answer) => {
-                if let Some(asker) = asker {
-                    // Whoever asked may have stopped waiting.
-                    let _ = asker.send(answer);
-                }
-            }
-            Inner::Later(promise) => promise.set(asker),
+            Inner::Now(answer) => tell(asker, answer),
+            Inner::Later(shared) => match (shared.replace(State::Over), asker) {
+                (State::Answered(answer), asker) => tell(asker, answer),
+                (State::Open, Some(asker)) => shared.set(State::Waiting(asker)),
+                _ => {}
+            },
         }
+    }
+}
+
+fn tell<T>(asker: Option<OneshotSender<T>>, answer: T) {
+    if let Some(asker) = asker {
+        // Whoever asked may have stopped waiting.
+        let _ = asker.send(answer);
     }
 }

@@ -101,7 +101,21 @@ pub struct Queue {
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { items: 1024, bytes: 4 << 20, overflow: Overflow::DropOldest }
+        Self {
+            items: 1024,
+            bytes: 4 << 20,
+            overflow: Overflow::DropOldest,
+        }
+    }
+}
+
+impl Queue {
+    /// For what no budget bounds.
+    pub(super) fn without_pause(mut self) -> Self {
+        if self.overflow == Overflow::Pause {
+            self.overflow = Overflow::Detach;
+        }
+        self
     }
 }
 
@@ -149,7 +163,11 @@ where
 impl Subscribe<Message> {
     /// To messages.
     pub fn messages(recipient: impl Into<Recipient<Message>>) -> Self {
-        Self { recipient: recipient.into(), filter: Filter::new(), queue: Queue::default() }
+        Self {
+            recipient: recipient.into(),
+            filter: Filter::new(),
+            queue: Queue::default(),
+        }
     }
 
     /// Sets which.
@@ -163,7 +181,11 @@ impl Subscribe<Message> {
 impl Subscribe<Event> {
     /// To events.
     pub fn events(recipient: impl Into<Recipient<Event>>) -> Self {
-        Self { recipient: recipient.into(), filter: Filter::new(), queue: Queue::default() }
+        Self {
+            recipient: recipient.into(),
+            filter: Filter::new(),
+            queue: Queue::default(),
+        }
     }
 }
 
@@ -198,7 +220,10 @@ where
     T: actix::Message<Result = ()> + Send + 'static,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscribe").field("filter", &self.filter).field("queue", &self.queue).finish_non_exhaustive()
+        f.debug_struct("Subscribe")
+            .field("filter", &self.filter)
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
     }
 }
 
@@ -276,7 +301,11 @@ pub struct Intercept {
 impl Intercept {
     /// Every message of the default filter is offered to this actor.
     pub fn by(recipient: impl Into<Recipient<Offer>>) -> Self {
-        Self { recipient: recipient.into(), filter: Filter::new(), deadline: Duration::from_secs(1) }
+        Self {
+            recipient: recipient.into(),
+            filter: Filter::new(),
+            deadline: Duration::from_secs(1),
+        }
     }
 
     /// Sets which messages are offered.
@@ -296,7 +325,10 @@ impl Intercept {
 
 impl fmt::Debug for Intercept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Intercept").field("filter", &self.filter).field("deadline", &self.deadline).finish_non_exhaustive()
+        f.debug_struct("Intercept")
+            .field("filter", &self.filter)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
     }
 }
 

@@ -2,15 +2,15 @@
 //!
 //! Owns sockets and nothing of what goes over them.
 
+use std::future::Future as _;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio_util::io::poll_read_buf;
 
 /// A connected stream.
 #[derive(Debug)]
@@ -71,9 +71,13 @@ impl Reader {
     }
 
     /// Appends what is there; 0 at the end of the stream.
-    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
         match self {
-            Self::Plain(half) => poll_read_buf(Pin::new(half), cx, into),
+            Self::Plain(half) => pin!(half.read_buf(into)).poll(cx),
         }
     }
 }
@@ -85,7 +89,11 @@ pub(super) enum Writer {
 }
 
 impl Writer {
-    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(half) => Pin::new(half).poll_write_vectored(cx, slices),
         }
