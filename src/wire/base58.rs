@@ -123,7 +123,7 @@ fn value(c: u8) -> Option<u8> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Digits {
     text: [u8; DIGEST_LEN],
-    start: u8,
+    start: usize,
 }
 
 /// The longest text that 48 bytes need.
@@ -132,7 +132,7 @@ pub const DIGEST_LEN: usize = 66;
 impl Digits {
     /// The text.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.text[usize::from(self.start)..]
+        &self.text[self.start..]
     }
 
     /// The text.
@@ -179,10 +179,7 @@ pub fn encode_u64(mut number: u64) -> Digits {
             break;
         }
     }
-    Digits {
-        text,
-        start: (start & 0x7f) as u8,
-    }
+    Digits { text, start }
 }
 
 /// The number that a text of at most [`U64_LEN`] characters spells: empty is 0, leading `1`s add nothing.
@@ -277,10 +274,7 @@ fn write_limbs(limbs: &[u64; LIMBS]) -> Digits {
         *c = ALPHABET[usize::from(*digit)];
     }
     let start = zeros.saturating_sub(LIMBS * 5 - DIGEST_LEN);
-    Digits {
-        text,
-        start: (start & 0x7f) as u8,
-    }
+    Digits { text, start }
 }
 
 /// Ten digits fit a `u64`.

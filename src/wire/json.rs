@@ -59,10 +59,9 @@ fn port_number(value: &Value) -> Option<u16> {
     }
 }
 
-/// js2p's numbers are floats; those it prints as `30411.0` by way of another peer still name a port.
+/// A float of integral value, which displays without a fraction.
 fn whole(number: f64) -> Option<u16> {
-    let text = format!("{number}");
-    text.parse().ok()
+    number.to_string().parse().ok()
 }
 
 /// `["\u0013", "\u0011"]`, without the space in the tight dialect.
