@@ -40,13 +40,15 @@ pub(super) enum Purpose {
     Listed(NodeId),
     /// A whisper waits for this peer.
     Wanted(NodeId),
+    /// A peer that was there is lost.
+    Lost,
 }
 
 impl Purpose {
     /// Whom we expect at the other end.
     pub(super) fn expect(&self) -> Option<&NodeId> {
         match self {
-            Self::Accepted => None,
+            Self::Accepted | Self::Lost => None,
             Self::Asked(expect) => expect.as_ref(),
             Self::Listed(id) | Self::Wanted(id) => Some(id),
         }

@@ -290,6 +290,7 @@ impl Mesh {
         }
         self.tell_skew(now, &id, time, out);
         self.send_peers(now, conn, out);
+        self.write_down(now, &newcomer, &id);
         found(&newcomer, &id, out);
         if newcomer
             .purpose
@@ -356,10 +357,36 @@ impl Mesh {
             ready_at: now.monotonic,
             heard_at: now.monotonic,
             probed_until: None,
+            ping: None,
             crossed: false,
             last_whisper: None,
             joined_at: self.order,
             budgets: Budgets::default(),
+        }
+    }
+
+    /// Where a peer is to be found again. One that came to us is believed if it names the host it
+    /// came from.
+    fn write_down(&mut self, now: Now, newcomer: &Newcomer, id: &NodeId) {
+        let Some(entry) = self
+            .routing
+            .conn_of(id)
+            .and_then(|conn| self.routing.get(conn))
+        else {
+            return;
+        };
+        match newcomer.purpose {
+            Purpose::Accepted => {
+                if let Some(announced) = &entry.announced
+                    && announced.host == entry.reached.host
+                {
+                    self.book.found(announced, id, now.unix);
+                }
+            }
+            _ => self.book.found(&newcomer.address, id, now.unix),
+        }
+        if !newcomer.waiting.is_empty() {
+            self.book.keep(&newcomer.address);
         }
     }
 
@@ -421,19 +448,6 @@ impl Mesh {
             entry.crossed = true;
             entry.probed_until = Some(now.monotonic + PROBE);
             self.say(now, conn, &Flag::Whisper, &Control::RequestPeers, out);
-        }
-    }
-
-    /// A peer that was probed and not heard is closed.
-    pub(super) fn check_probes(&mut self, now: Now, out: &mut Effects) {
-        let silent = self.routing.iter().filter(|entry| {
-            entry
-                .probed_until
-                .is_some_and(|until| until <= now.monotonic)
-        });
-        let silent: Vec<_> = silent.map(|entry| entry.peer.conn).collect();
-        for conn in silent {
-            self.close(now, conn, CloseReason::Unresponsive, out);
         }
     }
 

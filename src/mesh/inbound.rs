@@ -150,8 +150,11 @@ impl Mesh {
                 id,
                 address,
             })) => {
+                let ping = self.routing.get(conn).and_then(|entry| entry.ping.as_ref());
+                let is_pong = ping == Some(&request);
                 self.on_response(now, &request, &id, address, out);
-                true
+                // A sign of life was asked for by us alone.
+                !is_pong
             }
             Some(Ok(_)) => {
                 self.stats.misplaced += 1;

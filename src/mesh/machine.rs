@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::awaiting::{Awaiting, AwaitingList, Newcomer, Purpose};
+use super::book::Book;
 use super::budget::Budget;
 use super::discovery::Discovery;
 use super::effect::{Answer, CloseReason, ConnectError, Direction, Effect, Event, Targets};
@@ -59,6 +60,11 @@ pub struct Params {
     /// The same payload may be stamped at most this many seconds ahead to keep its id unique.
     /// Default 30.
     pub seconds_ahead: u64,
+    /// Lost addresses are dialled again after at most this time; zero: never. Default 30 s.
+    pub reconnect_cap: Duration,
+    /// A peer silent for this long is asked for a sign of life, and closed if it gives none within
+    /// half of it again; zero: never. Default 20 s.
+    pub silence: Duration,
     /// Whispers that may wait for their peer to be found. Default 1,024.
     pub max_waiting_whispers: usize,
 }
@@ -78,6 +84,8 @@ impl Params {
             waterfall_capacity: 1 << 20,
             allow_binary: false,
             seconds_ahead: 30,
+            reconnect_cap: Duration::from_secs(30),
+            silence: Duration::from_secs(20),
             max_waiting_whispers: 1024,
         }
     }
@@ -108,6 +116,9 @@ pub struct Mesh {
     pub(super) troubles: Troubles,
     /// Dials that peers lists may still make us begin.
     pub(super) dial_budget: Budget,
+    /// Rounds of `request *` that lost peers may still make us begin.
+    pub(super) ask_budget: Budget,
+    pub(super) book: Book,
     /// Our last broadcast, and its place in the order of all we sent.
     pub(super) last_broadcast: Option<(u64, Frames)>,
     /// Messages sent so far: the order they are known by.
@@ -135,6 +146,8 @@ impl Mesh {
             stats: Stats::default(),
             troubles: Troubles::default(),
             dial_budget: Budget::new(8.0, 4.0),
+            ask_budget: Budget::new(2.0, 0.2),
+            book: Book::default(),
             last_broadcast: None,
             order: 0,
             audience: true,
@@ -336,6 +349,7 @@ impl Mesh {
             why: why.clone(),
         };
         disappoint(&newcomer, &error, out);
+        self.defer(now, &newcomer.address);
         self.on_missed(now, &newcomer, why.to_string(), out);
     }
 
@@ -353,8 +367,9 @@ impl Mesh {
         for conn in self.awaiting.overdue(now.monotonic) {
             self.close(now, conn, CloseReason::HandshakeTimeout, out);
         }
-        self.check_probes(now, out);
+        self.watch(now, out);
         self.drop_shadows(now, out);
+        self.reconnect(now, out);
         self.expire_whispers(now, out);
         self.waterfall.forget(now.unix);
     }
@@ -380,6 +395,7 @@ impl Mesh {
             if let Some(shadow) = self.routing.promote(&entry.peer.id) {
                 return self.send_peers(now, shadow, out);
             }
+            self.on_lost(now, &entry, &reason, out);
             self.give_second_chance(now, &entry, &reason, out);
             let id = entry.peer.id;
             if !matches!(reason, CloseReason::ShuttingDown | CloseReason::Requested) {
@@ -418,6 +434,10 @@ impl Mesh {
             reason => ConnectError::Closed { addr, reason },
         };
         disappoint(&newcomer, &error, out);
+        match reason {
+            CloseReason::Oneself => self.book.strike(&newcomer.address),
+            _ => self.defer(now, &newcomer.address),
+        }
         self.on_missed(now, &newcomer, reason.to_string(), out);
     }
 

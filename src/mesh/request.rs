@@ -59,10 +59,7 @@ impl Mesh {
         entries: Vec<PeerEntry>,
         out: &mut Effects,
     ) {
-        let source = self
-            .routing
-            .get(conn)
-            .map(|entry| reach(&entry.peer.address));
+        let source = self.routing.get(conn).map(|entry| reach(&entry.reached));
         let Some(source) = source else {
             return;
         };

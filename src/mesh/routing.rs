@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::budget::Budget;
 use super::effect::{Direction, Targets};
 use super::input::ConnId;
-use crate::wire::{Address, Frames, Method, NodeId};
+use crate::wire::{Address, Frames, Method, NodeId, RequestId};
 
 /// What came in or went out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -66,6 +66,8 @@ pub(super) struct Entry {
     pub(super) heard_at: Duration,
     /// It must be heard by then: a probe was sent to it.
     pub(super) probed_until: Option<Duration>,
+    /// The request we asked it last for a sign of life.
+    pub(super) ping: Option<RequestId>,
     /// Two connections to it crossed, and this one was kept.
     pub(super) crossed: bool,
     /// Our last whisper to it, and its place in the order of all we sent.
@@ -186,6 +188,11 @@ impl Routing {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values().filter(|entry| !entry.shadow)
+    }
+
+    /// Every entry, shadows included.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
     }
 
     /// The connections of all peers.
