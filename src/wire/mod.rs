@@ -32,6 +32,8 @@ mod limits;
 mod message;
 mod packet;
 mod proof;
+mod reading;
+mod relay;
 mod subnet;
 
 pub use address::{Address, AddressError};
