@@ -36,7 +36,7 @@ Exit codes:
 
 /// Join a p2p.today mesh (py2p, js2p) from a terminal or from any program, and read and write its frames.
 #[derive(Debug, Parser)]
-#[command(version, about, after_help = EXAMPLES)]
+#[command(version, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -75,21 +75,30 @@ impl Output {
 fn write(out: impl Write, mut queue: mpsc::UnboundedReceiver<Entry>) {
     let mut out = BufWriter::new(out);
     while let Some(entry) = queue.blocking_recv() {
-        let written = match entry {
-            Entry::Line(line, _room) => out.write_all(line.as_bytes()),
+        match entry {
+            Entry::Line(line, room) => {
+                if write_line(&mut out, &line, queue.is_empty()).is_err() {
+                    // Before the room is given back: whoever waits for it is to be told.
+                    queue.close();
+                    return;
+                }
+                drop(room);
+            }
             Entry::Last(told) => {
+                // Nobody is left to tell of an error, or to be told.
                 let _ = out.flush();
                 let _ = told.send(());
                 return;
             }
-        };
-        let written = match queue.is_empty() {
-            true => written.and_then(|()| out.flush()),
-            false => written,
-        };
-        if written.is_err() {
-            return;
         }
+    }
+}
+
+fn write_line(out: &mut impl Write, line: &str, flush: bool) -> io::Result<()> {
+    out.write_all(line.as_bytes())?;
+    match flush {
+        true => out.flush(),
+        false => Ok(()),
     }
 }
 
