@@ -24,7 +24,7 @@ mod flags;
 mod frame;
 mod frames;
 mod generation;
-mod hex;
+pub mod hex;
 mod id;
 mod json;
 mod layout;
