@@ -69,6 +69,9 @@ impl Mesh {
             self.over_budget(now, conn, out);
             return;
         }
+        let Some(entry) = self.routing.get(conn) else {
+            return;
+        };
         let broadcast = self
             .last_broadcast
             .as_ref()
