@@ -1,2 +1,5 @@
 //! A peer-to-peer mesh under any actix system.
+pub mod mesh;
 pub mod wire;
+
+pub use wire::NodeId;

@@ -2,7 +2,7 @@
 
 use std::{fmt, hash::Hasher as _};
 
-use siphasher::sip128::{Hasher128 as _, SipHasher13};
+use siphasher::sip::SipHasher13;
 
 /// The key under which claims are digested. Peers choose what is hashed; with a key from a source of randomness they
 /// do not choose where it lands.
@@ -30,7 +30,7 @@ pub struct Claim {
     /// Of the id alone: what the reference peers take for the message's identity.
     pub id: u64,
     /// Of id, sender and the lengths of the payload's packets: keeps apart two authors, and two framings, of one text.
-    pub strict: u128,
+    pub strict: u64,
 }
 
 impl Claim {
@@ -49,7 +49,7 @@ impl Claim {
         lengths.for_each(|length| hash.write_usize(length));
         Claim {
             id,
-            strict: hash.finish128().as_u128(),
+            strict: hash.finish(),
         }
     }
 }

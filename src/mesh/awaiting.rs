@@ -1,0 +1,152 @@
+//! The awaiting list: dials, and connections whose handshake has not been accepted.
+//!
+//! Owns why each was begun and until when it may last. Nothing in here is a peer yet: it is in no
+//! peers list, and nothing but our own handshake is ever sent to it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::effect::Direction;
+use super::input::{ConnId, Ticket};
+use crate::wire::{Address, NodeId};
+
+/// A connection without a handshake, as told to users.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Awaiting {
+    /// Its name.
+    #[serde(skip)]
+    pub conn: ConnId,
+    /// Where it leads, or comes from.
+    pub address: Address,
+    /// Who dialled.
+    pub direction: Direction,
+    /// Whom we expect there, if anyone in particular.
+    pub expect: Option<NodeId>,
+    /// Whether the connection stands already: otherwise it is being dialled.
+    pub connected: bool,
+}
+
+/// Why a connection was begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A stranger came to us.
+    Accepted,
+    /// A user asked for it. `Some`: for this very peer, no other will do.
+    Asked(Option<NodeId>),
+    /// A peers list named it.
+    Listed(NodeId),
+    /// A whisper waits for this peer.
+    Wanted(NodeId),
+}
+
+impl Purpose {
+    /// Whom we expect at the other end.
+    pub(super) fn expect(&self) -> Option<&NodeId> {
+        match self {
+            Self::Accepted => None,
+            Self::Asked(expect) => expect.as_ref(),
+            Self::Listed(id) | Self::Wanted(id) => Some(id),
+        }
+    }
+
+    pub(super) fn direction(&self) -> Direction {
+        match self {
+            Self::Accepted => Direction::Incoming,
+            _ => Direction::Outgoing,
+        }
+    }
+}
+
+/// One entry of the list.
+#[derive(Clone, Debug)]
+pub(super) struct Newcomer {
+    pub(super) address: Address,
+    /// Where the dial led, once it is connected; for an accepted one, where it came from.
+    pub(super) reached: Option<Address>,
+    pub(super) purpose: Purpose,
+    /// Who waits for it, and whom they expect.
+    pub(super) waiting: Vec<(Ticket, Option<NodeId>)>,
+    /// When the dial or the connection began.
+    pub(super) began: Duration,
+    /// When it must have handed in its handshake.
+    pub(super) until: Duration,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct AwaitingList(BTreeMap<ConnId, Newcomer>);
+
+impl AwaitingList {
+    pub(super) fn insert(&mut self, conn: ConnId, newcomer: Newcomer) {
+        self.0.insert(conn, newcomer);
+    }
+
+    pub(super) fn remove(&mut self, conn: ConnId) -> Option<Newcomer> {
+        self.0.remove(&conn)
+    }
+
+    pub(super) fn get(&self, conn: ConnId) -> Option<&Newcomer> {
+        self.0.get(&conn)
+    }
+
+    pub(super) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Newcomer> {
+        self.0.get_mut(&conn)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ConnId, &Newcomer)> {
+        self.0.iter().map(|(conn, newcomer)| (*conn, newcomer))
+    }
+
+    /// Whether this peer is being dialled.
+    pub(super) fn expects(&self, id: &NodeId) -> bool {
+        self.0
+            .values()
+            .any(|newcomer| newcomer.purpose.expect() == Some(id))
+    }
+
+    /// The dial of this address that is under way.
+    pub(super) fn dial_of(&mut self, address: &Address) -> Option<&mut Newcomer> {
+        self.0.values_mut().find(|newcomer| {
+            newcomer.purpose.direction() == Direction::Outgoing && newcomer.address == *address
+        })
+    }
+
+    /// Whether this address is being dialled.
+    pub(super) fn dials(&self, address: &Address) -> bool {
+        self.0.values().any(|newcomer| {
+            newcomer.purpose.direction() == Direction::Outgoing && newcomer.address == *address
+        })
+    }
+
+    /// Whether any connection in the list leads to, or comes from, this host.
+    pub(super) fn reaches(&self, host: &str) -> bool {
+        let mut reached = self
+            .0
+            .values()
+            .filter_map(|newcomer| newcomer.reached.as_ref());
+        reached.any(|address| address.host == host)
+    }
+
+    /// Dials and outgoing connections begun because of peers lists.
+    pub(super) fn listed(&self) -> usize {
+        self.0
+            .values()
+            .filter(|newcomer| matches!(newcomer.purpose, Purpose::Listed(_)))
+            .count()
+    }
+
+    /// Those whose time is up.
+    pub(super) fn overdue(&self, now: Duration) -> Vec<ConnId> {
+        self.iter()
+            .filter(|(_, newcomer)| newcomer.until <= now)
+            .map(|(conn, _)| conn)
+            .collect()
+    }
+}

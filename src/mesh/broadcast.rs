@@ -1,0 +1,245 @@
+//! Broadcasts: sending our own, and passing on those of others.
+//!
+//! Owns the choice of targets and of the second a message is stamped with. A message never goes
+//! back to its author, nor to the connection it came from, and its id is never computed anew.
+
+use std::collections::BTreeMap;
+
+use super::effect::{Effect, Event, SendError, Sent, SkipReason, Skipped, Targets};
+use super::input::{ConnId, Now};
+use super::machine::{Effects, Mesh};
+use super::waterfall::Seen;
+use crate::wire::{
+    Batch, Composed, Control, Flag, Frame, Frames, Hold, MessageId, Packet, Packets, SubFlag,
+};
+
+/// A message of the user's own for every peer.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// What it carries behind packet 0.
+    pub packets: Packets,
+    /// How it travels: [`Flag::Broadcast`] to everyone, [`Flag::Whisper`] to our peers only.
+    pub flag: Flag,
+    /// Packet 0; `None`: the one that goes with the flag.
+    pub kind: Option<Packet>,
+    /// Whether sending to nobody is no error.
+    pub allow_empty: bool,
+}
+
+impl Mesh {
+    /// Sends a message to every peer.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was sent then, and [`SendError`] says why.
+    pub fn send(
+        &mut self,
+        now: Now,
+        what: Outgoing,
+        hold: Hold,
+        out: &mut Effects,
+    ) -> Result<Sent, SendError> {
+        if !matches!(what.flag, Flag::Broadcast | Flag::Whisper) {
+            return Err(SendError::ReservedFlag(format!("{:?}", what.flag)));
+        }
+        let payload = self.payload(what.kind, &what.flag, what.packets)?;
+        if self.routing.is_empty() && !what.allow_empty {
+            return Err(SendError::NoPeers);
+        }
+        let composed = self.stamp(now, &what.flag, &payload)?;
+        let frames = Frames {
+            hold,
+            ..composed.frames
+        };
+        self.stats.sent += 1;
+        let fragile = if composed.text {
+            Targets::new()
+        } else {
+            self.routing.fragile()
+        };
+        let mut to = self.routing.conns();
+        to.retain(|conn| !fragile.contains(conn));
+        let sent = Sent {
+            id: composed.id,
+            time: composed.time,
+            handed_to: self.ids(&to),
+            skipped: self.skipped(&fragile),
+        };
+        self.stats.relay_skipped += fragile.len() as u64;
+        if what.flag == Flag::Broadcast {
+            self.note_broadcast(&frames);
+        } else {
+            to.iter().for_each(|conn| self.note_whisper(*conn, &frames));
+        }
+        if !to.is_empty() {
+            out.push(Effect::Transmit { to, frames });
+        }
+        Ok(sent)
+    }
+
+    /// Packet 0 and the rest, if they may be sent.
+    pub(super) fn payload(
+        &self,
+        kind: Option<Packet>,
+        flag: &Flag,
+        packets: Packets,
+    ) -> Result<Vec<Packet>, SendError> {
+        if self.closing {
+            return Err(SendError::ShuttingDown);
+        }
+        let generation = self.params.generation;
+        let kind = kind.unwrap_or_else(|| {
+            let kind = if *flag == Flag::Broadcast {
+                SubFlag::Broadcast
+            } else {
+                SubFlag::Whisper
+            };
+            kind.packet(generation)
+        });
+        if SubFlag::read(kind.as_bytes(), generation).is_some_and(SubFlag::is_control) {
+            return Err(SendError::ReservedKind);
+        }
+        let payload: Vec<Packet> = std::iter::once(kind).chain(packets).collect();
+        if !self.params.allow_binary
+            && let Some(packet) = payload.iter().position(|packet| packet.as_str().is_none())
+        {
+            return Err(SendError::NotText { packet });
+        }
+        Ok(payload)
+    }
+
+    /// Composes with the first second in which the payload's id is still free, and claims the id:
+    /// the id covers nothing but payload and second, and receivers drop what they have seen.
+    pub(super) fn stamp(
+        &mut self,
+        now: Now,
+        flag: &Flag,
+        payload: &[Packet],
+    ) -> Result<Composed, SendError> {
+        for ahead in 0..=self.params.seconds_ahead {
+            let time = now.unix.saturating_add(ahead);
+            let composed = self.composer.compose(flag, payload, time)?;
+            let claim = composed.claim(&self.key);
+            if self.waterfall.look(time, claim) == Seen::Fresh {
+                self.waterfall.remember(now.unix, time, claim);
+                return Ok(composed);
+            }
+        }
+        Err(SendError::TooOften(self.params.seconds_ahead))
+    }
+
+    /// A broadcast control message of our own, remembered like any broadcast.
+    pub(super) fn compose_control(&mut self, now: Now, control: &Control) -> Option<Frames> {
+        let payload = control.packets(self.params.generation);
+        match self.stamp(now, &Flag::Broadcast, &payload) {
+            Ok(composed) => Some(composed.frames),
+            Err(error) => {
+                self.troubles.note(
+                    now.unix,
+                    format!("could not send a control message: {error}"),
+                );
+                None
+            }
+        }
+    }
+
+    fn ids(&self, conns: &[ConnId]) -> Vec<crate::wire::NodeId> {
+        let entries = conns.iter().filter_map(|conn| self.routing.get(*conn));
+        entries.map(|entry| entry.peer.id.clone()).collect()
+    }
+
+    fn skipped(&self, conns: &[ConnId]) -> Vec<Skipped> {
+        let skipped = |peer| Skipped {
+            peer,
+            reason: SkipReason::BinaryHangsIt,
+        };
+        self.ids(conns).into_iter().map(skipped).collect()
+    }
+
+    /// Passes on the frames picked from a batch: to all peers but the one they came from, each
+    /// frame not to its author, and none that would hang a peer to that peer.
+    pub(super) fn relay(
+        &mut self,
+        now: Now,
+        source: ConnId,
+        batch: Batch,
+        picked: &[usize],
+        out: &mut Effects,
+    ) {
+        if picked.is_empty() || self.routing.len() < 2 {
+            return;
+        }
+        self.stats.relayed += picked.len() as u64;
+        let exceptions = self.exceptions(now, source, &batch, picked, out);
+        for (conn, without) in &exceptions {
+            let rest: Vec<usize> = picked
+                .iter()
+                .copied()
+                .filter(|index| !without.contains(index))
+                .collect();
+            for frames in batch.relay_some(&rest) {
+                out.push(Effect::Transmit {
+                    to: Targets::from_elem(*conn, 1),
+                    frames,
+                });
+            }
+        }
+        let mut to = self.routing.conns();
+        to.retain(|conn| *conn != source && !exceptions.contains_key(conn));
+        if to.is_empty() {
+            return;
+        }
+        for frames in batch.into_relay(picked) {
+            out.push(Effect::Transmit {
+                to: to.clone(),
+                frames,
+            });
+        }
+    }
+
+    /// Which peers must not get which of the frames. Empty, nearly always.
+    fn exceptions(
+        &mut self,
+        now: Now,
+        source: ConnId,
+        batch: &Batch,
+        picked: &[usize],
+        out: &mut Effects,
+    ) -> BTreeMap<ConnId, Vec<usize>> {
+        let mut exceptions: BTreeMap<ConnId, Vec<usize>> = BTreeMap::new();
+        let fragile = self.routing.fragile();
+        let mut last: (&[u8], Option<ConnId>) = (&[], None);
+        for &index in picked {
+            let Ok(frame) = batch.get(index) else {
+                continue;
+            };
+            if frame.sender() != last.0 {
+                last = (frame.sender(), self.routing.conn_of_text(frame.sender()));
+            }
+            if let Some(author) = last.1.filter(|author| *author != source) {
+                exceptions.entry(author).or_default().push(index);
+            }
+            if !fragile.is_empty() && !frame.is_text() {
+                for conn in fragile.iter().filter(|conn| **conn != source) {
+                    exceptions.entry(*conn).or_default().push(index);
+                    self.tell_skipped(now, *conn, &frame, out);
+                }
+            }
+        }
+        exceptions
+    }
+
+    fn tell_skipped(&mut self, now: Now, conn: ConnId, frame: &Frame<'_>, out: &mut Effects) {
+        self.stats.relay_skipped += 1;
+        let Some(entry) = self.routing.get_mut(conn) else {
+            return;
+        };
+        if entry.budgets.notices.spend(now.monotonic)
+            && let Ok(id) = MessageId::parse(frame.id())
+        {
+            let peer = entry.peer.id.clone();
+            let reason = SkipReason::BinaryHangsIt;
+            out.push(Effect::Notify(Event::RelaySkipped { id, peer, reason }));
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! From a batch of frames to what each of them means: claims first, proof for the fresh ones only.
+//!
+//! Owns the walk of what comes in, and the rule under which main flag each control message counts.
+//! What a control message then leads to is decided in the file of its noun.
+
+use super::effect::{CloseReason, Effect};
+use super::handshake::Handshake;
+use super::input::{ConnId, Now};
+use super::machine::{Effects, Mesh};
+use super::waterfall::Seen;
+use crate::wire::{Batch, Claim, Control, Flag, Frame, SubFlag};
+
+/// A frame of a batch that must be proven before it counts.
+struct Candidate {
+    index: usize,
+    /// For broadcasts: what it claims to be.
+    claim: Option<Claim>,
+}
+
+impl Mesh {
+    pub(super) fn on_received(&mut self, now: Now, conn: ConnId, batch: Batch, out: &mut Effects) {
+        let mut first = 0;
+        if self.awaiting.get(conn).is_some() {
+            if !self.on_first_frame(now, conn, &batch, out) {
+                return;
+            }
+            first = 1;
+        }
+        let Some(entry) = self.routing.get_mut(conn) else {
+            return;
+        };
+        entry.peer.received.messages += batch.len() as u64;
+        entry.peer.received.bytes += batch.wire_len() as u64;
+        entry.heard_at = now.monotonic;
+        entry.probed_until = entry.probed_until.filter(|_| first == 1);
+        self.stats.received += batch.len() as u64;
+        self.on_frames(now, conn, batch, first, out);
+    }
+
+    fn on_frames(&mut self, now: Now, conn: ConnId, batch: Batch, first: usize, out: &mut Effects) {
+        let (candidates, mut broken) = self.candidates(now, &batch, first);
+        let which: Vec<usize> = candidates.iter().map(|candidate| candidate.index).collect();
+        let mut proofs = Vec::with_capacity(which.len());
+        batch.prove(&which, &mut proofs);
+        let mut picked = Vec::new();
+        for (candidate, proof) in candidates.into_iter().zip(proofs) {
+            let Ok(frame) = batch.get(candidate.index) else {
+                continue;
+            };
+            if let Err(error) = proof {
+                broken = Some(error.to_string());
+                break;
+            }
+            let relayed = match candidate.claim {
+                Some(claim) => self.on_broadcast(now, conn, &frame, claim, out),
+                None => {
+                    self.on_directed(now, conn, &frame, out);
+                    false
+                }
+            };
+            if relayed {
+                picked.push(candidate.index);
+            }
+        }
+        self.relay(now, conn, batch, &picked, out);
+        if let Some(what) = broken
+            && self.routing.get(conn).is_some()
+        {
+            self.close(now, conn, CloseReason::BadFrame(what), out);
+        }
+    }
+
+    /// The frames up to the first that did not decode, without the broadcasts that are not wanted.
+    fn candidates(
+        &mut self,
+        now: Now,
+        batch: &Batch,
+        first: usize,
+    ) -> (Vec<Candidate>, Option<String>) {
+        let mut candidates = Vec::with_capacity(batch.len());
+        for index in first..batch.len() {
+            match batch.get(index) {
+                Ok(frame) if frame.is_broadcast() => {
+                    if let Some(claim) = self.wanted(now, &frame) {
+                        candidates.push(Candidate {
+                            index,
+                            claim: Some(claim),
+                        });
+                    }
+                }
+                Ok(_) => candidates.push(Candidate { index, claim: None }),
+                Err(error) => return (candidates, Some(error.to_string())),
+            }
+        }
+        (candidates, None)
+    }
+
+    /// The claim of a broadcast that is neither expired nor known. Nothing is proven yet.
+    fn wanted(&mut self, now: Now, frame: &Frame<'_>) -> Option<Claim> {
+        let time = frame.time();
+        if self.waterfall.expired(now.unix, time) {
+            self.stats.expired += 1;
+            return None;
+        }
+        if self.waterfall.premature(now.unix, time) {
+            self.stats.premature += 1;
+            return None;
+        }
+        if frame.sender() == self.me().as_bytes() {
+            self.stats.echoes += 1;
+            return None;
+        }
+        let claim = frame.claim(&self.key);
+        if self.waterfall.look(time, claim) == Seen::Same {
+            self.stats.duplicates += 1;
+            return None;
+        }
+        Some(claim)
+    }
+
+    /// A proven broadcast; whether it is to be relayed.
+    fn on_broadcast(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        frame: &Frame<'_>,
+        claim: Claim,
+        out: &mut Effects,
+    ) -> bool {
+        match self.waterfall.remember(now.unix, frame.time(), claim) {
+            Seen::Fresh => {}
+            Seen::Twin => self.stats.id_twins += 1,
+            // The same message twice in one batch.
+            Seen::Same => {
+                self.stats.duplicates += 1;
+                return false;
+            }
+        }
+        match Control::read(frame, self.params.generation) {
+            None => {
+                self.deliver(conn, frame, out);
+                true
+            }
+            Some(Ok(Control::Request { request, wanted })) => {
+                self.on_request(now, conn, request, &wanted, out);
+                true
+            }
+            Some(Ok(Control::Response {
+                request,
+                id,
+                address,
+            })) => {
+                self.on_response(now, &request, &id, address, out);
+                true
+            }
+            Some(Ok(_)) => {
+                self.stats.misplaced += 1;
+                false
+            }
+            Some(Err(error)) => {
+                self.stats.malformed += 1;
+                self.troubles
+                    .note(now.unix, format!("a broadcast control message: {error}"));
+                false
+            }
+        }
+    }
+
+    /// A proven message for us alone.
+    fn on_directed(&mut self, now: Now, conn: ConnId, frame: &Frame<'_>, out: &mut Effects) {
+        let flag = frame.flag();
+        match (Control::read(frame, self.params.generation), flag) {
+            (_, Flag::Renegotiate) => self.on_renegotiate(now, conn, frame, out),
+            (None, _) => self.deliver(conn, frame, out),
+            (Some(Ok(control)), Flag::Whisper) => self.on_whispered(now, conn, control, out),
+            (Some(Ok(_)), _) => self.stats.misplaced += 1,
+            (Some(Err(error)), _) => {
+                self.stats.malformed += 1;
+                self.troubles
+                    .note(now.unix, format!("a control message: {error}"));
+            }
+        }
+    }
+
+    fn on_whispered(&mut self, now: Now, conn: ConnId, control: Control, out: &mut Effects) {
+        match control {
+            Control::Handshake {
+                id,
+                subnet,
+                address,
+                methods,
+                dialect,
+            } => {
+                let handshake = Handshake {
+                    id,
+                    subnet,
+                    address,
+                    methods,
+                    dialect,
+                };
+                self.on_handshake_again(now, conn, handshake, out);
+            }
+            Control::Peers { entries, .. } => self.on_peers(now, conn, entries, out),
+            Control::RequestPeers => self.answer_peers(now, conn, out),
+            Control::Request { request, wanted } => {
+                self.on_request(now, conn, request, &wanted, out);
+            }
+            Control::Response { .. } | Control::Compression(_) | Control::Resend => {
+                self.stats.misplaced += 1;
+            }
+        }
+    }
+
+    /// Under this main flag nothing is ever delivered.
+    fn on_renegotiate(&mut self, now: Now, conn: ConnId, frame: &Frame<'_>, out: &mut Effects) {
+        match Control::read(frame, self.params.generation) {
+            Some(Ok(Control::Compression(methods))) => {
+                self.on_compression(now, conn, methods, out);
+            }
+            Some(Ok(Control::Resend)) => self.on_resend(now, conn, out),
+            Some(Ok(_)) => self.stats.misplaced += 1,
+            Some(Err(_)) | None => self.stats.malformed += 1,
+        }
+    }
+
+    fn deliver(&mut self, conn: ConnId, frame: &Frame<'_>, out: &mut Effects) {
+        if !self.audience {
+            return;
+        }
+        if let Some(entry) = self.routing.get(conn) {
+            self.stats.delivered += 1;
+            out.push(Effect::Deliver(frame.message(&entry.peer.id)));
+        }
+    }
+}
+
+impl SubFlag {
+    /// Whether the mesh itself gives it a meaning, so that users cannot send it.
+    pub(super) fn is_control(self) -> bool {
+        matches!(
+            self,
+            Self::Compression
+                | Self::Handshake
+                | Self::Peers
+                | Self::Request
+                | Self::Resend
+                | Self::Response
+        )
+    }
+}

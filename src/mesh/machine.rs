@@ -1,0 +1,461 @@
+//! The state of a node and its dispatch: what happens goes to the protocol noun it belongs to.
+//!
+//! Owns the parts and their common errands (dialling, closing, sending control messages). The
+//! decisions stand beside it, one noun a file. It knows neither sockets nor clocks nor layouts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::awaiting::{Awaiting, AwaitingList, Newcomer, Purpose};
+use super::budget::Budget;
+use super::discovery::Discovery;
+use super::effect::{Answer, CloseReason, ConnectError, Direction, Effect, Event, Targets};
+use super::input::{ConnId, DialError, Ended, Input, Now, Ticket};
+use super::routing::{Peer, Routing};
+use super::status::{Stats, Trouble, Troubles};
+use super::waterfall::Waterfall;
+use crate::wire::{
+    Address, ClaimKey, Composer, Control, Flag, Frames, Generation, Limits, Method, NodeId, Subnet,
+    SubnetId,
+};
+
+/// Effects in the order they are to be performed.
+pub type Effects = Vec<Effect>;
+
+/// Dials under way at once, whoever asked for them.
+const MAX_DIALS: usize = 256;
+
+/// What the core is told once, at its making.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Params {
+    /// The subnet: only nodes with the same one are let in.
+    pub subnet: Subnet,
+    /// The generation spoken.
+    pub generation: Generation,
+    /// Sizes a frame may have.
+    pub limits: Limits,
+    /// The outward address: where others can dial this node.
+    pub address: Address,
+    /// The methods we announce and use, most preferred first.
+    pub methods: Vec<Method>,
+    /// Connections we open because peers lists name them: at most this many. Default 4, as the
+    /// reference peers.
+    pub max_outgoing: usize,
+    /// A connection must have handed in its handshake after this time. Default 5 s.
+    pub handshake_timeout: Duration,
+    /// Broadcasts are accepted this many seconds around now, and remembered as long. Default 60,
+    /// as the reference peers; they must agree.
+    pub window: u64,
+    /// Broadcasts remembered at once. Default 2^20, about 20 MB when full; beyond it the oldest
+    /// are forgotten early and could be delivered twice.
+    pub waterfall_capacity: usize,
+    /// Whether payload that is not valid UTF-8 may be sent. Default no: in generation 0.4 it hangs
+    /// js2p peers.
+    pub allow_binary: bool,
+    /// The same payload may be stamped at most this many seconds ahead to keep its id unique.
+    /// Default 30.
+    pub seconds_ahead: u64,
+    /// Whispers that may wait for their peer to be found. Default 1,024.
+    pub max_waiting_whispers: usize,
+}
+
+impl Params {
+    /// The defaults named at each field.
+    pub fn new(subnet: Subnet, address: Address) -> Self {
+        Self {
+            subnet,
+            generation: Generation::default(),
+            limits: Limits::default(),
+            address,
+            methods: Method::available().to_vec(),
+            max_outgoing: 4,
+            handshake_timeout: Duration::from_secs(5),
+            window: 60,
+            waterfall_capacity: 1 << 20,
+            allow_binary: false,
+            seconds_ahead: 30,
+            max_waiting_whispers: 1024,
+        }
+    }
+}
+
+/// A node's whole protocol, without a socket: what happens goes in, what is to be done comes out.
+///
+/// # Driving it
+///
+/// Inputs go to [`handle`](Self::handle), which is total: a peer that misbehaves leads to
+/// [`Effect::Close`], never to an error. What users want goes to the methods named after it, which
+/// can refuse. Each appends its effects to `out`; perform them in order. `now` must not go back in
+/// its monotonic part. Say [`Input::Tick`] about once a second. Name a connection that was accepted
+/// with [`next_conn`](Self::next_conn), and report the end of every connection with
+/// [`Input::Closed`], also those the core closed. Equal seeds and equal inputs give equal effects.
+#[derive(Debug)]
+pub struct Mesh {
+    pub(super) params: Params,
+    pub(super) composer: Composer,
+    pub(super) subnet_id: SubnetId,
+    pub(super) key: ClaimKey,
+    pub(super) rng: StdRng,
+    pub(super) routing: Routing,
+    pub(super) awaiting: AwaitingList,
+    pub(super) waterfall: Waterfall,
+    pub(super) discovery: Discovery,
+    pub(super) stats: Stats,
+    pub(super) troubles: Troubles,
+    /// Dials that peers lists may still make us begin.
+    pub(super) dial_budget: Budget,
+    /// Our last broadcast, and its place in the order of all we sent.
+    pub(super) last_broadcast: Option<(u64, Frames)>,
+    /// Messages sent so far: the order they are known by.
+    pub(super) order: u64,
+    pub(super) audience: bool,
+    pub(super) closing: bool,
+    /// Peers that were lost soon after they joined and dialled anew, and when.
+    pub(super) second_chances: BTreeMap<NodeId, Duration>,
+    next_conn: u64,
+}
+
+impl Mesh {
+    /// A node called `me`. Everything it does by chance follows from `seed`.
+    pub fn new(params: Params, me: NodeId, seed: u64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        Self {
+            subnet_id: params.subnet.id(params.generation),
+            composer: Composer::new(params.generation, params.limits, me),
+            key: ClaimKey::new(rng.random(), rng.random()),
+            rng,
+            routing: Routing::default(),
+            awaiting: AwaitingList::default(),
+            waterfall: Waterfall::new(params.window, params.waterfall_capacity),
+            discovery: Discovery::default(),
+            stats: Stats::default(),
+            troubles: Troubles::default(),
+            dial_budget: Budget::new(8.0, 4.0),
+            last_broadcast: None,
+            order: 0,
+            audience: true,
+            closing: false,
+            second_chances: BTreeMap::new(),
+            next_conn: 0,
+            params,
+        }
+    }
+
+    /// This node's id.
+    pub fn me(&self) -> &NodeId {
+        self.composer.me()
+    }
+
+    /// The id of this node's subnet.
+    pub fn subnet_id(&self) -> &SubnetId {
+        &self.subnet_id
+    }
+
+    /// What it was made with.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// A name for a connection that was accepted.
+    pub fn next_conn(&mut self) -> ConnId {
+        self.next_conn += 1;
+        ConnId(self.next_conn)
+    }
+
+    /// Takes in what happened.
+    pub fn handle(&mut self, now: Now, input: Input, out: &mut Effects) {
+        match input {
+            Input::Accepted { conn, addr } => self.on_accepted(now, conn, addr, out),
+            Input::Dialed { conn, addr } => self.on_dialed(now, conn, addr, out),
+            Input::DialFailed { conn, why } => self.on_dial_failed(now, conn, why, out),
+            Input::Received { conn, batch } => self.on_received(now, conn, batch, out),
+            Input::Closed { conn, why } => self.on_closed(now, conn, why, out),
+            Input::Tick => self.on_tick(now, out),
+        }
+    }
+
+    /// Connects to a peer; ends in [`Answer::Connect`] under `ticket`, maybe at once.
+    ///
+    /// With `expect`, only that peer will do.
+    pub fn connect(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        addr: Address,
+        expect: Option<NodeId>,
+        out: &mut Effects,
+    ) {
+        if let Err(error) = self.begin(now, ticket, addr, expect, out) {
+            out.push(Effect::Answer {
+                ticket,
+                answer: Answer::Connect(Err(error)),
+            });
+        }
+    }
+
+    fn begin(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        addr: Address,
+        expect: Option<NodeId>,
+        out: &mut Effects,
+    ) -> Result<(), ConnectError> {
+        if self.closing {
+            return Err(ConnectError::ShuttingDown);
+        }
+        if addr == self.params.address || expect.as_ref() == Some(self.me()) {
+            return Err(ConnectError::Oneself);
+        }
+        let known = match &expect {
+            Some(id) => self.routing.conn_of(id).map(|_| id),
+            None => self.routing.at(&addr),
+        };
+        if let Some(id) = known {
+            return Err(ConnectError::AlreadyConnected(id.clone()));
+        }
+        if let Some(newcomer) = self.awaiting.dial_of(&addr) {
+            newcomer.waiting.push((ticket, expect));
+            return Ok(());
+        }
+        let purpose = Purpose::Asked(expect.clone());
+        let conn = self
+            .dial(now, addr, purpose, out)
+            .ok_or(ConnectError::Busy(MAX_DIALS))?;
+        if let Some(newcomer) = self.awaiting.get_mut(conn) {
+            newcomer.waiting.push((ticket, expect));
+        }
+        Ok(())
+    }
+
+    /// Closes the connection to a peer; false if there is none.
+    pub fn disconnect(&mut self, now: Now, peer: &NodeId, out: &mut Effects) -> bool {
+        let Some(conn) = self.routing.conn_of(peer) else {
+            return false;
+        };
+        self.close(now, conn, CloseReason::Requested, out);
+        true
+    }
+
+    /// Refuses everything from now on, answers whoever waits and closes every connection.
+    pub fn shut_down(&mut self, now: Now, out: &mut Effects) {
+        self.closing = true;
+        self.abandon_whispers(now, out);
+        let waiting: Vec<ConnId> = self.awaiting.iter().map(|(conn, _)| conn).collect();
+        for conn in waiting.into_iter().chain(self.routing.all_conns()) {
+            self.close(now, conn, CloseReason::ShuttingDown, out);
+        }
+    }
+
+    /// Whether anyone listens: if not, nothing is made ready to be delivered.
+    pub fn set_audience(&mut self, listening: bool) {
+        self.audience = listening;
+    }
+
+    /// The routing table.
+    pub fn peers(&self) -> Vec<Peer> {
+        self.routing
+            .iter()
+            .map(|entry| entry.peer.clone())
+            .collect()
+    }
+
+    /// The awaiting list.
+    pub fn awaiting(&self) -> Vec<Awaiting> {
+        let awaiting = |(conn, newcomer): (ConnId, &Newcomer)| Awaiting {
+            conn,
+            address: newcomer.address.clone(),
+            direction: newcomer.purpose.direction(),
+            expect: newcomer.purpose.expect().cloned(),
+            connected: newcomer.reached.is_some(),
+        };
+        self.awaiting.iter().map(awaiting).collect()
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            waterfall_evicted: self.waterfall.evicted(),
+            waterfall_entries: self.waterfall.len() as u64,
+            ..self.stats.clone()
+        }
+    }
+
+    /// What went wrong lately, oldest first; bounded.
+    pub fn troubles(&self) -> impl Iterator<Item = &Trouble> {
+        self.troubles.iter()
+    }
+
+    /// Begins a dial. `None` if too many are under way.
+    pub(super) fn dial(
+        &mut self,
+        now: Now,
+        address: Address,
+        purpose: Purpose,
+        out: &mut Effects,
+    ) -> Option<ConnId> {
+        if self.awaiting.len() >= MAX_DIALS && purpose.direction() == Direction::Outgoing {
+            return None;
+        }
+        let conn = self.next_conn();
+        out.push(Effect::Dial {
+            conn,
+            addr: address.clone(),
+        });
+        let newcomer = Newcomer {
+            address,
+            reached: None,
+            purpose,
+            waiting: Vec::new(),
+            began: now.monotonic,
+            // The dial's own time-out is its driver's; this one only makes sure of an end.
+            until: Duration::MAX,
+        };
+        self.awaiting.insert(conn, newcomer);
+        Some(conn)
+    }
+
+    fn on_dial_failed(&mut self, now: Now, conn: ConnId, why: DialError, out: &mut Effects) {
+        let Some(newcomer) = self.awaiting.remove(conn) else {
+            return;
+        };
+        self.stats.dials_failed += 1;
+        self.troubles
+            .note(now.unix, format!("dial to {}: {why}", newcomer.address));
+        let addr = newcomer.address.clone();
+        out.push(Effect::Notify(Event::DialFailed {
+            addr: addr.clone(),
+            reason: why.clone(),
+        }));
+        let error = ConnectError::Dial {
+            addr,
+            why: why.clone(),
+        };
+        disappoint(&newcomer, &error, out);
+        self.on_missed(now, &newcomer, why.to_string(), out);
+    }
+
+    fn on_closed(&mut self, now: Now, conn: ConnId, why: Ended, out: &mut Effects) {
+        let reason = match why {
+            Ended::ByPeer => CloseReason::ByPeer,
+            Ended::Broken(what) => CloseReason::BadFrame(what),
+            Ended::Failed(what) => CloseReason::Failed(what),
+            Ended::Stalled => CloseReason::SlowPeer,
+        };
+        self.forget(now, conn, reason, out);
+    }
+
+    fn on_tick(&mut self, now: Now, out: &mut Effects) {
+        for conn in self.awaiting.overdue(now.monotonic) {
+            self.close(now, conn, CloseReason::HandshakeTimeout, out);
+        }
+        self.check_probes(now, out);
+        self.drop_shadows(now, out);
+        self.expire_whispers(now, out);
+        self.waterfall.forget(now.unix);
+    }
+
+    /// Closes a connection or dial and tells whom it concerns.
+    pub(super) fn close(&mut self, now: Now, conn: ConnId, reason: CloseReason, out: &mut Effects) {
+        out.push(Effect::Close {
+            conn,
+            reason: reason.clone(),
+        });
+        self.forget(now, conn, reason, out);
+    }
+
+    /// Takes a connection out of whichever list it stands in.
+    fn forget(&mut self, now: Now, conn: ConnId, reason: CloseReason, out: &mut Effects) {
+        if let CloseReason::BadFrame(_) = reason {
+            self.stats.bad_frames += 1;
+        }
+        if let Some(entry) = self.routing.remove(conn) {
+            if entry.shadow {
+                return;
+            }
+            if let Some(shadow) = self.routing.promote(&entry.peer.id) {
+                return self.send_peers(now, shadow, out);
+            }
+            self.give_second_chance(now, &entry, &reason, out);
+            let id = entry.peer.id;
+            if !matches!(reason, CloseReason::ShuttingDown | CloseReason::Requested) {
+                self.troubles.note(now.unix, format!("lost {id}: {reason}"));
+            }
+            out.push(Effect::Notify(Event::PeerLeft { peer: id, reason }));
+        } else if let Some(newcomer) = self.awaiting.remove(conn) {
+            self.refuse(now, newcomer, reason, out);
+        }
+    }
+
+    /// Tells whom it concerns that a connection ended before its handshake was accepted.
+    pub(super) fn refuse(
+        &mut self,
+        now: Now,
+        newcomer: Newcomer,
+        reason: CloseReason,
+        out: &mut Effects,
+    ) {
+        self.stats.refused += 1;
+        let addr = newcomer
+            .reached
+            .clone()
+            .unwrap_or_else(|| newcomer.address.clone());
+        self.troubles
+            .note(now.unix, format!("refused {addr}: {reason}"));
+        out.push(Effect::Notify(Event::Refused {
+            addr: addr.clone(),
+            direction: newcomer.purpose.direction(),
+            reason: reason.clone(),
+        }));
+        let error = match reason.clone() {
+            CloseReason::Duplicate(id) => ConnectError::AlreadyConnected(id),
+            CloseReason::ShuttingDown => ConnectError::ShuttingDown,
+            CloseReason::Oneself => ConnectError::Oneself,
+            reason => ConnectError::Closed { addr, reason },
+        };
+        disappoint(&newcomer, &error, out);
+        self.on_missed(now, &newcomer, reason.to_string(), out);
+    }
+
+    /// Sends a control message of our own as a whisper or a renegotiation to one connection.
+    pub(super) fn say(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        flag: &Flag,
+        control: &Control,
+        out: &mut Effects,
+    ) {
+        let packets = control.packets(self.params.generation);
+        match self.composer.compose(flag, &packets, now.unix) {
+            Ok(composed) => {
+                if *flag == Flag::Whisper {
+                    self.note_whisper(conn, &composed.frames);
+                }
+                let to = Targets::from_elem(conn, 1);
+                out.push(Effect::Transmit {
+                    to,
+                    frames: composed.frames,
+                });
+            }
+            Err(error) => self
+                .troubles
+                .note(now.unix, format!("could not answer: {error}")),
+        }
+    }
+}
+
+/// Tells those who waited for a connection that there is none.
+fn disappoint(newcomer: &Newcomer, error: &ConnectError, out: &mut Effects) {
+    for (ticket, _) in &newcomer.waiting {
+        let answer = Answer::Connect(Err(error.clone()));
+        out.push(Effect::Answer {
+            ticket: *ticket,
+            answer,
+        });
+    }
+}

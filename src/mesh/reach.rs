@@ -1,0 +1,129 @@
+//! How far an address reaches: the world, a private network, this machine.
+//!
+//! Owns the judgement of addresses that peers name. Resolves no names.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::wire::Address;
+
+/// From where an address can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// From anywhere.
+    Global,
+    /// Within a private network or a link.
+    Private,
+    /// From the same machine.
+    Loopback,
+    /// A name, which could be anything.
+    Name,
+    /// From nowhere: no single host has it.
+    Nowhere,
+}
+
+pub(super) fn reach(address: &Address) -> Reach {
+    if address.host.eq_ignore_ascii_case("localhost") {
+        return Reach::Loopback;
+    }
+    match address.host.parse::<IpAddr>() {
+        Err(_) => Reach::Name,
+        Ok(ip) => reach_of(ip.to_canonical()),
+    }
+}
+
+fn reach_of(ip: IpAddr) -> Reach {
+    if ip.is_unspecified() || ip.is_multicast() {
+        return Reach::Nowhere;
+    }
+    if ip.is_loopback() {
+        return Reach::Loopback;
+    }
+    let private = match ip {
+        IpAddr::V4(v4) if v4.is_broadcast() => return Reach::Nowhere,
+        IpAddr::V4(v4) => v4.is_private() || v4.is_link_local() || is_shared(v4.octets()),
+        IpAddr::V6(v6) => is_private(v6),
+    };
+    if private {
+        Reach::Private
+    } else {
+        Reach::Global
+    }
+}
+
+/// 100.64.0.0/10, behind a provider's address translation.
+fn is_shared(octets: [u8; 4]) -> bool {
+    octets[0] == 100 && octets[1] & 0xc0 == 64
+}
+
+fn is_private(v6: Ipv6Addr) -> bool {
+    v6.is_unique_local() || v6.is_unicast_link_local()
+}
+
+/// The address a peer announced, as others can use it: a host that is none (0.0.0.0, say) becomes
+/// the one the peer was seen at.
+pub(super) fn seen_at(announced: Address, seen: &Address) -> Address {
+    if reach(&announced) == Reach::Nowhere {
+        return Address {
+            host: seen.host.clone(),
+            port: announced.port,
+        };
+    }
+    announced
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(host: &str) -> Reach {
+        reach(&Address {
+            host: host.into(),
+            port: 1,
+        })
+    }
+
+    #[test]
+    fn addresses_are_sorted_by_how_far_they_reach() {
+        for host in ["8.8.8.8", "2606:4700::1111", "172.32.0.1", "100.128.0.1"] {
+            assert_eq!(of(host), Reach::Global, "{host}");
+        }
+        for host in [
+            "10.1.2.3",
+            "192.168.0.1",
+            "172.16.0.1",
+            "169.254.1.1",
+            "100.64.0.1",
+            "fe80::1",
+            "fd00::1",
+            "::ffff:10.0.0.1",
+        ] {
+            assert_eq!(of(host), Reach::Private, "{host}");
+        }
+        for host in [
+            "127.0.0.1",
+            "127.9.9.9",
+            "::1",
+            "localhost",
+            "::ffff:127.0.0.1",
+        ] {
+            assert_eq!(of(host), Reach::Loopback, "{host}");
+        }
+        for host in ["0.0.0.0", "::", "224.0.0.1", "255.255.255.255"] {
+            assert_eq!(of(host), Reach::Nowhere, "{host}");
+        }
+        assert_eq!(of("example.org"), Reach::Name);
+    }
+
+    #[test]
+    fn a_host_that_is_none_becomes_the_one_seen() {
+        let seen = Address {
+            host: "192.0.2.7".into(),
+            port: 50123,
+        };
+        let announced = Address {
+            host: "0.0.0.0".into(),
+            port: 4444,
+        };
+        assert_eq!(seen_at(announced, &seen).to_string(), "192.0.2.7:4444");
+    }
+}

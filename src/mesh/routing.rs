@@ -1,0 +1,217 @@
+//! The routing table: the peers whose handshake was accepted, and what is known of each.
+//!
+//! Owns who can be written to. A connection without a handshake is never in here: it stands in the
+//! [awaiting list](super::awaiting). Entries are removed by connection, never by a claimed id.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::budget::Budget;
+use super::effect::{Direction, Targets};
+use super::input::ConnId;
+use crate::wire::{Address, Frames, Method, NodeId};
+
+/// What came in or went out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Traffic {
+    /// Whole messages.
+    pub messages: u64,
+    /// Bytes as they are on the wire.
+    pub bytes: u64,
+}
+
+/// A peer in the routing table, as told to users.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Peer {
+    /// Its connection.
+    #[serde(skip)]
+    pub conn: ConnId,
+    /// Its id.
+    pub id: NodeId,
+    /// Its outward address if it named one, otherwise where it connects from.
+    pub address: Address,
+    /// Who dialled.
+    pub direction: Direction,
+    /// How we compress what we send to it.
+    pub compression: Option<Method>,
+    /// When its handshake was accepted, unix seconds.
+    pub since: u64,
+    /// What came in from it.
+    pub received: Traffic,
+}
+
+/// A peer as the core knows it.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) peer: Peer,
+    /// The outward address it announced: what other peers are told.
+    pub(super) announced: Option<Address>,
+    /// Where its connection leads, or comes from.
+    pub(super) reached: Address,
+    /// What we dialled.
+    pub(super) dialled: Option<Address>,
+    /// The methods it can read, in its own order.
+    pub(super) methods: Vec<Method>,
+    /// It dialled us twice at once, and this is the second: read, not written to, until it closes
+    /// one of them. Only the dialler can tell which of two connections in one direction it kept.
+    pub(super) shadow: bool,
+    /// It hangs for good on payload that is not valid UTF-8.
+    pub(super) hangs_on_binary: bool,
+    /// When its handshake was accepted.
+    pub(super) ready_at: Duration,
+    /// When it was last heard.
+    pub(super) heard_at: Duration,
+    /// It must be heard by then: a probe was sent to it.
+    pub(super) probed_until: Option<Duration>,
+    /// Two connections to it crossed, and this one was kept.
+    pub(super) crossed: bool,
+    /// Our last whisper to it, and its place in the order of all we sent.
+    pub(super) last_whisper: Option<(u64, Frames)>,
+    /// Broadcasts before this place in the order were not sent to it.
+    pub(super) joined_at: u64,
+    pub(super) budgets: Budgets,
+}
+
+/// How often a peer may make us do things.
+#[derive(Debug)]
+pub(super) struct Budgets {
+    /// Answers to `request *` and to repeated handshakes.
+    pub(super) peers: Budget,
+    /// Answers to requests for an id.
+    pub(super) responses: Budget,
+    /// Answers to renegotiations.
+    pub(super) renegotiations: Budget,
+    /// Resends.
+    pub(super) resends: Budget,
+    /// Notices to the user about one peer.
+    pub(super) notices: Budget,
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        Self {
+            peers: Budget::new(3.0, 1.0),
+            responses: Budget::new(32.0, 8.0),
+            renegotiations: Budget::new(4.0, 4.0),
+            resends: Budget::new(1.0, 0.2),
+            notices: Budget::new(4.0, 0.2),
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Routing {
+    entries: BTreeMap<ConnId, Entry>,
+    by_id: BTreeMap<NodeId, ConnId>,
+    /// How many entries hang on binary: none, nearly always.
+    fragile: usize,
+}
+
+impl Routing {
+    pub(super) fn insert(&mut self, entry: Entry) {
+        self.fragile += usize::from(entry.hangs_on_binary);
+        if !entry.shadow {
+            self.by_id.insert(entry.peer.id.clone(), entry.peer.conn);
+        }
+        self.entries.insert(entry.peer.conn, entry);
+    }
+
+    pub(super) fn remove(&mut self, conn: ConnId) -> Option<Entry> {
+        let entry = self.entries.remove(&conn)?;
+        self.fragile -= usize::from(entry.hangs_on_binary);
+        if self.by_id.get(&entry.peer.id) == Some(&conn) {
+            self.by_id.remove(&entry.peer.id);
+        }
+        Some(entry)
+    }
+
+    /// Puts a shadow of this peer in the place of its connection that is gone.
+    pub(super) fn promote(&mut self, id: &NodeId) -> Option<ConnId> {
+        let shadow = self
+            .entries
+            .values_mut()
+            .find(|entry| entry.shadow && entry.peer.id == *id)?;
+        shadow.shadow = false;
+        self.by_id.insert(id.clone(), shadow.peer.conn);
+        Some(shadow.peer.conn)
+    }
+
+    /// Shadows accepted before then.
+    pub(super) fn shadows_before(&self, then: Duration) -> Vec<ConnId> {
+        let shadows = self
+            .entries
+            .values()
+            .filter(|entry| entry.shadow && entry.ready_at <= then);
+        shadows.map(|entry| entry.peer.conn).collect()
+    }
+
+    pub(super) fn get(&self, conn: ConnId) -> Option<&Entry> {
+        self.entries.get(&conn)
+    }
+
+    pub(super) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Entry> {
+        self.entries.get_mut(&conn)
+    }
+
+    pub(super) fn conn_of(&self, id: &NodeId) -> Option<ConnId> {
+        self.by_id.get(id).copied()
+    }
+
+    /// The connection of the peer that goes by this id's text.
+    pub(super) fn conn_of_text(&self, id: &[u8]) -> Option<ConnId> {
+        self.by_id.get(id).copied()
+    }
+
+    /// The peer at this address: we dialled it there, or it says so and its connection comes from
+    /// the same host. Saying so alone is not enough, or a peer could keep us from another.
+    pub(super) fn at(&self, address: &Address) -> Option<&NodeId> {
+        let there = |entry: &&Entry| {
+            let says = entry.announced.as_ref() == Some(address);
+            entry.dialled.as_ref() == Some(address) || (says && entry.reached.host == address.host)
+        };
+        self.iter().find(there).map(|entry| &entry.peer.id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values().filter(|entry| !entry.shadow)
+    }
+
+    /// The connections of all peers.
+    pub(super) fn conns(&self) -> Targets {
+        self.iter().map(|entry| entry.peer.conn).collect()
+    }
+
+    /// Those, and every shadow.
+    pub(super) fn all_conns(&self) -> Targets {
+        self.entries.keys().copied().collect()
+    }
+
+    pub(super) fn outgoing(&self) -> usize {
+        self.iter()
+            .filter(|entry| entry.peer.direction == Direction::Outgoing)
+            .count()
+    }
+
+    /// The peers that hang on payload which is not valid UTF-8.
+    pub(super) fn fragile(&self) -> Targets {
+        if self.fragile == 0 {
+            return Targets::new();
+        }
+        self.iter()
+            .filter(|entry| entry.hangs_on_binary)
+            .map(|entry| entry.peer.conn)
+            .collect()
+    }
+}

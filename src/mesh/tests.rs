@@ -1,0 +1,1 @@
+//! Step tables of the core: given a state and an input, these effects and no others.

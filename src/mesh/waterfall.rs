@@ -1,0 +1,286 @@
+//! The waterfall cache: which broadcasts were seen, for as long as they could come again.
+//!
+//! Owns the memory of claims, sorted by the second each message is stamped with. A message names
+//! its second, so a look-up touches one second's tables, and a whole second is forgotten at once
+//! when it expires. It knows nothing of peers, and reads no clock.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+
+use crate::wire::Claim;
+
+/// Tables a second is spread over: each grows by itself, so no insertion moves a whole second.
+const SHARDS: usize = 16;
+
+/// What is known of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Not seen.
+    Fresh,
+    /// The very same message: same id, author and packet boundaries.
+    Same,
+    /// Another message under the same id: another author, or other packet boundaries.
+    Twin,
+}
+
+/// Keys are the output of a keyed hash already; hashing them again would add nothing.
+#[derive(Default)]
+struct Keyed(u64);
+
+impl Hasher for Keyed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
+}
+
+type Table = HashMap<u64, u64, BuildHasherDefault<Keyed>>;
+
+/// What was seen with one second's stamp.
+#[derive(Default)]
+struct Second {
+    shards: [Table; SHARDS],
+    /// Claims whose id was taken by another message.
+    twins: HashSet<(u64, u64)>,
+    entries: usize,
+}
+
+impl Second {
+    fn shard(&self, id: u64) -> &Table {
+        &self.shards[shard(id)]
+    }
+
+    fn look(&self, claim: Claim) -> Seen {
+        match self.shard(claim.id).get(&claim.id) {
+            None => Seen::Fresh,
+            Some(&strict) if strict == claim.strict => Seen::Same,
+            Some(_) if self.twins.contains(&(claim.id, claim.strict)) => Seen::Same,
+            Some(_) => Seen::Twin,
+        }
+    }
+}
+
+/// Bits from the middle: the tables themselves use the lowest and the highest.
+fn shard(id: u64) -> usize {
+    usize::from(id.to_le_bytes()[5]) % SHARDS
+}
+
+/// See the module.
+pub(super) struct Waterfall {
+    seconds: VecDeque<Option<Box<Second>>>,
+    /// The stamp of `seconds[0]`.
+    first: u64,
+    entries: usize,
+    capacity: usize,
+    /// Stamps this far from now are accepted, on both sides.
+    window: u64,
+    evicted: u64,
+}
+
+impl std::fmt::Debug for Waterfall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Waterfall")
+            .field("entries", &self.entries)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Waterfall {
+    pub(super) fn new(window: u64, capacity: usize) -> Self {
+        Self {
+            seconds: VecDeque::new(),
+            first: 0,
+            entries: 0,
+            capacity: capacity.max(1),
+            window,
+            evicted: 0,
+        }
+    }
+
+    /// Whether a message stamped `time` is too old to be accepted.
+    pub(super) fn expired(&self, unix: u64, time: u64) -> bool {
+        time.saturating_add(self.window) < unix
+    }
+
+    /// Whether a message stamped `time` lies too far in the future: it could never be forgotten.
+    pub(super) fn premature(&self, unix: u64, time: u64) -> bool {
+        unix.saturating_add(self.window) < time
+    }
+
+    /// What is known of a claim stamped `time`.
+    pub(super) fn look(&self, time: u64, claim: Claim) -> Seen {
+        self.second(time)
+            .map_or(Seen::Fresh, |second| second.look(claim))
+    }
+
+    /// Remembers a claim; says what was known of it before.
+    ///
+    /// `time` must have been found neither expired nor premature: this bounds the seconds kept.
+    pub(super) fn remember(&mut self, unix: u64, time: u64, claim: Claim) -> Seen {
+        self.forget(unix);
+        if self.entries >= self.capacity {
+            self.evict_oldest();
+        }
+        let second = self.second_mut(time);
+        let seen = second.look(claim);
+        match seen {
+            Seen::Same => return seen,
+            Seen::Fresh => {
+                second.shards[shard(claim.id)].insert(claim.id, claim.strict);
+            }
+            Seen::Twin => {
+                second.twins.insert((claim.id, claim.strict));
+            }
+        }
+        second.entries += 1;
+        self.entries += 1;
+        seen
+    }
+
+    /// Drops every second that has expired.
+    pub(super) fn forget(&mut self, unix: u64) {
+        while let Some(front) = self.seconds.front() {
+            if !self.expired(unix, self.first) {
+                break;
+            }
+            self.entries -= front.as_ref().map_or(0, |second| second.entries);
+            self.seconds.pop_front();
+            self.first = self.first.saturating_add(1);
+        }
+    }
+
+    /// Claims remembered.
+    pub(super) fn len(&self) -> usize {
+        self.entries
+    }
+
+    /// Claims forgotten before their time because the cache was full.
+    pub(super) fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    fn second(&self, time: u64) -> Option<&Second> {
+        let index = usize::try_from(time.checked_sub(self.first)?).ok()?;
+        self.seconds.get(index)?.as_deref()
+    }
+
+    fn second_mut(&mut self, time: u64) -> &mut Second {
+        self.reach(time);
+        let index = usize::try_from(time - self.first).unwrap_or(0);
+        self.seconds[index].get_or_insert_default()
+    }
+
+    /// Makes the row of seconds include `time`, which lies near now: the row stays short.
+    fn reach(&mut self, time: u64) {
+        let span = 2 * self.window + 1;
+        let newest = self.first.saturating_add(self.seconds.len() as u64);
+        let far = newest.saturating_add(span) < time || time.saturating_add(span) < self.first;
+        if self.seconds.is_empty() || far {
+            // This is the first message, or the clock was set anew.
+            self.seconds.clear();
+            self.entries = 0;
+            self.first = time;
+        }
+        while time < self.first {
+            self.seconds.push_front(None);
+            self.first -= 1;
+        }
+        while time - self.first >= self.seconds.len() as u64 {
+            self.seconds.push_back(None);
+        }
+    }
+
+    fn evict_oldest(&mut self) {
+        while let Some(front) = self.seconds.pop_front() {
+            self.first = self.first.saturating_add(1);
+            let entries = front.map_or(0, |second| second.entries);
+            self.entries -= entries;
+            self.evicted += entries as u64;
+            if entries > 0 {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(id: u64, strict: u64) -> Claim {
+        Claim { id, strict }
+    }
+
+    fn spread(n: u64) -> u64 {
+        n.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    #[test]
+    fn the_same_claim_is_fresh_once() {
+        let mut cache = Waterfall::new(60, 1000);
+        assert_eq!(cache.remember(100, 100, claim(7, 1)), Seen::Fresh);
+        assert_eq!(cache.look(100, claim(7, 1)), Seen::Same);
+        assert_eq!(cache.remember(160, 100, claim(7, 1)), Seen::Same);
+    }
+
+    #[test]
+    fn two_authors_of_one_id_are_twins_and_both_remembered() {
+        let mut cache = Waterfall::new(60, 1000);
+        cache.remember(100, 100, claim(7, 1));
+        assert_eq!(cache.remember(100, 100, claim(7, 2)), Seen::Twin);
+        assert_eq!(cache.look(100, claim(7, 2)), Seen::Same);
+        assert_eq!(cache.look(100, claim(7, 3)), Seen::Twin);
+    }
+
+    #[test]
+    fn a_claim_is_kept_until_its_own_second_expires() {
+        let mut cache = Waterfall::new(60, 1000);
+        cache.remember(100, 160, claim(1, 1)); // as far in the future as is accepted
+        cache.remember(100, 40, claim(2, 2)); // as old as is accepted
+        cache.forget(101);
+        assert_eq!(cache.len(), 1);
+        cache.forget(220);
+        assert_eq!(cache.look(160, claim(1, 1)), Seen::Same);
+        cache.forget(221);
+        assert_eq!(cache.len(), 0);
+        assert!(cache.expired(221, 160) && !cache.expired(220, 160));
+    }
+
+    #[test]
+    fn a_full_cache_forgets_its_oldest_second_first() {
+        let mut cache = Waterfall::new(60, 100);
+        for n in 0..100 {
+            cache.remember(100, 50 + n % 10, claim(spread(n), n));
+        }
+        assert_eq!(
+            cache.remember(100, 100, claim(spread(1000), 0)),
+            Seen::Fresh
+        );
+        assert_eq!((cache.len(), cache.evicted()), (91, 10));
+        assert_eq!(cache.look(50, claim(spread(0), 0)), Seen::Fresh);
+        assert_eq!(cache.look(51, claim(spread(1), 1)), Seen::Same);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_does_not_grow_the_row_of_seconds() {
+        let mut cache = Waterfall::new(60, 1000);
+        for (n, unix) in [0, 5_000_000, 100, u64::MAX, 61, 1_000_000_000_000]
+            .into_iter()
+            .enumerate()
+        {
+            cache.remember(unix, unix, claim(spread(n as u64), 0));
+            assert!(
+                cache.seconds.len() <= 2 * 121 + 1,
+                "{}",
+                cache.seconds.len()
+            );
+        }
+    }
+}

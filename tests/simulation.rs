@@ -1,0 +1,294 @@
+//! The laws of the mesh, on thousands of virtual networks, each from a seed.
+//!
+//! A law that is broken names its seed; `SEED=<seed> cargo test --test simulation <name>` runs that
+//! one alone, and `SEEDS=<count>` changes how many are run.
+
+use std::time::Duration;
+
+use actix_mesh::mesh::sim::{Network, Node};
+use actix_mesh::mesh::{Answer, CloseReason, ConnectError, Direction, Event, WhisperError};
+use actix_mesh::wire::Subnet;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+fn seeds(count: u64) -> Vec<u64> {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    match number("SEED") {
+        Some(seed) => vec![seed],
+        None => (0..number("SEEDS").unwrap_or(count)).collect(),
+    }
+}
+
+fn second() -> Duration {
+    Duration::from_secs(1)
+}
+
+/// Connects each node to one that came before it, and some pairs more.
+fn grow(net: &mut Network, nodes: &[Node], dice: &mut StdRng) {
+    for (index, node) in nodes.iter().enumerate().skip(1) {
+        net.connect(*node, nodes[dice.random_range(0..index)]);
+        if dice.random_bool(0.3) {
+            let other = nodes[dice.random_range(0..nodes.len())];
+            net.connect(*node, other);
+        }
+        net.run_for(Duration::from_millis(dice.random_range(0..80)));
+    }
+    net.run_for(second() * 2);
+}
+
+fn texts(net: &Network, node: Node) -> Vec<String> {
+    net.delivered(node)
+        .iter()
+        .map(|message| message.text())
+        .collect()
+}
+
+#[test]
+fn every_connected_node_delivers_every_broadcast_exactly_once() {
+    for seed in seeds(400) {
+        let mut dice = StdRng::seed_from_u64(seed);
+        let mut net = Network::new(seed);
+        let count = dice.random_range(2..12);
+        let nodes = net.add_many(count);
+        grow(&mut net, &nodes, &mut dice);
+        for (index, node) in nodes.iter().enumerate() {
+            net.broadcast(*node, format!("from {index}"))
+                .unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+            // The very same text from everyone: ids that differ in nothing but the author.
+            net.broadcast(*node, "all alike")
+                .unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        }
+        net.run_for(second() * 2);
+        for (index, node) in nodes.iter().enumerate() {
+            let mut got = texts(&net, *node);
+            got.sort();
+            let others = (0..nodes.len()).filter(|other| *other != index);
+            let mut expected: Vec<String> = others.map(|other| format!("from {other}")).collect();
+            expected.extend((1..nodes.len()).map(|_| "all alike".to_owned()));
+            expected.sort();
+            assert_eq!(
+                got,
+                expected,
+                "seed {seed}: node {index} of {}",
+                nodes.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn crossing_dials_always_leave_one_link() {
+    for seed in seeds(3000) {
+        let mut dice = StdRng::seed_from_u64(seed);
+        let mut net = Network::new(seed);
+        let (a, b) = (net.add(), net.add());
+        let first = net.connect(a, b);
+        net.run_for(Duration::from_millis(dice.random_range(0..120)));
+        let second_dial = net.connect(b, a);
+        net.run_for(second() * 8);
+        let (at_a, at_b) = (net.mesh(a).peers(), net.mesh(b).peers());
+        assert_eq!((at_a.len(), at_b.len()), (1, 1), "seed {seed}");
+        assert_ne!(
+            at_a[0].direction, at_b[0].direction,
+            "seed {seed}: two halves of two links"
+        );
+        for ticket in [first, second_dial] {
+            let answer = net.answer(ticket);
+            assert!(
+                matches!(
+                    answer,
+                    Some(Answer::Connect(
+                        Ok(_) | Err(ConnectError::AlreadyConnected(_))
+                    ))
+                ),
+                "seed {seed}: {answer:?}",
+            );
+        }
+        assert!(net.mesh(a).awaiting().is_empty() && net.mesh(b).awaiting().is_empty());
+        net.broadcast(a, "hello").unwrap();
+        net.run_for(second());
+        assert_eq!(texts(&net, b), ["hello"], "seed {seed}");
+    }
+}
+
+#[test]
+fn nothing_is_left_when_all_peers_have_left() {
+    for seed in seeds(300) {
+        let mut dice = StdRng::seed_from_u64(seed);
+        let mut net = Network::new(seed);
+        let nodes = net.add_many(6);
+        grow(&mut net, &nodes, &mut dice);
+        let stranger = net.id(nodes[5]);
+        net.whisper(nodes[0], stranger, "hello", second() * 3);
+        for node in &nodes[1..] {
+            match dice.random_range(0..3) {
+                0 => net.crash(*node),
+                1 => net.shut_down(*node),
+                _ => {
+                    for other in &nodes {
+                        net.disconnect(*node, *other);
+                    }
+                    net.shut_down(*node);
+                }
+            }
+            net.run_for(Duration::from_millis(dice.random_range(0..500)));
+        }
+        net.run_for(second() * 200);
+        let mesh = net.mesh(nodes[0]);
+        assert!(mesh.peers().is_empty(), "seed {seed}: {:?}", mesh.peers());
+        assert!(
+            mesh.awaiting().is_empty(),
+            "seed {seed}: {:?}",
+            mesh.awaiting()
+        );
+        assert_eq!(mesh.waiting_whispers(), 0, "seed {seed}");
+        assert_eq!(mesh.stats().waterfall_entries, 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_whisper_finds_its_peer_through_others() {
+    for seed in seeds(300) {
+        let mut net = Network::new(seed);
+        // No peers-list dialling, so that the line stays a line.
+        let nodes: Vec<Node> = (0..4)
+            .map(|_| net.add_with(|params| params.max_outgoing = 0))
+            .collect();
+        for pair in nodes.windows(2) {
+            net.connect(pair[0], pair[1]);
+        }
+        net.run_for(second());
+        let target = net.id(nodes[3]);
+        let ticket = net.whisper(nodes[0], target.clone(), "psst", second() * 10);
+        net.run_for(second() * 3);
+        match net.answer(ticket) {
+            Some(Answer::Whisper(Ok(whispered))) => assert!(whispered.discovered),
+            other => panic!("seed {seed}: {other:?}"),
+        }
+        assert_eq!(texts(&net, nodes[3]), ["psst"], "seed {seed}");
+        assert!(texts(&net, nodes[1]).is_empty() && texts(&net, nodes[2]).is_empty());
+    }
+}
+
+#[test]
+fn a_whisper_to_nobody_fails_at_its_deadline_and_says_so() {
+    let mut net = Network::new(1);
+    let (a, b) = (net.add(), net.add());
+    net.connect(a, b);
+    net.run_for(second());
+    let nobody = Network::new(2).add_one_id();
+    let ticket = net.whisper(a, nobody, "psst", second() * 5);
+    net.run_for(second() * 4);
+    assert_eq!(net.answer(ticket), None);
+    net.run_for(second() * 3);
+    assert!(matches!(
+        net.answer(ticket),
+        Some(Answer::Whisper(Err(WhisperError::NotFound { .. })))
+    ));
+    assert!(
+        net.events(a)
+            .iter()
+            .any(|event| matches!(event, Event::Undeliverable { .. }))
+    );
+    assert_eq!(net.mesh(a).stats().undeliverable, 1);
+}
+
+#[test]
+fn peers_lists_connect_a_star_into_a_mesh_within_max_outgoing() {
+    for seed in seeds(200) {
+        let mut net = Network::new(seed);
+        let nodes = net.add_many(10);
+        for node in &nodes[1..] {
+            net.connect(*node, nodes[0]);
+            net.run_for(Duration::from_millis(200));
+        }
+        net.run_for(second() * 20);
+        for node in &nodes {
+            let peers = net.mesh(*node).peers();
+            let dialled = peers
+                .iter()
+                .filter(|peer| peer.direction == Direction::Outgoing)
+                .count();
+            // Its own connect, and the crossings it won, may come on top.
+            assert!(dialled <= 5, "seed {seed}: {dialled}");
+        }
+        let links: usize = nodes.iter().map(|node| net.mesh(*node).peers().len()).sum();
+        assert!(
+            links > 2 * (nodes.len() - 1),
+            "seed {seed}: the star stayed a star"
+        );
+    }
+}
+
+#[test]
+fn another_subnet_is_refused_on_both_sides_with_both_ids() {
+    let mut net = Network::new(7);
+    let a = net.add();
+    let b = net.add_with(|params| params.subnet = Subnet::new("other", "Plaintext"));
+    let ticket = net.connect(a, b);
+    net.run_for(second());
+    let (ours, theirs) = (
+        net.mesh(a).subnet_id().clone(),
+        net.mesh(b).subnet_id().clone(),
+    );
+    let reason = CloseReason::OtherSubnet {
+        theirs: theirs.to_string(),
+        ours,
+    };
+    assert!(
+        matches!(net.answer(ticket), Some(Answer::Connect(Err(ConnectError::Closed { reason: r, .. }))) if *r == reason),
+        "{:?}",
+        net.answer(ticket)
+    );
+    for node in [a, b] {
+        assert!(
+            net.events(node)
+                .iter()
+                .any(|event| matches!(event, Event::Refused { .. }))
+        );
+        assert!(net.mesh(node).peers().is_empty());
+    }
+}
+
+#[test]
+fn a_node_does_not_link_to_itself() {
+    let mut net = Network::new(9);
+    let (a, b) = (net.add(), net.add());
+    net.connect(a, b);
+    let ticket = net.connect(a, a);
+    net.run_for(second());
+    assert!(matches!(
+        net.answer(ticket),
+        Some(Answer::Connect(Err(ConnectError::Oneself)))
+    ));
+    assert_eq!(net.mesh(a).peers().len(), 1);
+}
+
+#[test]
+fn equal_seeds_give_equal_runs() {
+    let run = |seed| {
+        let mut dice = StdRng::seed_from_u64(seed);
+        let mut net = Network::new(seed);
+        let nodes = net.add_many(8);
+        grow(&mut net, &nodes, &mut dice);
+        let _ = net.broadcast(nodes[3], "once");
+        net.run_for(second());
+        nodes
+            .iter()
+            .map(|node| format!("{:?}", net.events(*node)))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(run(42), run(42));
+    assert_ne!(run(42), run(43));
+}
+
+trait AddOneId {
+    fn add_one_id(self) -> actix_mesh::NodeId;
+}
+
+impl AddOneId for Network {
+    fn add_one_id(mut self) -> actix_mesh::NodeId {
+        let node = self.add();
+        self.id(node)
+    }
+}
