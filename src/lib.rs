@@ -51,6 +51,15 @@
 pub mod mesh;
 pub mod wire;
 
+// Words only: there is nothing in it to compile, and its links lead to the actors.
+#[cfg(all(feature = "node", any(doc, doctest)))]
+pub mod coming_from_js2p;
+
+// The programs in the README are run like those in this documentation.
+#[cfg(all(feature = "node", doctest))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(feature = "node")]
 mod config;
 #[cfg(feature = "node")]
