@@ -39,6 +39,12 @@ pub struct Config {
     pub stall_timeout: Duration,
     /// See [`Config::max_outgoing`].
     pub max_outgoing: usize,
+    /// See [`Config::max_incoming`].
+    pub max_incoming: usize,
+    /// See [`Config::max_pending`].
+    pub max_pending: usize,
+    /// See [`Config::ban_loopback`].
+    pub ban_loopback: bool,
     /// See [`Config::compression`].
     pub compression: Vec<Method>,
     /// See [`Config::allow_binary`].
@@ -71,6 +77,9 @@ impl Default for Config {
             handshake_timeout: Duration::from_secs(5),
             stall_timeout: Duration::from_secs(10),
             max_outgoing: 4,
+            max_incoming: 1024,
+            max_pending: 64,
+            ban_loopback: false,
             compression: Method::available().to_vec(),
             allow_binary: false,
             waterfall_capacity: 1 << 20,
@@ -176,6 +185,32 @@ impl Config {
         self
     }
 
+    /// Peers that may come to us. Default 1,024.
+    ///
+    /// Beyond it the largest network among them gives way to smaller ones, and who cannot stay is told whom
+    /// else to ask. Each may cost [`inbound_budget`](Self::inbound_budget) of memory.
+    #[must_use]
+    pub fn max_incoming(mut self, max: usize) -> Self {
+        self.max_incoming = max;
+        self
+    }
+
+    /// Connections from strangers that may wait for their handshake. Default 64. Beyond it the oldest of the
+    /// host with the most of them is closed.
+    #[must_use]
+    pub fn max_pending(mut self, max: usize) -> Self {
+        self.max_pending = max;
+        self
+    }
+
+    /// Whether a host of this machine can be banned for bad conduct. Default no: all programs on it share
+    /// one address, so one that errs would shut out the others.
+    #[must_use]
+    pub fn ban_loopback(mut self, ban: bool) -> Self {
+        self.ban_loopback = ban;
+        self
+    }
+
     /// Compression methods to announce and use, the most preferred first. Default: all that are built in.
     /// Empty: none.
     #[must_use]
@@ -270,6 +305,9 @@ impl Config {
         params.limits = self.limits;
         params.methods.clone_from(&self.compression);
         params.max_outgoing = self.max_outgoing;
+        params.max_incoming = self.max_incoming;
+        params.max_pending = self.max_pending;
+        params.ban_loopback = self.ban_loopback;
         params.handshake_timeout = self.handshake_timeout;
         params.waterfall_capacity = self.waterfall_capacity;
         params.allow_binary = self.allow_binary;

@@ -160,6 +160,16 @@ fn t2_a_bomb_stops_at_the_limit() {
 }
 
 #[test]
+fn t2_a_batch_ends_with_a_bomb() {
+    let frame = framed(&bomb(Method::Bzip2, 8 * MIB));
+    let mut src = BytesMut::from(&frame.repeat(3)[..]);
+    let mut codec = codec(Limits::default(), true);
+    for _ in 0..3 {
+        assert_eq!(codec.decode(&mut src).unwrap().unwrap().len(), 1);
+    }
+}
+
+#[test]
 fn t2_output_takes_the_room_of_what_was_inflated() {
     let mut inflater = Inflater::new();
     for &method in Method::available() {

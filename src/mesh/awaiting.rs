@@ -127,6 +127,29 @@ impl AwaitingList {
         })
     }
 
+    /// How many strangers wait.
+    pub(super) fn strangers(&self) -> usize {
+        self.0
+            .values()
+            .filter(|newcomer| newcomer.purpose == Purpose::Accepted)
+            .count()
+    }
+
+    /// Of the host from which the most strangers wait, the one that waits longest.
+    pub(super) fn oldest_of_largest_crowd(&self) -> Option<ConnId> {
+        let mut crowds: BTreeMap<&str, (usize, ConnId)> = BTreeMap::new();
+        for (conn, newcomer) in self.iter() {
+            if newcomer.purpose == Purpose::Accepted {
+                // Names are given in the order of arrival, and the list is sorted by them.
+                crowds.entry(&newcomer.address.host).or_insert((0, conn)).0 += 1;
+            }
+        }
+        crowds
+            .into_values()
+            .max_by_key(|(count, _)| *count)
+            .map(|(_, oldest)| oldest)
+    }
+
     /// Whether any connection in the list leads to, or comes from, this host.
     pub(super) fn reaches(&self, host: &str) -> bool {
         let mut reached = self

@@ -58,11 +58,11 @@ impl Mesh {
             began: now.monotonic,
             until: now.monotonic + self.params.handshake_timeout,
         };
+        let verdict = self.let_wait(now, &newcomer.address, out);
         self.awaiting.insert(conn, newcomer);
-        if self.closing {
-            self.close(now, conn, CloseReason::ShuttingDown, out);
-        } else {
-            self.introduce(now, conn, out);
+        match verdict {
+            Ok(()) => self.introduce(now, conn, out),
+            Err(reason) => self.close(now, conn, reason, out),
         }
     }
 
@@ -174,6 +174,9 @@ impl Mesh {
                 }
                 Duel::Refused => self.refuse_claim(now, conn, handshake.id, out),
             }
+            return false;
+        }
+        if !self.find_room(now, conn, &handshake, out) {
             return false;
         }
         self.accept(now, conn, handshake, time, out);

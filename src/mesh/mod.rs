@@ -45,6 +45,7 @@
 //! | relay payload that is not UTF-8 to js2p | pass it over, and say so | it would hang for good |
 //! | ask for a resend of what they cannot read | close, and say why | every js2p closes on being asked |
 
+mod admission;
 mod awaiting;
 mod book;
 mod broadcast;

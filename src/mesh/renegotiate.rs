@@ -46,7 +46,7 @@ impl Mesh {
                 out,
             );
         } else {
-            self.stats.over_budget += 1;
+            self.over_budget(now, conn, out);
         }
     }
 
@@ -56,7 +56,7 @@ impl Mesh {
             return;
         };
         if !entry.budgets.resends.spend(now.monotonic) {
-            self.stats.over_budget += 1;
+            self.over_budget(now, conn, out);
             return;
         }
         let broadcast = self
@@ -76,7 +76,7 @@ impl Mesh {
                     frames: frames.clone(),
                 });
             }
-            None => self.stats.over_budget += 1,
+            None => self.over_budget(now, conn, out),
         }
     }
 

@@ -211,6 +211,18 @@ impl Routing {
             .count()
     }
 
+    pub(super) fn incoming(&self) -> usize {
+        self.len() - self.outgoing()
+    }
+
+    /// Connections that came from this host.
+    pub(super) fn incoming_from(&self, host: &str) -> Targets {
+        let incoming = self.all().filter(|entry| {
+            entry.peer.direction == Direction::Incoming && entry.reached.host == host
+        });
+        incoming.map(|entry| entry.peer.conn).collect()
+    }
+
     /// The peers that hang on payload which is not valid UTF-8.
     pub(super) fn fragile(&self) -> Targets {
         if self.fragile == 0 {

@@ -62,10 +62,14 @@ impl Intake {
     pub(super) async fn run(mut self, mut reader: Reader) -> Ended {
         let mut rest = BytesMut::new();
         loop {
-            match self.read_once(&mut reader, &mut rest).await {
-                Ok(()) => breathe().await,
+            if let Err(error) = reader.readable().await {
+                return Ended::from(StreamError::Io(error));
+            }
+            // In a box, so that an idle connection has no room for it.
+            match Box::pin(self.read_once(&mut reader, &mut rest)).await {
+                Ok(()) => {}
                 Err(Stop::Ended(ended)) => return ended,
-                Err(Stop::Closing) => return discard(&mut reader).await,
+                Err(Stop::Closing) => return Box::pin(discard(&mut reader)).await,
             }
         }
     }
@@ -73,7 +77,6 @@ impl Intake {
     /// One read, and all whole frames of it. What is left over stays in `rest`; between reads an idle
     /// connection holds nothing else.
     async fn read_once(&mut self, reader: &mut Reader, rest: &mut BytesMut) -> Result<(), Stop> {
-        reader.readable().await?;
         let mut buffer = buffer_after(mem::take(rest));
         let read = read_now(reader, &mut buffer).await?;
         let mut frames = exact(buffer);
@@ -91,6 +94,7 @@ impl Intake {
         if !frames.is_empty() {
             *rest = frames;
         }
+        breathe().await;
         Ok(())
     }
 

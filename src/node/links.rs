@@ -19,6 +19,9 @@ use super::transport::Transport;
 use crate::mesh::{ConnId, Targets, Traffic};
 use crate::wire::{Deflater, Frames, Method, NodeId};
 
+/// How long a link may take to close that never was a peer's: there is only our handshake to be flushed.
+const STRANGER: Duration = Duration::from_secs(1);
+
 /// One link.
 struct Link {
     actor: Addr<Connection>,
@@ -150,7 +153,11 @@ impl Links {
             dial.abort();
         }
         if let Some(link) = self.open.get_mut(&conn) {
-            link.orders.close = Some(within);
+            link.orders.close = Some(if link.peer.is_some() {
+                within
+            } else {
+                within.min(STRANGER)
+            });
             Self::note(conn, link, &mut self.ordered);
         }
     }

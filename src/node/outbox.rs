@@ -182,3 +182,103 @@ impl Outbox {
 fn failed(error: &io::Error) -> Ended {
     Ended::Failed(error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+
+    use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn outbox(chunks: impl IntoIterator<Item = usize>) -> (Outbox, Arc<()>) {
+        let held = Arc::new(());
+        let mut outbox = Outbox::new(PATIENCE);
+        for (n, len) in chunks.into_iter().enumerate() {
+            let byte = u8::try_from(n % 251).unwrap();
+            let bytes = Bytes::from(vec![byte; len]);
+            outbox.push(Chunk::new(bytes, 1, Hold::new(Arc::clone(&held))));
+        }
+        (outbox, held)
+    }
+
+    async fn flush(outbox: &mut Outbox, writer: &mut Writer) -> Result<(), Ended> {
+        poll_fn(|cx| outbox.poll_flush(writer, cx)).await
+    }
+
+    /// Reads that much at a time, with a pause before each.
+    async fn read_slowly(mut pipe: DuplexStream, at_once: usize, pause: Duration) -> Vec<u8> {
+        let mut all = Vec::new();
+        let mut buffer = vec![0; at_once];
+        loop {
+            tokio::time::sleep(pause).await;
+            match pipe.read(&mut buffer).await.unwrap() {
+                0 => return all,
+                read => all.extend_from_slice(&buffer[..read]),
+            }
+        }
+    }
+
+    #[actix::test]
+    async fn everything_is_written_in_order_however_little_is_taken() {
+        let lengths = || (0..300).map(|n| n % 17);
+        let (mut outbox, held) = outbox(lengths());
+        let (near, far) = duplex(5);
+        let reading = actix::spawn(read_slowly(far, 3, Duration::ZERO));
+        let mut writer = Writer::Pipe(near);
+        flush(&mut outbox, &mut writer).await.unwrap();
+        drop(writer);
+        let expected: Vec<u8> = lengths()
+            .enumerate()
+            .flat_map(|(n, len)| vec![u8::try_from(n % 251).unwrap(); len])
+            .collect();
+        assert_eq!(reading.await.unwrap(), expected);
+        assert_eq!(outbox.unsent(), Traffic::default());
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+
+    #[actix::test]
+    async fn what_is_written_lets_go_of_its_hold_and_what_is_begun_counts_as_unsent() {
+        tokio::time::pause();
+        let (mut outbox, held) = outbox([10, 10, 10]);
+        let (near, _far) = duplex(15);
+        let stalled = flush(&mut outbox, &mut Writer::Pipe(near)).await;
+        assert_eq!(stalled, Err(Ended::Stalled));
+        assert_eq!(Arc::strong_count(&held), 3);
+        let unsent = outbox.unsent();
+        assert_eq!((unsent.messages, unsent.bytes), (2, 15));
+    }
+
+    #[actix::test]
+    async fn a_byte_now_and_then_does_not_keep_a_peer() {
+        tokio::time::pause();
+        let (mut outbox, _held) = outbox([100_000]);
+        let (near, far) = duplex(1);
+        actix::spawn(read_slowly(far, 1, Duration::from_secs(1)));
+        assert_eq!(
+            flush(&mut outbox, &mut Writer::Pipe(near)).await,
+            Err(Ended::Stalled)
+        );
+    }
+
+    #[actix::test]
+    async fn a_slow_peer_that_keeps_taking_is_kept() {
+        tokio::time::pause();
+        let (mut outbox, _held) = outbox([1_000_000]);
+        let (near, far) = duplex(8 * 1024);
+        actix::spawn(read_slowly(far, 8 * 1024, Duration::from_secs(1)));
+        assert_eq!(flush(&mut outbox, &mut Writer::Pipe(near)).await, Ok(()));
+    }
+
+    #[actix::test]
+    async fn the_last_few_bytes_may_be_few() {
+        tokio::time::pause();
+        let (mut outbox, _held) = outbox([20]);
+        let (near, far) = duplex(4);
+        actix::spawn(read_slowly(far, 4, Duration::from_secs(2)));
+        assert_eq!(flush(&mut outbox, &mut Writer::Pipe(near)).await, Ok(()));
+    }
+}

@@ -86,6 +86,8 @@ impl Reader {
 #[derive(Debug)]
 pub(super) enum Writer {
     Plain(OwnedWriteHalf),
+    #[cfg(test)]
+    Pipe(tokio::io::DuplexStream),
 }
 
 impl Writer {
@@ -96,6 +98,8 @@ impl Writer {
     ) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(half) => Pin::new(half).poll_write_vectored(cx, slices),
+            #[cfg(test)]
+            Self::Pipe(pipe) => Pin::new(pipe).poll_write_vectored(cx, slices),
         }
     }
 
@@ -103,6 +107,8 @@ impl Writer {
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(half) => Pin::new(half).poll_shutdown(cx),
+            #[cfg(test)]
+            Self::Pipe(pipe) => Pin::new(pipe).poll_shutdown(cx),
         }
     }
 }

@@ -24,7 +24,7 @@ mod flags;
 mod frame;
 mod frames;
 mod generation;
-mod hex;
+pub mod hex;
 mod id;
 mod json;
 mod layout;
@@ -32,6 +32,8 @@ mod limits;
 mod message;
 mod packet;
 mod proof;
+mod reading;
+mod relay;
 mod subnet;
 
 pub use address::{Address, AddressError};
