@@ -124,6 +124,24 @@ fn a_slow_command_holds_no_other_up() {
 }
 
 #[test]
+fn lines_that_nobody_waits_for_are_done_in_their_order() {
+    let (one, two) = linked();
+    let numbers = 0..500_u32;
+    for number in numbers.clone() {
+        one.tell(json!({"do": "send", "packets": [number.to_string()]}));
+    }
+    two.hears("499");
+    let heard = two.lines(|line| line["event"] == "message");
+    let meant = numbers.map(|number| json!([number.to_string()]));
+    assert!(
+        heard
+            .iter()
+            .map(|line| &line["packets"])
+            .eq(&meant.collect::<Vec<_>>())
+    );
+}
+
+#[test]
 fn bad_lines_are_answered_and_harm_nothing() {
     let node = Peer::ours("node");
     let bad = [

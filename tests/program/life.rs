@@ -103,7 +103,7 @@ fn errors(child: &mut Child) -> String {
 #[test]
 fn a_signal_makes_us_write_what_waits_and_end() {
     let hearer = Peer::ours("hearer");
-    for signal in ["-TERM", "-INT", "-HUP"] {
+    for signal in ["-TERM", "-INT"] {
         let arguments = ["node", "--format", "json", "--connect", &hearer.listen];
         let mut child = piped(&arguments);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
