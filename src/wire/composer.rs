@@ -94,8 +94,20 @@ impl Composer {
         payload: &[Packet],
         time: u64,
     ) -> Result<Composed, EncodeError> {
+        self.compose_under(self.message_id(payload, time), sender, flag, payload, time)
+    }
+
+    /// A message as it was made elsewhere, under the id it had: js2p has another rule for payload that is not text.
+    /// Whether it is an id of this payload is not checked.
+    pub fn compose_under(
+        &self,
+        id: MessageId,
+        sender: &NodeId,
+        flag: &Flag,
+        payload: &[Packet],
+        time: u64,
+    ) -> Result<Composed, EncodeError> {
         let flag = flag.packet(self.generation);
-        let id = self.message_id(payload, time);
         let time58 = base58::encode_u64(time);
         let header = [flag.as_bytes(), sender.as_bytes(), id.as_bytes(), &time58];
         let plain = self.encode(&header, payload)?;
