@@ -362,6 +362,7 @@ impl Mesh {
             probed_until: None,
             ping: None,
             crossed: false,
+            renegotiated_at: None,
             last_whisper: None,
             joined_at: self.order,
             budgets: Budgets::default(),

@@ -70,6 +70,8 @@ pub(super) struct Entry {
     pub(super) ping: Option<RequestId>,
     /// Two connections to it crossed, and this one was kept.
     pub(super) crossed: bool,
+    /// When it last said which methods it can read.
+    pub(super) renegotiated_at: Option<Duration>,
     /// Our last whisper to it, and its place in the order of all we sent.
     pub(super) last_whisper: Option<(u64, Frames)>,
     /// Broadcasts before this place in the order were not sent to it.

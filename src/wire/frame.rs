@@ -8,6 +8,7 @@ use super::{
     error::DecodeError,
     flags::Flag,
     generation::Generation,
+    hashing::Stamped,
     id::{MessageId, NodeId},
     message::Message,
     packet::{Packet, Packets},
@@ -120,6 +121,14 @@ impl<'a> Frame<'a> {
             .unwrap_or_default()
     }
 
+    /// What the id by the rule of bytes is hashed over.
+    pub(crate) fn stamped(&self) -> Stamped<'a> {
+        Stamped {
+            payload: self.whole_payload(),
+            time: self.time,
+        }
+    }
+
     /// Whether each packet of the payload by itself is valid UTF-8.
     pub fn is_text(&self) -> bool {
         proof::is_text(self.whole_payload(), self.payload())
@@ -153,7 +162,7 @@ impl<'a> Frame<'a> {
     /// The rule by which the id is the hash of payload and time. A payload that is not text has another id by the other rule:
     /// peers of one language refuse the ids of the other.
     pub fn proof(&self) -> Result<IdRule, DecodeError> {
-        proof::prove(self.id(), self.whole_payload(), self.payload(), self.time)
+        proof::prove(self)
     }
 
     /// The message in a copy of its own, which does not keep the chunk alive. `from` is the peer it came from.

@@ -24,6 +24,7 @@ mod flags;
 mod frame;
 mod frames;
 mod generation;
+mod hashing;
 pub mod hex;
 mod id;
 mod json;

@@ -1,11 +1,13 @@
 //! The proof of a message: its id is the hash of its payload and its time, by one of two rules.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha384};
+use sha2::{Digest as _, Sha384};
 
 use super::{
     base58::{self, Digits},
     error::DecodeError,
+    frame::Frame,
+    hashing::{self, Digest},
 };
 
 /// What an id was hashed over.
@@ -27,24 +29,49 @@ pub(crate) fn id<'a>(payload: impl Iterator<Item = &'a [u8]>, time: u64) -> Digi
     base58::encode_digest(&hash.finalize().into())
 }
 
-/// Which rule makes `claimed` the id of the payload. `whole` is the payload's packets without gaps.
-pub(crate) fn prove<'a>(
-    claimed: &[u8],
-    whole: &[u8],
-    packets: impl Iterator<Item = &'a [u8]> + Clone,
-    time: u64,
-) -> Result<IdRule, DecodeError> {
-    let claimed = base58::decode_digest(claimed).ok_or(DecodeError::IdMismatch)?;
-    let time = base58::encode_u64(time);
-    let digest = Sha384::new()
-        .chain_update(whole)
-        .chain_update(time)
-        .finalize();
-    if digest[..] == claimed {
+/// Which rule makes the frame's id the id of its payload.
+pub(crate) fn prove(frame: &Frame<'_>) -> Result<IdRule, DecodeError> {
+    let claimed = claimed(frame)?;
+    judge(frame, &claimed, &frame.stamped().digest())
+}
+
+/// The same of several frames, hashed together: one verdict for each.
+pub(crate) fn prove_each(
+    frames: &[Result<Frame<'_>, DecodeError>],
+) -> impl Iterator<Item = Result<IdRule, DecodeError>> {
+    let claims: Vec<_> = frames
+        .iter()
+        .map(|frame| {
+            let frame = frame.as_ref().map_err(|error| *error)?;
+            Ok((frame, claimed(frame)?))
+        })
+        .collect();
+    // A frame whose id names no digest needs no hashing.
+    let messages: Vec<_> = claims
+        .iter()
+        .flatten()
+        .map(|(frame, _)| frame.stamped())
+        .collect();
+    let mut digests = hashing::digests(&messages).into_iter();
+    claims.into_iter().map(move |claim| {
+        let (frame, claimed) = claim?;
+        let digest = digests.next().ok_or(DecodeError::IdMismatch)?;
+        judge(frame, &claimed, &digest)
+    })
+}
+
+/// The digest that the frame's id names.
+fn claimed(frame: &Frame<'_>) -> Result<Digest, DecodeError> {
+    base58::decode_digest(frame.id()).ok_or(DecodeError::IdMismatch)
+}
+
+/// Compares the digest claimed with that by the rule of bytes, then with that by the other.
+fn judge(frame: &Frame<'_>, claimed: &Digest, digest: &Digest) -> Result<IdRule, DecodeError> {
+    if digest == claimed {
         return Ok(IdRule::Bytes);
     }
     // For text the rules agree.
-    if !is_text(whole, packets.clone()) && lossy(packets, &time) == claimed {
+    if !frame.is_text() && lossy(frame.payload(), frame.time()) == *claimed {
         return Ok(IdRule::LossyText);
     }
     Err(DecodeError::IdMismatch)
@@ -55,7 +82,7 @@ pub(crate) fn is_text<'a>(whole: &[u8], mut packets: impl Iterator<Item = &'a [u
     whole.is_ascii() || packets.all(|packet| std::str::from_utf8(packet).is_ok())
 }
 
-fn lossy<'a>(packets: impl Iterator<Item = &'a [u8]>, time: &[u8]) -> [u8; 48] {
+fn lossy<'a>(packets: impl Iterator<Item = &'a [u8]>, time: u64) -> Digest {
     let mut hash = Sha384::new();
     for chunk in packets.flat_map(<[u8]>::utf8_chunks) {
         hash.update(chunk.valid());
@@ -63,6 +90,6 @@ fn lossy<'a>(packets: impl Iterator<Item = &'a [u8]>, time: &[u8]) -> [u8; 48] {
             hash.update("\u{fffd}");
         }
     }
-    hash.update(time);
+    hash.update(base58::encode_u64(time));
     hash.finalize().into()
 }

@@ -1,0 +1,230 @@
+//! The rounds of SHA-512, which are those of SHA-384, for eight messages in each vector.
+//!
+//! Owns the arithmetic of FIPS 180-4. Which message stands in which lane is its caller's.
+
+use fearless_simd::{Simd, prelude::*, u8x64, u64x8};
+
+/// Messages in one vector.
+pub(super) const LANES: usize = 8;
+
+/// What is hashed at once of each message.
+pub(super) type Block = [u8; 128];
+
+/// The eight words of the state, each of all messages of a vector.
+pub(super) type State = [[u64; LANES]; 8];
+
+/// The state before the first block.
+pub(super) const START: [u64; 8] = [
+    0xcbbb_9d5d_c105_9ed8,
+    0x629a_292a_367c_d507,
+    0x9159_015a_3070_dd17,
+    0x152f_ecd8_f70e_5939,
+    0x6733_2667_ffc0_0b31,
+    0x8eb4_4a87_6858_1511,
+    0xdb0c_2e0d_64f9_8fa7,
+    0x47b5_481d_befa_4fa4,
+];
+
+#[rustfmt::skip]
+static K: [u64; 80] = [
+    0x428a2f98d728ae22, 0x7137449123ef65cd, 0xb5c0fbcfec4d3b2f, 0xe9b5dba58189dbbc,
+    0x3956c25bf348b538, 0x59f111f1b605d019, 0x923f82a4af194f9b, 0xab1c5ed5da6d8118,
+    0xd807aa98a3030242, 0x12835b0145706fbe, 0x243185be4ee4b28c, 0x550c7dc3d5ffb4e2,
+    0x72be5d74f27b896f, 0x80deb1fe3b1696b1, 0x9bdc06a725c71235, 0xc19bf174cf692694,
+    0xe49b69c19ef14ad2, 0xefbe4786384f25e3, 0x0fc19dc68b8cd5b5, 0x240ca1cc77ac9c65,
+    0x2de92c6f592b0275, 0x4a7484aa6ea6e483, 0x5cb0a9dcbd41fbd4, 0x76f988da831153b5,
+    0x983e5152ee66dfab, 0xa831c66d2db43210, 0xb00327c898fb213f, 0xbf597fc7beef0ee4,
+    0xc6e00bf33da88fc2, 0xd5a79147930aa725, 0x06ca6351e003826f, 0x142929670a0e6e70,
+    0x27b70a8546d22ffc, 0x2e1b21385c26c926, 0x4d2c6dfc5ac42aed, 0x53380d139d95b3df,
+    0x650a73548baf63de, 0x766a0abb3c77b2a8, 0x81c2c92e47edaee6, 0x92722c851482353b,
+    0xa2bfe8a14cf10364, 0xa81a664bbc423001, 0xc24b8b70d0f89791, 0xc76c51a30654be30,
+    0xd192e819d6ef5218, 0xd69906245565a910, 0xf40e35855771202a, 0x106aa07032bbd1b8,
+    0x19a4c116b8d2d0c8, 0x1e376c085141ab53, 0x2748774cdf8eeb99, 0x34b0bcb5e19b48a8,
+    0x391c0cb3c5c95a63, 0x4ed8aa4ae3418acb, 0x5b9cca4f7763e373, 0x682e6ff3d6b2b8a3,
+    0x748f82ee5defb2fc, 0x78a5636f43172f60, 0x84c87814a1f0ab72, 0x8cc702081a6439ec,
+    0x90befffa23631e28, 0xa4506cebde82bde9, 0xbef9a3f7b2c67915, 0xc67178f2e372532b,
+    0xca273eceea26619c, 0xd186b8c721c0c207, 0xeada7dd6cde0eb1e, 0xf57d4f7fee6ed178,
+    0x06f067aa72176fba, 0x0a637dc5a2c898a6, 0x113f9804bef90dae, 0x1b710b35131c471b,
+    0x28db77f523047d84, 0x32caab7b40c72493, 0x3c9ebe0a15c9bebc, 0x431d67c49c100d4c,
+    0x4cc5d4becb3e42b6, 0x597f299cfc657e2a, 0x5fcb6fab3ad6faec, 0x6c44198c4a475817,
+];
+
+/// Big-endian words to those of a little-endian machine.
+#[rustfmt::skip]
+const SWAP: [u8; 64] = {
+    let mut swap = [0; 64];
+    let mut at = 0;
+    while at < 64 {
+        swap[at] = [7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8][at % 16];
+        at += 1;
+    }
+    swap
+};
+
+/// A word of each message, in `V` vectors: more than one keep the machine busy where it would wait for the one.
+type Word<S, const V: usize> = [u64x8<S>; V];
+
+/// Hashes further blocks of each message, as many of each as the first has.
+#[inline(always)]
+pub(super) fn absorb<S: Simd, const V: usize>(
+    simd: S,
+    states: &mut [State; V],
+    blocks: &[[&[Block]; LANES]; V],
+) {
+    let mut state: [Word<S, V>; 8] =
+        std::array::from_fn(|i| std::array::from_fn(|v| u64x8::from_slice(simd, &states[v][i])));
+    for at in 0..blocks[0][0].len() {
+        let mut words = load(simd, blocks, at);
+        compress(simd, &mut state, &mut words);
+    }
+    for (i, word) in state.iter().enumerate() {
+        for (v, vector) in word.iter().enumerate() {
+            vector.store_slice(&mut states[v][i]);
+        }
+    }
+}
+
+/// The sixteen words of one block of each message, turned so that a vector has one word of all.
+#[inline(always)]
+fn load<S: Simd, const V: usize>(
+    simd: S,
+    blocks: &[[&[Block]; LANES]; V],
+    at: usize,
+) -> [Word<S, V>; 16] {
+    let mut words = [[u64x8::splat(simd, 0); V]; 16];
+    for (v, lanes) in blocks.iter().enumerate() {
+        for half in 0..2 {
+            let mut rows = [u64x8::splat(simd, 0); LANES];
+            for (row, blocks) in rows.iter_mut().zip(lanes) {
+                *row = row_of(simd, &blocks[at][64 * half..]);
+            }
+            transpose(simd, &mut rows);
+            for (i, row) in rows.into_iter().enumerate() {
+                words[8 * half + i][v] = row;
+            }
+        }
+    }
+    words
+}
+
+/// Eight words of one message.
+#[inline(always)]
+fn row_of<S: Simd>(simd: S, bytes: &[u8]) -> u64x8<S> {
+    let swap = u8x64::from_slice(simd, &SWAP);
+    let bytes = u8x64::from_slice(simd, &bytes[..64]);
+    Bytes::from_bytes(simd.swizzle_dyn_within_blocks_u8x64(bytes, swap))
+}
+
+/// Three perfect shuffles of an eight by eight square exchange its rows and columns.
+#[inline(always)]
+fn transpose<S: Simd>(simd: S, rows: &mut [u64x8<S>; LANES]) {
+    for _ in 0..3 {
+        let from = *rows;
+        for i in 0..LANES / 2 {
+            let (low, high) = simd.interleave_u64x8(from[i], from[i + LANES / 2]);
+            rows[2 * i] = low;
+            rows[2 * i + 1] = high;
+        }
+    }
+}
+
+#[inline(always)]
+fn rotate<S: Simd, const BY: u32, const REST: u32>(word: u64x8<S>) -> u64x8<S> {
+    (word >> BY) | (word << REST)
+}
+
+#[inline(always)]
+fn compress<S: Simd, const V: usize>(
+    simd: S,
+    state: &mut [Word<S, V>; 8],
+    words: &mut [Word<S, V>; 16],
+) {
+    let before = *state;
+    sixteen(simd, state, words, 0);
+    for first in [16, 32, 48, 64] {
+        extend(words);
+        sixteen(simd, state, words, first);
+    }
+    for (word, before) in state.iter_mut().zip(before) {
+        for v in 0..V {
+            word[v] += before[v];
+        }
+    }
+}
+
+#[inline(always)]
+fn sixteen<S: Simd, const V: usize>(
+    simd: S,
+    state: &mut [Word<S, V>; 8],
+    words: &[Word<S, V>; 16],
+    first: usize,
+) {
+    macro_rules! rounds {
+        ($($t:literal)*) => { $(
+            round::<S, V, $t>(state, &words[$t], u64x8::splat(simd, K[first + $t]));
+        )* };
+    }
+    rounds!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+}
+
+/// The letters of the standard move on by one each round; here the words stay, and the letters name others.
+#[cfg_attr(debug_assertions, inline(never))]
+#[cfg_attr(not(debug_assertions), inline(always))]
+fn round<S: Simd, const V: usize, const T: usize>(
+    state: &mut [Word<S, V>; 8],
+    word: &Word<S, V>,
+    k: u64x8<S>,
+) {
+    let [a, b, c, d, e, f, g, h] = const { letters(T) };
+    for v in 0..V {
+        let (x, y, z) = (state[a][v], state[b][v], state[c][v]);
+        let majority = (x & y) ^ (x & z) ^ (y & z);
+        let p = state[e][v];
+        let choice = (p & state[f][v]) ^ (!p & state[g][v]);
+        let mixed = state[h][v] + k + word[v] + choice + big_one(p);
+        state[d][v] += mixed;
+        state[h][v] = mixed + big_zero(x) + majority;
+    }
+}
+
+/// Where the letters a to h are in that round.
+const fn letters(round: usize) -> [usize; 8] {
+    let mut letters = [0; 8];
+    let mut i = 0;
+    while i < 8 {
+        letters[i] = (i + 16 - round) % 8;
+        i += 1;
+    }
+    letters
+}
+
+#[inline(always)]
+fn big_one<S: Simd>(e: u64x8<S>) -> u64x8<S> {
+    rotate::<S, 14, 50>(e) ^ rotate::<S, 18, 46>(e) ^ rotate::<S, 41, 23>(e)
+}
+
+#[inline(always)]
+fn big_zero<S: Simd>(a: u64x8<S>) -> u64x8<S> {
+    rotate::<S, 28, 36>(a) ^ rotate::<S, 34, 30>(a) ^ rotate::<S, 39, 25>(a)
+}
+
+/// The sixteen words that follow these.
+#[inline(always)]
+fn extend<S: Simd, const V: usize>(words: &mut [Word<S, V>; 16]) {
+    for i in 0..16 {
+        let [early, middle, late] = [1, 9, 14].map(|on| words[(i + on) % 16]);
+        for (v, word) in words[i].iter_mut().enumerate() {
+            *word = *word + small_zero(early[v]) + middle[v] + small_one(late[v]);
+        }
+    }
+}
+
+#[inline(always)]
+fn small_one<S: Simd>(word: u64x8<S>) -> u64x8<S> {
+    rotate::<S, 19, 45>(word) ^ rotate::<S, 61, 3>(word) ^ (word >> 6)
+}
+
+#[inline(always)]
+fn small_zero<S: Simd>(word: u64x8<S>) -> u64x8<S> {
+    rotate::<S, 1, 63>(word) ^ rotate::<S, 8, 56>(word) ^ (word >> 7)
+}
