@@ -106,6 +106,12 @@ fn the_settings_of_a_node_are_told_as_they_are() {
         ("handshake_timeout", time(config.handshake_timeout)),
         ("stall_timeout", time(config.stall_timeout)),
         ("max_outgoing", count(config.max_outgoing)),
+        ("max_incoming", count(config.max_incoming)),
+        ("max_pending", count(config.max_pending)),
+        (
+            "ban_loopback",
+            text(if config.ban_loopback { "yes" } else { "no" }),
+        ),
         ("compression", text("all that are built in")),
         ("allow_binary", text("no")),
         ("waterfall_capacity", count(config.waterfall_capacity)),
@@ -207,8 +213,9 @@ async fn what_messages_set_is_told_as_it_is() {
     assert_eq!(told.collect::<Vec<_>>(), values);
 }
 
-/// `64 * 1024`, `1 << 20`, `1024`.
+/// `64 * 1024`, `1 << 20`, `1024`, `100.0`.
 fn product(code: &str) -> usize {
+    let code = code.trim_end_matches(".0");
     if let Some((number, shift)) = code.split_once(" << ") {
         return product(number) << product(shift);
     }
@@ -221,7 +228,7 @@ fn product(code: &str) -> usize {
 fn value(code: &str, told: &str) -> String {
     let argument = |call: &str| Some(code.strip_prefix(call)?.strip_suffix(')')?.to_owned());
     if let Some(seconds) = argument("Duration::from_secs(") {
-        return format!("{seconds} s");
+        return format!("{} s", count(product(&seconds)));
     }
     if let Some(millis) = argument("Duration::from_millis(") {
         return format!("{millis} ms");
