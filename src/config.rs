@@ -66,6 +66,8 @@ pub struct Config {
     pub shared_budget: usize,
     /// See [`Config::send_budget`].
     pub send_budget: usize,
+    /// See [`Config::socket_buffer`].
+    pub socket_buffer: u32,
     /// See [`Config::inbox`].
     pub inbox: usize,
     /// See [`Config::backlog`].
@@ -101,6 +103,7 @@ impl Default for Config {
             inbound_budget: 1 << 20,
             shared_budget: 32 << 20,
             send_budget: 1 << 20,
+            socket_buffer: 256 << 10,
             inbox: 1024,
             backlog: 1024,
             arbiters: 0,
@@ -297,8 +300,8 @@ impl Config {
     /// 1 MiB, and a share of the [`shared_budget`](Self::shared_budget). Beyond it the connection stops
     /// reading, and TCP tells the peer.
     ///
-    /// A node's memory is bounded by about its peers times this, the shared budget, and one frame for each
-    /// peer. Too small, and fast links stutter.
+    /// Half of it may be used at once, the rest a little at a time. A node's memory is bounded by about its
+    /// peers times this, the shared budget, and one frame for each peer. Too small, and fast links stutter.
     #[must_use]
     pub fn inbound_budget(mut self, bytes: usize) -> Self {
         self.inbound_budget = bytes;
@@ -322,6 +325,17 @@ impl Config {
     #[must_use]
     pub fn send_budget(mut self, bytes: usize) -> Self {
         self.send_budget = bytes;
+        self
+    }
+
+    /// Bytes the operating system may keep of each connection, each way (Linux takes it twice). Default
+    /// 256 KiB.
+    ///
+    /// Left alone it may keep several megabytes, of which no budget knows. A connection carries at most this
+    /// much in each round trip: raise it for fast links over long distances.
+    #[must_use]
+    pub fn socket_buffer(mut self, bytes: u32) -> Self {
+        self.socket_buffer = bytes;
         self
     }
 

@@ -1,17 +1,23 @@
 //! What a connection's input may cost while it waits to be written, delivered or dropped.
 //!
-//! Owns the accounts. Each connection has bytes of its own; beyond them it may have a share of a pool that
-//! all connections of the node have in common. The pool is there for meshes at their limit: where every
-//! node waits for others to take what it relays, somebody must have room to read on, or all would wait in a
-//! circle. Nobody can have all of it: a connection's share is a part of what is free, so the more are short
-//! of room, the more of it is used.
+//! Owns the accounts. A connection may use half of its budget at once; beyond that it may have a share of a
+//! pool that all connections of the node have in common. Nobody can have all of the pool: the share is a part
+//! of what is free, so the more are short of room, the more of it is used.
+//!
+//! That alone would not do in a mesh at its limit: where each node waits for others to take what it relays,
+//! all wait in a circle. So the other half of the budget is given out a batch at a time to whoever has waited
+//! for a while. What a node reads makes room at its neighbour, who can then read on in turn; every message
+//! goes around until each has seen it, and new ones wait at their source meanwhile.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
+/// Who has waited this long for room is given some beyond it.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// A connection may use this part of what is free of the pool.
 const SHARE: usize = 8;
 
@@ -64,6 +70,7 @@ pub(super) struct Closed;
 #[derive(Debug)]
 pub(super) struct Account {
     used: AtomicUsize,
+    /// Half of the budget.
     own: usize,
     pool: Arc<Pool>,
     freed: Notify,
@@ -71,11 +78,11 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// With this many bytes of its own.
-    pub(super) fn new(own: usize, pool: Arc<Pool>) -> Arc<Self> {
+    /// With a budget of its own.
+    pub(super) fn new(budget: usize, pool: Arc<Pool>) -> Arc<Self> {
         Arc::new(Self {
             used: AtomicUsize::new(0),
-            own,
+            own: budget.div_ceil(2),
             pool,
             freed: Notify::new(),
             closed: AtomicBool::new(false),
@@ -91,28 +98,34 @@ impl Account {
     /// Waits until something may be read. What it then costs is charged afterwards, so an account can be
     /// overdrawn by one batch.
     pub(super) async fn room(&self) -> Result<(), Closed> {
-        while !self.has_room()? {
+        if self.has_room(0)? {
+            return Ok(());
+        }
+        let mut waited = pin!(tokio::time::sleep(PATIENCE));
+        loop {
             let mut own = pin!(self.freed.notified());
             let mut shared = pin!(self.pool.freed.notified());
+            // Listening before looking, so that nothing is missed in between.
             own.as_mut().enable();
             shared.as_mut().enable();
-            if self.has_room()? {
-                break;
+            let beyond = if waited.is_elapsed() { self.own } else { 0 };
+            if self.has_room(beyond)? {
+                return Ok(());
             }
             tokio::select! {
                 () = own => {}
                 () = shared => {}
+                () = waited.as_mut(), if !waited.is_elapsed() => {}
             }
         }
-        Ok(())
     }
 
-    fn has_room(&self) -> Result<bool, Closed> {
+    fn has_room(&self, beyond: usize) -> Result<bool, Closed> {
         if self.closed.load(Ordering::Relaxed) {
             return Err(Closed);
         }
         let used = self.used.load(Ordering::Relaxed);
-        Ok(used < self.own || used - self.own < self.pool.share())
+        Ok(used < self.own || used - self.own < self.pool.share() + beyond)
     }
 
     /// Charges what was read.
@@ -167,20 +180,18 @@ impl Drop for Charge {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::FutureExt as _;
-
     use super::*;
 
     fn may_read(account: &Account) -> bool {
-        account.room().now_or_never().is_some()
+        account.has_room(0).unwrap()
     }
 
     #[test]
-    fn an_account_has_its_own_bytes_and_a_share_of_what_is_free() {
+    fn an_account_has_half_its_budget_and_a_share_of_what_is_free() {
         let pool = Pool::new(800);
         let (one, other) = (
-            Account::new(100, pool.clone()),
-            Account::new(100, pool.clone()),
+            Account::new(200, pool.clone()),
+            Account::new(200, pool.clone()),
         );
         let own = one.charge(100);
         assert!(may_read(&one));
@@ -200,7 +211,7 @@ mod tests {
     #[test]
     fn what_is_shrunk_or_dropped_comes_back_once() {
         let pool = Pool::new(0);
-        let account = Account::new(100, pool.clone());
+        let account = Account::new(200, pool.clone());
         let charge = account.charge(150);
         assert!(!may_read(&account));
         charge.shrink(90);
@@ -210,6 +221,17 @@ mod tests {
         drop(charge);
         assert_eq!(account.used.load(Ordering::Relaxed), 0);
         assert_eq!(pool.used.load(Ordering::Relaxed), 0);
+    }
+
+    #[actix::test]
+    async fn who_has_waited_may_use_the_rest_of_its_budget_and_no_more() {
+        tokio::time::pause();
+        let account = Account::new(200, Pool::new(0));
+        let _first = account.charge(150);
+        account.room().await.unwrap();
+        let _second = account.charge(50);
+        let never = tokio::time::timeout(PATIENCE * 100, account.room());
+        assert!(never.await.is_err());
     }
 
     #[actix::test]

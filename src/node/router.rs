@@ -98,6 +98,7 @@ pub(super) struct Parts {
     pub(super) socket: TcpListener,
     pub(super) listen: SocketAddr,
     pub(super) connect_timeout: Duration,
+    pub(super) socket_buffer: u32,
     pub(super) stall_timeout: Duration,
     pub(super) inbound_budget: usize,
     pub(super) shared_budget: usize,
@@ -130,6 +131,7 @@ pub struct Router {
     /// Told at the first tick: subscribers come after the start.
     early: Option<Event>,
     connect_timeout: Duration,
+    socket_buffer: u32,
     socket: Option<TcpListener>,
     /// The list of effects, kept for its memory.
     effects: Effects,
@@ -172,6 +174,7 @@ impl Router {
             listener: None,
             listen: parts.listen,
             connect_timeout: parts.connect_timeout,
+            socket_buffer: parts.socket_buffer,
             peer_book: parts.peer_book,
             early: parts.early,
             socket: Some(parts.socket),
@@ -252,7 +255,7 @@ impl Router {
 
     fn dial(&mut self, conn: ConnId, addr: Address, ctx: &mut Context<Self>) {
         let router = ctx.address().downgrade();
-        let dialing = dialer::dial(addr, self.connect_timeout);
+        let dialing = dialer::dial(addr, self.connect_timeout, self.socket_buffer);
         let task = actix_rt::spawn(async move {
             let dial = dialing.await;
             if let Some(router) = router.upgrade() {
