@@ -1,5 +1,78 @@
-//! A peer-to-peer mesh under any actix system.
+//! A peer-to-peer mesh under any actix system: typed broadcasts, whispers and discovery with no broker, on the wire
+//! of [p2p.today](https://github.com/p2p-today/p2p-project) (py2p, js2p), generation 0.4.
+//!
+//! A node is one actor, the [`Router`]; users hold its address and send it messages. Two nodes that talk:
+//!
+//! ```
+//! use actix_mesh::{Config, Connect, Recv, Send};
+//! use std::time::Duration;
+//!
+//! #[actix::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let alice = Config::new().start().await?;
+//!     let bob = Config::new().start().await?;
+//!     bob.router.send(Connect::to(alice.addr)).await??;
+//!     bob.router.send(Send::new("hello, mesh")).await??;
+//!     let heard = alice.router.send(Recv::one().wait(Duration::from_secs(5))).await?;
+//!     println!("{} says: {}", heard[0].sender(), heard[0].text());
+//!     alice.router.send(heard[0].reply("hello, bob")).await??;
+//!     let heard = bob.router.send(Recv::one().wait(Duration::from_secs(5))).await?;
+//! #   assert_eq!(heard[0].text(), "hello, bob");
+//!     Ok(println!("{} answers: {}", heard[0].sender(), heard[0].text()))
+//! }
+//! ```
+//!
+//! # What to send a Router
+//!
+//! | to | messages |
+//! |---|---|
+//! | meet others | [`Connect`], [`Disconnect`], [`RequestPeers`] |
+//! | speak | [`Send`](struct@Send) to all, [`Whisper`] or [`Message::reply`] to one |
+//! | hear | [`Subscribe`] an actor, pull with [`Recv`], decide first with [`Intercept`]; [`Event`]s by [`Subscribe`] too |
+//! | look | [`Peers`], [`Awaiting`], [`Status`] |
+//! | end | [`Shutdown`] |
+//!
+//! # The floors
+//!
+//! ```text
+//!   3 node   actors, sockets, clocks     does
+//!   2 mesh   the protocol's decisions    decides, pure
+//!   1 wire   bytes and messages          says, pure
+//! ```
+//!
+//! A floor uses those below it. [`mesh`] and [`wire`] know neither actix nor tokio's runtime: without the default
+//! feature `node` they are all there is.
+//!
+//! # What is not promised
+//!
+//! On plaintext nobody's name is proven: a sender is a claim. Messages may arrive in another order than they were
+//! sent, and a node that is not connected when a message passes does not get it later.
+
 pub mod mesh;
 pub mod wire;
 
-pub use wire::NodeId;
+#[cfg(feature = "node")]
+mod config;
+#[cfg(feature = "node")]
+mod error;
+#[cfg(feature = "node")]
+mod node;
+
+#[cfg(feature = "node")]
+pub use config::Config;
+#[cfg(feature = "node")]
+pub use error::StartError;
+pub use mesh::{
+    CloseReason, ConnectError, DialError, Direction, Event, SendError, Sent, SkipReason, Skipped,
+    Stats, Traffic, Trouble, WhisperError, Whispered,
+};
+#[cfg(feature = "node")]
+pub use node::{
+    Awaited, Awaiting, Connect, Disconnect, Filter, Intercept, Kind, Node, Offer, Overflow, Peer,
+    Peers, Queue, Recv, Reply, RequestPeers, Router, Send, Shutdown, ShutdownReport, Status,
+    StatusReport, Subscribe, SubscriptionId, Unsent, Unsubscribe, Verdict, Whisper,
+};
+pub use wire::{
+    Address, AddressError, EncodeError, Flag, Generation, IdError, Limits, Message, MessageId,
+    Method, NodeId, Packet, Packets, SubFlag, Subnet, SubnetId,
+};

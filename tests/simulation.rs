@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use actix_mesh::mesh::sim::{Network, Node};
-use actix_mesh::mesh::{Answer, CloseReason, ConnectError, Direction, Event, WhisperError};
+use actix_mesh::mesh::{Answer, CloseReason, ConnectError, Direction, Event, Params, WhisperError};
 use actix_mesh::wire::Subnet;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -116,7 +116,9 @@ fn nothing_is_left_when_all_peers_have_left() {
     for seed in seeds(300) {
         let mut dice = StdRng::seed_from_u64(seed);
         let mut net = Network::new(seed);
-        let nodes = net.add_many(6);
+        // Without reconnecting: a node that is left alone would look for the lost ones for ever.
+        let alone = |params: &mut Params| params.reconnect_cap = Duration::ZERO;
+        let nodes: Vec<Node> = (0..6).map(|_| net.add_with(alone)).collect();
         grow(&mut net, &nodes, &mut dice);
         let stranger = net.id(nodes[5]);
         net.whisper(nodes[0], stranger, "hello", second() * 3);
@@ -290,5 +292,75 @@ impl AddOneId for Network {
     fn add_one_id(mut self) -> actix_mesh::NodeId {
         let node = self.add();
         self.id(node)
+    }
+}
+
+/// One minute of faults: nodes crash and come back, the network parts and heals, clocks are off.
+fn disturb(net: &mut Network, nodes: &[Node], dice: &mut StdRng) {
+    for node in nodes {
+        net.skew(*node, dice.random_range(-40..=40));
+    }
+    for _ in 0..60 {
+        net.run_for(second());
+        for node in nodes {
+            // 30 % of the nodes each minute.
+            if net.is_up(*node) && dice.random_bool(0.005) {
+                net.crash(*node);
+            } else if !net.is_up(*node) && dice.random_bool(0.2) {
+                come_back(net, *node, nodes);
+            }
+        }
+        if dice.random_bool(0.05) {
+            let (left, right) = nodes.split_at(dice.random_range(1..nodes.len()));
+            net.part(left, right);
+        } else if dice.random_bool(0.1) {
+            net.heal();
+        }
+        // Those at both ends of a time of day, beyond what broadcasts bear.
+        if dice.random_bool(0.02) {
+            net.skew(nodes[0], dice.random_range(-90..=90));
+        }
+    }
+    net.heal();
+    for node in nodes {
+        net.skew(*node, 0);
+        if !net.is_up(*node) {
+            come_back(net, *node, nodes);
+        }
+    }
+}
+
+/// As a user's program would: started again, it connects to the seed.
+fn come_back(net: &mut Network, node: Node, nodes: &[Node]) {
+    net.restart(node, |_| {});
+    let seed = if node == nodes[0] { nodes[1] } else { nodes[0] };
+    net.keep(node, seed);
+}
+
+#[test]
+fn f2_the_mesh_heals_within_twice_the_back_off_cap() {
+    for seed in seeds(150) {
+        let mut dice = StdRng::seed_from_u64(seed);
+        let mut net = Network::new(seed);
+        let count = dice.random_range(3..16);
+        let nodes = net.add_many(count);
+        grow(&mut net, &nodes, &mut dice);
+        disturb(&mut net, &nodes, &mut dice);
+        net.run_for(second() * 60);
+        assert_eq!(
+            net.components(),
+            1,
+            "seed {seed}: {count} nodes did not find together"
+        );
+        net.broadcast(nodes[0], "whole again")
+            .unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        net.run_for(second() * 2);
+        for node in &nodes[1..] {
+            let copies = texts(&net, *node)
+                .iter()
+                .filter(|text| *text == "whole again")
+                .count();
+            assert_eq!(copies, 1, "seed {seed}: {node:?}");
+        }
     }
 }

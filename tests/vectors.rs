@@ -1,5 +1,7 @@
 //! The golden vectors: frames, ids and conversations of the reference peers, read and written alike by this crate.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod packed;
 
 use actix_mesh::wire::{

@@ -1,5 +1,7 @@
 //! Properties of the wire that hold for all inputs.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use actix_mesh::wire::{
     Address, Batch, ClaimKey, Codec, Composer, Control, DecodeError, Deflater, Flag, Frame, Frames,
     Generation, Inflater, Limits, MessageId, Method, NodeId, Packet, Packets, base58,

@@ -40,13 +40,15 @@ pub(super) enum Purpose {
     Listed(NodeId),
     /// A whisper waits for this peer.
     Wanted(NodeId),
+    /// A peer that was there is lost.
+    Lost,
 }
 
 impl Purpose {
     /// Whom we expect at the other end.
     pub(super) fn expect(&self) -> Option<&NodeId> {
         match self {
-            Self::Accepted => None,
+            Self::Accepted | Self::Lost => None,
             Self::Asked(expect) => expect.as_ref(),
             Self::Listed(id) | Self::Wanted(id) => Some(id),
         }
@@ -123,6 +125,29 @@ impl AwaitingList {
         self.0.values().any(|newcomer| {
             newcomer.purpose.direction() == Direction::Outgoing && newcomer.address == *address
         })
+    }
+
+    /// How many strangers wait.
+    pub(super) fn strangers(&self) -> usize {
+        self.0
+            .values()
+            .filter(|newcomer| newcomer.purpose == Purpose::Accepted)
+            .count()
+    }
+
+    /// Of the host from which the most strangers wait, the one that waits longest.
+    pub(super) fn oldest_of_largest_crowd(&self) -> Option<ConnId> {
+        let mut crowds: BTreeMap<&str, (usize, ConnId)> = BTreeMap::new();
+        for (conn, newcomer) in self.iter() {
+            if newcomer.purpose == Purpose::Accepted {
+                // Names are given in the order of arrival, and the list is sorted by them.
+                crowds.entry(&newcomer.address.host).or_insert((0, conn)).0 += 1;
+            }
+        }
+        crowds
+            .into_values()
+            .max_by_key(|(count, _)| *count)
+            .map(|(_, oldest)| oldest)
     }
 
     /// Whether any connection in the list leads to, or comes from, this host.

@@ -10,7 +10,8 @@ use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh};
 use super::waterfall::Seen;
 use crate::wire::{
-    Batch, Composed, Control, Flag, Frame, Frames, Hold, MessageId, Packet, Packets, SubFlag,
+    Batch, Composed, Control, Flag, Frame, Frames, Hold, IdRule, MessageId, Packet, Packets,
+    SubFlag,
 };
 
 /// A message of the user's own for every peer.
@@ -207,7 +208,6 @@ impl Mesh {
         out: &mut Effects,
     ) -> BTreeMap<ConnId, Vec<usize>> {
         let mut exceptions: BTreeMap<ConnId, Vec<usize>> = BTreeMap::new();
-        let fragile = self.routing.fragile();
         let mut last: (&[u8], Option<ConnId>) = (&[], None);
         for &index in picked {
             let Ok(frame) = batch.get(index) else {
@@ -219,17 +219,42 @@ impl Mesh {
             if let Some(author) = last.1.filter(|author| *author != source) {
                 exceptions.entry(author).or_default().push(index);
             }
-            if !fragile.is_empty() && !frame.is_text() {
-                for conn in fragile.iter().filter(|conn| **conn != source) {
-                    exceptions.entry(*conn).or_default().push(index);
-                    self.tell_skipped(now, *conn, &frame, out);
+            if !frame.is_text() {
+                for (conn, reason) in self.harmed(&frame) {
+                    if conn != source {
+                        exceptions.entry(conn).or_default().push(index);
+                        self.tell_skipped(now, conn, &frame, reason, out);
+                    }
                 }
             }
         }
         exceptions
     }
 
-    fn tell_skipped(&mut self, now: Now, conn: ConnId, frame: &Frame<'_>, out: &mut Effects) {
+    /// Peers that a message which is not text would harm. The two languages make different ids of
+    /// it: js2p hangs on the one, py2p closes on the other.
+    fn harmed(&self, frame: &Frame<'_>) -> Vec<(ConnId, SkipReason)> {
+        let by_bytes = frame.proof() == Ok(IdRule::Bytes);
+        let harmed = self
+            .routing
+            .iter()
+            .filter(|entry| entry.hangs_on_binary == by_bytes);
+        let reason = if by_bytes {
+            SkipReason::BinaryHangsIt
+        } else {
+            SkipReason::IdOfOtherLanguage
+        };
+        harmed.map(|entry| (entry.peer.conn, reason)).collect()
+    }
+
+    fn tell_skipped(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        frame: &Frame<'_>,
+        reason: SkipReason,
+        out: &mut Effects,
+    ) {
         self.stats.relay_skipped += 1;
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
@@ -238,7 +263,6 @@ impl Mesh {
             && let Ok(id) = MessageId::parse(frame.id())
         {
             let peer = entry.peer.id.clone();
-            let reason = SkipReason::BinaryHangsIt;
             out.push(Effect::Notify(Event::RelaySkipped { id, peer, reason }));
         }
     }

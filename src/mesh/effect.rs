@@ -150,6 +150,15 @@ pub enum CloseReason {
     /// The peer did not answer a probe.
     #[error("it did not answer")]
     Unresponsive,
+    /// It did too much wrong of late.
+    #[error("its host is banned for a while")]
+    Banned,
+    /// Too many waited to hand in their handshake, most of them from its host.
+    #[error("too many of its host wait for their handshake")]
+    Crowded,
+    /// The node has as many peers as it may; the peers list said where else to go.
+    #[error("the node is full; its peers list says where else to go")]
+    Full,
     /// The operating system reported an error.
     #[error("the connection failed: {0}")]
     Failed(String),
@@ -171,6 +180,9 @@ impl CloseReason {
             Self::BadFrame(_) => "bad_frame",
             Self::SlowPeer => "slow_peer",
             Self::Unresponsive => "unresponsive",
+            Self::Banned => "banned",
+            Self::Crowded => "crowded",
+            Self::Full => "full",
             Self::Failed(_) => "failed",
         }
     }
@@ -362,6 +374,9 @@ pub struct Skipped {
 pub enum SkipReason {
     /// It is a js2p of a generation that hangs on payload that is not valid UTF-8.
     BinaryHangsIt,
+    /// The payload is not valid UTF-8 and its id was made by the other language's rule: it would
+    /// close the connection.
+    IdOfOtherLanguage,
 }
 
 /// What a user is told about the mesh as it happens.
@@ -407,6 +422,13 @@ pub enum Event {
         peer: NodeId,
         /// Where the claim came from.
         addr: Address,
+    },
+    /// A host did too much wrong and is not let in for a while.
+    Banned {
+        /// Which.
+        host: String,
+        /// For how long.
+        seconds: u64,
     },
     /// A peer's clock differs from ours; beyond 60 seconds its messages are dropped as expired.
     ClockSkew {

@@ -58,11 +58,11 @@ impl Mesh {
             began: now.monotonic,
             until: now.monotonic + self.params.handshake_timeout,
         };
+        let verdict = self.let_wait(now, &newcomer.address, out);
         self.awaiting.insert(conn, newcomer);
-        if self.closing {
-            self.close(now, conn, CloseReason::ShuttingDown, out);
-        } else {
-            self.introduce(now, conn, out);
+        match verdict {
+            Ok(()) => self.introduce(now, conn, out),
+            Err(reason) => self.close(now, conn, reason, out),
         }
     }
 
@@ -174,6 +174,9 @@ impl Mesh {
                 }
                 Duel::Refused => self.refuse_claim(now, conn, handshake.id, out),
             }
+            return false;
+        }
+        if !self.find_room(now, conn, &handshake, out) {
             return false;
         }
         self.accept(now, conn, handshake, time, out);
@@ -290,6 +293,7 @@ impl Mesh {
         }
         self.tell_skew(now, &id, time, out);
         self.send_peers(now, conn, out);
+        self.write_down(now, &newcomer, &id);
         found(&newcomer, &id, out);
         if newcomer
             .purpose
@@ -356,10 +360,37 @@ impl Mesh {
             ready_at: now.monotonic,
             heard_at: now.monotonic,
             probed_until: None,
+            ping: None,
             crossed: false,
+            renegotiated_at: None,
             last_whisper: None,
             joined_at: self.order,
             budgets: Budgets::default(),
+        }
+    }
+
+    /// Where a peer is to be found again. One that came to us is believed if it names the host it
+    /// came from.
+    fn write_down(&mut self, now: Now, newcomer: &Newcomer, id: &NodeId) {
+        let Some(entry) = self
+            .routing
+            .conn_of(id)
+            .and_then(|conn| self.routing.get(conn))
+        else {
+            return;
+        };
+        match newcomer.purpose {
+            Purpose::Accepted => {
+                if let Some(announced) = &entry.announced
+                    && announced.host == entry.reached.host
+                {
+                    self.book.found(announced, id, now.unix);
+                }
+            }
+            _ => self.book.found(&newcomer.address, id, now.unix),
+        }
+        if !newcomer.waiting.is_empty() {
+            self.book.keep(&newcomer.address);
         }
     }
 
@@ -421,19 +452,6 @@ impl Mesh {
             entry.crossed = true;
             entry.probed_until = Some(now.monotonic + PROBE);
             self.say(now, conn, &Flag::Whisper, &Control::RequestPeers, out);
-        }
-    }
-
-    /// A peer that was probed and not heard is closed.
-    pub(super) fn check_probes(&mut self, now: Now, out: &mut Effects) {
-        let silent = self.routing.iter().filter(|entry| {
-            entry
-                .probed_until
-                .is_some_and(|until| until <= now.monotonic)
-        });
-        let silent: Vec<_> = silent.map(|entry| entry.peer.conn).collect();
-        for conn in silent {
-            self.close(now, conn, CloseReason::Unresponsive, out);
         }
     }
 

@@ -3,6 +3,7 @@
 //! Owns the walk of what comes in, and the rule under which main flag each control message counts.
 //! What a control message then leads to is decided in the file of its noun.
 
+use super::admission::Offence;
 use super::effect::{CloseReason, Effect};
 use super::handshake::Handshake;
 use super::input::{ConnId, Now};
@@ -150,17 +151,18 @@ impl Mesh {
                 id,
                 address,
             })) => {
+                let ping = self.routing.get(conn).and_then(|entry| entry.ping.as_ref());
+                let is_pong = ping == Some(&request);
                 self.on_response(now, &request, &id, address, out);
-                true
+                // A sign of life was asked for by us alone.
+                !is_pong
             }
             Some(Ok(_)) => {
-                self.stats.misplaced += 1;
+                self.misplaced(now, conn, out);
                 false
             }
             Some(Err(error)) => {
-                self.stats.malformed += 1;
-                self.troubles
-                    .note(now.unix, format!("a broadcast control message: {error}"));
+                self.malformed(now, conn, &error.to_string(), out);
                 false
             }
         }
@@ -173,11 +175,9 @@ impl Mesh {
             (_, Flag::Renegotiate) => self.on_renegotiate(now, conn, frame, out),
             (None, _) => self.deliver(conn, frame, out),
             (Some(Ok(control)), Flag::Whisper) => self.on_whispered(now, conn, control, out),
-            (Some(Ok(_)), _) => self.stats.misplaced += 1,
+            (Some(Ok(_)), _) => self.misplaced(now, conn, out),
             (Some(Err(error)), _) => {
-                self.stats.malformed += 1;
-                self.troubles
-                    .note(now.unix, format!("a control message: {error}"));
+                self.malformed(now, conn, &error.to_string(), out);
             }
         }
     }
@@ -206,7 +206,7 @@ impl Mesh {
                 self.on_request(now, conn, request, &wanted, out);
             }
             Control::Response { .. } | Control::Compression(_) | Control::Resend => {
-                self.stats.misplaced += 1;
+                self.misplaced(now, conn, out);
             }
         }
     }
@@ -218,9 +218,29 @@ impl Mesh {
                 self.on_compression(now, conn, methods, out);
             }
             Some(Ok(Control::Resend)) => self.on_resend(now, conn, out),
-            Some(Ok(_)) => self.stats.misplaced += 1,
-            Some(Err(_)) | None => self.stats.malformed += 1,
+            Some(Ok(_)) => self.misplaced(now, conn, out),
+            Some(Err(_)) | None => self.malformed(now, conn, "a renegotiation", out),
         }
+    }
+
+    /// A control message where it does not belong.
+    fn misplaced(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
+        self.stats.misplaced += 1;
+        self.blame_peer(now, conn, Offence::OutOfPlace, out);
+    }
+
+    /// A control message that makes no sense.
+    fn malformed(&mut self, now: Now, conn: ConnId, what: &str, out: &mut Effects) {
+        self.stats.malformed += 1;
+        self.troubles
+            .note(now.unix, format!("a control message: {what}"));
+        self.blame_peer(now, conn, Offence::OutOfPlace, out);
+    }
+
+    /// More than a peer may ask for.
+    pub(super) fn over_budget(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
+        self.stats.over_budget += 1;
+        self.blame_peer(now, conn, Offence::Flooding, out);
     }
 
     fn deliver(&mut self, conn: ConnId, frame: &Frame<'_>, out: &mut Effects) {

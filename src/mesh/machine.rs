@@ -9,7 +9,9 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::admission::{Conduct, Offence};
 use super::awaiting::{Awaiting, AwaitingList, Newcomer, Purpose};
+use super::book::Book;
 use super::budget::Budget;
 use super::discovery::Discovery;
 use super::effect::{Answer, CloseReason, ConnectError, Direction, Effect, Event, Targets};
@@ -45,6 +47,14 @@ pub struct Params {
     /// Connections we open because peers lists name them: at most this many. Default 4, as the
     /// reference peers.
     pub max_outgoing: usize,
+    /// Peers that may come to us. Default 1,024. Beyond it the largest network gives way to smaller
+    /// ones, and who cannot stay is told whom else to ask.
+    pub max_incoming: usize,
+    /// Connections from strangers that may wait for their handshake. Default 64. Beyond it the
+    /// oldest of the host with the most of them goes.
+    pub max_pending: usize,
+    /// Whether hosts of this machine can be banned. Default no: everybody on it would be.
+    pub ban_loopback: bool,
     /// A connection must have handed in its handshake after this time. Default 5 s.
     pub handshake_timeout: Duration,
     /// Broadcasts are accepted this many seconds around now, and remembered as long. Default 60,
@@ -59,6 +69,11 @@ pub struct Params {
     /// The same payload may be stamped at most this many seconds ahead to keep its id unique.
     /// Default 30.
     pub seconds_ahead: u64,
+    /// Lost addresses are dialled again after at most this time; zero: never. Default 30 s.
+    pub reconnect_cap: Duration,
+    /// A peer silent for this long is asked for a sign of life, and closed if it gives none within
+    /// half of it again; zero: never. Default 20 s.
+    pub silence: Duration,
     /// Whispers that may wait for their peer to be found. Default 1,024.
     pub max_waiting_whispers: usize,
 }
@@ -73,11 +88,16 @@ impl Params {
             address,
             methods: Method::available().to_vec(),
             max_outgoing: 4,
+            max_incoming: 1024,
+            max_pending: 64,
+            ban_loopback: false,
             handshake_timeout: Duration::from_secs(5),
             window: 60,
             waterfall_capacity: 1 << 20,
             allow_binary: false,
             seconds_ahead: 30,
+            reconnect_cap: Duration::from_secs(30),
+            silence: Duration::from_secs(20),
             max_waiting_whispers: 1024,
         }
     }
@@ -108,6 +128,10 @@ pub struct Mesh {
     pub(super) troubles: Troubles,
     /// Dials that peers lists may still make us begin.
     pub(super) dial_budget: Budget,
+    /// Rounds of `request *` that lost peers may still make us begin.
+    pub(super) ask_budget: Budget,
+    pub(super) book: Book,
+    pub(super) conduct: Conduct,
     /// Our last broadcast, and its place in the order of all we sent.
     pub(super) last_broadcast: Option<(u64, Frames)>,
     /// Messages sent so far: the order they are known by.
@@ -135,6 +159,9 @@ impl Mesh {
             stats: Stats::default(),
             troubles: Troubles::default(),
             dial_budget: Budget::new(8.0, 4.0),
+            ask_budget: Budget::new(2.0, 0.2),
+            book: Book::default(),
+            conduct: Conduct::default(),
             last_broadcast: None,
             order: 0,
             audience: true,
@@ -336,6 +363,7 @@ impl Mesh {
             why: why.clone(),
         };
         disappoint(&newcomer, &error, out);
+        self.defer(now, &newcomer.address);
         self.on_missed(now, &newcomer, why.to_string(), out);
     }
 
@@ -353,8 +381,9 @@ impl Mesh {
         for conn in self.awaiting.overdue(now.monotonic) {
             self.close(now, conn, CloseReason::HandshakeTimeout, out);
         }
-        self.check_probes(now, out);
+        self.watch(now, out);
         self.drop_shadows(now, out);
+        self.reconnect(now, out);
         self.expire_whispers(now, out);
         self.waterfall.forget(now.unix);
     }
@@ -370,9 +399,7 @@ impl Mesh {
 
     /// Takes a connection out of whichever list it stands in.
     fn forget(&mut self, now: Now, conn: ConnId, reason: CloseReason, out: &mut Effects) {
-        if let CloseReason::BadFrame(_) = reason {
-            self.stats.bad_frames += 1;
-        }
+        self.weigh_end(now, conn, &reason, out);
         if let Some(entry) = self.routing.remove(conn) {
             if entry.shadow {
                 return;
@@ -380,6 +407,7 @@ impl Mesh {
             if let Some(shadow) = self.routing.promote(&entry.peer.id) {
                 return self.send_peers(now, shadow, out);
             }
+            self.on_lost(now, &entry, &reason, out);
             self.give_second_chance(now, &entry, &reason, out);
             let id = entry.peer.id;
             if !matches!(reason, CloseReason::ShuttingDown | CloseReason::Requested) {
@@ -388,6 +416,27 @@ impl Mesh {
             out.push(Effect::Notify(Event::PeerLeft { peer: id, reason }));
         } else if let Some(newcomer) = self.awaiting.remove(conn) {
             self.refuse(now, newcomer, reason, out);
+        }
+    }
+
+    /// Weighs how a connection ended.
+    fn weigh_end(&mut self, now: Now, conn: ConnId, reason: &CloseReason, out: &mut Effects) {
+        let offence = match reason {
+            CloseReason::BadFrame(_) => {
+                self.stats.bad_frames += 1;
+                Offence::Invalid
+            }
+            CloseReason::SpokeTooSoon => Offence::OutOfPlace,
+            CloseReason::SlowPeer => Offence::Slow,
+            _ => return,
+        };
+        let peer = self.routing.get(conn).map(|entry| &entry.reached);
+        let stranger = self
+            .awaiting
+            .get(conn)
+            .and_then(|newcomer| newcomer.reached.as_ref());
+        if let Some(address) = peer.or(stranger).cloned() {
+            self.blame(now, &address, offence, out);
         }
     }
 
@@ -418,6 +467,10 @@ impl Mesh {
             reason => ConnectError::Closed { addr, reason },
         };
         disappoint(&newcomer, &error, out);
+        match reason {
+            CloseReason::Oneself => self.book.strike(&newcomer.address),
+            _ => self.defer(now, &newcomer.address),
+        }
         self.on_missed(now, &newcomer, reason.to_string(), out);
     }
 

@@ -45,12 +45,15 @@
 //! | relay payload that is not UTF-8 to js2p | pass it over, and say so | it would hang for good |
 //! | ask for a resend of what they cannot read | close, and say why | every js2p closes on being asked |
 
+mod admission;
 mod awaiting;
+mod book;
 mod broadcast;
 mod budget;
 mod discovery;
 pub mod effect;
 mod handshake;
+mod healing;
 mod inbound;
 pub mod input;
 mod machine;
@@ -66,6 +69,7 @@ mod tests;
 mod waterfall;
 
 pub use awaiting::Awaiting;
+pub use book::Place;
 pub use broadcast::Outgoing;
 pub use effect::{
     Answer, CloseReason, ConnectError, Direction, Effect, Event, SendError, Sent, SkipReason,

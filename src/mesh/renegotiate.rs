@@ -2,10 +2,15 @@
 //!
 //! Owns the answers, which are bounded. Never begins a renegotiation: every js2p closes on one.
 
+use std::time::Duration;
+
 use super::effect::{Effect, Targets};
 use super::input::{ConnId, Now};
-use super::machine::{Effects, Mesh};
-use crate::wire::{Control, Flag, Frames, Hold, Method};
+use super::machine::{Effects, Mesh, Params};
+use crate::wire::{Batch, Control, Flag, Frames, Hold, Method, Packet};
+
+/// A request to resend belongs to a renegotiation that came at most this long before it.
+const BEHIND: Duration = Duration::from_secs(2);
 
 /// A message larger than this is not kept for being sent again.
 const MAX_KEPT: usize = 64 * 1024;
@@ -23,6 +28,7 @@ impl Mesh {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
         };
+        entry.renegotiated_at = Some(now.monotonic);
         if entry.methods == methods {
             return;
         }
@@ -46,19 +52,26 @@ impl Mesh {
                 out,
             );
         } else {
-            self.stats.over_budget += 1;
+            self.over_budget(now, conn, out);
         }
     }
 
-    /// "Send your last message again." It is sent as it was, so that those who got it know it.
+    /// "Send your last message again."
+    ///
+    /// Right behind a renegotiation it says that the peer could not read it: it is sent as it was,
+    /// under its id. Otherwise the peer has read it and would know it by its id, so it gets a copy
+    /// with a fresh time, as a whisper: a broadcast would be new to the whole mesh.
     pub(super) fn on_resend(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
         };
         if !entry.budgets.resends.spend(now.monotonic) {
-            self.stats.over_budget += 1;
+            self.over_budget(now, conn, out);
             return;
         }
+        let Some(entry) = self.routing.get(conn) else {
+            return;
+        };
         let broadcast = self
             .last_broadcast
             .as_ref()
@@ -68,16 +81,32 @@ impl Mesh {
             .iter()
             .chain(broadcast)
             .max_by_key(|(at, _)| *at);
-        match last {
-            Some((_, frames)) => {
+        let unread = entry
+            .renegotiated_at
+            .is_some_and(|at| now.monotonic <= at + BEHIND);
+        let frames = match last {
+            Some((_, frames)) if unread => Some(frames.clone()),
+            Some((_, frames)) => self.copy_of(now, frames),
+            None => None,
+        };
+        match frames {
+            Some(frames) => {
                 let to = Targets::from_elem(conn, 1);
-                out.push(Effect::Transmit {
-                    to,
-                    frames: frames.clone(),
-                });
+                out.push(Effect::Transmit { to, frames });
             }
-            None => self.stats.over_budget += 1,
+            None => self.over_budget(now, conn, out),
         }
+    }
+
+    /// One of our messages with a fresh time, as a whisper.
+    fn copy_of(&self, now: Now, frames: &Frames) -> Option<Frames> {
+        let Params {
+            generation, limits, ..
+        } = self.params;
+        let batch = Batch::from_frames(generation, limits, &frames.plain).ok()?;
+        let payload: Vec<Packet> = batch.get(0).ok()?.payload().map(Packet::from).collect();
+        let copy = self.composer.compose(&Flag::Whisper, &payload, now.unix);
+        copy.ok().map(|composed| composed.frames)
     }
 
     /// Remembers our last whisper to a peer; one too large to keep leaves nothing to send again.

@@ -47,7 +47,7 @@ impl Mesh {
         if entry.budgets.peers.spend(now.monotonic) {
             self.send_peers(now, conn, out);
         } else {
-            self.stats.over_budget += 1;
+            self.over_budget(now, conn, out);
         }
     }
 
@@ -59,10 +59,7 @@ impl Mesh {
         entries: Vec<PeerEntry>,
         out: &mut Effects,
     ) {
-        let source = self
-            .routing
-            .get(conn)
-            .map(|entry| reach(&entry.peer.address));
+        let source = self.routing.get(conn).map(|entry| reach(&entry.reached));
         let Some(source) = source else {
             return;
         };
@@ -110,7 +107,7 @@ impl Mesh {
             return;
         };
         if !asker.budgets.responses.spend(now.monotonic) {
-            self.stats.over_budget += 1;
+            self.over_budget(now, conn, out);
             return;
         }
         let response = Control::Response {

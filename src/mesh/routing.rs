@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::budget::Budget;
 use super::effect::{Direction, Targets};
 use super::input::ConnId;
-use crate::wire::{Address, Frames, Method, NodeId};
+use crate::wire::{Address, Frames, Method, NodeId, RequestId};
 
 /// What came in or went out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -66,8 +66,12 @@ pub(super) struct Entry {
     pub(super) heard_at: Duration,
     /// It must be heard by then: a probe was sent to it.
     pub(super) probed_until: Option<Duration>,
+    /// The request we asked it last for a sign of life.
+    pub(super) ping: Option<RequestId>,
     /// Two connections to it crossed, and this one was kept.
     pub(super) crossed: bool,
+    /// When it last said which methods it can read.
+    pub(super) renegotiated_at: Option<Duration>,
     /// Our last whisper to it, and its place in the order of all we sent.
     pub(super) last_whisper: Option<(u64, Frames)>,
     /// Broadcasts before this place in the order were not sent to it.
@@ -188,6 +192,11 @@ impl Routing {
         self.entries.values().filter(|entry| !entry.shadow)
     }
 
+    /// Every entry, shadows included.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
     /// The connections of all peers.
     pub(super) fn conns(&self) -> Targets {
         self.iter().map(|entry| entry.peer.conn).collect()
@@ -202,6 +211,18 @@ impl Routing {
         self.iter()
             .filter(|entry| entry.peer.direction == Direction::Outgoing)
             .count()
+    }
+
+    pub(super) fn incoming(&self) -> usize {
+        self.len() - self.outgoing()
+    }
+
+    /// Connections that came from this host.
+    pub(super) fn incoming_from(&self, host: &str) -> Targets {
+        let incoming = self.all().filter(|entry| {
+            entry.peer.direction == Direction::Incoming && entry.reached.host == host
+        });
+        incoming.map(|entry| entry.peer.conn).collect()
     }
 
     /// The peers that hang on payload which is not valid UTF-8.

@@ -49,7 +49,8 @@ enum Transit {
     Closed {
         to: End,
     },
-    Tick(Node),
+    /// The node's clock, in this life of it.
+    Tick(Node, u32),
 }
 
 /// When, and in which order among equals.
@@ -61,6 +62,8 @@ struct Host {
     /// Its clock minus the true one, in seconds.
     skew: i64,
     up: bool,
+    /// How often it was started.
+    life: u32,
     established: BTreeSet<ConnId>,
     introduced: BTreeSet<ConnId>,
     delivered: Vec<Message>,
@@ -145,26 +148,32 @@ impl Network {
         let index = self.hosts.len();
         let port = u16::try_from(index + 1).expect("at most 65,535 virtual nodes");
         let address = Address::from(std::net::SocketAddr::from(([10, 0, 0, 1], port)));
+        let host = self.host(address, change);
+        self.hosts.push(host);
+        let phase = Duration::from_millis(self.rng.random_range(0..1000));
+        self.post(self.now + phase, Transit::Tick(Node(index), 0));
+        Node(index)
+    }
+
+    fn host(&mut self, address: Address, change: impl FnOnce(&mut Params)) -> Host {
         let mut params = Params::new(Subnet::default(), address.clone());
         change(&mut params);
         let subnet = params.subnet.id(params.generation);
         let salt: [u8; 16] = self.rng.random();
         let me = NodeId::derive(&address.to_string(), &subnet, &salt);
         let mesh = Mesh::new(params, me, self.rng.random());
-        self.hosts.push(Host {
+        Host {
             mesh,
             address,
             skew: 0,
             up: true,
+            life: 0,
             established: BTreeSet::new(),
             introduced: BTreeSet::new(),
             delivered: Vec::new(),
             events: Vec::new(),
             answers: BTreeMap::new(),
-        });
-        let phase = Duration::from_millis(self.rng.random_range(0..1000));
-        self.post(phase, Transit::Tick(Node(index)));
-        Node(index)
+        }
     }
 
     /// Adds several nodes.
@@ -253,6 +262,52 @@ impl Network {
         }
     }
 
+    /// Starts a node that crashed anew, at its old address and with nothing in memory but what
+    /// `change` gives it. It has another id now.
+    pub fn restart(&mut self, node: Node, change: impl FnOnce(&mut Params)) {
+        let address = self.hosts[node.0].address.clone();
+        let skew = self.hosts[node.0].skew;
+        let mut host = self.host(address, change);
+        host.skew = skew;
+        host.life = self.hosts[node.0].life + 1;
+        let life = host.life;
+        // What is still on its way to the old life must not reach a connection of the new one.
+        let used = self.hosts[node.0].mesh.next_conn();
+        while host.mesh.next_conn() < used {}
+        self.hosts[node.0] = host;
+        let phase = Duration::from_millis(self.rng.random_range(0..1000));
+        self.post(self.now + phase, Transit::Tick(node, life));
+    }
+
+    /// Whether a node is up.
+    pub fn is_up(&self, node: Node) -> bool {
+        self.hosts[node.0].up
+    }
+
+    /// How many separate meshes the nodes that are up form.
+    pub fn components(&self) -> usize {
+        let mut left: BTreeSet<usize> = (0..self.hosts.len())
+            .filter(|index| self.hosts[*index].up)
+            .collect();
+        let mut count = 0;
+        while let Some(first) = left.pop_first() {
+            count += 1;
+            let mut frontier = vec![first];
+            while let Some(index) = frontier.pop() {
+                for peer in self.hosts[index].mesh.peers() {
+                    let linked = self
+                        .lines
+                        .get(&(Node(index), peer.conn))
+                        .map(|line| line.other.0);
+                    if let Some(other) = linked.filter(|other| left.remove(&other.0)) {
+                        frontier.push(other.0);
+                    }
+                }
+            }
+        }
+        count
+    }
+
     /// Lets one node connect to another.
     pub fn connect(&mut self, from: Node, to: Node) -> Ticket {
         let ticket = self.ticket();
@@ -261,6 +316,12 @@ impl Network {
             mesh.connect(now, ticket, addr, None, out)
         });
         ticket
+    }
+
+    /// Lets one node dial another until they are connected, and again whenever they are not.
+    pub fn keep(&mut self, node: Node, other: Node) {
+        let address = self.hosts[other.0].address.clone();
+        self.hosts[node.0].mesh.keep(&address);
     }
 
     /// Lets a node send a broadcast.
@@ -381,10 +442,11 @@ impl Network {
 
     fn arrive(&mut self, transit: Transit) {
         match transit {
-            Transit::Tick(node) => {
-                if self.hosts[node.0].up {
+            Transit::Tick(node, life) => {
+                let host = &self.hosts[node.0];
+                if host.up && host.life == life {
                     self.feed(node, Input::Tick);
-                    self.post(self.now + Duration::from_secs(1), Transit::Tick(node));
+                    self.post(self.now + Duration::from_secs(1), Transit::Tick(node, life));
                 }
             }
             Transit::Knock { from, addr } => self.on_knock(from, addr),

@@ -41,6 +41,8 @@ pub struct Stats {
     pub over_budget: u64,
     /// Times a relay passed over a peer that its payload would hang.
     pub relay_skipped: u64,
+    /// Hosts that were banned for a while.
+    pub bans: u64,
     /// Connections that ended before their handshake was accepted.
     pub refused: u64,
     /// Dials that came to nothing.

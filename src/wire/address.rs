@@ -95,3 +95,58 @@ impl<'de> Deserialize<'de> for Address {
             .map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_they_are_written() {
+        for text in [
+            "127.0.0.1:31001",
+            "host.example:1",
+            "[::1]:65535",
+            "[fe80::1]:0",
+        ] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!(address.to_string(), text);
+            let json = serde_json::to_string(&address).unwrap();
+            assert_eq!(serde_json::from_str::<Address>(&json).unwrap(), address);
+        }
+    }
+
+    #[test]
+    fn socket_addresses_are_addresses() {
+        for text in ["127.0.0.1:31001", "[::1]:1"] {
+            let address = text.parse::<SocketAddr>().unwrap();
+            assert_eq!(Address::from(address), text.parse().unwrap());
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_told() {
+        for text in ["", "host", "host:", "host:65536", "host:-1", "host:port"] {
+            assert_eq!(
+                text.parse::<Address>(),
+                Err(AddressError::BadPort),
+                "{text}"
+            );
+        }
+        for text in [
+            ":1",
+            "::1:1",
+            "[]:1",
+            "a b:1",
+            "\"a:1",
+            "a\\:1",
+            "a\u{7f}:1",
+            "[[::1]]:1",
+        ] {
+            assert_eq!(
+                text.parse::<Address>(),
+                Err(AddressError::BadHost),
+                "{text}"
+            );
+        }
+    }
+}

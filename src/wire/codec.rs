@@ -7,12 +7,8 @@ use bytes::{Buf as _, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
 use super::{
-    batch::{Batch, Reading},
-    error::StreamError,
-    frames::Frames,
-    generation::Generation,
-    layout::PREFIX,
-    limits::Limits,
+    batch::Batch, error::StreamError, frames::Frames, generation::Generation, layout::PREFIX,
+    limits::Limits, reading::Reading,
 };
 
 /// A batch ends when its frames were inflated to more than this.

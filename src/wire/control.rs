@@ -235,3 +235,6 @@ impl<'a> Arguments<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -197,3 +197,40 @@ pub(crate) const FLAGS_0_4: FlagTable = FlagTable {
     broadcast: 0x00,
     relay: 0x01,
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_is_one_flag() {
+        for byte in 0..=255_u8 {
+            let flag = Flag::read(&[byte], Generation::V0_4);
+            assert_eq!(flag.packet(Generation::V0_4), Packet::from([byte]));
+            if let Some(sub_flag) = SubFlag::read(&[byte], Generation::V0_4) {
+                assert_eq!(sub_flag.packet(Generation::V0_4), Packet::from([byte]));
+            }
+        }
+        assert_eq!(SubFlag::read(b"", Generation::V0_4), None);
+        assert_eq!(SubFlag::read(b"\x00\x00", Generation::V0_4), None);
+    }
+
+    #[test]
+    fn flags_are_named_in_json() {
+        for (name, flag) in NAMES {
+            let json = format!("{name:?}");
+            assert_eq!(serde_json::to_string(&flag).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Flag>(&json).unwrap(), flag);
+        }
+        let other = Flag::read(b"foo", Generation::V0_4);
+        assert_eq!(
+            serde_json::to_string(&other).unwrap(),
+            r#"{"hex":"666f6f"}"#
+        );
+        assert_eq!(
+            serde_json::from_str::<Flag>(r#"{"hex":"666f6f"}"#).unwrap(),
+            other
+        );
+        assert!(serde_json::from_str::<Flag>("\"loud\"").is_err());
+    }
+}

@@ -70,8 +70,9 @@ impl<'a> Frame<'a> {
         range(self.bytes, start, self.ends[index])
     }
 
-    pub(crate) fn flag_bytes(&self) -> &'a [u8] {
-        self.packet(0)
+    /// Whether the message bears the flag of a relayed broadcast.
+    pub(super) fn is_relay(&self) -> bool {
+        self.generation.profile().flags.is_relay(self.packet(0))
     }
 
     /// How the message travels.

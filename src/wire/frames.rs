@@ -32,7 +32,12 @@ impl fmt::Debug for Hold {
 }
 
 /// A body below this many bytes is not worth compressing: ids are half of it and hardly shrink.
-pub(crate) const COMPRESSIBLE: usize = 128;
+const COMPRESSIBLE: usize = 128;
+
+/// Whether a single frame of that length, prefix included, is worth compressing.
+pub(super) fn is_compressible(frame_len: usize) -> bool {
+    frame_len >= PREFIX + COMPRESSIBLE
+}
 
 /// One or more whole frames, length prefixes included. Clones share the bytes.
 #[derive(Clone, Debug)]
@@ -53,7 +58,7 @@ impl Frames {
     /// A single plain frame of ours.
     pub(crate) fn single(plain: Vec<u8>) -> Frames {
         Frames {
-            compressible: plain.len() >= PREFIX + COMPRESSIBLE,
+            compressible: is_compressible(plain.len()),
             plain: Bytes::from(plain),
             count: 1,
             compressed: None,
@@ -81,5 +86,53 @@ impl Frames {
         out[..PREFIX].copy_from_slice(&length);
         out.shrink_to_fit();
         Some(Bytes::from(out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::Digest as _;
+
+    use super::*;
+    use crate::wire::{Composer, Flag, Generation, Limits, NodeId, Packet};
+
+    fn frames(body: Vec<u8>) -> Frames {
+        let me = NodeId::parse("A").unwrap();
+        Composer::new(Generation::V0_4, Limits::default(), me)
+            .compose(&Flag::Broadcast, &[Packet::from(body)], 1)
+            .unwrap()
+            .frames
+    }
+
+    #[test]
+    fn small_frames_are_not_worth_compressing() {
+        let small = frames(Vec::new());
+        assert!(!small.compressible);
+        let fits = frames(vec![b'a'; PREFIX + COMPRESSIBLE - small.plain.len()]);
+        assert_eq!(fits.plain.len(), PREFIX + COMPRESSIBLE);
+        assert!(fits.compressible);
+    }
+
+    #[test]
+    fn what_does_not_shrink_stays_plain() {
+        let mut deflater = Deflater::new();
+        let noise = (0..100_u8).flat_map(|seed| sha2::Sha256::digest([seed]));
+        let noise = frames(noise.collect());
+        let zeros = frames(vec![0; 4000]);
+        for &method in Method::available() {
+            assert_eq!(noise.deflate(&mut deflater, method), None, "{method}");
+            let deflated = zeros.deflate(&mut deflater, method).unwrap();
+            assert_eq!(deflated[..PREFIX], prefix(deflated.len() - PREFIX));
+            assert!(deflated.len() < 400, "{method}");
+        }
+    }
+
+    #[test]
+    fn several_frames_are_never_compressed_together() {
+        let two = Frames {
+            count: 2,
+            ..frames(vec![0; 4000])
+        };
+        assert_eq!(two.deflate(&mut Deflater::new(), Method::Zlib), None);
     }
 }

@@ -188,3 +188,36 @@ fn digest(parts: &[&[u8]]) -> base58::Digits {
     }
     base58::encode_digest(&hash.finalize().into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Generation, Subnet};
+
+    #[test]
+    fn derived_ids_differ_by_each_part() {
+        let subnet = Subnet::default().id(Generation::V0_4);
+        let id = NodeId::derive("127.0.0.1:1", &subnet, b"salt");
+        assert_eq!(id, NodeId::derive("127.0.0.1:1", &subnet, b"salt"));
+        assert_ne!(id, NodeId::derive("127.0.0.1:2", &subnet, b"salt"));
+        assert_ne!(id, NodeId::derive("127.0.0.1:1", &subnet, b"pepper"));
+        let request = RequestId::derive(&id, 1, b"");
+        assert_ne!(request, RequestId::derive(&id, 2, b""));
+        assert_ne!(request, RequestId::derive(&id, 1, b"x"));
+    }
+
+    #[test]
+    fn logs_stay_short() {
+        let id = NodeId::parse("9kjDBKJt4rRbqigZpDnDb6aX27ytjb1YhvcavpDtwBfMMiuMu3").unwrap();
+        assert_eq!(format!("{id:?}"), "NodeId(9kjDBKJt4r..)");
+        assert_eq!(format!("{:?}", NodeId::parse("A").unwrap()), "NodeId(A)");
+    }
+
+    #[test]
+    fn leading_ones_do_not_count_in_the_order() {
+        let id = |text| NodeId::parse(text).unwrap();
+        assert_eq!(id("11z").cmp_numeric(&id("z")), Ordering::Equal);
+        assert_eq!(id("1z").cmp_numeric(&id("21")), Ordering::Less);
+        assert_eq!(id("b").cmp_numeric(&id("B")), Ordering::Greater);
+    }
+}

@@ -12,7 +12,8 @@ use super::{
     id::NodeId,
 };
 
-/// Longest JSON that is read. Values take up to sixteen times the text, so this bounds what a list of peers costs.
+/// Longest JSON that is read. Parsed values take up to a hundred times the text, so a message costs 12 MiB at worst, for
+/// the moment in which it is read.
 const MAX_LEN: usize = 128 * 1024;
 
 /// Most entries of one list of peers that are read.

@@ -150,3 +150,47 @@ impl Serialize for Message {
         fields.end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(flag: Flag, packets: impl Into<Packets>) -> Message {
+        let node = |text| NodeId::parse(text).unwrap();
+        Message::new(
+            MessageId::parse("D").unwrap(),
+            node("A"),
+            node("B"),
+            flag,
+            7,
+            packets,
+        )
+    }
+
+    #[test]
+    fn json_has_packet_0_twice() {
+        let json = serde_json::to_string(&message(Flag::Waterfall, ("\0", [0xff_u8]))).unwrap();
+        let expected = concat!(
+            r#"{"id":"D","sender":"A","from":"B","flag":"broadcast","type":"\u0000","#,
+            r#""packets":["\u0000",{"hex":"ff"}],"time":7}"#
+        );
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn the_body_is_the_payload_without_packet_0() {
+        let message = message(Flag::Whisper, ("\x02", "a", "b"));
+        assert_eq!(message.kind(), &Packet::from("\x02"));
+        assert_eq!(message.packets().len(), 3);
+        assert_eq!(message.text(), "a b");
+        assert_eq!(message.byte_len(), 3);
+        assert_eq!(message.with_missed(2).missed(), 2);
+    }
+
+    #[test]
+    fn a_message_without_payload_is_empty_everywhere() {
+        let message = message(Flag::Whisper, Packets::default());
+        assert_eq!(message.kind(), &Packet::default());
+        assert!(message.body().is_empty());
+    }
+}

@@ -25,7 +25,7 @@ mod frame;
 mod frames;
 mod generation;
 mod hashing;
-mod hex;
+pub mod hex;
 mod id;
 mod json;
 mod layout;
@@ -33,6 +33,8 @@ mod limits;
 mod message;
 mod packet;
 mod proof;
+mod reading;
+mod relay;
 mod subnet;
 
 pub use address::{Address, AddressError};

@@ -246,3 +246,95 @@ tuple!(A B C);
 tuple!(A B C D);
 tuple!(A B C D E);
 tuple!(A B C D E F);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(packets: impl Into<Packets>) -> Vec<Vec<u8>> {
+        let packets: Packets = packets.into();
+        packets
+            .iter()
+            .map(|packet| packet.as_bytes().to_vec())
+            .collect()
+    }
+
+    #[test]
+    fn one_value_is_one_packet() {
+        let one = [b"ab".to_vec()];
+        assert_eq!(list("ab"), one);
+        assert_eq!(list(String::from("ab")), one);
+        let text = String::from("ab");
+        assert_eq!(list(&text), one);
+        assert_eq!(list(b"ab".to_vec()), one);
+        assert_eq!(list(*b"ab"), one);
+        assert_eq!(list(b"ab"), one);
+        assert_eq!(list(&b"ab"[..]), one);
+        assert_eq!(list(Bytes::from("ab")), one);
+        assert_eq!(list(Packet::from("ab")), one);
+    }
+
+    #[test]
+    fn many_values_are_many_packets() {
+        let two = [b"a".to_vec(), b"b".to_vec()];
+        assert_eq!(list(["a", "b"]), two);
+        let array = ["a", "b"];
+        assert_eq!(list(Packets::from(&array)), two);
+        assert_eq!(list(&["a", "b"][..]), two);
+        assert_eq!(list(vec!["a", "b"]), two);
+        assert_eq!(list(vec![String::from("a"), String::from("b")]), two);
+        assert_eq!(list([b"a".to_vec(), b"b".to_vec()]), two);
+        assert_eq!(list(vec![Packet::from("a"), Packet::from("b")]), two);
+        assert_eq!(list(("a", b"b".to_vec())), two);
+        assert_eq!(
+            list((
+                "a",
+                "b",
+                String::from("c"),
+                *b"d",
+                Bytes::from("e"),
+                Packet::from("f")
+            ))
+            .len(),
+            6
+        );
+        assert!(list(Packets::default()).is_empty());
+    }
+
+    #[test]
+    fn json_is_text_where_that_is_true() {
+        let packets = Packets::from(("a\0é", [0xff_u8, 0x00]));
+        let json = r#"["a\u0000é",{"hex":"ff00"}]"#;
+        assert_eq!(serde_json::to_string(&packets).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Packets>(json).unwrap(), packets);
+        assert_eq!(
+            serde_json::from_str::<Packet>(r#"{"hex":"FF"}"#).unwrap(),
+            Packet::from([0xff])
+        );
+        for bad in [
+            "1",
+            "null",
+            r#"{"hex":"f"}"#,
+            r#"{"hex":"zz"}"#,
+            r#"{"hex":"00","x":1}"#,
+            r#"{"text":""}"#,
+        ] {
+            assert!(serde_json::from_str::<Packet>(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn logs_stay_short() {
+        assert_eq!(format!("{:?}", Packet::from("a\0")), r#""a\0""#);
+        assert_eq!(format!("{:?}", Packet::from([0xff, 0])), "0xff00");
+        assert!(format!("{:?}", Packet::from("é".repeat(1000))).len() < 100);
+        assert!(format!("{:?}", Packet::from(vec![0xff; 1000])).len() < 100);
+    }
+
+    #[test]
+    fn text_is_judged_packet_by_packet() {
+        assert!(Packets::from(("a", "é")).is_text());
+        assert!(!Packets::from(([0xc3_u8], [0xa9_u8])).is_text());
+        assert_eq!(Packets::from(("a", "é")).led_by("\0").byte_len(), 4);
+    }
+}

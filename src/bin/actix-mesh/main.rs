@@ -1,2 +1,93 @@
-//! The program.
-fn main() {}
+//! The program `actix-mesh`: a node of the mesh for terminals and for other programs, and tools for its frames.
+//!
+//! Owns the command line and the exit codes; each subcommand has a file of its own.
+
+mod decode;
+mod encode;
+mod lines;
+mod node;
+mod output;
+mod refusal;
+
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What keeps a subcommand from doing its work: told on standard error, exit code 1.
+type Failure = Box<dyn Error>;
+
+const EXAMPLES: &str = "\
+Examples:
+  A node that prints what it hears and broadcasts what is typed:
+    actix-mesh node --listen 0.0.0.0:4444
+  Another that joins it:
+    actix-mesh node --connect 192.0.2.7:4444
+  A node as a co-process, one JSON object a line each way:
+    actix-mesh node --format json
+  What a captured frame says:
+    echo 0000009f000000010000.. | actix-mesh decode
+
+Exit codes:
+  0  done, or ended on request
+  1  failed; standard error says why
+  2  the command line was not understood";
+
+/// Join a p2p.today mesh (py2p, js2p) from a terminal or from any program, and read and write its frames.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Node(node::Args),
+    Decode(decode::Args),
+    Encode(encode::Args),
+}
+
+impl Command {
+    fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Node(args) => node::run(args),
+            Self::Decode(args) => decode::run(&args),
+            Self::Encode(args) => encode::run(&args),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if is_broken_pipe(&*failure) => ExitCode::SUCCESS,
+        Err(failure) => {
+            warn(&story(&*failure));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whoever read our output has had enough, as `head` does: no failure.
+fn is_broken_pipe(failure: &(dyn Error + 'static)) -> bool {
+    let error = failure.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// An error and what caused it.
+fn story(failure: &dyn Error) -> String {
+    let mut story = failure.to_string();
+    let mut cause = failure.source();
+    while let Some(error) = cause {
+        story += &format!(": {error}");
+        cause = error.source();
+    }
+    story
+}
+
+/// Tells on standard error; there is nobody to tell that this failed.
+fn warn(what: &str) {
+    let _ = writeln!(io::stderr(), "actix-mesh: {what}");
+}

@@ -50,8 +50,12 @@ impl Deflater {
                 limit,
                 out,
             ),
+            #[cfg(feature = "bzip2")]
             Method::Bzip2 => within(limit, out, bzip2(body)?),
+            #[cfg(feature = "liblzma")]
             Method::Lzma => within(limit, out, lzma(body)?),
+            #[allow(unreachable_patterns, reason = "reached in builds without all methods")]
+            _ => None,
         }
     }
 }
@@ -87,6 +91,7 @@ fn flate(state: &mut Compress, body: &[u8], limit: usize, out: &mut Vec<u8>) -> 
     }
 }
 
+#[cfg(any(feature = "bzip2", feature = "liblzma"))]
 fn within(limit: usize, out: &mut Vec<u8>, deflated: Vec<u8>) -> Option<()> {
     if out.len() + deflated.len() > limit {
         return None;
@@ -106,11 +111,6 @@ fn bzip2(body: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-#[cfg(not(feature = "bzip2"))]
-fn bzip2(_: &[u8]) -> Option<Vec<u8>> {
-    None
-}
-
 #[cfg(feature = "liblzma")]
 fn lzma(body: &[u8]) -> Option<Vec<u8>> {
     use std::io::Read as _;
@@ -120,9 +120,4 @@ fn lzma(body: &[u8]) -> Option<Vec<u8>> {
         .read_to_end(&mut out)
         .ok()?;
     Some(out)
-}
-
-#[cfg(not(feature = "liblzma"))]
-fn lzma(_: &[u8]) -> Option<Vec<u8>> {
-    None
 }

@@ -71,8 +71,12 @@ impl Inflater {
                 body,
                 &mut output,
             ),
+            #[cfg(feature = "bzip2")]
             Method::Bzip2 => bzip2(body, &mut output),
+            #[cfg(feature = "liblzma")]
             Method::Lzma => lzma(body, &mut output),
+            #[allow(unreachable_patterns, reason = "reached in builds without all methods")]
+            _ => return Some(Err(DecodeError::UnknownCompression(method))),
         };
         Some(match outcome {
             Ok(exact) => Ok(Inflated {
@@ -82,8 +86,6 @@ impl Inflater {
             }),
             Err(Failure::TooLarge) => Err(DecodeError::TooLarge { limit }),
             Err(Failure::Corrupt) => Err(DecodeError::BadCompression(method)),
-            #[allow(dead_code)]
-            Err(Failure::Unavailable) => Err(DecodeError::UnknownCompression(method)),
         })
     }
 }
@@ -110,8 +112,6 @@ fn reset(slot: &mut Option<Decompress>, make: impl FnOnce() -> Decompress) -> &m
 enum Failure {
     TooLarge,
     Corrupt,
-    #[cfg_attr(all(feature = "bzip2", feature = "liblzma"), allow(dead_code))]
-    Unavailable,
 }
 
 struct Output {
@@ -119,7 +119,41 @@ struct Output {
     limit: usize,
 }
 
+/// Where a decompressor stands after a step.
+struct Step {
+    /// The stream has ended.
+    ended: bool,
+    /// Bytes of input used since the stream began.
+    consumed: u64,
+}
+
 impl Output {
+    /// Runs a decompressor to the end of its stream and says whether that was the end of the input. `step` is given the rest
+    /// of the input and fills what room the vector has; `None` from it is corrupt input.
+    fn fill(
+        &mut self,
+        input: &[u8],
+        mut step: impl FnMut(&[u8], &mut Vec<u8>) -> Option<Step>,
+    ) -> Result<bool, Failure> {
+        let mut rest = input;
+        loop {
+            self.grow()?;
+            let before = (rest.len(), self.bytes.len());
+            let Step { ended, consumed } = step(rest, &mut self.bytes).ok_or(Failure::Corrupt)?;
+            rest = usize::try_from(consumed)
+                .ok()
+                .and_then(|at| input.get(at..))
+                .unwrap_or_default();
+            if ended {
+                self.finish()?;
+                return Ok(rest.is_empty());
+            }
+            if before == (rest.len(), self.bytes.len()) {
+                return Err(Failure::Corrupt);
+            }
+        }
+    }
+
     /// Makes room for more, but for a single byte past the limit only: if that is used, the limit is passed.
     fn grow(&mut self) -> Result<(), Failure> {
         let len = self.bytes.len();
@@ -133,63 +167,42 @@ impl Output {
         Ok(())
     }
 
-    fn finish(&self, consumed: u64, input: &[u8]) -> Result<bool, Failure> {
-        match self.bytes.len() > self.limit {
-            true => Err(Failure::TooLarge),
-            false => Ok(usize::try_from(consumed) == Ok(input.len())),
+    /// Gives back what doubling took too much.
+    fn finish(&mut self) -> Result<(), Failure> {
+        if self.bytes.len() > self.limit {
+            return Err(Failure::TooLarge);
         }
+        self.bytes.shrink_to_fit();
+        Ok(())
     }
-}
-
-fn rest(input: &[u8], consumed: u64) -> &[u8] {
-    usize::try_from(consumed)
-        .ok()
-        .and_then(|at| input.get(at..))
-        .unwrap_or_default()
 }
 
 fn flate(state: &mut Decompress, input: &[u8], output: &mut Output) -> Result<bool, Failure> {
-    loop {
-        output.grow()?;
-        let before = (state.total_in(), output.bytes.len());
-        let input_left = rest(input, state.total_in());
+    output.fill(input, |rest, out| {
         let status = state
-            .decompress_vec(input_left, &mut output.bytes, FlushDecompress::None)
-            .map_err(|_| Failure::Corrupt)?;
-        if status == Status::StreamEnd {
-            return output.finish(state.total_in(), input);
-        }
-        if before == (state.total_in(), output.bytes.len()) {
-            return Err(Failure::Corrupt);
-        }
-    }
+            .decompress_vec(rest, out, FlushDecompress::None)
+            .ok()?;
+        Some(Step {
+            ended: status == Status::StreamEnd,
+            consumed: state.total_in(),
+        })
+    })
 }
 
 #[cfg(feature = "bzip2")]
 fn bzip2(input: &[u8], output: &mut Output) -> Result<bool, Failure> {
     let mut state = bzip2::Decompress::new(false);
-    loop {
-        output.grow()?;
-        let before = (state.total_in(), output.bytes.len());
-        let status = state
-            .decompress_vec(rest(input, state.total_in()), &mut output.bytes)
-            .map_err(|_| Failure::Corrupt)?;
-        if status == bzip2::Status::StreamEnd {
-            return output.finish(state.total_in(), input);
-        }
-        if before == (state.total_in(), output.bytes.len()) {
-            return Err(Failure::Corrupt);
-        }
-    }
+    output.fill(input, |rest, out| {
+        let status = state.decompress_vec(rest, out).ok()?;
+        Some(Step {
+            ended: status == bzip2::Status::StreamEnd,
+            consumed: state.total_in(),
+        })
+    })
 }
 
-#[cfg(not(feature = "bzip2"))]
-fn bzip2(_: &[u8], _: &mut Output) -> Result<bool, Failure> {
-    Err(Failure::Unavailable)
-}
-
-/// Memory for one .xz frame. The reference peers compress with preset 6, which needs 9 MiB; a dictionary larger than
-/// a frame may become is of no use to anybody else.
+/// Memory for one .xz frame. The reference peers compress with preset 6, which needs 9 MiB; a dictionary much larger than
+/// a frame may become is of no use to anybody.
 #[cfg(feature = "liblzma")]
 const XZ_MEMORY: u64 = 24 * 1024 * 1024;
 
@@ -198,26 +211,11 @@ fn lzma(input: &[u8], output: &mut Output) -> Result<bool, Failure> {
     use liblzma::stream::{Action, Status, Stream};
 
     let mut state = Stream::new_stream_decoder(XZ_MEMORY, 0).map_err(|_| Failure::Corrupt)?;
-    loop {
-        output.grow()?;
-        let before = (state.total_in(), output.bytes.len());
-        let status = state
-            .process_vec(
-                rest(input, state.total_in()),
-                &mut output.bytes,
-                Action::Run,
-            )
-            .map_err(|_| Failure::Corrupt)?;
-        if status == Status::StreamEnd {
-            return output.finish(state.total_in(), input);
-        }
-        if before == (state.total_in(), output.bytes.len()) {
-            return Err(Failure::Corrupt);
-        }
-    }
-}
-
-#[cfg(not(feature = "liblzma"))]
-fn lzma(_: &[u8], _: &mut Output) -> Result<bool, Failure> {
-    Err(Failure::Unavailable)
+    output.fill(input, |rest, out| {
+        let status = state.process_vec(rest, out, Action::Run).ok()?;
+        Some(Step {
+            ended: status == Status::StreamEnd,
+            consumed: state.total_in(),
+        })
+    })
 }

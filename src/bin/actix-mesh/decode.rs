@@ -1,0 +1,198 @@
+//! `decode`: frames in hexadecimal become JSON objects.
+//!
+//! Owns the JSON form of a frame and of one that is none; what the bytes mean is the crate's.
+
+use std::io::{self, BufRead, Write};
+
+use actix_mesh::wire::{Codec, Frame, hex};
+use actix_mesh::{Flag, Generation, Limits, Method, Packet};
+use bytes::BytesMut;
+use serde::Serialize;
+use tokio_util::codec::Decoder as _;
+
+use crate::Failure;
+use crate::lines::{Line, Lines};
+use crate::refusal::Refusal;
+
+/// Bytes a line may have: enough for the largest frame in hexadecimal.
+const LINE: usize = 16 << 20;
+
+const EXAMPLES: &str = "\
+Example:
+  actix-mesh decode < frames.hex | jq .sender
+
+What does not decode is a result, too: {\"error\":{\"code\":..,\"message\":..}}
+
+Exit codes:
+  0  all input was read
+  1  input or output failed; standard error says why
+  2  the command line was not understood";
+
+/// Print frames as JSON: hexadecimal, 4-byte length included, on stdin; an object for each frame on stdout
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The protocol's generation
+    #[arg(long, value_name = "GENERATION", default_value_t)]
+    wire: Generation,
+}
+
+/// What a frame says.
+#[derive(Serialize)]
+struct Decoded {
+    flag: Flag,
+    sender: String,
+    id: String,
+    time: u64,
+    /// The whole payload.
+    packets: Vec<Packet>,
+    compression: Option<Method>,
+}
+
+/// What is printed of a frame.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Printed {
+    Frame(Decoded),
+    None { error: Refusal },
+}
+
+impl From<Refusal> for Printed {
+    fn from(error: Refusal) -> Self {
+        Self::None { error }
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    print(args.wire, io::stdin().lock(), io::stdout().lock())
+}
+
+fn print(generation: Generation, input: impl BufRead, mut out: impl Write) -> Result<(), Failure> {
+    for line in Lines::new(input, LINE) {
+        for printed in decode(generation, line?) {
+            writeln!(out, "{}", serde_json::to_string(&printed)?)?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+/// All frames of a line, and last what is none.
+fn decode(generation: Generation, line: Line) -> Vec<Printed> {
+    let mut printed = Vec::new();
+    let frames = bytes_of(line).and_then(|bytes| read(generation, bytes, &mut printed));
+    printed.extend(frames.err().map(Printed::from));
+    printed
+}
+
+fn bytes_of(line: Line) -> Result<BytesMut, Refusal> {
+    let text = match line {
+        Line::Whole(text) => text,
+        Line::TooLong(limit) => {
+            let why = format!("a line has at most {limit} bytes");
+            return Err(Refusal::new("bad_line", why));
+        }
+    };
+    let bytes = std::str::from_utf8(&text)
+        .ok()
+        .map(str::trim)
+        .and_then(hex::decode);
+    let why = "a frame is written as pairs of hexadecimal digits, its 4-byte length first";
+    Ok(bytes.ok_or_else(|| Refusal::new("bad_hex", why))?[..].into())
+}
+
+fn read(
+    generation: Generation,
+    mut bytes: BytesMut,
+    printed: &mut Vec<Printed>,
+) -> Result<(), Refusal> {
+    let mut codec = Codec::new(generation, Limits::default());
+    codec.established();
+    while let Some(batch) = codec.decode_eof(&mut bytes)? {
+        printed.extend(batch.iter().map(|frame| match frame {
+            Ok(frame) => proven(&frame),
+            Err(error) => Refusal::from(*error).into(),
+        }));
+    }
+    Ok(())
+}
+
+fn proven(frame: &Frame<'_>) -> Printed {
+    let text = |id| String::from_utf8_lossy(id).into_owned();
+    match frame.prove() {
+        Err(error) => Refusal::from(error).into(),
+        Ok(()) => Printed::Frame(Decoded {
+            flag: frame.flag(),
+            sender: text(frame.sender()),
+            id: text(frame.id()),
+            time: frame.time(),
+            packets: frame.payload().map(Packet::from).collect(),
+            compression: frame.compression(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn decoded(input: &str) -> Vec<Value> {
+        let mut out = Vec::new();
+        print(Generation::V0_4, input.as_bytes(), &mut out).unwrap();
+        let lines = out.split_inclusive(|byte| *byte == b'\n');
+        lines
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect()
+    }
+
+    /// `waterfall` from A: one packet 00, one that is no text.
+    fn frame() -> String {
+        let composer = actix_mesh::wire::Composer::new(
+            Generation::V0_4,
+            Limits::default(),
+            "A".parse().unwrap(),
+        );
+        let payload = [Packet::from("\0"), Packet::from([0xff])];
+        let composed = composer
+            .compose(&Flag::Waterfall, &payload, 1_500_000_000)
+            .unwrap();
+        hex::encode(&composed.frames.plain)
+    }
+
+    #[test]
+    fn a_frame_becomes_an_object_with_its_whole_payload() {
+        let [object] = &decoded(&frame())[..] else {
+            panic!("one frame")
+        };
+        assert_eq!(object["flag"], "waterfall");
+        assert_eq!(object["sender"], "A");
+        assert_eq!(object["time"], 1_500_000_000);
+        assert_eq!(object["packets"], json!(["\0", {"hex": "ff"}]));
+        assert_eq!(object["compression"], Value::Null);
+        assert_eq!(object.as_object().unwrap().len(), 6);
+    }
+
+    #[test]
+    fn frames_before_a_cut_one_are_read() {
+        let frame = frame();
+        let objects = decoded(&format!("{frame}{}\n\n{frame}\r\n", &frame[..40]));
+        assert_eq!(objects.len(), 3);
+        assert_eq!(objects[0]["sender"], "A");
+        assert_eq!(objects[1]["error"]["code"], "truncated");
+        assert_eq!(objects[2], objects[0]);
+    }
+
+    #[test]
+    fn what_is_no_frame_is_told_and_the_next_line_is_read() {
+        let bad_id = frame().replace("ff", "fe");
+        let objects = decoded(&format!("zz\n00000001ff\n{bad_id}\nffffffff\n{}", frame()));
+        let codes = ["bad_hex", "sizes_disagree", "id_mismatch", "oversize"];
+        assert_eq!(objects.len(), codes.len() + 1);
+        for (object, code) in objects.iter().zip(codes) {
+            assert_eq!(object["error"]["code"], code);
+            assert!(object["error"]["message"].is_string());
+        }
+        assert_eq!(objects[codes.len()]["sender"], "A");
+    }
+}

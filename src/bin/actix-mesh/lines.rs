@@ -1,0 +1,92 @@
+//! Lines of bounded length: one that is too long is passed over and told, and the next is read as ever.
+//!
+//! Knows nothing of what stands in them.
+
+use std::io::{self, BufRead, Read as _};
+
+/// A line without its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    Whole(Vec<u8>),
+    /// It had more bytes than the limit, which is given.
+    TooLong(usize),
+}
+
+/// The lines of an input; the last may lack its end.
+#[derive(Debug)]
+pub(crate) struct Lines<R> {
+    input: R,
+    limit: usize,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// A line may have `limit` bytes, its end not counted.
+    pub(crate) fn new(input: R, limit: usize) -> Self {
+        Self { input, limit }
+    }
+
+    fn read(&mut self) -> io::Result<Option<Line>> {
+        let most = u64::try_from(self.limit)
+            .unwrap_or(u64::MAX)
+            .saturating_add(1);
+        let mut line = Vec::new();
+        self.input
+            .by_ref()
+            .take(most)
+            .read_until(b'\n', &mut line)?;
+        match line.last() {
+            None => return Ok(None),
+            Some(b'\n') => drop(line.pop()),
+            Some(_) if line.len() > self.limit => {
+                self.input.skip_until(b'\n')?;
+                return Ok(Some(Line::TooLong(self.limit)));
+            }
+            Some(_) => {}
+        }
+        Ok(Some(Line::Whole(line)))
+    }
+}
+
+impl<R: BufRead> Iterator for Lines<R> {
+    type Item = io::Result<Line>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read().transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(input: &str, limit: usize) -> Vec<Line> {
+        Lines::new(input.as_bytes(), limit)
+            .map(Result::unwrap)
+            .collect()
+    }
+
+    fn whole(line: &str) -> Line {
+        Line::Whole(line.into())
+    }
+
+    #[test]
+    fn the_last_line_may_lack_its_end() {
+        assert_eq!(lines("a\n\nb", 9), [whole("a"), whole(""), whole("b")]);
+        assert_eq!(lines("a\n", 9), [whole("a")]);
+        assert_eq!(lines("", 9), []);
+    }
+
+    #[test]
+    fn a_line_over_the_limit_is_told_and_the_next_is_read() {
+        assert_eq!(
+            lines("1234\n12345\n123456789\n12\n", 4),
+            [
+                whole("1234"),
+                Line::TooLong(4),
+                Line::TooLong(4),
+                whole("12")
+            ]
+        );
+        assert_eq!(lines("12345", 4), [Line::TooLong(4)]);
+    }
+}

@@ -1,0 +1,251 @@
+//! `node`: a node of the mesh, for a person in a terminal or for a program that reads and writes lines.
+//!
+//! Owns the life of the process: start, talk, drain. What is said is up to the fronts, and what
+//! the node does up to the crate.
+
+mod command;
+mod front;
+mod json;
+mod known;
+mod signals;
+mod talk;
+mod text;
+mod voice;
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+use std::thread;
+use std::time::Duration;
+
+use actix::{Addr, System};
+use actix_mesh::{Address, Config, Generation, Router, Shutdown, ShutdownReport};
+use clap::ValueEnum;
+use clap::builder::PossibleValuesParser;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::lines::Lines;
+use crate::output::Output;
+use crate::{Failure, warn};
+use front::Front;
+use known::Known;
+use signals::Signals;
+use talk::{End, Input, Talk};
+use voice::{Said, Voice};
+
+/// Bytes a line of input may have.
+const LINE: usize = 8 << 20;
+
+/// Lines read ahead.
+const AHEAD: usize = 16;
+
+/// How long what was asked for may still take after the end of the input: as long as a whisper by default.
+const LAST_COMMANDS: Duration = Duration::from_secs(10);
+
+/// How long the last lines may take to be written.
+const LAST_LINES: Duration = Duration::from_secs(5);
+
+const EXAMPLES: &str = "\
+Examples:
+  actix-mesh node --listen 0.0.0.0:4444
+  actix-mesh node --connect 192.0.2.7:4444 --connect peer.example:4444
+  echo hello | actix-mesh node --connect 192.0.2.7:4444
+  actix-mesh node --format json --subnet chat
+
+With --format json, one object a line on stdin (\"seq\" is optional and comes back in the answer):
+  {\"do\":\"connect\",\"addr\":\"host:port\",\"expect\":ID?}
+  {\"do\":\"send\",\"packets\":[..],\"flag\":\"broadcast|whisper\"?,\"type\":PACKET?}
+  {\"do\":\"whisper\",\"to\":ID,\"packets\":[..],\"within\":SECONDS?}
+  {\"do\":\"reply\",\"to\":MESSAGE_ID,\"packets\":[..]}
+  {\"do\":\"disconnect\",\"peer\":ID}  {\"do\":\"peers\"}  {\"do\":\"awaiting\"}
+  {\"do\":\"request_peers\"}  {\"do\":\"status\"}  {\"do\":\"quit\"}
+A packet is a string (its UTF-8 bytes) or {\"hex\":\"00ff\"}. On stdout, one object a line:
+  {\"event\":\"ready\",..} first, {\"event\":\"answer\",\"seq\":..,\"ok\":{..}} or with \"error\",
+  {\"event\":\"message\",..}, {\"event\":\"peer_joined\",..}, {\"event\":\"peer_left\",..}, ...
+
+At the end of its input, on quit, and when asked by a signal the node writes what is waiting and ends.
+
+Exit codes:
+  0  ended on request, or as nobody read its output
+  1  could not start, or its input failed; standard error says why
+  2  the command line was not understood";
+
+/// Run a node: print what it hears, send what is typed, or serve another program in JSON
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Where to listen; port 0 picks a free one, 0.0.0.0 opens the node to the network
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    listen: String,
+    /// The address peers are told to dial, if it is another
+    #[arg(long, value_name = "ADDR")]
+    advertise: Option<Address>,
+    /// A peer to connect to; may be given several times
+    #[arg(long, value_name = "ADDR")]
+    connect: Vec<Address>,
+    /// The name of the subnet; others are refused
+    #[arg(long, value_name = "NAME", default_value = "mesh")]
+    subnet: String,
+    /// How connections are encrypted
+    #[arg(long, value_parser = PossibleValuesParser::new(["Plaintext"]), default_value = "Plaintext")]
+    encryption: String,
+    /// The protocol's generation
+    #[arg(long, value_name = "GENERATION", default_value_t)]
+    wire: Generation,
+    /// How many peers named by others to connect to
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    max_outgoing: usize,
+    /// Allow sending packets that are not UTF-8, which hang js2p peers of generation 0.4
+    #[arg(long)]
+    allow_binary: bool,
+    /// How to talk: text for people, json for programs
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+impl Args {
+    fn config(&self) -> Config {
+        let config = Config::new()
+            .listen(&self.listen)
+            .subnet(&self.subnet, &self.encryption)
+            .generation(self.wire)
+            .max_outgoing(self.max_outgoing)
+            .allow_binary(self.allow_binary)
+            // The one subscriber has a queue of its own.
+            .inbox(0);
+        match &self.advertise {
+            Some(address) => config.advertise(address.clone()),
+            None => config,
+        }
+    }
+
+    fn front(&self) -> Rc<dyn Front> {
+        match self.format {
+            Format::Text => Rc::new(text::Text { wire: self.wire }),
+            Format::Json => Rc::new(json::Json),
+        }
+    }
+}
+
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    System::new().block_on(live(args))
+}
+
+async fn live(args: Args) -> Result<(), Failure> {
+    let mut signals = Signals::heed()?;
+    let node = args.config().start().await?;
+    let (front, known) = (args.front(), Rc::new(RefCell::new(Known::default())));
+    let output = Output::open()?;
+    // The queue is empty; a broken one is noticed below.
+    let _ = output.say(front.ready(&node, args.wire)).await;
+    let voice = Voice {
+        front: Rc::clone(&front),
+        known: Rc::clone(&known),
+        output: output.clone(),
+    };
+    let voice = voice.subscribe(&node.router).await?;
+    let mut talk = Talk::new(node.router.clone(), front, known, output.clone());
+    let end = tokio::select! {
+        end = converse(&mut talk, args) => end?,
+        () = output.gone() => End::OfOutput,
+        () = signals.next() => End::Signal,
+    };
+    let ended = leave(talk, &end, node.router, voice, output);
+    tokio::select! {
+        () = ended => {}
+        () = signals.next() => warn("ended at once, on a second signal"),
+    }
+    match end {
+        End::Failed(error) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Dials, and talks with the user until one of them ends it.
+async fn converse(talk: &mut Talk, args: Args) -> io::Result<End> {
+    args.connect.into_iter().for_each(|addr| talk.dial(addr));
+    if args.format == Format::Text {
+        // So that `echo hello | actix-mesh node --connect ..` has somebody to say it to.
+        talk.settle().await;
+    }
+    Ok(talk.listen(input()?).await)
+}
+
+/// Lines of standard input, read by a thread that nobody waits for: such a read cannot be ended.
+fn input() -> io::Result<mpsc::Receiver<Input>> {
+    let (sender, lines) = mpsc::channel(AHEAD);
+    thread::Builder::new().name("input".into()).spawn(move || {
+        let mut input = Lines::new(io::stdin().lock(), LINE);
+        while let Some(line) = input.next()
+            && sender.blocking_send(line).is_ok()
+        {}
+    })?;
+    Ok(lines)
+}
+
+/// Ends what is under way, then the node, then the output: each within its time.
+async fn leave(
+    mut talk: Talk,
+    end: &End,
+    router: Addr<Router>,
+    voice: Addr<Voice>,
+    output: Output,
+) {
+    if let End::OfInput | End::Quit | End::Failed(_) = end {
+        at_most(LAST_COMMANDS, talk.settle()).await;
+    }
+    if let Ok(report) = router.send(Shutdown::new()).await {
+        tell(&report);
+    }
+    if !matches!(end, End::OfOutput) {
+        at_most(LAST_LINES, async {
+            // What was still under way has been answered with the node's end.
+            talk.settle().await;
+            // It lives as long as we hold it.
+            let _ = voice.send(Said).await;
+            output.finish().await;
+        })
+        .await;
+    }
+}
+
+async fn at_most(time: Duration, what: impl Future<Output = ()>) {
+    // What is not done by then is given up.
+    let _ = timeout(time, what).await;
+}
+
+/// Tells what was lost at the end.
+fn tell(report: &ShutdownReport) {
+    let ShutdownReport {
+        unsent,
+        refused,
+        undelivered,
+        ..
+    } = report;
+    if !unsent.is_empty() {
+        let peers: Vec<_> = unsent
+            .iter()
+            .map(|unsent| unsent.peer.to_string())
+            .collect();
+        warn(&format!(
+            "ended before these peers had taken everything: {}",
+            peers.join(", ")
+        ));
+    }
+    if *refused > 0 {
+        warn(&format!("ended before {refused} messages could be sent"));
+    }
+    if *undelivered > 0 {
+        warn(&format!(
+            "ended before {undelivered} received messages were printed"
+        ));
+    }
+}

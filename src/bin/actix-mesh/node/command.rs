@@ -1,0 +1,183 @@
+//! What the user of a node can ask of it, and what comes of it.
+//!
+//! Owns the commands and their JSON form; how they are typed in a terminal and how their results are shown
+//! belongs to the fronts.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use actix::dev::ToEnvelope;
+use actix::{Addr, Handler, Message};
+use actix_mesh::{
+    Address, Awaited, Awaiting, Connect, Disconnect, Flag, MessageId, NodeId, Packet, Packets,
+    Peer, Peers, RequestPeers, Router, Send, Sent, Status, StatusReport, Whisper, Whispered,
+};
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::known::Known;
+use crate::refusal::Refusal;
+
+/// Something to do. In JSON `{"do": NAME, ...}`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Command {
+    Connect {
+        addr: Address,
+        expect: Option<NodeId>,
+    },
+    Send {
+        packets: Packets,
+        flag: Option<Flag>,
+        #[serde(rename = "type")]
+        kind: Option<Packet>,
+    },
+    Whisper {
+        to: NodeId,
+        packets: Packets,
+        #[serde(default, deserialize_with = "seconds")]
+        within: Option<Duration>,
+    },
+    Reply {
+        to: MessageId,
+        packets: Packets,
+    },
+    Disconnect {
+        peer: NodeId,
+    },
+    Peers {},
+    Awaiting {},
+    RequestPeers {},
+    Status {},
+    Quit {},
+}
+
+/// What was done. In JSON the object behind `"ok"`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Done {
+    /// Connected to, or disconnected from.
+    Peer {
+        peer: NodeId,
+    },
+    Sent(Sent),
+    Whispered(Whispered),
+    Peers {
+        peers: Vec<Peer>,
+    },
+    Awaiting {
+        awaiting: Vec<Awaited>,
+    },
+    Asked {
+        asked: usize,
+    },
+    Status(Box<StatusReport>),
+    Quitting {},
+}
+
+/// The end of a command.
+pub(crate) type Outcome = Result<Done, Refusal>;
+
+/// A command on its way to its end.
+pub(crate) type UnderWay = Pin<Box<dyn Future<Output = Outcome>>>;
+
+impl Command {
+    /// Gives the command to the node. It is in the Router's mailbox when this returns, if there is room, so
+    /// that commands are begun in the order they came.
+    pub(crate) fn begin(self, router: &Addr<Router>, known: &Known) -> UnderWay {
+        match self {
+            Self::Connect { addr, expect } => connect(router, addr, expect),
+            Self::Send {
+                packets,
+                flag,
+                kind,
+            } => send(router, packets, flag, kind),
+            Self::Whisper {
+                to,
+                packets,
+                within,
+            } => whisper(router, to, packets, within),
+            Self::Reply { to, packets } => match known.author(&to) {
+                Ok(author) => whisper(router, author, packets, None),
+                Err(refusal) => Box::pin(async { Err(refusal) }),
+            },
+            Self::Disconnect { peer } => disconnect(router, peer),
+            Self::Peers {} => ask(router, Peers, |peers| Ok(Done::Peers { peers })),
+            Self::Awaiting {} => ask(router, Awaiting, |awaiting| Ok(Done::Awaiting { awaiting })),
+            Self::RequestPeers {} => ask(router, RequestPeers, |asked| Ok(Done::Asked { asked })),
+            Self::Status {} => ask(router, Status, |status| Ok(Done::Status(status))),
+            Self::Quit {} => Box::pin(async { Ok(Done::Quitting {}) }),
+        }
+    }
+}
+
+fn connect(router: &Addr<Router>, addr: Address, expect: Option<NodeId>) -> UnderWay {
+    let mut connect = Connect::to(addr);
+    connect.expect = expect;
+    ask(router, connect, |peer| Ok(Done::Peer { peer: peer? }))
+}
+
+fn send(
+    router: &Addr<Router>,
+    packets: Packets,
+    flag: Option<Flag>,
+    kind: Option<Packet>,
+) -> UnderWay {
+    let mut send = Send::new(packets).flag(flag.unwrap_or(Flag::Broadcast));
+    send.kind = kind;
+    ask(router, send, |sent| Ok(Done::Sent(sent?)))
+}
+
+fn whisper(
+    router: &Addr<Router>,
+    to: NodeId,
+    packets: Packets,
+    within: Option<Duration>,
+) -> UnderWay {
+    let mut whisper = Whisper::new(to, packets);
+    whisper.within = within.unwrap_or(whisper.within);
+    ask(router, whisper, |whispered| Ok(Done::Whispered(whispered?)))
+}
+
+fn disconnect(router: &Addr<Router>, peer: NodeId) -> UnderWay {
+    ask(
+        router,
+        Disconnect::from(peer.clone()),
+        |found| match found {
+            true => Ok(Done::Peer { peer }),
+            false => Err(Refusal::new(
+                "unknown_peer",
+                format!("{peer} is not connected"),
+            )),
+        },
+    )
+}
+
+fn ask<M>(
+    router: &Addr<Router>,
+    message: M,
+    done: impl FnOnce(M::Result) -> Outcome + 'static,
+) -> UnderWay
+where
+    M: Message + std::marker::Send + 'static,
+    M::Result: std::marker::Send,
+    Router: Handler<M>,
+    actix::Context<Router>: ToEnvelope<Router, M>,
+{
+    let answer = router.send(message);
+    Box::pin(async move { done(answer.await?) })
+}
+
+/// Longest time a whisper may be given, in seconds.
+const LONGEST: f64 = 3600.0;
+
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let seconds = Option::<f64>::deserialize(deserializer)?;
+    let time = |seconds: f64| match (0.0..=LONGEST).contains(&seconds) {
+        true => Ok(Duration::from_secs_f64(seconds)),
+        false => Err(de::Error::custom(format_args!(
+            "within is in seconds, 0 to {LONGEST}"
+        ))),
+    };
+    seconds.map(time).transpose()
+}

@@ -1,0 +1,39 @@
+//! What stands between a node and whoever uses it: how lines are read, and how things are said.
+//!
+//! Knows nothing of where lines come from and go to.
+
+use actix_mesh::{Event, Generation, Message, Node};
+use serde_json::Value;
+
+use super::command::{Command, Outcome};
+use super::known::Known;
+use crate::lines::Line;
+
+/// A way to talk with the user. What it gives is said as a line of its own, or more; `None` is not worth saying.
+pub(crate) trait Front {
+    /// Said first.
+    fn ready(&self, node: &Node, wire: Generation) -> String;
+
+    /// Understands a line.
+    fn read(&self, line: Line, known: &Known) -> Read;
+
+    /// Says what came of a command.
+    fn answer(&self, seq: Value, outcome: Outcome) -> Option<String>;
+
+    fn message(&self, message: &Message) -> Option<String>;
+
+    fn event(&self, event: &Event) -> Option<String>;
+}
+
+/// What a line meant.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Read {
+    /// To be done, and answered under this name.
+    Do {
+        seq: Value,
+        command: Command,
+    },
+    /// To be answered with this at once.
+    Say(String),
+    Nothing,
+}

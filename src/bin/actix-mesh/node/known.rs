@@ -1,0 +1,148 @@
+//! Whom this node knows of: its peers, and the authors of the latest messages.
+//!
+//! Owns what `reply` goes by and which node the beginning of an id means.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use actix_mesh::{Event, Message, MessageId, NodeId};
+
+use crate::refusal::Refusal;
+
+/// Messages whose authors are remembered; older ones are forgotten first.
+const REMEMBERED: usize = 4096;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    peers: BTreeSet<NodeId>,
+    authors: HashMap<MessageId, NodeId>,
+    /// The messages in the order they came.
+    order: VecDeque<MessageId>,
+}
+
+impl Known {
+    /// A message came. Two authors may write messages of one id: a reply goes to the later.
+    pub(crate) fn heard(&mut self, message: &Message) {
+        let author = message.sender().clone();
+        if self.authors.insert(message.id().clone(), author).is_some() {
+            return;
+        }
+        self.order.push_back(message.id().clone());
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.authors.remove(&oldest);
+        }
+    }
+
+    /// Something happened.
+    pub(crate) fn told(&mut self, event: &Event) {
+        match event {
+            Event::PeerJoined { peer, .. } => {
+                self.peers.insert(peer.clone());
+            }
+            Event::PeerLeft { peer, .. } => {
+                self.peers.remove(peer);
+            }
+            _ => {}
+        }
+    }
+
+    /// Who wrote that message.
+    pub(crate) fn author(&self, id: &MessageId) -> Result<NodeId, Refusal> {
+        let author = self.authors.get(id).cloned();
+        author.ok_or_else(|| {
+            let why = format!(
+                "message {id} is not among the last {REMEMBERED} received: whisper to its sender"
+            );
+            Refusal::new("unknown_message", why)
+        })
+    }
+
+    /// The node whose id begins like this; an id that is not known stands for itself.
+    pub(crate) fn named(&self, start: &str) -> Result<NodeId, String> {
+        let everybody = self.peers.iter().chain(self.authors.values());
+        let meant: BTreeSet<_> = everybody
+            .filter(|id| id.as_str().starts_with(start))
+            .collect();
+        match (meant.len(), meant.first()) {
+            (1, Some(id)) => Ok((*id).clone()),
+            (0, _) => start.parse().map_err(|why| format!("{start}: {why}")),
+            _ if meant.iter().any(|id| id.as_str() == start) => {
+                start.parse().map_err(|why| format!("{start}: {why}"))
+            }
+            (several, _) => Err(format!(
+                "{several} nodes have ids that begin with {start}: give more of it"
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use actix_mesh::{Direction, Flag};
+
+    use super::*;
+
+    pub(crate) fn message(id: &str, sender: &str) -> Message {
+        let from = "B".parse().unwrap();
+        Message::new(
+            id.parse().unwrap(),
+            sender.parse().unwrap(),
+            from,
+            Flag::Broadcast,
+            7,
+            ["\0", "hi"],
+        )
+    }
+
+    fn joined(peer: &str) -> Event {
+        let addr = "127.0.0.1:4444".parse().unwrap();
+        Event::PeerJoined {
+            peer: peer.parse().unwrap(),
+            addr,
+            direction: Direction::Incoming,
+        }
+    }
+
+    #[test]
+    fn only_so_many_authors_are_remembered() {
+        let mut known = Known::default();
+        let id = |number: usize| format!("M{}", number.to_string().replace('0', "x"));
+        for number in 0..=REMEMBERED {
+            known.heard(&message(&id(number), "A"));
+        }
+        assert_eq!(
+            known.author(&id(0).parse().unwrap()).unwrap_err().code,
+            "unknown_message"
+        );
+        assert_eq!(known.author(&id(1).parse().unwrap()).unwrap().as_str(), "A");
+        assert_eq!(
+            (known.authors.len(), known.order.len()),
+            (REMEMBERED, REMEMBERED)
+        );
+    }
+
+    #[test]
+    fn of_two_authors_of_one_id_the_later_is_meant() {
+        let mut known = Known::default();
+        known.heard(&message("M", "A"));
+        known.heard(&message("M", "C"));
+        assert_eq!(known.author(&"M".parse().unwrap()).unwrap().as_str(), "C");
+        assert_eq!(known.order.len(), 1);
+    }
+
+    #[test]
+    fn the_beginning_of_an_id_names_a_node_if_it_is_the_only_one() {
+        let mut known = Known::default();
+        ["abc", "abd", "ab"]
+            .iter()
+            .for_each(|peer| known.told(&joined(peer)));
+        known.heard(&message("M", "xyz"));
+        for (start, id) in [("abc", "abc"), ("ab", "ab"), ("xy", "xyz"), ("qq", "qq")] {
+            assert_eq!(known.named(start).unwrap().as_str(), id);
+        }
+        assert!(known.named("a").is_err());
+        assert!(known.named("0").is_err(), "no base58");
+    }
+}

@@ -1,0 +1,53 @@
+//! The operating system's ways to ask a program to end.
+
+use std::io;
+
+#[cfg(unix)]
+use actix_rt::signal::unix::{Signal, SignalKind, signal};
+
+/// Interrupt, termination and, where there are, hang-up.
+#[cfg(unix)]
+#[derive(Debug)]
+pub(crate) struct Signals([Signal; 3]);
+
+#[cfg(unix)]
+impl Signals {
+    pub(crate) fn heed() -> io::Result<Self> {
+        let kinds = [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+        ];
+        let [interrupt, terminate, hangup] = kinds.map(signal);
+        Ok(Self([interrupt?, terminate?, hangup?]))
+    }
+
+    /// Waits for the next.
+    pub(crate) async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
+/// Ctrl-C.
+#[cfg(not(unix))]
+#[derive(Debug)]
+pub(crate) struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    pub(crate) fn heed() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    /// Waits for the next.
+    pub(crate) async fn next(&mut self) {
+        if actix_rt::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The user's side of a running node: lines come in, commands are begun, answers go out.
+//!
+//! Owns what is under way, and its bound. A slow command holds no other up: each is a task of its own.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::Addr;
+use actix_mesh::{Address, Router};
+use serde_json::Value;
+use tokio::sync::{AcquireError, Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use super::command::Command;
+use super::front::{Front, Read};
+use super::known::Known;
+use crate::lines::Line;
+use crate::output::{Gone, Output};
+use crate::warn;
+
+/// Bytes of lines whose commands are under way; beyond it, no further lines are read until some have ended.
+const UNDER_WAY: u32 = 64 << 20;
+
+/// What a command costs beside the bytes of its line.
+const OVERHEAD: usize = 4096;
+
+/// A line, or why there is none.
+pub(crate) type Input = io::Result<Line>;
+
+/// Why no more lines are read.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The input is at its end.
+    OfInput,
+    /// The user asked for it.
+    Quit,
+    /// The input failed.
+    Failed(io::Error),
+    /// Nobody reads the output any more.
+    OfOutput,
+    /// The operating system asked for it.
+    Signal,
+}
+
+/// See the module.
+pub(crate) struct Talk {
+    router: Addr<Router>,
+    front: Rc<dyn Front>,
+    known: Rc<RefCell<Known>>,
+    output: Output,
+    room: Arc<Semaphore>,
+    tasks: JoinSet<()>,
+}
+
+impl Talk {
+    pub(crate) fn new(
+        router: Addr<Router>,
+        front: Rc<dyn Front>,
+        known: Rc<RefCell<Known>>,
+        output: Output,
+    ) -> Self {
+        let room = Arc::new(Semaphore::new(UNDER_WAY as usize));
+        Self {
+            router,
+            front,
+            known,
+            output,
+            room,
+            tasks: JoinSet::new(),
+        }
+    }
+
+    /// Begins a connection that nobody waits for; why it comes to nothing is told on standard error.
+    pub(crate) fn dial(&mut self, addr: Address) {
+        let command = Command::Connect { addr, expect: None };
+        let outcome = command.begin(&self.router, &self.known.borrow());
+        self.tasks.spawn_local(async move {
+            if let Err(refusal) = outcome.await {
+                warn(&format!("--connect: {}", refusal.message));
+            }
+        });
+    }
+
+    /// Reads lines until there is a reason to stop.
+    pub(crate) async fn listen(&mut self, mut lines: mpsc::Receiver<Input>) -> End {
+        loop {
+            let line = match lines.recv().await {
+                None => return End::OfInput,
+                Some(Err(error)) => return End::Failed(error),
+                Some(Ok(line)) => line,
+            };
+            match self.on_line(line).await {
+                Ok(None) => {}
+                Ok(Some(end)) => return end,
+                Err(Gone) => return End::OfOutput,
+            }
+        }
+    }
+
+    async fn on_line(&mut self, line: Line) -> Result<Option<End>, Gone> {
+        let cost = cost(&line);
+        let read = self.front.read(line, &self.known.borrow());
+        match read {
+            Read::Nothing => {}
+            Read::Say(said) => self.output.say(said).await?,
+            Read::Do { seq, command } => {
+                let quits = command == Command::Quit {};
+                self.begin(seq, command, cost).await;
+                return Ok(quits.then_some(End::Quit));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn begin(&mut self, seq: Value, command: Command, cost: u32) {
+        let room = Arc::clone(&self.room).acquire_many_owned(cost).await;
+        // Those that have ended are only forgotten here.
+        while self.tasks.try_join_next().is_some() {}
+        let outcome = command.begin(&self.router, &self.known.borrow());
+        let (front, output) = (Rc::clone(&self.front), self.output.clone());
+        self.tasks.spawn_local(async move {
+            if let Some(answer) = front.answer(seq, outcome.await) {
+                // Whoever started us watches for the end of the output.
+                let _ = output.say(answer).await;
+            }
+            drop::<Result<_, AcquireError>>(room);
+        });
+    }
+
+    /// Waits until everything under way has ended.
+    pub(crate) async fn settle(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+fn cost(line: &Line) -> u32 {
+    let bytes = match line {
+        Line::Whole(text) => text.len() + OVERHEAD,
+        Line::TooLong(_) => OVERHEAD,
+    };
+    u32::try_from(bytes).unwrap_or(UNDER_WAY).min(UNDER_WAY)
+}

@@ -1,0 +1,242 @@
+//! The front for people: what is typed is broadcast, what begins with a slash is a command.
+//!
+//! Owns the words of the terminal. Nothing a peer sends reaches the terminal but as visible text.
+
+mod show;
+
+use actix_mesh::{Event, Generation, Message, Node, Packets};
+use serde_json::Value;
+
+use super::command::{Command, Outcome};
+use super::front::{Front, Read};
+use super::known::Known;
+use crate::lines::Line;
+
+const HELP: &str = "\
+  text                    broadcast it (begin with // to broadcast what begins with /)
+  /connect HOST:PORT [ID] connect to a peer; with an id, only to that one
+  /peers                  list the connected peers
+  /whisper ID TEXT        send to one node, connected or not
+  /disconnect ID          close the connection to a peer
+  /status                 what was counted, and what went wrong lately
+  /help                   this list
+  /quit                   write what is waiting, and end
+Of an id, as much as tells it apart from others is enough.";
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Text {
+    pub(crate) wire: Generation,
+}
+
+impl Front for Text {
+    fn ready(&self, node: &Node, wire: Generation) -> String {
+        show::ready(node, wire)
+    }
+
+    fn read(&self, line: Line, known: &Known) -> Read {
+        let command = match line {
+            Line::TooLong(limit) => Err(format!("a line has at most {limit} bytes")),
+            Line::Whole(text) => match String::from_utf8(text) {
+                Ok(text) => return self.read_text(text.trim_end_matches('\r'), known),
+                Err(_) => Err("this line is not UTF-8".into()),
+            },
+        };
+        read(command)
+    }
+
+    fn answer(&self, _: Value, outcome: Outcome) -> Option<String> {
+        match outcome {
+            Ok(done) => show::done(&done),
+            Err(refusal) => Some(show::complaint(&refusal.message)),
+        }
+    }
+
+    fn message(&self, message: &Message) -> Option<String> {
+        Some(show::message(message, self.wire))
+    }
+
+    fn event(&self, event: &Event) -> Option<String> {
+        show::event(event)
+    }
+}
+
+impl Text {
+    fn read_text(&self, text: &str, known: &Known) -> Read {
+        match text.strip_prefix('/') {
+            None if text.is_empty() => Read::Nothing,
+            None => read(Ok(broadcast(text))),
+            Some(rest) if rest.starts_with('/') => read(Ok(broadcast(rest))),
+            Some("help") => Read::Say(HELP.into()),
+            Some(rest) => read(command(rest, known)),
+        }
+    }
+}
+
+fn read(command: Result<Command, String>) -> Read {
+    match command {
+        Ok(command) => Read::Do {
+            seq: Value::Null,
+            command,
+        },
+        Err(why) => Read::Say(show::complaint(&why)),
+    }
+}
+
+fn broadcast(text: &str) -> Command {
+    Command::Send {
+        packets: Packets::from(text),
+        flag: None,
+        kind: None,
+    }
+}
+
+/// What was typed behind the slash.
+fn command(typed: &str, known: &Known) -> Result<Command, String> {
+    let (name, rest) = word(typed);
+    match name {
+        "connect" => connect(rest),
+        "whisper" => whisper(rest, known),
+        "disconnect" => Ok(Command::Disconnect {
+            peer: known.named(needed(rest, "/disconnect ID")?)?,
+        }),
+        "peers" => Ok(Command::Peers {}),
+        "status" => Ok(Command::Status {}),
+        "quit" => Ok(Command::Quit {}),
+        _ => Err(format!(
+            "there is no /{name}: /help lists the commands, and // begins a text with a slash"
+        )),
+    }
+}
+
+fn connect(rest: &str) -> Result<Command, String> {
+    let (addr, id) = word(needed(rest, "/connect HOST:PORT [ID]")?);
+    let addr = addr.parse().map_err(|why| format!("{addr}: {why}"))?;
+    let expect = match id {
+        "" => None,
+        id => Some(id.parse().map_err(|why| format!("{id}: {why}"))?),
+    };
+    Ok(Command::Connect { addr, expect })
+}
+
+fn whisper(rest: &str, known: &Known) -> Result<Command, String> {
+    let (id, text) = word(rest);
+    let text = needed(text, "/whisper ID TEXT")?;
+    Ok(Command::Whisper {
+        to: known.named(id)?,
+        packets: Packets::from(text),
+        within: None,
+    })
+}
+
+fn needed<'a>(rest: &'a str, usage: &str) -> Result<&'a str, String> {
+    match rest.is_empty() {
+        true => Err(format!("type {usage}")),
+        false => Ok(rest),
+    }
+}
+
+/// The first word, and what stands behind it.
+fn word(text: &str) -> (&str, &str) {
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    (word, rest.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_mesh::NodeId;
+
+    use super::super::known::tests::message;
+    use super::*;
+
+    fn read(line: &str) -> Read {
+        let mut known = Known::default();
+        known.heard(&message("M", "abcdef"));
+        Text {
+            wire: Generation::V0_4,
+        }
+        .read(Line::Whole(line.into()), &known)
+    }
+
+    fn command(line: &str) -> Command {
+        match read(line) {
+            Read::Do { command, .. } => command,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_command_is_read() {
+        let id = |text: &str| text.parse::<NodeId>().unwrap();
+        let addr = || "localhost:4444".parse().unwrap();
+        let rows = [
+            ("hello  you", broadcast("hello  you")),
+            ("//etc\r", broadcast("/etc")),
+            (
+                "/connect localhost:4444",
+                Command::Connect {
+                    addr: addr(),
+                    expect: None,
+                },
+            ),
+            (
+                "/connect localhost:4444  A ",
+                Command::Connect {
+                    addr: addr(),
+                    expect: Some(id("A")),
+                },
+            ),
+            (
+                "/whisper abc hi there",
+                Command::Whisper {
+                    to: id("abcdef"),
+                    packets: "hi there".into(),
+                    within: None,
+                },
+            ),
+            (
+                "/whisper xyz hi",
+                Command::Whisper {
+                    to: id("xyz"),
+                    packets: "hi".into(),
+                    within: None,
+                },
+            ),
+            ("/disconnect a", Command::Disconnect { peer: id("abcdef") }),
+            ("/peers", Command::Peers {}),
+            ("/status ", Command::Status {}),
+            ("/quit", Command::Quit {}),
+        ];
+        for (line, meant) in rows {
+            assert_eq!(command(line), meant, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_explained() {
+        for line in [
+            "/",
+            "/dance",
+            "/connect",
+            "/connect nowhere",
+            "/connect a:1 0",
+            "/whisper",
+            "/whisper abc",
+            "/whisper 0 hi",
+            "/disconnect",
+        ] {
+            assert!(
+                matches!(read(line), Read::Say(said) if said.starts_with("! ")),
+                "{line}"
+            );
+        }
+        assert_eq!(read("/help"), Read::Say(HELP.into()));
+        assert_eq!(read(""), Read::Nothing);
+        let text = Text {
+            wire: Generation::V0_4,
+        };
+        for line in [Line::TooLong(3), Line::Whole(vec![0xff])] {
+            assert!(matches!(text.read(line, &Known::default()), Read::Say(_)));
+        }
+    }
+}

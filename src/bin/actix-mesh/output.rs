@@ -1,0 +1,155 @@
+//! Standard output, written by one thread from a bounded queue, so that a slow reader holds nobody else up.
+//!
+//! Knows lines and nothing of what stands in them.
+
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+use std::thread;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+/// Bytes that may wait to be written.
+const WAITING: u32 = 16 << 20;
+
+/// Standard output can take no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gone;
+
+enum Entry {
+    Line(String, OwnedSemaphorePermit),
+    /// Nothing comes after it: tell when all before it has been written.
+    Last(oneshot::Sender<()>),
+}
+
+/// A handle on standard output.
+#[derive(Clone, Debug)]
+pub(crate) struct Output {
+    entries: mpsc::UnboundedSender<Entry>,
+    /// Bounds the queue.
+    room: Arc<Semaphore>,
+}
+
+impl Output {
+    /// Starts the thread that writes.
+    pub(crate) fn open() -> io::Result<Self> {
+        Self::onto(io::stdout())
+    }
+
+    fn onto(out: impl Write + Send + 'static) -> io::Result<Self> {
+        let (entries, queue) = mpsc::unbounded_channel();
+        thread::Builder::new()
+            .name("output".into())
+            .spawn(move || write(out, queue))?;
+        let room = Arc::new(Semaphore::new(WAITING as usize));
+        Ok(Self { entries, room })
+    }
+
+    /// Queues a line, as soon as there is room for it.
+    pub(crate) async fn say(&self, mut line: String) -> Result<(), Gone> {
+        line.push('\n');
+        let cost = u32::try_from(line.len()).unwrap_or(WAITING).min(WAITING);
+        let room = Arc::clone(&self.room).acquire_many_owned(cost);
+        let room = tokio::select! {
+            room = room => room.map_err(|_| Gone)?,
+            () = self.gone() => return Err(Gone),
+        };
+        self.entries.send(Entry::Line(line, room)).map_err(|_| Gone)
+    }
+
+    /// Waits until nothing more can be written.
+    pub(crate) async fn gone(&self) {
+        self.entries.closed().await;
+    }
+
+    /// Waits until everything has been written. What is said afterwards is not.
+    pub(crate) async fn finish(&self) {
+        let (told, done) = oneshot::channel();
+        if self.entries.send(Entry::Last(told)).is_ok() {
+            // Either way it is over.
+            let _ = done.await;
+        }
+    }
+}
+
+/// Writes until the last entry, or until nobody reads; the queue closes when this returns.
+fn write(out: impl Write, mut queue: mpsc::UnboundedReceiver<Entry>) {
+    let mut out = BufWriter::new(out);
+    while let Some(entry) = queue.blocking_recv() {
+        match entry {
+            Entry::Line(line, room) => {
+                if write_line(&mut out, &line, queue.is_empty()).is_err() {
+                    // Before the room is given back: whoever waits for it is to be told.
+                    queue.close();
+                    return;
+                }
+                drop(room);
+            }
+            Entry::Last(told) => {
+                // Nobody is left to tell of an error, or to be told.
+                let _ = out.flush();
+                let _ = told.send(());
+                return;
+            }
+        }
+    }
+}
+
+fn write_line(out: &mut impl Write, line: &str, flush: bool) -> io::Result<()> {
+    out.write_all(line.as_bytes())?;
+    match flush {
+        true => out.flush(),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc as std_mpsc;
+
+    use super::*;
+
+    /// Hands on what it is given, and breaks when nobody wants it any more.
+    struct Pipe(std_mpsc::SyncSender<Vec<u8>>);
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match self.0.send(bytes.to_vec()) {
+                Ok(()) => Ok(bytes.len()),
+                Err(_) => Err(io::ErrorKind::BrokenPipe.into()),
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn pipe() -> (Output, std_mpsc::Receiver<Vec<u8>>) {
+        let (sender, receiver) = std_mpsc::sync_channel(0);
+        (Output::onto(Pipe(sender)).unwrap(), receiver)
+    }
+
+    #[actix::test]
+    async fn lines_are_written_in_order_before_the_end() {
+        let (output, written) = pipe();
+        let reader = thread::spawn(move || written.iter().flatten().collect::<Vec<u8>>());
+        for line in ["one", "two", "three"] {
+            output.say(line.into()).await.unwrap();
+        }
+        output.finish().await;
+        assert_eq!(reader.join().unwrap(), b"one\ntwo\nthree\n");
+        assert_eq!(output.say("four".into()).await, Err(Gone));
+    }
+
+    #[actix::test]
+    async fn a_reader_who_leaves_is_noticed_and_frees_those_who_wait() {
+        let (output, written) = pipe();
+        let half = "x".repeat(WAITING as usize / 2 + 1);
+        output.say(half.clone()).await.unwrap();
+        let (waits, ()) = tokio::join!(output.say(half), async {
+            drop(written);
+            output.gone().await;
+        });
+        assert_eq!(waits, Err(Gone));
+    }
+}

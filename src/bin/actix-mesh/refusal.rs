@@ -1,0 +1,48 @@
+//! Why something asked for was not done, as programs are told it: a stable code and a sentence.
+//!
+//! Owns no reasons: those belong to who refuses.
+
+use actix::MailboxError;
+use actix_mesh::wire::{DecodeError, StreamError};
+use actix_mesh::{ConnectError, EncodeError, SendError, WhisperError};
+use serde::Serialize;
+
+/// `{"code", "message"}`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Refusal {
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: &'static str, message: impl ToString) -> Self {
+        let message = message.to_string();
+        Self { code, message }
+    }
+}
+
+macro_rules! refused_by {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Refusal {
+            fn from(error: $error) -> Self {
+                Self::new(error.code(), error)
+            }
+        }
+    )*};
+}
+
+refused_by!(
+    ConnectError,
+    SendError,
+    WhisperError,
+    EncodeError,
+    DecodeError,
+    StreamError
+);
+
+/// The Router answers everything while it lives.
+impl From<MailboxError> for Refusal {
+    fn from(_: MailboxError) -> Self {
+        Self::new("shutting_down", "the node is shutting down")
+    }
+}

@@ -1,0 +1,354 @@
+//! Everything that can be set about a node, each with its default and where that comes from.
+//!
+//! Composes the parameters of the floors below and knows what each of them is for; nothing below
+//! knows this file.
+
+use std::time::Duration;
+
+use crate::error::StartError;
+use crate::mesh::Params;
+use crate::node::{self, Node};
+use crate::wire::{Address, Generation, Limits, Method, Subnet};
+
+/// The settings of a node. Start from [`Config::new`], change what differs, then [`start`](Config::start).
+///
+/// ```
+/// # #[actix::main] async fn main() -> Result<(), actix_mesh::StartError> {
+/// let node = actix_mesh::Config::new().subnet("chat", "Plaintext").listen("127.0.0.1:0").start().await?;
+/// println!("{} listens on {}", node.id, node.addr);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// See [`Config::listen`].
+    pub listen: String,
+    /// See [`Config::advertise`].
+    pub advertise: Option<Address>,
+    /// See [`Config::subnet`].
+    pub subnet: Subnet,
+    /// See [`Config::generation`].
+    pub generation: Generation,
+    /// See [`Config::limits`].
+    pub limits: Limits,
+    /// See [`Config::connect_timeout`].
+    pub connect_timeout: Duration,
+    /// See [`Config::handshake_timeout`].
+    pub handshake_timeout: Duration,
+    /// See [`Config::stall_timeout`].
+    pub stall_timeout: Duration,
+    /// See [`Config::max_outgoing`].
+    pub max_outgoing: usize,
+    /// See [`Config::max_incoming`].
+    pub max_incoming: usize,
+    /// See [`Config::max_pending`].
+    pub max_pending: usize,
+    /// See [`Config::ban_loopback`].
+    pub ban_loopback: bool,
+    /// See [`Config::compression`].
+    pub compression: Vec<Method>,
+    /// See [`Config::allow_binary`].
+    pub allow_binary: bool,
+    /// See [`Config::waterfall_capacity`].
+    pub waterfall_capacity: usize,
+    /// See [`Config::inbound_budget`].
+    pub inbound_budget: usize,
+    /// See [`Config::send_budget`].
+    pub send_budget: usize,
+    /// See [`Config::inbox`].
+    pub inbox: usize,
+    /// See [`Config::backlog`].
+    pub backlog: u32,
+    /// See [`Config::arbiters`].
+    pub arbiters: usize,
+    /// See [`Config::seed`].
+    pub seed: Option<u64>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: String::from("127.0.0.1:0"),
+            advertise: None,
+            subnet: Subnet::default(),
+            generation: Generation::default(),
+            limits: Limits::default(),
+            connect_timeout: Duration::from_secs(5),
+            handshake_timeout: Duration::from_secs(5),
+            stall_timeout: Duration::from_secs(10),
+            max_outgoing: 4,
+            max_incoming: 1024,
+            max_pending: 64,
+            ban_loopback: false,
+            compression: Method::available().to_vec(),
+            allow_binary: false,
+            waterfall_capacity: 1 << 20,
+            inbound_budget: 1 << 20,
+            send_budget: 4 << 20,
+            inbox: 1024,
+            backlog: 1024,
+            arbiters: 0,
+            seed: None,
+        }
+    }
+}
+
+impl Config {
+    /// The defaults: subnet `mesh`, generation 0.4, listening on a free port of the loopback.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Where to listen, as `host:port`; port 0 picks a free one. Default `127.0.0.1:0`.
+    ///
+    /// The default is the loopback on purpose: this protocol authenticates nobody, so opening a node to
+    /// a network (`0.0.0.0:4444`, `[::]:4444`) is left to whoever knows the network.
+    #[must_use]
+    pub fn listen(mut self, listen: impl ToString) -> Self {
+        self.listen = listen.to_string();
+        self
+    }
+
+    /// The outward address: what peers are told, and tell others, to dial. Default: the address that was
+    /// bound, with `0.0.0.0` or `[::]` replaced by this machine's address in its local network.
+    ///
+    /// Set it behind a NAT or a proxy; if it is wrong, only nodes that we dial ourselves ever meet us.
+    #[must_use]
+    pub fn advertise(mut self, address: impl Into<Address>) -> Self {
+        self.advertise = Some(address.into());
+        self
+    }
+
+    /// Name and encryption of the subnet. Default `mesh`, `Plaintext`, as the reference peers.
+    ///
+    /// Nodes of different subnets refuse each other. The encryption is part of the name and has to be
+    /// spelled alike everywhere; `Plaintext` is the one that is spoken.
+    #[must_use]
+    pub fn subnet(mut self, name: impl Into<String>, encryption: impl Into<String>) -> Self {
+        self.subnet = Subnet {
+            name: name.into(),
+            encryption: encryption.into(),
+        };
+        self
+    }
+
+    /// The generation of the protocol. Default 0.4. Generations refuse each other by design.
+    #[must_use]
+    pub fn generation(mut self, generation: Generation) -> Self {
+        self.generation = generation;
+        self
+    }
+
+    /// How large frames may be, before and after the handshake. Defaults: see [`Limits`].
+    ///
+    /// A frame is held in memory whole, so a connection may cost up to `limits.frame` while one comes in.
+    /// Too small, and peers that send more are closed.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// A dial must be connected within this time, name resolution included. Default 5 s (the references
+    /// wait 1 s, too short for far links).
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// A connection must have handed in its handshake within this time. Default 5 s.
+    ///
+    /// Too long, and silent strangers pile up; too short, and peers on slow links are refused.
+    #[must_use]
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self
+    }
+
+    /// A peer that takes next to nothing for this long while something waits for it is closed as
+    /// [`SlowPeer`](crate::CloseReason::SlowPeer). Default 10 s, as NATS.
+    ///
+    /// Until then it holds back whoever sends to it, so that nothing is lost; "next to nothing" is less
+    /// than 64 KiB and less than all that waits.
+    #[must_use]
+    pub fn stall_timeout(mut self, timeout: Duration) -> Self {
+        self.stall_timeout = timeout;
+        self
+    }
+
+    /// Connections this node opens because peers lists name them: at most this many. Default 4, as the
+    /// reference peers. [`Connect`](crate::Connect) and incoming connections are not counted.
+    #[must_use]
+    pub fn max_outgoing(mut self, max: usize) -> Self {
+        self.max_outgoing = max;
+        self
+    }
+
+    /// Peers that may come to us. Default 1,024.
+    ///
+    /// Beyond it the largest network among them gives way to smaller ones, and who cannot stay is told whom
+    /// else to ask. Each may cost [`inbound_budget`](Self::inbound_budget) of memory.
+    #[must_use]
+    pub fn max_incoming(mut self, max: usize) -> Self {
+        self.max_incoming = max;
+        self
+    }
+
+    /// Connections from strangers that may wait for their handshake. Default 64. Beyond it the oldest of the
+    /// host with the most of them is closed.
+    #[must_use]
+    pub fn max_pending(mut self, max: usize) -> Self {
+        self.max_pending = max;
+        self
+    }
+
+    /// Whether a host of this machine can be banned for bad conduct. Default no: all programs on it share
+    /// one address, so one that errs would shut out the others.
+    #[must_use]
+    pub fn ban_loopback(mut self, ban: bool) -> Self {
+        self.ban_loopback = ban;
+        self
+    }
+
+    /// Compression methods to announce and use, the most preferred first. Default: all that are built in.
+    /// Empty: none.
+    #[must_use]
+    pub fn compression(mut self, methods: impl Into<Vec<Method>>) -> Self {
+        self.compression = methods.into();
+        self
+    }
+
+    /// Whether payload that is not valid UTF-8 may be sent. Default no: in generation 0.4 one such message
+    /// hangs every js2p peer it reaches for good.
+    #[must_use]
+    pub fn allow_binary(mut self, allow: bool) -> Self {
+        self.allow_binary = allow;
+        self
+    }
+
+    /// Broadcasts remembered as seen, of the last minute. Default 1,048,576, about 20 MB when full.
+    ///
+    /// Too small for the rate of the mesh, and messages that arrive twice are delivered twice.
+    #[must_use]
+    pub fn waterfall_capacity(mut self, broadcasts: usize) -> Self {
+        self.waterfall_capacity = broadcasts;
+        self
+    }
+
+    /// Bytes received on one connection that have not been written, delivered or dropped yet. Default
+    /// 1 MiB. Beyond it the connection stops reading, and TCP tells the peer.
+    ///
+    /// A node's memory is bounded by about peers times this and one frame. Too small, and fast links stutter.
+    #[must_use]
+    pub fn inbound_budget(mut self, bytes: usize) -> Self {
+        self.inbound_budget = bytes;
+        self
+    }
+
+    /// Bytes of this node's own messages that wait to be written. Default 4 MiB. Beyond it
+    /// [`Send`](crate::Send) and [`Whisper`](crate::Whisper) are answered only when there is room.
+    #[must_use]
+    pub fn send_budget(mut self, bytes: usize) -> Self {
+        self.send_budget = bytes;
+        self
+    }
+
+    /// Messages kept for [`Recv`](crate::Recv). Default 1,024 (and at most 1 MiB of them); beyond it the
+    /// oldest are dropped and the next message says how many. 0 turns the inbox off, which saves a node
+    /// that only relays or only subscribes the copies.
+    #[must_use]
+    pub fn inbox(mut self, messages: usize) -> Self {
+        self.inbox = messages;
+        self
+    }
+
+    /// Connections the operating system may queue before they are accepted. Default 1,024: with 128, a
+    /// burst of newcomers costs each of them milliseconds.
+    #[must_use]
+    pub fn backlog(mut self, connections: u32) -> Self {
+        self.backlog = connections;
+        self
+    }
+
+    /// Threads to spread connections over. Default 0: all live on the thread that starts the node.
+    ///
+    /// More raise the throughput of a node with many busy peers by about a half, and its latency as well.
+    #[must_use]
+    pub fn arbiters(mut self, threads: usize) -> Self {
+        self.arbiters = threads;
+        self
+    }
+
+    /// Makes the node's id and its choices follow from this number, for tests. Default: random.
+    ///
+    /// Two nodes with the same seed and outward address have the same id and cannot meet.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Binds, listens and starts the actors on the current arbiter.
+    ///
+    /// # Errors
+    /// See [`StartError`]: no actix system, a bad or occupied address, a contradictory setting.
+    pub async fn start(self) -> Result<Node, StartError> {
+        self.check()?;
+        node::start(self).await
+    }
+
+    /// What the core is told of this.
+    pub(crate) fn params(&self, address: Address) -> Params {
+        let mut params = Params::new(self.subnet.clone(), address);
+        params.generation = self.generation;
+        params.limits = self.limits;
+        params.methods.clone_from(&self.compression);
+        params.max_outgoing = self.max_outgoing;
+        params.max_incoming = self.max_incoming;
+        params.max_pending = self.max_pending;
+        params.ban_loopback = self.ban_loopback;
+        params.handshake_timeout = self.handshake_timeout;
+        params.waterfall_capacity = self.waterfall_capacity;
+        params.allow_binary = self.allow_binary;
+        params
+    }
+
+    fn check(&self) -> Result<(), StartError> {
+        /// A permit counts a byte; a budget has to be countable in them.
+        const MOST: usize = u32::MAX as usize >> 3;
+        let budgets = [
+            ("inbound_budget", self.inbound_budget),
+            ("send_budget", self.send_budget),
+        ];
+        for (setting, bytes) in budgets {
+            if bytes == 0 || bytes > MOST {
+                return Err(bad(setting, format!("{bytes} bytes; choose 1 to {MOST}")));
+            }
+        }
+        let times = [
+            ("connect_timeout", self.connect_timeout),
+            ("handshake_timeout", self.handshake_timeout),
+            ("stall_timeout", self.stall_timeout),
+        ];
+        for (setting, time) in times {
+            if time.is_zero() {
+                return Err(bad(
+                    setting,
+                    String::from("must be longer than no time at all"),
+                ));
+            }
+        }
+        if self.limits.frame_before_handshake > self.limits.frame {
+            return Err(bad(
+                "limits",
+                String::from("frame_before_handshake must not exceed frame"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn bad(setting: &'static str, why: String) -> StartError {
+    StartError::BadSetting { setting, why }
+}

@@ -1,0 +1,71 @@
+//! What can keep a node from starting, so far as a caller can act on it.
+//!
+//! Every other error lives on the floor that raises it and is the result of the message it answers.
+
+use std::{io, net::SocketAddr};
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Not called inside an actix system.
+    #[error(
+        "no actix system runs on this thread: start nodes inside #[actix::main] or #[actix::test]"
+    )]
+    NoSystem,
+    /// The listen address could not be understood or resolved.
+    #[error(
+        "cannot listen on {listen:?}: give an address and a port, as 127.0.0.1:4444 or [::1]:4444 (port 0 picks a free one)"
+    )]
+    BadListen {
+        /// As configured.
+        listen: String,
+        /// What the resolver said.
+        #[source]
+        source: io::Error,
+    },
+    /// Another program listens there.
+    #[error(
+        "cannot listen on {addr}: the port is in use; choose another, or port 0 for a free one"
+    )]
+    AddressInUse {
+        /// Where we wanted to listen.
+        addr: SocketAddr,
+    },
+    /// The operating system refused the address.
+    #[error(
+        "cannot listen on {addr}: check that this machine has the address and that you may use the port"
+    )]
+    Listen {
+        /// Where we wanted to listen.
+        addr: SocketAddr,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The operating system gave no randomness for this node's id.
+    #[error("no randomness for this node's id")]
+    Entropy(#[source] io::Error),
+    /// A setting contradicts itself or another.
+    #[error("{setting}: {why}")]
+    BadSetting {
+        /// The setting of [`Config`](crate::Config).
+        setting: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl StartError {
+    /// A short stable name, as the program prints it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoSystem => "no_system",
+            Self::BadListen { .. } => "bad_listen",
+            Self::AddressInUse { .. } => "address_in_use",
+            Self::Listen { .. } => "listen_failed",
+            Self::Entropy(_) => "no_entropy",
+            Self::BadSetting { .. } => "bad_setting",
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The address book: where peers are to be found again, and when to try next.
+//!
+//! Owns the addresses that are kept because a user asked for them, and those that peers were seen
+//! at. Dials nothing itself, and reads no file: what is kept between runs is handed in and out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
+
+use crate::wire::{Address, NodeId};
+
+/// Addresses remembered beside the kept ones; the one least recently of use is dropped first.
+const MAX_SEEN: usize = 256;
+
+/// Addresses kept: those a user connected to and did not disconnect from.
+const MAX_KEPT: usize = 1024;
+
+/// An address in the book, as it is kept between runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Place {
+    /// Where.
+    pub address: Address,
+    /// When a peer was last there, unix seconds.
+    pub last_good: u64,
+}
+
+/// What the book knows of an address.
+#[derive(Clone, Debug, Default)]
+struct Line {
+    /// The peer that was there last.
+    id: Option<NodeId>,
+    /// It is dialled again and again until it is connected.
+    kept: bool,
+    failures: u32,
+    /// Not to be dialled before.
+    next: Duration,
+    last_good: u64,
+}
+
+/// When to try again: longer after each failure, up to a cap, and never all at the same time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Backoff {
+    pub(super) first: Duration,
+    pub(super) cap: Duration,
+}
+
+impl Backoff {
+    fn after(self, failures: u32, rng: &mut StdRng) -> Duration {
+        let doubled = self
+            .first
+            .saturating_mul(1 << failures.min(16))
+            .min(self.cap);
+        doubled.mul_f64(rng.random_range(0.5..1.0))
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Book(BTreeMap<Address, Line>);
+
+impl Book {
+    /// Takes in what was kept from an earlier run.
+    pub(super) fn learn(&mut self, place: Place) {
+        let seen = self.0.values().filter(|line| !line.kept).count();
+        if seen < MAX_SEEN {
+            let line = self.0.entry(place.address).or_default();
+            line.last_good = line.last_good.max(place.last_good);
+        }
+    }
+
+    /// What to keep for a later run, the last good ones first.
+    pub(super) fn places(&self) -> Vec<Place> {
+        let good = self.0.iter().filter(|(_, line)| line.last_good > 0);
+        let mut places: Vec<Place> = good
+            .map(|(address, line)| Place {
+                address: address.clone(),
+                last_good: line.last_good,
+            })
+            .collect();
+        places.sort_by_key(|place| std::cmp::Reverse(place.last_good));
+        places
+    }
+
+    /// A peer is there.
+    pub(super) fn found(&mut self, address: &Address, id: &NodeId, unix: u64) {
+        if !self.0.contains_key(address) {
+            self.make_room();
+        }
+        let line = self.0.entry(address.clone()).or_default();
+        line.id = Some(id.clone());
+        line.last_good = unix;
+        line.failures = 0;
+    }
+
+    /// From now on this address is dialled again whenever nobody there is connected.
+    pub(super) fn keep(&mut self, address: &Address) {
+        let kept = self.0.values().filter(|line| line.kept).count();
+        if kept < MAX_KEPT {
+            self.0.entry(address.clone()).or_default().kept = true;
+        }
+    }
+
+    /// This peer, and whoever is at the address we dialled for it, is not to be dialled again.
+    pub(super) fn release(&mut self, id: &NodeId, dialled: Option<&Address>) {
+        self.0
+            .retain(|address, line| line.id.as_ref() != Some(id) && dialled != Some(address));
+    }
+
+    /// An address leads to ourselves.
+    pub(super) fn strike(&mut self, address: &Address) {
+        self.0.remove(address);
+    }
+
+    /// It could not be reached, or was lost: later.
+    pub(super) fn defer(
+        &mut self,
+        address: &Address,
+        now: Duration,
+        backoff: Backoff,
+        rng: &mut StdRng,
+    ) {
+        if let Some(line) = self.0.get_mut(address) {
+            line.next = now + backoff.after(line.failures, rng);
+            line.failures = line.failures.saturating_add(1);
+        }
+    }
+
+    /// It closed in order: unless it is kept, it is left alone for as long as the back-off goes.
+    pub(super) fn leave_alone(&mut self, address: &Address, now: Duration, backoff: Backoff) {
+        if let Some(line) = self.0.get_mut(address)
+            && !line.kept
+        {
+            line.next = now + backoff.cap;
+        }
+    }
+
+    /// Addresses whose time has come: the kept ones whose peer is not connected, or, for a node
+    /// with no peers at all, every one.
+    pub(super) fn due(
+        &self,
+        now: Duration,
+        alone: bool,
+        connected: impl Fn(&NodeId) -> bool,
+    ) -> Vec<Address> {
+        let due = self.0.iter().filter(|(_, line)| {
+            (line.kept || alone) && line.next <= now && !line.id.as_ref().is_some_and(&connected)
+        });
+        due.map(|(address, _)| address.clone()).collect()
+    }
+
+    fn make_room(&mut self) {
+        let seen = || self.0.iter().filter(|(_, line)| !line.kept);
+        if seen().count() >= MAX_SEEN
+            && let Some((address, _)) = seen().min_by_key(|(_, line)| line.last_good)
+        {
+            let address = address.clone();
+            self.0.remove(&address);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn address(port: u16) -> Address {
+        Address {
+            host: "10.0.0.1".into(),
+            port,
+        }
+    }
+
+    fn id(name: &str) -> NodeId {
+        NodeId::parse(name).unwrap()
+    }
+
+    #[test]
+    fn a_kept_address_is_due_until_its_peer_is_connected_again() {
+        let mut book = Book::default();
+        book.keep(&address(1));
+        book.found(&address(1), &id("A"), 7);
+        book.found(&address(2), &id("B"), 8);
+        let due = |book: &Book, alone| book.due(Duration::ZERO, alone, |_| false);
+        assert_eq!(due(&book, false), [address(1)]);
+        assert_eq!(due(&book, true), [address(1), address(2)]);
+        assert!(
+            book.due(Duration::ZERO, false, |peer| *peer == id("A"))
+                .is_empty()
+        );
+        book.release(&id("A"), None);
+        assert!(due(&book, false).is_empty());
+    }
+
+    #[test]
+    fn each_failure_waits_longer_up_to_the_cap() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let backoff = Backoff {
+            first: Duration::from_secs(1),
+            cap: Duration::from_secs(30),
+        };
+        for failures in 0..40 {
+            let full = Duration::from_secs(1 << failures.min(5)).min(backoff.cap);
+            let wait = backoff.after(failures, &mut rng);
+            assert!(full / 2 <= wait && wait <= full, "{failures}: {wait:?}");
+        }
+    }
+
+    #[test]
+    fn the_book_is_bounded() {
+        let mut book = Book::default();
+        for port in 1..2000 {
+            book.found(&address(port), &id("A"), u64::from(port));
+        }
+        assert_eq!(book.0.len(), MAX_SEEN);
+        assert_eq!(book.places()[0].address, address(1999));
+    }
+}

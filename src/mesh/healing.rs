@@ -1,0 +1,141 @@
+//! Healing: lost peers are found again, silent ones are noticed, and the mesh closes its gaps.
+//!
+//! Owns when a lost address is dialled again, when the others are asked for their peers, and when a
+//! silent peer is asked for a sign of life. Where addresses are known from is the book's business.
+
+use std::time::Duration;
+
+use super::awaiting::Purpose;
+use super::book::{Backoff, Place};
+use super::effect::CloseReason;
+use super::input::{ConnId, Now};
+use super::machine::{Effects, Mesh};
+use super::routing::Entry;
+use crate::wire::{Address, Control, Flag, RequestId};
+
+/// Lost addresses dialled in one tick.
+const DIALS_A_TICK: usize = 1;
+
+impl Mesh {
+    /// Adds addresses to the book: from an earlier run, or as seeds of a first one.
+    pub fn learn(&mut self, places: impl IntoIterator<Item = Place>) {
+        for place in places {
+            if place.address != self.params.address {
+                self.book.learn(place);
+            }
+        }
+    }
+
+    /// Dials this address until somebody there is connected, and again whenever they are lost.
+    pub fn keep(&mut self, address: &Address) {
+        if *address != self.params.address {
+            self.book.keep(address);
+        }
+    }
+
+    /// What to keep of the address book for a later run, the last good ones first.
+    pub fn places(&self) -> Vec<Place> {
+        self.book.places()
+    }
+
+    fn backoff(&self) -> Backoff {
+        Backoff {
+            first: Duration::from_secs(1),
+            cap: self.params.reconnect_cap,
+        }
+    }
+
+    /// A peer is gone: its address waits its turn, and the others are asked for their peers.
+    pub(super) fn on_lost(
+        &mut self,
+        now: Now,
+        lost: &Entry,
+        reason: &CloseReason,
+        out: &mut Effects,
+    ) {
+        if self.closing {
+            return;
+        }
+        let addresses = lost.dialled.iter().chain(&lost.announced);
+        if *reason == CloseReason::Requested {
+            self.book.release(&lost.peer.id, lost.dialled.as_ref());
+            return;
+        }
+        for address in addresses {
+            self.defer(now, address);
+            if *reason == CloseReason::ByPeer {
+                let backoff = self.backoff();
+                self.book.leave_alone(address, now.monotonic, backoff);
+            }
+        }
+        let wanting = self.routing.outgoing() + self.awaiting.listed() < self.params.max_outgoing;
+        if wanting && self.ask_budget.spend(now.monotonic) {
+            self.request_peers(now, out);
+        }
+    }
+
+    /// A dial of this address came to nothing.
+    pub(super) fn defer(&mut self, now: Now, address: &Address) {
+        let backoff = self.backoff();
+        self.book
+            .defer(address, now.monotonic, backoff, &mut self.rng);
+    }
+
+    /// Dials lost addresses whose time has come.
+    pub(super) fn reconnect(&mut self, now: Now, out: &mut Effects) {
+        if self.closing || self.params.reconnect_cap.is_zero() {
+            return;
+        }
+        let alone = self.routing.is_empty();
+        let connected = |id: &_| self.routing.conn_of(id).is_some();
+        let mut due = self.book.due(now.monotonic, alone, connected);
+        due.retain(|address| !self.awaiting.dials(address) && self.routing.at(address).is_none());
+        for _ in 0..DIALS_A_TICK.min(due.len()) {
+            let pick = rand::RngExt::random_range(&mut self.rng, 0..due.len());
+            let address = due.swap_remove(pick);
+            self.dial(now, address, Purpose::Lost, out);
+        }
+    }
+
+    /// Asks peers that were silent for long for a sign of life, and closes those that gave none.
+    pub(super) fn watch(&mut self, now: Now, out: &mut Effects) {
+        let silence = self.params.silence;
+        if silence.is_zero() {
+            return;
+        }
+        let quiet = self
+            .routing
+            .all()
+            .filter(|entry| entry.probed_until.is_none());
+        let quiet = quiet.filter(|entry| entry.heard_at + silence <= now.monotonic);
+        let quiet: Vec<ConnId> = quiet.map(|entry| entry.peer.conn).collect();
+        for conn in quiet {
+            self.ping(now, conn, out);
+        }
+        let silent = self.routing.all().filter(|entry| {
+            entry
+                .probed_until
+                .is_some_and(|until| until <= now.monotonic)
+        });
+        let silent: Vec<ConnId> = silent.map(|entry| entry.peer.conn).collect();
+        for conn in silent {
+            self.close(now, conn, CloseReason::Unresponsive, out);
+        }
+    }
+
+    /// There is no ping that every peer answers, but each answers a request for a peer it has: and
+    /// it has us. One short frame each way, where `request *` would fetch the whole list.
+    fn ping(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
+        let patience = self.params.silence / 2;
+        let salt: [u8; 16] = rand::RngExt::random(&mut self.rng);
+        let Some(entry) = self.routing.get_mut(conn) else {
+            return;
+        };
+        entry.probed_until = Some(now.monotonic + patience);
+        let wanted = self.composer.me().clone();
+        let request = RequestId::derive(&wanted, now.unix, &salt);
+        entry.ping = Some(request.clone());
+        let ping = Control::Request { request, wanted };
+        self.say(now, conn, &Flag::Whisper, &ping, out);
+    }
+}

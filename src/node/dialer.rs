@@ -1,0 +1,48 @@
+//! Connects to an address: resolve, try each, within a time.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+use super::transport::Transport;
+use crate::mesh::DialError;
+use crate::wire::Address;
+
+/// The stream, and where it led.
+pub(super) type Dial = Result<(Transport, SocketAddr), DialError>;
+
+/// Connects within the time given.
+pub(super) async fn dial(addr: Address, within: Duration) -> Dial {
+    timeout(within, connect(addr))
+        .await
+        .unwrap_or(Err(DialError::Timeout))
+}
+
+async fn connect(addr: Address) -> Dial {
+    let found = lookup_host((addr.host.as_str(), addr.port))
+        .await
+        .map_err(|error| unreachable(&error))?;
+    let mut why = DialError::Unreachable(String::from("the name has no address"));
+    for addr in found {
+        match TcpStream::connect(addr).await.and_then(Transport::plain) {
+            Ok(transport) => return Ok((transport, addr)),
+            Err(error) => why = reason(&error),
+        }
+    }
+    Err(why)
+}
+
+fn reason(error: &io::Error) -> DialError {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => DialError::Refused,
+        io::ErrorKind::TimedOut => DialError::Timeout,
+        _ => unreachable(error),
+    }
+}
+
+fn unreachable(error: &io::Error) -> DialError {
+    DialError::Unreachable(error.to_string())
+}

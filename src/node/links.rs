@@ -1,0 +1,229 @@
+//! The address book: which actor or dial stands for each connection of the core.
+//!
+//! Owns what a batch of effects brings for each link until it is ordered in one message, and the form in
+//! which each link gets its frames: compressed once for all that use a method.
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor as _, Addr, Arbiter};
+use actix_rt::task::JoinHandle;
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::connection::{Connection, Orders, Stream, Terms};
+use super::outbox::Chunk;
+use super::transport::Transport;
+use crate::mesh::{ConnId, Targets, Traffic};
+use crate::wire::{Deflater, Frames, Method, NodeId};
+
+/// How long a link may take to close that never was a peer's: there is only our handshake to be flushed.
+const STRANGER: Duration = Duration::from_secs(1);
+
+/// One link.
+struct Link {
+    actor: Addr<Connection>,
+    /// Who is at its other end, once that is known.
+    peer: Option<NodeId>,
+    method: Option<Method>,
+    orders: Orders,
+    /// Whether `orders` are listed as new.
+    ordered: bool,
+    sent: Traffic,
+}
+
+/// See the module.
+pub(super) struct Links {
+    terms: Arc<Terms>,
+    open: HashMap<ConnId, Link>,
+    dials: HashMap<ConnId, JoinHandle<()>>,
+    /// Those with new orders.
+    ordered: Vec<ConnId>,
+    deflater: Deflater,
+    arbiters: Vec<Arbiter>,
+}
+
+impl Links {
+    /// With that many threads of their own.
+    pub(super) fn new(terms: Terms, arbiters: usize) -> Self {
+        Self {
+            terms: Arc::new(terms),
+            open: HashMap::new(),
+            dials: HashMap::new(),
+            ordered: Vec::new(),
+            deflater: Deflater::new(),
+            arbiters: (0..arbiters).map(|_| Arbiter::new()).collect(),
+        }
+    }
+
+    /// Whether there is neither a link nor a dial.
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.dials.is_empty()
+    }
+
+    /// A dial has begun.
+    pub(super) fn dialing(&mut self, conn: ConnId, task: JoinHandle<()>) {
+        self.dials.insert(conn, task);
+    }
+
+    /// A dial has ended; false if it had been given up.
+    pub(super) fn dialed(&mut self, conn: ConnId) -> bool {
+        self.dials.remove(&conn).is_some()
+    }
+
+    /// Starts the actor of a connected stream. If the stream cannot be moved, its actor says so and stops.
+    pub(super) fn open(&mut self, conn: ConnId, transport: Transport) {
+        let terms = Arc::clone(&self.terms);
+        let turn = usize::try_from(conn.0)
+            .unwrap_or_default()
+            .checked_rem(self.arbiters.len());
+        let actor = match turn.and_then(|turn| self.arbiters.get(turn)) {
+            None => Connection::new(conn, Ok(Stream::Here(transport)), terms).start(),
+            Some(arbiter) => {
+                let stream = transport.detach().map(Stream::Elsewhere);
+                Connection::start_in_arbiter(&arbiter.handle(), move |_| {
+                    Connection::new(conn, stream, terms)
+                })
+            }
+        };
+        let link = Link {
+            actor,
+            peer: None,
+            method: None,
+            orders: Orders::default(),
+            ordered: false,
+            sent: Traffic::default(),
+        };
+        self.open.insert(conn, link);
+    }
+
+    /// A link's actor has ended: who was at its other end.
+    pub(super) fn gone(&mut self, conn: ConnId) -> Option<NodeId> {
+        self.open.remove(&conn)?.peer
+    }
+
+    pub(super) fn establish(&mut self, conn: ConnId, peer: NodeId) {
+        if let Some(link) = self.open.get_mut(&conn) {
+            link.peer = Some(peer);
+        }
+    }
+
+    pub(super) fn is_established(&self, conn: ConnId) -> bool {
+        self.open.get(&conn).is_some_and(|link| link.peer.is_some())
+    }
+
+    pub(super) fn set_compression(&mut self, conn: ConnId, method: Option<Method>) {
+        if let Some(link) = self.open.get_mut(&conn) {
+            link.method = method;
+        }
+    }
+
+    /// What was handed to a link.
+    pub(super) fn sent(&self, conn: ConnId) -> Traffic {
+        self.open
+            .get(&conn)
+            .map_or_else(Traffic::default, |link| link.sent)
+    }
+
+    /// Has frames written to these.
+    pub(super) fn transmit(&mut self, to: &Targets, frames: &Frames) {
+        let mut forms = Forms {
+            frames,
+            deflated: SmallVec::new(),
+        };
+        for conn in to {
+            let Some(link) = self.open.get_mut(conn) else {
+                continue;
+            };
+            let bytes = forms.of(link.method, &mut self.deflater);
+            link.sent.messages += u64::from(frames.count);
+            link.sent.bytes += bytes.len() as u64;
+            link.orders
+                .write
+                .push(Chunk::new(bytes, frames.count, frames.hold.clone()));
+            Self::note(*conn, link, &mut self.ordered);
+        }
+    }
+
+    /// Closes a link within this time, after what is ordered for it; gives up a dial at once.
+    pub(super) fn close(&mut self, conn: ConnId, within: Duration) {
+        if let Some(dial) = self.dials.remove(&conn) {
+            dial.abort();
+        }
+        if let Some(link) = self.open.get_mut(&conn) {
+            link.orders.close = Some(if link.peer.is_some() {
+                within
+            } else {
+                within.min(STRANGER)
+            });
+            Self::note(conn, link, &mut self.ordered);
+        }
+    }
+
+    /// Closes all that are left, as [`close`](Self::close) does.
+    pub(super) fn close_all(&mut self, within: Duration) {
+        let all: Vec<ConnId> = self.open.keys().chain(self.dials.keys()).copied().collect();
+        all.into_iter().for_each(|conn| self.close(conn, within));
+        self.order();
+    }
+
+    fn note(conn: ConnId, link: &mut Link, ordered: &mut Vec<ConnId>) {
+        if !mem::replace(&mut link.ordered, true) {
+            ordered.push(conn);
+        }
+    }
+
+    /// Gives each link its new orders, in one message.
+    pub(super) fn order(&mut self) {
+        for conn in self.ordered.drain(..) {
+            if let Some(link) = self.open.get_mut(&conn) {
+                link.ordered = false;
+                // What is to be written holds permits of the budgets it came from.
+                link.actor.do_send(mem::take(&mut link.orders));
+            }
+        }
+    }
+}
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        self.dials.values().for_each(JoinHandle::abort);
+        self.arbiters.iter().for_each(|arbiter| {
+            arbiter.stop();
+        });
+    }
+}
+
+/// Frames in the form of each method, made when first asked for.
+struct Forms<'a> {
+    frames: &'a Frames,
+    deflated: SmallVec<[(Method, Option<Bytes>); 2]>,
+}
+
+impl Forms<'_> {
+    fn of(&mut self, method: Option<Method>, deflater: &mut Deflater) -> Bytes {
+        let at_hand = self
+            .frames
+            .compressed
+            .as_ref()
+            .is_some_and(|(have, _)| Some(*have) == method);
+        match method.filter(|_| self.frames.compressible && !at_hand) {
+            Some(method) => self
+                .deflated(method, deflater)
+                .unwrap_or_else(|| self.frames.plain.clone()),
+            None => self.frames.wire_form(method).clone(),
+        }
+    }
+
+    /// `None` where it does not pay.
+    fn deflated(&mut self, method: Method, deflater: &mut Deflater) -> Option<Bytes> {
+        if let Some((_, bytes)) = self.deflated.iter().find(|(have, _)| *have == method) {
+            return bytes.clone();
+        }
+        let bytes = self.frames.deflate(deflater, method);
+        self.deflated.push((method, bytes.clone()));
+        bytes
+    }
+}

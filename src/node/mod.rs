@@ -1,0 +1,65 @@
+//! Floor 3: the actors. They read sockets and clocks, ask the core what to do, and do it.
+//!
+//! ```text
+//!            users: Connect, Send, Whisper, Recv, ...        subscribers
+//!                        |                                        ^
+//!                        v                                        |
+//!    Listener ------> Router: owns the Mesh, the links, the subscriptions
+//!    dials    ------>    |                 ^
+//!                        | Orders          | Received (one for each read), Gone
+//!                        v                 |
+//!                    Connection: one for each link; Outbox down, Intake up
+//! ```
+//!
+//! # Who may wait on whom
+//!
+//! Requests go up and may wait: a Connection for the Router before the handshake is judged, and for permits
+//! of its own budget always; the Listener for the Router. Notices go down and never wait: the Router awaits
+//! neither a Connection, nor a subscriber, nor whoever asked it for something. So nobody can wait in a circle.
+//!
+//! # What is bounded by what
+//!
+//! | what waits | is bounded by |
+//! |---|---|
+//! | batches in the Router's mailbox, frames in outboxes, messages under `Pause` or before interceptors | the inbound budget of the connection they came from |
+//! | own messages in outboxes | the send budget |
+//! | messages and events for subscribers, the inbox | their queues |
+//! | a subscriber's mailbox | the burst that is sent ahead |
+//! | a partial frame | [`Limits`](crate::wire::Limits) |
+//! | answers to control messages | the core's budgets, and last the outbox itself |
+
+mod backlog;
+mod clock;
+mod commands;
+mod connection;
+mod dialer;
+mod inbox;
+mod intake;
+mod interception;
+mod links;
+mod listener;
+mod messages;
+mod orphan;
+mod outbox;
+mod promise;
+mod router;
+mod sending;
+mod shutdown;
+mod sieve;
+mod start;
+mod subscribe;
+mod subscriptions;
+mod transport;
+
+pub use messages::{
+    Awaited, Awaiting, Connect, Disconnect, Peer, Peers, RequestPeers, Send, Shutdown,
+    ShutdownReport, Status, StatusReport, Unsent, Whisper,
+};
+pub use promise::Reply;
+pub use router::Router;
+pub use start::Node;
+pub(crate) use start::start;
+pub use subscribe::{
+    Filter, Intercept, Kind, Offer, Overflow, Queue, Recv, Subscribe, SubscriptionId, Unsubscribe,
+    Verdict,
+};

@@ -1,0 +1,467 @@
+//! The actor that is the node: it owns the core and does what the core asks for.
+//!
+//! Its heart is one `match` over effects. It decides nothing about the protocol: an `if` about a message,
+//! a peer or a flag belongs into the core. It awaits neither a connection nor a subscriber.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::mem;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use actix::fut::wrap_future;
+use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler};
+use tokio::net::TcpListener;
+
+use super::clock::Clock;
+use super::connection::Terms;
+use super::dialer::{self, Dial};
+use super::inbox::Inbox;
+use super::interception::{Interception, Question, Step};
+use super::links::Links;
+use super::listener::Listener;
+use super::promise::Promise;
+use super::sending::Sending;
+use super::shutdown::Draining;
+use super::subscriptions::{Burst, Subscriptions, Topic};
+use super::transport::Transport;
+use crate::mesh::{
+    Answer, ConnId, ConnectError, Effect, Effects, Ended, Event, Input, Mesh, Now, Ticket, Traffic,
+    WhisperError, Whispered,
+};
+use crate::wire::{Address, Batch, Generation, Hold, Message, NodeId};
+
+/// How often the core is told that time passes.
+const TICK: Duration = Duration::from_secs(1);
+/// How long a link may take to close in order. Peers of the reference close as soon as they are closed.
+const CLOSING: Duration = Duration::from_secs(5);
+/// Messages of users that wait without parking their senders.
+const MAILBOX: usize = 1024;
+
+/// A batch of frames came in on a link. Answers whether the link's handshake is done, once all that the
+/// batch led to has been ordered.
+#[derive(actix::Message)]
+#[rtype(result = "bool")]
+pub(super) struct Received {
+    pub(super) conn: ConnId,
+    pub(super) batch: Batch,
+    /// The batch's place in the budget of its connection.
+    pub(super) hold: Hold,
+}
+
+/// A link's actor has ended.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub(super) struct Gone {
+    pub(super) conn: ConnId,
+    pub(super) why: Ended,
+    pub(super) unsent: Traffic,
+}
+
+/// A stranger has connected.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub(super) struct Accepted {
+    pub(super) transport: Transport,
+    pub(super) from: SocketAddr,
+}
+
+/// A dial has ended.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub(super) struct Dialed {
+    pub(super) conn: ConnId,
+    pub(super) dial: Dial,
+}
+
+/// Accepting is paused.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub(super) struct ListenerFailed {
+    pub(super) why: String,
+}
+
+/// Who waits for the end of something that takes time.
+pub(super) enum Asker {
+    Connect(Promise<Result<NodeId, ConnectError>>),
+    Whisper(Promise<Result<Whispered, WhisperError>>),
+}
+
+/// What a Router is made of, besides what it makes itself.
+pub(super) struct Parts {
+    pub(super) mesh: Mesh,
+    pub(super) socket: TcpListener,
+    pub(super) listen: SocketAddr,
+    pub(super) connect_timeout: Duration,
+    pub(super) stall_timeout: Duration,
+    pub(super) inbound_budget: u32,
+    pub(super) send_budget: u32,
+    pub(super) inbox: usize,
+    pub(super) arbiters: usize,
+}
+
+/// The node. Users hold its address ([`Node::router`](super::Node)) and send it the messages of this crate.
+///
+/// It lives until [`Shutdown`](super::Shutdown), or until its system ends, whoever holds its address.
+pub struct Router {
+    pub(super) mesh: Mesh,
+    pub(super) clock: Clock,
+    pub(super) links: Links,
+    pub(super) messages: Subscriptions<Message>,
+    pub(super) events: Subscriptions<Event>,
+    pub(super) interception: Interception,
+    pub(super) inbox: Inbox,
+    pub(super) sending: Sending,
+    pub(super) askers: HashMap<Ticket, Asker>,
+    pub(super) draining: Option<Draining>,
+    pub(super) listener: Option<Addr<Listener>>,
+    pub(super) listen: SocketAddr,
+    pub(super) started: Now,
+    connect_timeout: Duration,
+    socket: Option<TcpListener>,
+    /// The list of effects, kept for its memory.
+    effects: Effects,
+    next_tick: Duration,
+    names: u64,
+}
+
+impl Router {
+    /// Starts the node's actors.
+    pub(super) fn run(parts: Parts) -> Addr<Self> {
+        Self::create(|ctx| {
+            ctx.set_mailbox_capacity(MAILBOX);
+            Self::new(parts, ctx)
+        })
+    }
+
+    fn new(parts: Parts, ctx: &mut Context<Self>) -> Self {
+        let params = parts.mesh.params();
+        let terms = Terms {
+            router: ctx.address().downgrade(),
+            generation: params.generation,
+            limits: params.limits,
+            inbound_budget: parts.inbound_budget,
+            stall_timeout: parts.stall_timeout,
+        };
+        let clock = Clock::start();
+        Self {
+            clock,
+            started: clock.now(),
+            links: Links::new(terms, parts.arbiters),
+            messages: Subscriptions::default(),
+            events: Subscriptions::default(),
+            interception: Interception::default(),
+            inbox: Inbox::new(parts.inbox, params.generation),
+            sending: Sending::new(parts.send_budget),
+            askers: HashMap::new(),
+            draining: None,
+            listener: None,
+            listen: parts.listen,
+            connect_timeout: parts.connect_timeout,
+            socket: Some(parts.socket),
+            effects: Effects::new(),
+            next_tick: Duration::ZERO,
+            names: 0,
+            mesh: parts.mesh,
+        }
+    }
+
+    pub(super) fn generation(&self) -> Generation {
+        self.mesh.params().generation
+    }
+
+    /// A number for a ticket or a subscription.
+    pub(super) fn next_name(&mut self) -> u64 {
+        self.names += 1;
+        self.names
+    }
+
+    /// Notes who is to be told the end of something.
+    pub(super) fn ticket(&mut self, asker: Asker) -> Ticket {
+        let ticket = Ticket(self.next_name());
+        self.askers.insert(ticket, asker);
+        ticket
+    }
+
+    /// Has the core do something, then does what it asks for. `hold`: what brought in whatever is delivered.
+    pub(super) fn step<R>(
+        &mut self,
+        ctx: &mut Context<Self>,
+        hold: &Hold,
+        what: impl FnOnce(&mut Mesh, Now, &mut Effects) -> R,
+    ) -> R {
+        let now = self.clock.now();
+        let mut effects = mem::take(&mut self.effects);
+        // A mailbox that never runs dry would keep the timer from being heard.
+        if now.monotonic >= self.next_tick {
+            self.next_tick = now.monotonic + TICK;
+            self.mesh.handle(now, Input::Tick, &mut effects);
+        }
+        let result = what(&mut self.mesh, now, &mut effects);
+        for effect in effects.drain(..) {
+            self.perform(effect, hold, ctx);
+        }
+        self.effects = effects;
+        self.links.order();
+        self.pump(ctx);
+        result
+    }
+
+    /// As [`step`](Self::step), for what brings nothing with it that could be delivered.
+    pub(super) fn step_alone<R>(
+        &mut self,
+        ctx: &mut Context<Self>,
+        what: impl FnOnce(&mut Mesh, Now, &mut Effects) -> R,
+    ) -> R {
+        self.step(ctx, &Hold::none(), what)
+    }
+
+    fn perform(&mut self, effect: Effect, hold: &Hold, ctx: &mut Context<Self>) {
+        match effect {
+            Effect::Dial { conn, addr } => self.dial(conn, addr, ctx),
+            Effect::Transmit { to, frames } => self.links.transmit(&to, &frames),
+            Effect::Establish { conn, peer } => self.links.establish(conn, peer),
+            Effect::SetCompression { conn, method } => self.links.set_compression(conn, method),
+            Effect::Close { conn, .. } => self.links.close(conn, self.closing_time()),
+            Effect::Deliver(message) => self.deliver(message, hold),
+            Effect::Notify(event) => self.notify(&event),
+            Effect::Answer { ticket, answer } => self.answer(ticket, answer),
+        }
+    }
+
+    /// While the node shuts down, links have what is left of its time.
+    fn closing_time(&self) -> Duration {
+        self.draining.as_ref().map_or(CLOSING, Draining::time_left)
+    }
+
+    fn dial(&mut self, conn: ConnId, addr: Address, ctx: &mut Context<Self>) {
+        let router = ctx.address().downgrade();
+        let dialing = dialer::dial(addr, self.connect_timeout);
+        let task = actix_rt::spawn(async move {
+            let dial = dialing.await;
+            if let Some(router) = router.upgrade() {
+                // Once for each dial, whose number the core bounds.
+                router.do_send(Dialed { conn, dial });
+            }
+        });
+        self.links.dialing(conn, task);
+    }
+
+    fn deliver(&mut self, message: Message, hold: &Hold) {
+        if self.interception.is_idle() {
+            self.hand_out(&message, hold);
+        } else {
+            self.interception.push(message, hold.clone());
+        }
+    }
+
+    fn hand_out(&mut self, message: &Message, hold: &Hold) {
+        self.inbox.push(message);
+        self.messages.push(message, hold);
+    }
+
+    fn answer(&mut self, ticket: Ticket, answer: Answer) {
+        // Whoever asked may have stopped waiting.
+        match (self.askers.remove(&ticket), answer) {
+            (Some(Asker::Connect(promise)), Answer::Connect(answer)) => drop(promise.keep(answer)),
+            (Some(Asker::Whisper(promise)), Answer::Whisper(answer)) => drop(promise.keep(answer)),
+            _ => {}
+        }
+    }
+
+    /// Passes on what waits for interceptors, the inbox and subscribers, as far as they take it.
+    pub(super) fn pump(&mut self, ctx: &mut Context<Self>) {
+        loop {
+            match self.interception.step() {
+                Step::Ask(question) => Self::ask(question, ctx),
+                Step::Deliver(message, hold) => self.hand_out(&message, &hold),
+                Step::Rest => break,
+            }
+        }
+        self.inbox.serve();
+        self.messages
+            .pump(|burst| Self::finish(burst, |router| &mut router.messages, ctx));
+        self.events
+            .pump(|burst| Self::finish(burst, |router| &mut router.events, ctx));
+    }
+
+    /// Awaits the end of a burst; then the next may begin.
+    fn finish<T: Topic>(
+        (id, request): Burst<T>,
+        of: fn(&mut Self) -> &mut Subscriptions<T>,
+        ctx: &mut Context<Self>,
+    ) {
+        ctx.spawn(
+            wrap_future::<_, Self>(request).map(move |answer, router, ctx| {
+                of(router).handled(id, answer);
+                router.pump(ctx);
+                router.drain(ctx);
+            }),
+        );
+    }
+
+    /// Asks an interceptor, and waits for it until its deadline.
+    fn ask(question: Question, ctx: &mut Context<Self>) {
+        let Question {
+            of,
+            recipient,
+            offer,
+            deadline,
+        } = question;
+        let mut asking = Box::pin(recipient.send(offer));
+        let in_time = async move {
+            match tokio::time::timeout(deadline, &mut asking).await {
+                Ok(verdict) => Ok(verdict.ok()),
+                Err(_) => Err(asking),
+            }
+        };
+        ctx.spawn(
+            wrap_future::<_, Self>(in_time).map(move |verdict, router, ctx| {
+                match verdict {
+                    Ok(verdict) => router.interception.decided(of, verdict),
+                    Err(asking) => {
+                        router.interception.overdue(of);
+                        ctx.spawn(
+                            wrap_future::<_, Self>(asking).map(move |verdict, router, _| {
+                                router.interception.caught_up(of, verdict.ok());
+                            }),
+                        );
+                    }
+                }
+                router.pump(ctx);
+                router.drain(ctx);
+            }),
+        );
+    }
+
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        for event in self
+            .messages
+            .lagged()
+            .into_iter()
+            .chain(self.interception.lagged())
+        {
+            self.notify(&event);
+        }
+        for event in self.events.lagged() {
+            self.notify(&event);
+        }
+        self.heed_audience();
+        self.next_tick = Duration::ZERO;
+        self.step_alone(ctx, |_, _, _| ());
+    }
+
+    pub(super) fn notify(&mut self, event: &Event) {
+        self.events.push(event, &Hold::none());
+    }
+
+    /// Lets the core know whether anybody is there to deliver to.
+    pub(super) fn heed_audience(&mut self) {
+        let listening =
+            self.inbox.is_on() || !self.messages.is_empty() || !self.interception.is_idle();
+        self.mesh.set_audience(listening);
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router")
+            .field("id", self.mesh.me())
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Actor for Router {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        let router = ctx.address().downgrade();
+        self.listener = self
+            .socket
+            .take()
+            .map(|socket| Listener::new(socket, router).start());
+        self.heed_audience();
+        ctx.run_interval(TICK, Self::tick);
+    }
+}
+
+impl Handler<Received> for Router {
+    type Result = bool;
+
+    fn handle(&mut self, received: Received, ctx: &mut Context<Self>) -> bool {
+        let Received { conn, batch, hold } = received;
+        self.step(ctx, &hold, |mesh, now, out| {
+            mesh.handle(now, Input::Received { conn, batch }, out)
+        });
+        self.links.is_established(conn)
+    }
+}
+
+impl Handler<Accepted> for Router {
+    type Result = ();
+
+    fn handle(&mut self, accepted: Accepted, ctx: &mut Context<Self>) {
+        let Accepted { transport, from } = accepted;
+        let conn = self.mesh.next_conn();
+        self.links.open(conn, transport);
+        self.step_alone(ctx, |mesh, now, out| {
+            mesh.handle(
+                now,
+                Input::Accepted {
+                    conn,
+                    addr: from.into(),
+                },
+                out,
+            )
+        });
+    }
+}
+
+impl Handler<Dialed> for Router {
+    type Result = ();
+
+    fn handle(&mut self, dialed: Dialed, ctx: &mut Context<Self>) {
+        let Dialed { conn, dial } = dialed;
+        if !self.links.dialed(conn) {
+            return;
+        }
+        let input = match dial {
+            Ok((transport, addr)) => {
+                self.links.open(conn, transport);
+                Input::Dialed {
+                    conn,
+                    addr: addr.into(),
+                }
+            }
+            Err(why) => Input::DialFailed { conn, why },
+        };
+        self.step_alone(ctx, |mesh, now, out| mesh.handle(now, input, out));
+        self.drain(ctx);
+    }
+}
+
+impl Handler<Gone> for Router {
+    type Result = ();
+
+    fn handle(&mut self, gone: Gone, ctx: &mut Context<Self>) {
+        let Gone { conn, why, unsent } = gone;
+        let peer = self.links.gone(conn);
+        if let (Some(draining), Some(peer)) = (&mut self.draining, peer) {
+            draining.note(peer, unsent);
+        }
+        self.step_alone(ctx, |mesh, now, out| {
+            mesh.handle(now, Input::Closed { conn, why }, out)
+        });
+        self.drain(ctx);
+    }
+}
+
+impl Handler<ListenerFailed> for Router {
+    type Result = ();
+
+    fn handle(&mut self, failed: ListenerFailed, ctx: &mut Context<Self>) {
+        self.notify(&Event::ListenerFailed { reason: failed.why });
+        self.pump(ctx);
+    }
+}

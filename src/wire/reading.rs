@@ -1,0 +1,144 @@
+//! Making a batch: frames are found, inflated where they are compressed, and checked in shape.
+
+use std::cell::RefCell;
+
+use bytes::BytesMut;
+
+use super::{
+    base58,
+    batch::{Batch, Content, Entry, Source},
+    compression::{Inflated, Inflater},
+    error::DecodeError,
+    frame::HEADER,
+    frames::Hold,
+    generation::{Generation, Profile},
+    id,
+    layout::{Found, PREFIX, prefix},
+    limits::Limits,
+};
+
+/// A batch in the making.
+#[derive(Debug)]
+pub(super) struct Reading {
+    profile: &'static Profile,
+    limits: Limits,
+    /// The largest body now, on the wire and inflated.
+    frame_limit: usize,
+    /// Bytes inflated so far. What failed counts as a whole frame: it may have cost as much.
+    inflated: usize,
+    batch: Batch,
+}
+
+thread_local! {
+    /// Inflating needs 40 KiB of state between frames: one a thread, so that a connection needs none.
+    static INFLATER: RefCell<Inflater> = RefCell::new(Inflater::new());
+}
+
+impl Reading {
+    pub(super) fn new(generation: Generation, limits: Limits, frame_limit: usize) -> Reading {
+        let batch = Batch {
+            generation,
+            chunk: BytesMut::new(),
+            entries: Vec::new(),
+            ends: Vec::new(),
+            inflated: Vec::new(),
+            hold: Hold::none(),
+        };
+        Reading {
+            profile: generation.profile(),
+            limits,
+            frame_limit,
+            inflated: 0,
+            batch,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.batch.entries.len()
+    }
+
+    /// The bytes that were inflated, in vain or not.
+    pub(super) fn inflated(&self) -> usize {
+        self.inflated
+    }
+
+    /// Adds the frame which begins at `at` in the chunk.
+    pub(super) fn take(&mut self, at: usize, frame: &[u8]) {
+        let content = self.read(&frame[PREFIX..]);
+        let len = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+        self.batch.entries.push(Entry { at, len, content });
+    }
+
+    pub(super) fn finish(self) -> Batch {
+        self.batch
+    }
+
+    fn read(&mut self, body: &[u8]) -> Result<Content, DecodeError> {
+        let inflated = match Inflater::sniff(body) {
+            Some(_) => INFLATER
+                .with_borrow_mut(|inflater| inflater.inflate(body, self.frame_limit, PREFIX)),
+            None => None,
+        };
+        match inflated {
+            None => self.parse(body, Source::Plain),
+            Some(Ok(inflated)) => self.read_inflated(inflated),
+            // What only looks compressed may be plain; if it is not, what went wrong first says more.
+            Some(Err(error)) => {
+                self.inflated += self.frame_limit;
+                self.parse(body, Source::Plain).map_err(|_| error)
+            }
+        }
+    }
+
+    fn read_inflated(&mut self, inflated: Inflated) -> Result<Content, DecodeError> {
+        let Inflated {
+            method,
+            mut bytes,
+            exact,
+        } = inflated;
+        self.inflated += bytes.capacity();
+        let index = u32::try_from(self.batch.inflated.len()).unwrap_or(u32::MAX);
+        let content = self.parse(
+            &bytes[PREFIX..],
+            Source::Inflated {
+                index,
+                method,
+                exact,
+            },
+        )?;
+        let length = prefix(bytes.len() - PREFIX);
+        bytes[..PREFIX].copy_from_slice(&length);
+        self.batch.inflated.push(bytes);
+        Ok(content)
+    }
+
+    fn parse(&mut self, body: &[u8], source: Source) -> Result<Content, DecodeError> {
+        let ends = &mut self.batch.ends;
+        let before = ends.len();
+        let found = self.profile.layout.split(body, self.limits.packets, ends)?;
+        let header = read_header(body, found, &ends[before..]);
+        if header.is_err() {
+            ends.truncate(before);
+        }
+        Ok(Content {
+            start: found.start,
+            first_end: u32::try_from(before).unwrap_or(u32::MAX),
+            packets: found.count,
+            source,
+            time: header?,
+        })
+    }
+}
+
+/// Checks the shape of sender and id and gives the time.
+#[inline]
+fn read_header(body: &[u8], found: Found, ends: &[u32]) -> Result<u64, DecodeError> {
+    let Some(&[flag, sender, id, time]) = ends.first_chunk::<HEADER>() else {
+        return Err(DecodeError::TooFewPackets(ends.len()));
+    };
+    let packets = body.get(found.start as usize..).unwrap_or_default();
+    let packet = |from: u32, to: u32| packets.get(from as usize..to as usize).unwrap_or_default();
+    id::check(packet(flag, sender)).map_err(DecodeError::BadSender)?;
+    id::check(packet(sender, id)).map_err(DecodeError::BadId)?;
+    base58::decode_u64(packet(id, time)).map_err(|_| DecodeError::BadTime)
+}

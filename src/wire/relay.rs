@@ -1,0 +1,257 @@
+//! Passing on the frames of a batch: what came, byte for byte, under the main flag of a relay.
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::{
+    batch::{Batch, Content, Entry, Source},
+    frames::{Frames, Hold, is_compressible},
+    layout::PREFIX,
+};
+
+/// A frame to be passed on.
+#[derive(Clone, Copy)]
+struct Pick {
+    entry: Entry,
+    content: Content,
+    /// It came with the flag of a relay, so nothing of it changes.
+    unchanged: bool,
+}
+
+impl Batch {
+    /// The frames picked, as they are to be relayed, in copies: for peers with a list of their own.
+    ///
+    /// Plain frames become one [`Frames`], each compressed frame one of its own after it. Everything stays byte for byte,
+    /// but the main flag becomes that of a relay. What is picked must be broadcasts, each once; all
+    /// else is left out.
+    pub fn relay_some(&self, picked: &[usize]) -> SmallVec<[Frames; 1]> {
+        let picks = self.picks(picked);
+        self.pass_on(&picks, |index| self.inflated(index).to_vec())
+    }
+
+    /// The frames picked, as they are to be relayed: without a copy where that is the whole chunk, else in one copy.
+    pub fn into_relay(mut self, picked: &[usize]) -> SmallVec<[Frames; 1]> {
+        if self.is_whole(picked) {
+            return self.give_away();
+        }
+        let picks = self.picks(picked);
+        let mut bodies = std::mem::take(&mut self.inflated);
+        self.pass_on(&picks, |index| {
+            bodies
+                .get_mut(index as usize)
+                .map(std::mem::take)
+                .unwrap_or_default()
+        })
+    }
+
+    /// Whether these are all frames, each once and in order, plain, and to be relayed.
+    fn is_whole(&self, picked: &[usize]) -> bool {
+        picked.len() == self.entries.len()
+            && picked.iter().enumerate().all(|(at, &index)| at == index)
+            && self.iter().all(|frame| {
+                frame.is_ok_and(|frame| frame.compression().is_none() && frame.is_broadcast())
+            })
+    }
+
+    fn give_away(mut self) -> SmallVec<[Frames; 1]> {
+        let relay = self.relay_flag();
+        for entry in &self.entries {
+            if let Ok(content) = &entry.content {
+                mark(entry.of_mut(&mut self.chunk), content, relay);
+            }
+        }
+        let count = self.entries.len();
+        match count {
+            0 => SmallVec::new(),
+            _ => SmallVec::from_elem(plain(self.chunk.freeze(), count, self.hold), 1),
+        }
+    }
+
+    fn picks(&self, picked: &[usize]) -> SmallVec<[Pick; 8]> {
+        let pick = |&index: &usize| {
+            let entry = *self.entries.get(index)?;
+            let content = entry.content.ok()?;
+            let frame = self.frame(&entry, &content);
+            frame.is_broadcast().then(|| Pick {
+                entry,
+                content,
+                unchanged: frame.is_relay(),
+            })
+        };
+        picked.iter().filter_map(pick).collect()
+    }
+
+    /// `body` gives the inflated body of that number behind its prefix.
+    fn pass_on(
+        &self,
+        picks: &[Pick],
+        mut body: impl FnMut(u32) -> Vec<u8>,
+    ) -> SmallVec<[Frames; 1]> {
+        let mut out = self.copy_plain(picks);
+        for pick in picks {
+            if let Source::Inflated { index, .. } = pick.content.source {
+                out.push(self.inflated_frame(pick, body(index)));
+            }
+        }
+        out
+    }
+
+    fn copy_plain(&self, picks: &[Pick]) -> SmallVec<[Frames; 1]> {
+        let is_plain = |pick: &&Pick| matches!(pick.content.source, Source::Plain);
+        let picks = || picks.iter().filter(is_plain);
+        let size = picks().map(|pick| pick.entry.len as usize).sum();
+        if size == 0 {
+            return SmallVec::new();
+        }
+        let mut bytes = Vec::with_capacity(size);
+        for pick in picks() {
+            let at = bytes.len();
+            bytes.extend_from_slice(pick.entry.of(&self.chunk));
+            mark(&mut bytes[at..], &pick.content, self.relay_flag());
+        }
+        let frames = plain(Bytes::from(bytes), picks().count(), self.hold.clone());
+        SmallVec::from_elem(frames, 1)
+    }
+
+    fn inflated_frame(&self, pick: &Pick, mut body: Vec<u8>) -> Frames {
+        mark(&mut body, &pick.content, self.relay_flag());
+        let compressed = match pick.content.source {
+            // js2p refuses a frame with bytes after the compressed stream: such a one is not passed on as it is.
+            Source::Inflated {
+                method,
+                exact: true,
+                ..
+            } if pick.unchanged => {
+                Some((method, Bytes::copy_from_slice(pick.entry.of(&self.chunk))))
+            }
+            _ => None,
+        };
+        Frames {
+            compressible: compressed.is_none() && is_compressible(body.len()),
+            plain: Bytes::from(body),
+            count: 1,
+            compressed,
+            hold: self.hold.clone(),
+        }
+    }
+
+    fn relay_flag(&self) -> u8 {
+        self.generation.profile().flags.relay
+    }
+}
+
+/// Writes the main flag of a relay over that of a broadcast: a single byte, outside of what the id hashes.
+#[inline]
+fn mark(framed: &mut [u8], content: &Content, relay: u8) {
+    if let Some(flag) = framed.get_mut(PREFIX + content.start as usize) {
+        *flag = relay;
+    }
+}
+
+fn plain(bytes: Bytes, count: usize, hold: Hold) -> Frames {
+    Frames {
+        plain: bytes,
+        count: u32::try_from(count).unwrap_or(u32::MAX),
+        compressed: None,
+        compressible: false,
+        hold,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Composer, Deflater, Flag, Generation, Limits, Method, NodeId, Packet};
+
+    fn frame(flag: &Flag, text: &str, method: Option<Method>) -> Vec<u8> {
+        let me = NodeId::parse("A").unwrap();
+        let payload = [Packet::from("\0"), Packet::from(text)];
+        let plain = Composer::new(Generation::V0_4, Limits::default(), me)
+            .compose(flag, &payload, 1)
+            .unwrap()
+            .frames
+            .plain;
+        let Some(method) = method else {
+            return plain.to_vec();
+        };
+        let deflated = Deflater::new().deflate(method, &plain[PREFIX..]).unwrap();
+        framed(&deflated)
+    }
+
+    fn framed(body: &[u8]) -> Vec<u8> {
+        [&crate::wire::layout::prefix(body.len()), body].concat()
+    }
+
+    fn batch(bytes: &[u8]) -> Batch {
+        Batch::from_frames(Generation::V0_4, Limits::default(), bytes).unwrap()
+    }
+
+    #[test]
+    fn a_compressed_relay_is_passed_on_as_it_came() {
+        let came = frame(&Flag::Waterfall, "a", Some(Method::Zlib));
+        let frames = batch(&came).into_relay(&[0]);
+        assert_eq!(frames[0].wire_form(Some(Method::Zlib)), &came);
+        assert_eq!(
+            frames[0].wire_form(None),
+            &frame(&Flag::Waterfall, "a", None)
+        );
+        assert_eq!(
+            frames[0].wire_form(Some(Method::Gzip)),
+            frames[0].wire_form(None)
+        );
+    }
+
+    #[test]
+    fn a_compressed_original_is_inflated_to_change_its_flag() {
+        let text = "a".repeat(200);
+        let came = frame(&Flag::Broadcast, &text, Some(Method::Gzip));
+        let frames = batch(&came).into_relay(&[0]);
+        assert_eq!(frames[0].compressed, None);
+        assert!(frames[0].compressible);
+        assert_eq!(frames[0].plain, frame(&Flag::Waterfall, &text, None));
+    }
+
+    #[test]
+    fn bytes_after_the_compressed_stream_are_not_passed_on() {
+        let came = frame(&Flag::Waterfall, "a", Some(Method::Gzip));
+        let trailing = framed(&[&came[PREFIX..], b"xyz"].concat());
+        let frames = batch(&trailing).into_relay(&[0]);
+        assert_eq!(frames[0].compressed, None);
+    }
+
+    #[test]
+    fn plain_frames_are_passed_on_together() {
+        let plain = |text| frame(&Flag::Broadcast, text, None);
+        let stream = [
+            plain("a"),
+            plain("b"),
+            plain("c"),
+            frame(&Flag::Waterfall, "d", Some(Method::Zlib)),
+        ]
+        .concat();
+        let frames = batch(&stream).into_relay(&[0, 2, 3]);
+        let counts: Vec<_> = frames.iter().map(|frames| frames.count).collect();
+        assert_eq!(counts, [2, 1]);
+        let relay = |text| frame(&Flag::Waterfall, text, None);
+        assert_eq!(frames[0].plain, [relay("a"), relay("c")].concat());
+    }
+
+    #[test]
+    fn what_is_no_broadcast_is_left_out() {
+        let stream = [frame(&Flag::Whisper, "a", None), framed(b"garbage")].concat();
+        assert!(batch(&stream).relay_some(&[0, 1, 2]).is_empty());
+        assert!(batch(&stream).into_relay(&[0, 1]).is_empty());
+        assert!(batch(&[]).into_relay(&[]).is_empty());
+    }
+
+    #[test]
+    fn what_is_held_lives_as_long_as_the_bytes() {
+        let permit = std::sync::Arc::new(());
+        let mut batch = batch(&frame(&Flag::Broadcast, "a", None));
+        batch.hold(Hold::new(permit.clone()));
+        let frames = batch.into_relay(&[0]);
+        assert_eq!(std::sync::Arc::strong_count(&permit), 2);
+        drop(frames);
+        assert_eq!(std::sync::Arc::strong_count(&permit), 1);
+    }
+}
