@@ -1,0 +1,1 @@
+#![doc = include_str!("../docs/coming-from-js2p.md")]

@@ -1,0 +1,289 @@
+//! Holds `docs/limits.md` to the code: each value in it is the one that is in force, and each setting stands in it.
+//!
+//! Defaults are asked of the types. Bounds that are not public are read from the source at the place the document
+//! names; whoever moves or changes one is told here which row to mend.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fmt::Debug;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use actix::{Actor, Context, Handler};
+use actix_mesh::mesh::Params;
+use actix_mesh::{
+    Config, Event, Intercept, Limits, Method, NodeId, Offer, Queue, Shutdown, Subnet, Subscribe,
+    Verdict, Whisper,
+};
+
+const DOCUMENT: &str = include_str!("../docs/limits.md");
+
+/// The cells of the rows of a section's tables; deeper sections are part of it.
+fn section(title: &str) -> Vec<Vec<&'static str>> {
+    let (_, rest) = DOCUMENT.split_once(&format!("\n## {title}")).unwrap();
+    let rows = rest.split("\n## ").next().unwrap().lines();
+    rows.filter(|line| line.starts_with("| ") && !line.starts_with("| what"))
+        .filter(|line| !line.starts_with("| setting"))
+        .map(|row| row.trim_matches('|').split('|').map(str::trim).collect())
+        .collect()
+}
+
+/// The names of a struct's fields, as its `Debug` tells them.
+fn fields(of: &impl Debug) -> Vec<String> {
+    let text = format!("{of:#?}");
+    let inner = text.lines().filter_map(|line| line.strip_prefix("    "));
+    let inner = inner.filter(|line| !line.starts_with(' '));
+    inner
+        .filter_map(|line| Some(line.split_once(": ")?.0.to_owned()))
+        .collect()
+}
+
+/// The rows are about these fields, all of them, in this order, and the values are these.
+fn agree(title: &str, of: &impl Debug, values: &[(&str, String)]) {
+    let rows = section(title);
+    let names: Vec<_> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+    for field in fields(of) {
+        assert!(names.contains(&&*field), "{title}: {field} has no row");
+    }
+    for (name, value) in values {
+        let row = names.iter().position(|found| found == name);
+        let row = row.unwrap_or_else(|| panic!("{title}: no row of {name}"));
+        assert_eq!(rows[row][1].replace('`', ""), *value, "{title}: {name}");
+    }
+    assert_eq!(rows.len(), names.len());
+}
+
+fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn count(number_of: usize) -> String {
+    number(number_of as u64)
+}
+
+fn bytes(bytes: usize) -> String {
+    const KIB: usize = 1 << 10;
+    const MIB: usize = 1 << 20;
+    match bytes {
+        MIB.. if bytes % MIB == 0 => format!("{} MiB", bytes / MIB),
+        KIB.. if bytes % KIB == 0 => format!("{} KiB", bytes / KIB),
+        _ => format!("{bytes} B"),
+    }
+}
+
+fn time(time: Duration) -> String {
+    match time.subsec_millis() {
+        0 => format!("{} s", time.as_secs()),
+        _ => format!("{} ms", time.as_millis()),
+    }
+}
+
+fn text(text: impl ToString) -> String {
+    text.to_string()
+}
+
+#[test]
+fn the_settings_of_a_node_are_told_as_they_are() {
+    let config = Config::default();
+    let Subnet { name, encryption } = config.subnet.clone();
+    assert_eq!((config.advertise.clone(), config.seed), (None, None));
+    assert_eq!(config.compression, Method::available());
+    assert!(!config.allow_binary);
+    let values = [
+        ("listen", config.listen.clone()),
+        ("subnet", format!("{name}, {encryption}")),
+        ("generation", text(config.generation)),
+        ("connect_timeout", time(config.connect_timeout)),
+        ("handshake_timeout", time(config.handshake_timeout)),
+        ("stall_timeout", time(config.stall_timeout)),
+        ("max_outgoing", count(config.max_outgoing)),
+        ("compression", text("all that are built in")),
+        ("allow_binary", text("no")),
+        ("waterfall_capacity", count(config.waterfall_capacity)),
+        ("inbound_budget", bytes(config.inbound_budget)),
+        ("send_budget", bytes(config.send_budget)),
+        ("inbox", count(config.inbox)),
+        ("backlog", number(config.backlog.into())),
+        ("arbiters", count(config.arbiters)),
+        ("seed", text("random")),
+    ];
+    agree("Settings of a node", &config, &values);
+}
+
+#[test]
+fn the_sizes_of_frames_are_told_as_they_are() {
+    let limits = Limits::default();
+    let values = [
+        (
+            "frame_before_handshake",
+            bytes(limits.frame_before_handshake),
+        ),
+        ("frame", bytes(limits.frame)),
+        ("packets", count(limits.packets)),
+    ];
+    agree("Sizes of frames", &limits, &values);
+}
+
+#[test]
+fn what_the_core_is_told_is_told_as_it_is() {
+    let params = Params::new(Subnet::default(), "127.0.0.1:1".parse().unwrap());
+    let rows = section("What the core is told");
+    let settings = section("Settings of a node");
+    let in_config = |field: &String| {
+        let row = |row: &&Vec<&str>| row[0].trim_matches('`') == field;
+        settings.iter().any(|it| row(&it)) || ["address", "methods"].contains(&&**field)
+    };
+    let told: Vec<_> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+    let own = fields(&params)
+        .into_iter()
+        .filter(|field| !in_config(field));
+    assert_eq!(own.collect::<Vec<_>>(), told);
+    let values = [
+        number(params.window),
+        number(params.seconds_ahead),
+        time(params.reconnect_cap),
+        time(params.silence),
+        count(params.max_waiting_whispers),
+    ];
+    assert_eq!(rows.iter().map(|row| row[1]).collect::<Vec<_>>(), values);
+}
+
+struct Nobody;
+
+impl Actor for Nobody {
+    type Context = Context<Self>;
+}
+
+impl Handler<Event> for Nobody {
+    type Result = ();
+
+    fn handle(&mut self, _: Event, _: &mut Context<Self>) {}
+}
+
+impl Handler<Offer> for Nobody {
+    type Result = Verdict;
+
+    fn handle(&mut self, _: Offer, _: &mut Context<Self>) -> Verdict {
+        Verdict::Pass
+    }
+}
+
+#[actix::test]
+async fn what_messages_set_is_told_as_it_is() {
+    let Queue {
+        items,
+        bytes: size,
+        overflow,
+        ..
+    } = Subscribe::events(Nobody.start()).queue;
+    let values = [
+        ("Subscribe: items", count(items)),
+        ("Subscribe: bytes", bytes(size)),
+        ("Subscribe: overflow", format!("{overflow:?}")),
+        (
+            "Intercept: deadline",
+            time(Intercept::by(Nobody.start()).deadline),
+        ),
+        (
+            "Whisper: within",
+            time(Whisper::new(NodeId::parse("1").unwrap(), "").within),
+        ),
+        ("Shutdown: drain", time(Shutdown::new().drain)),
+    ];
+    let told = section("Queues and deadlines");
+    let told = told
+        .iter()
+        .map(|row| (row[0].replace('`', ""), row[1].replace('`', "")));
+    let values = values.map(|(name, value)| (text(name), value));
+    assert_eq!(told.collect::<Vec<_>>(), values);
+}
+
+/// `64 * 1024`, `1 << 20`, `1024`.
+fn product(code: &str) -> usize {
+    if let Some((number, shift)) = code.split_once(" << ") {
+        return product(number) << product(shift);
+    }
+    code.split(" * ")
+        .map(|factor| factor.replace('_', "").parse::<usize>().unwrap())
+        .product()
+}
+
+/// What a constant's code comes to, in the unit in which the document tells it.
+fn value(code: &str, told: &str) -> String {
+    let argument = |call: &str| Some(code.strip_prefix(call)?.strip_suffix(')')?.to_owned());
+    if let Some(seconds) = argument("Duration::from_secs(") {
+        return format!("{seconds} s");
+    }
+    if let Some(millis) = argument("Duration::from_millis(") {
+        return format!("{millis} ms");
+    }
+    let value = product(code);
+    let unit = told.split_once(' ').map(|(_, unit)| unit);
+    match unit {
+        None => count(value),
+        Some("B" | "KiB" | "MiB") => bytes(value),
+        Some(unit) => format!("{} {unit}", count(value)),
+    }
+}
+
+/// `Budget::new(3.0, 1.0)` in words.
+fn rate(budget: &str) -> String {
+    let numbers = budget.split_once("Budget::new(").unwrap().1;
+    let (burst, per_second) = numbers.trim_end_matches(')').split_once(", ").unwrap();
+    let (burst, per_second): (f64, f64) = (burst.parse().unwrap(), per_second.parse().unwrap());
+    match per_second {
+        1.0.. => format!("{burst} at once, then {per_second} a second"),
+        _ => format!("{burst} at once, then 1 in {} s", 1.0 / per_second),
+    }
+}
+
+#[test]
+fn the_fixed_bounds_are_told_as_they_are() {
+    for row in section("Fixed bounds") {
+        let [what, told, _, place] = row[..] else {
+            panic!("{row:?}");
+        };
+        let [_, file, _, name, _] = place.split('`').collect::<Vec<_>>()[..] else {
+            panic!("{what}: {place}");
+        };
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let source = fs::read_to_string(source).unwrap_or_else(|why| panic!("{file}: {why}"));
+        if name.contains("Budget") {
+            assert!(source.contains(name), "{what}: no {name} in {file}");
+            assert_eq!(told, rate(name), "{what}");
+            continue;
+        }
+        let line = source
+            .lines()
+            .find(|line| line.contains(&format!("const {name}: ")));
+        let line = line.unwrap_or_else(|| panic!("{what}: no {name} in {file}"));
+        let code = line.split_once(" = ").unwrap().1.trim_end_matches(';');
+        match code
+            .strip_prefix('(')
+            .and_then(|pair| pair.strip_suffix(')'))
+        {
+            Some(pair) => {
+                let (low, high) = pair.split_once(", ").unwrap();
+                let [a, b] = [" to ", " and "]
+                    .iter()
+                    .find_map(|between| told.split_once(between))
+                    .map(<[&str; 2]>::from)
+                    .unwrap();
+                assert_eq!((a, b), (&*value(low, a), &*value(high, b)), "{what}");
+            }
+            None => {
+                let told = told.trim_start_matches("below ");
+                assert_eq!(told, value(code, told), "{what}");
+            }
+        }
+    }
+}
