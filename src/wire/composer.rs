@@ -28,6 +28,17 @@ pub struct Composer {
     me: NodeId,
 }
 
+/// A message that is to be composed.
+#[derive(Clone, Copy, Debug)]
+pub struct Draft<'a> {
+    /// How it is to travel.
+    pub flag: &'a Flag,
+    /// What it carries, the sub-flag first.
+    pub payload: &'a [Packet],
+    /// The time it is to bear, in unix seconds.
+    pub time: u64,
+}
+
 /// A message ready to be sent.
 #[derive(Clone, Debug)]
 pub struct Composed {
@@ -94,8 +105,38 @@ impl Composer {
         payload: &[Packet],
         time: u64,
     ) -> Result<Composed, EncodeError> {
-        let flag = flag.packet(self.generation);
         let id = self.message_id(payload, time);
+        self.compose_under(id, sender, flag, payload, time)
+    }
+
+    /// Messages from this node, whose ids are hashed together: several times as fast as one by one where the processor has
+    /// wide vectors.
+    pub fn compose_many(&self, drafts: &[Draft<'_>]) -> Vec<Result<Composed, EncodeError>> {
+        let hashed: Vec<_> = drafts
+            .iter()
+            .map(|draft| (draft.payload, draft.time))
+            .collect();
+        let ids = proof::ids(&hashed).into_iter().map(MessageId::from);
+        let compose = |(id, draft): (MessageId, &Draft<'_>)| {
+            self.compose_under(id, &self.me, draft.flag, draft.payload, draft.time)
+        };
+        ids.zip(drafts).map(compose).collect()
+    }
+
+    /// The id of that payload at that time, whoever sends it: base58 of SHA-384 over both.
+    pub fn message_id(&self, payload: &[Packet], time: u64) -> MessageId {
+        MessageId::from(proof::id(payload, time))
+    }
+
+    fn compose_under(
+        &self,
+        id: MessageId,
+        sender: &NodeId,
+        flag: &Flag,
+        payload: &[Packet],
+        time: u64,
+    ) -> Result<Composed, EncodeError> {
+        let flag = flag.packet(self.generation);
         let time58 = base58::encode_u64(time);
         let header = [flag.as_bytes(), sender.as_bytes(), id.as_bytes(), &time58];
         let plain = self.encode(&header, payload)?;
@@ -110,11 +151,6 @@ impl Composer {
                 .map(|packet| packet.as_bytes().len())
                 .collect(),
         })
-    }
-
-    /// The id of that payload at that time, whoever sends it: base58 of SHA-384 over both.
-    pub fn message_id(&self, payload: &[Packet], time: u64) -> MessageId {
-        MessageId::from(proof::id(payload.iter().map(Packet::as_bytes), time))
     }
 
     fn encode(&self, header: &[&[u8]; HEADER], payload: &[Packet]) -> Result<Vec<u8>, EncodeError> {
