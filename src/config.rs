@@ -3,6 +3,7 @@
 //! Composes the parameters of the floors below and knows what each of them is for; nothing below
 //! knows this file.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::StartError;
@@ -37,6 +38,14 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// See [`Config::stall_timeout`].
     pub stall_timeout: Duration,
+    /// See [`Config::keep`].
+    pub keep: Vec<Address>,
+    /// See [`Config::peer_book`].
+    pub peer_book: Option<PathBuf>,
+    /// See [`Config::reconnect_cap`].
+    pub reconnect_cap: Duration,
+    /// See [`Config::silence`].
+    pub silence: Duration,
     /// See [`Config::max_outgoing`].
     pub max_outgoing: usize,
     /// See [`Config::max_incoming`].
@@ -76,6 +85,10 @@ impl Default for Config {
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(5),
             stall_timeout: Duration::from_secs(10),
+            keep: Vec::new(),
+            peer_book: None,
+            reconnect_cap: Duration::from_secs(30),
+            silence: Duration::from_secs(20),
             max_outgoing: 4,
             max_incoming: 1024,
             max_pending: 64,
@@ -174,6 +187,47 @@ impl Config {
     #[must_use]
     pub fn stall_timeout(mut self, timeout: Duration) -> Self {
         self.stall_timeout = timeout;
+        self
+    }
+
+    /// Stays connected to this address: it is dialled until somebody there is connected, and again
+    /// whenever they are lost. Default: none. May be said several times.
+    ///
+    /// An address that [`Connect`](crate::Connect) has led to is kept as well, until
+    /// [`Disconnect`](crate::Disconnect).
+    #[must_use]
+    pub fn keep(mut self, address: impl Into<Address>) -> Self {
+        self.keep.push(address.into());
+        self
+    }
+
+    /// A file in which the addresses of peers are kept between runs. Default: none.
+    ///
+    /// A node that is alone dials them. A missing file is made; a torn one is told as
+    /// [`Event::PeerBookFailed`](crate::Event::PeerBookFailed) and replaced.
+    #[must_use]
+    pub fn peer_book(mut self, path: impl Into<PathBuf>) -> Self {
+        self.peer_book = Some(path.into());
+        self
+    }
+
+    /// A lost peer is dialled again after 1 s, then ever later, but at the latest after this time; up
+    /// to half of each pause is left out by chance. Default 30 s; zero: lost peers are not dialled.
+    ///
+    /// Too small, and many nodes dial a dead one all the time; too large, and a mesh that was torn is
+    /// slow to grow together.
+    #[must_use]
+    pub fn reconnect_cap(mut self, cap: Duration) -> Self {
+        self.reconnect_cap = cap;
+        self
+    }
+
+    /// A peer silent for this long is asked for a sign of life, and closed as
+    /// [`Unresponsive`](crate::CloseReason::Unresponsive) if it gives none within half of it again.
+    /// Default 20 s; zero: never.
+    #[must_use]
+    pub fn silence(mut self, silence: Duration) -> Self {
+        self.silence = silence;
         self
     }
 
@@ -305,6 +359,8 @@ impl Config {
         params.limits = self.limits;
         params.methods.clone_from(&self.compression);
         params.max_outgoing = self.max_outgoing;
+        params.reconnect_cap = self.reconnect_cap;
+        params.silence = self.silence;
         params.max_incoming = self.max_incoming;
         params.max_pending = self.max_pending;
         params.ban_loopback = self.ban_loopback;

@@ -58,7 +58,7 @@ fn number(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -74,8 +74,8 @@ fn bytes(bytes: usize) -> String {
     const KIB: usize = 1 << 10;
     const MIB: usize = 1 << 20;
     match bytes {
-        MIB.. if bytes % MIB == 0 => format!("{} MiB", bytes / MIB),
-        KIB.. if bytes % KIB == 0 => format!("{} KiB", bytes / KIB),
+        MIB.. if bytes.is_multiple_of(MIB) => format!("{} MiB", bytes / MIB),
+        KIB.. if bytes.is_multiple_of(KIB) => format!("{} KiB", bytes / KIB),
         _ => format!("{bytes} B"),
     }
 }
@@ -106,6 +106,12 @@ fn the_settings_of_a_node_are_told_as_they_are() {
         ("handshake_timeout", time(config.handshake_timeout)),
         ("stall_timeout", time(config.stall_timeout)),
         ("max_outgoing", count(config.max_outgoing)),
+        ("max_incoming", count(config.max_incoming)),
+        ("max_pending", count(config.max_pending)),
+        (
+            "ban_loopback",
+            text(if config.ban_loopback { "yes" } else { "no" }),
+        ),
         ("compression", text("all that are built in")),
         ("allow_binary", text("no")),
         ("waterfall_capacity", count(config.waterfall_capacity)),
@@ -207,8 +213,9 @@ async fn what_messages_set_is_told_as_it_is() {
     assert_eq!(told.collect::<Vec<_>>(), values);
 }
 
-/// `64 * 1024`, `1 << 20`, `1024`.
+/// `64 * 1024`, `1 << 20`, `1024`, `100.0`.
 fn product(code: &str) -> usize {
+    let code = code.trim_end_matches(".0");
     if let Some((number, shift)) = code.split_once(" << ") {
         return product(number) << product(shift);
     }
@@ -221,7 +228,7 @@ fn product(code: &str) -> usize {
 fn value(code: &str, told: &str) -> String {
     let argument = |call: &str| Some(code.strip_prefix(call)?.strip_suffix(')')?.to_owned());
     if let Some(seconds) = argument("Duration::from_secs(") {
-        return format!("{seconds} s");
+        return format!("{} s", count(product(&seconds)));
     }
     if let Some(millis) = argument("Duration::from_millis(") {
         return format!("{millis} ms");

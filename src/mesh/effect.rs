@@ -462,6 +462,13 @@ pub enum Event {
         /// Whether the subscription was ended for it.
         detached: bool,
     },
+    /// The file of the peer book could not be read, or not be written; the node goes on without.
+    PeerBookFailed {
+        /// Which file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
     /// Accepting connections failed and is tried again after a pause.
     ListenerFailed {
         /// What the operating system said.

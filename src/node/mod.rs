@@ -41,6 +41,7 @@ mod listener;
 mod messages;
 mod orphan;
 mod outbox;
+mod peer_book;
 mod promise;
 mod router;
 mod sending;

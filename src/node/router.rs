@@ -20,6 +20,7 @@ use super::inbox::Inbox;
 use super::interception::{Interception, Question, Step};
 use super::links::Links;
 use super::listener::Listener;
+use super::peer_book::PeerBook;
 use super::promise::Promise;
 use super::sending::Sending;
 use super::shutdown::Draining;
@@ -98,6 +99,9 @@ pub(super) struct Parts {
     pub(super) send_budget: u32,
     pub(super) inbox: usize,
     pub(super) arbiters: usize,
+    pub(super) peer_book: Option<PeerBook>,
+    /// What went wrong before there was anybody to tell.
+    pub(super) early: Option<Event>,
 }
 
 /// The node. Users hold its address ([`Node::router`](super::Node)) and send it the messages of this crate.
@@ -117,6 +121,9 @@ pub struct Router {
     pub(super) listener: Option<Addr<Listener>>,
     pub(super) listen: SocketAddr,
     pub(super) started: Now,
+    pub(super) peer_book: Option<PeerBook>,
+    /// Told at the first tick: subscribers come after the start.
+    early: Option<Event>,
     connect_timeout: Duration,
     socket: Option<TcpListener>,
     /// The list of effects, kept for its memory.
@@ -158,6 +165,8 @@ impl Router {
             listener: None,
             listen: parts.listen,
             connect_timeout: parts.connect_timeout,
+            peer_book: parts.peer_book,
+            early: parts.early,
             socket: Some(parts.socket),
             effects: Effects::new(),
             next_tick: Duration::ZERO,
@@ -346,6 +355,10 @@ impl Router {
         for event in self.events.lagged() {
             self.notify(&event);
         }
+        if let Some(event) = self.early.take() {
+            self.notify(&event);
+        }
+        self.save_book(ctx);
         self.heed_audience();
         self.next_tick = Duration::ZERO;
         self.step_alone(ctx, |_, _, _| ());

@@ -110,6 +110,7 @@ impl Router {
     }
 
     fn end(&mut self, ctx: &mut Context<Self>) {
+        self.close_book();
         if let Some(draining) = self.draining.take() {
             let mut report = draining.report;
             report.undelivered = self.undelivered() + self.inbox.left();

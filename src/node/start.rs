@@ -11,6 +11,7 @@ use rand::rngs::SysRng;
 use tokio::net::UdpSocket;
 
 use super::listener;
+use super::peer_book::PeerBook;
 use super::router::{Parts, Router};
 use crate::config::Config;
 use crate::error::StartError;
@@ -54,7 +55,16 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
     let subnet_id = config.subnet.id(config.generation);
     let chance = Chance::of(config.seed)?;
     let id = NodeId::derive(&advertised.to_string(), &subnet_id, &chance.salt);
-    let mesh = Mesh::new(config.params(advertised.clone()), id.clone(), chance.seed);
+    let mut mesh = Mesh::new(config.params(advertised.clone()), id.clone(), chance.seed);
+    config.keep.iter().for_each(|address| mesh.keep(address));
+    let (peer_book, early) = match config.peer_book {
+        None => (None, None),
+        Some(path) => {
+            let (book, places, failed) = PeerBook::open(path);
+            mesh.learn(places);
+            (Some(book), failed)
+        }
+    };
     let router = Router::run(Parts {
         mesh,
         socket,
@@ -65,6 +75,8 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
         send_budget: permits(config.send_budget),
         inbox: config.inbox,
         arbiters: config.arbiters,
+        peer_book,
+        early,
     });
     Ok(Node {
         router,

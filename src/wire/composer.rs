@@ -105,8 +105,7 @@ impl Composer {
         payload: &[Packet],
         time: u64,
     ) -> Result<Composed, EncodeError> {
-        let id = self.message_id(payload, time);
-        self.compose_under(id, sender, flag, payload, time)
+        self.compose_under(self.message_id(payload, time), sender, flag, payload, time)
     }
 
     /// Messages from this node, whose ids are hashed together: several times as fast as one by one where the processor has
@@ -123,12 +122,9 @@ impl Composer {
         ids.zip(drafts).map(compose).collect()
     }
 
-    /// The id of that payload at that time, whoever sends it: base58 of SHA-384 over both.
-    pub fn message_id(&self, payload: &[Packet], time: u64) -> MessageId {
-        MessageId::from(proof::id(payload, time))
-    }
-
-    fn compose_under(
+    /// A message as it was made elsewhere, under the id it had: js2p has another rule for payload that is not text.
+    /// Whether it is an id of this payload is not checked.
+    pub fn compose_under(
         &self,
         id: MessageId,
         sender: &NodeId,
@@ -151,6 +147,11 @@ impl Composer {
                 .map(|packet| packet.as_bytes().len())
                 .collect(),
         })
+    }
+
+    /// The id of that payload at that time, whoever sends it: base58 of SHA-384 over both.
+    pub fn message_id(&self, payload: &[Packet], time: u64) -> MessageId {
+        MessageId::from(proof::id(payload, time))
     }
 
     fn encode(&self, header: &[&[u8]; HEADER], payload: &[Packet]) -> Result<Vec<u8>, EncodeError> {

@@ -4,7 +4,7 @@
 
 use std::io::{self, BufRead, Write};
 
-use actix_mesh::wire::{Composer, DecodeError, Deflater, hex};
+use actix_mesh::wire::{Batch, Composer, DecodeError, Deflater, hex};
 use actix_mesh::{EncodeError, Flag, Generation, Limits, MessageId, Method, NodeId, Packets};
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,7 @@ Fields:
   time         unix seconds
   packets      the whole payload, packet 0 included: strings, or {\"hex\":..}
   compression  optional: zlib, gzip, and bz2 and lzma where built in
-  id           optional: checked, as it follows from the rest
+  id           optional: it follows from the rest, and has to fit it
 
 For a line that is no message, {\"error\":{\"code\":..,\"message\":..}} stands in its place.
 
@@ -105,16 +105,31 @@ struct Encoder {
 impl Encoder {
     fn encode(&mut self, line: Line) -> Result<Vec<u8>, Refusal> {
         let given = read(line)?;
-        let composer = Composer::new(self.generation, Limits::default(), given.sender);
-        let composed = composer.compose(&given.flag, &given.packets, given.time)?;
-        if given.id.is_some_and(|id| id != composed.id) {
-            return Err(DecodeError::IdMismatch.into());
-        }
-        let plain = composed.frames.plain;
+        let plain = self.compose(&given)?;
         match given.compression {
-            None => Ok(plain.into()),
+            None => Ok(plain),
             Some(method) => self.deflate(method, &plain[PREFIX..]),
         }
+    }
+
+    fn compose(&self, given: &Given) -> Result<Vec<u8>, Refusal> {
+        let Given {
+            flag,
+            sender,
+            time,
+            packets,
+            id,
+            ..
+        } = given;
+        let composer = Composer::new(self.generation, Limits::default(), sender.clone());
+        let Some(id) = id else {
+            return Ok(composer.compose(flag, packets, *time)?.frames.plain.into());
+        };
+        let composed = composer.compose_under(id.clone(), sender, flag, packets, *time)?;
+        let plain = Vec::from(composed.frames.plain);
+        let batch = Batch::from_frames(self.generation, Limits::default(), &plain)?;
+        batch.get(0).map_err(|error| *error)?.prove()?;
+        Ok(plain)
     }
 
     /// The frame of that body in that method's form, whether or not that is smaller.
@@ -150,8 +165,6 @@ fn read(line: Line) -> Result<Given, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use actix_mesh::wire::Batch;
-
     use super::*;
 
     fn encoded(input: &str) -> (Vec<String>, usize) {

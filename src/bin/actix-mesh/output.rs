@@ -9,7 +9,7 @@ use std::thread;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// Bytes that may wait to be written.
-const WAITING: u32 = 16 << 20;
+const WAITING: u32 = 4 << 20;
 
 /// Standard output can take no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

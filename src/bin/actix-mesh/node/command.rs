@@ -82,8 +82,7 @@ pub(crate) type Outcome = Result<Done, Refusal>;
 pub(crate) type UnderWay = Pin<Box<dyn Future<Output = Outcome>>>;
 
 impl Command {
-    /// Gives the command to the node. It is in the Router's mailbox when this returns, if there is room, so
-    /// that commands are begun in the order they came.
+    /// Gives the command to the node as soon as this is polled: once is enough to have it in the Router's mailbox.
     pub(crate) fn begin(self, router: &Addr<Router>, known: &Known) -> UnderWay {
         match self {
             Self::Connect { addr, expect } => connect(router, addr, expect),
@@ -164,8 +163,8 @@ where
     Router: Handler<M>,
     actix::Context<Router>: ToEnvelope<Router, M>,
 {
-    let answer = router.send(message);
-    Box::pin(async move { done(answer.await?) })
+    let router = router.clone();
+    Box::pin(async move { done(router.send(message).await?) })
 }
 
 /// Longest time a whisper may be given, in seconds.

@@ -5,30 +5,25 @@ use std::io;
 #[cfg(unix)]
 use actix_rt::signal::unix::{Signal, SignalKind, signal};
 
-/// Interrupt, termination and, where there are, hang-up.
+/// Interrupt and termination. Hang-up is left as it is, so that `nohup` can have it ignored.
 #[cfg(unix)]
 #[derive(Debug)]
-pub(crate) struct Signals([Signal; 3]);
+pub(crate) struct Signals([Signal; 2]);
 
 #[cfg(unix)]
 impl Signals {
     pub(crate) fn heed() -> io::Result<Self> {
-        let kinds = [
-            SignalKind::interrupt(),
-            SignalKind::terminate(),
-            SignalKind::hangup(),
-        ];
-        let [interrupt, terminate, hangup] = kinds.map(signal);
-        Ok(Self([interrupt?, terminate?, hangup?]))
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+        let [interrupt, terminate] = kinds.map(signal);
+        Ok(Self([interrupt?, terminate?]))
     }
 
     /// Waits for the next.
     pub(crate) async fn next(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.0;
+        let [interrupt, terminate] = &mut self.0;
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
         }
     }
 }

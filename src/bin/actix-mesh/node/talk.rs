@@ -3,14 +3,16 @@
 //! Owns what is under way, and its bound. A slow command holds no other up: each is a task of its own.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 
 use actix::Addr;
 use actix_mesh::{Address, Router};
 use serde_json::Value;
-use tokio::sync::{AcquireError, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::command::Command;
@@ -115,17 +117,24 @@ impl Talk {
     }
 
     async fn begin(&mut self, seq: Value, command: Command, cost: u32) {
-        let room = Arc::clone(&self.room).acquire_many_owned(cost).await;
+        let room = Arc::clone(&self.room).acquire_many_owned(cost);
+        let room = room.await.expect("this semaphore is never closed");
         // Those that have ended are only forgotten here.
         while self.tasks.try_join_next().is_some() {}
-        let outcome = command.begin(&self.router, &self.known.borrow());
+        let mut outcome = command.begin(&self.router, &self.known.borrow());
+        // Begun here and not in the task, so that commands are begun in the order of their lines.
+        let begun = poll_fn(|cx| Poll::Ready(outcome.as_mut().poll(cx))).await;
         let (front, output) = (Rc::clone(&self.front), self.output.clone());
         self.tasks.spawn_local(async move {
-            if let Some(answer) = front.answer(seq, outcome.await) {
+            let outcome = match begun {
+                Poll::Ready(outcome) => outcome,
+                Poll::Pending => outcome.await,
+            };
+            if let Some(answer) = front.answer(seq, outcome) {
                 // Whoever started us watches for the end of the output.
                 let _ = output.say(answer).await;
             }
-            drop::<Result<_, AcquireError>>(room);
+            drop(room);
         });
     }
 

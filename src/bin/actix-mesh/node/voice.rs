@@ -16,7 +16,7 @@ use crate::output::Output;
 
 /// How much may wait for a slow reader of our output.
 const ITEMS: usize = 1 << 16;
-const BYTES: usize = 64 << 20;
+const BYTES: usize = 16 << 20;
 
 pub(crate) struct Voice {
     pub(crate) front: Rc<dyn Front>,
