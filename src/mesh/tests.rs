@@ -478,6 +478,46 @@ fn the_same_payload_takes_the_next_free_second_up_to_a_bound() {
 }
 
 #[test]
+fn a_burst_does_what_its_messages_would_do_one_by_one() {
+    let outgoing = |text: &str, flag: Flag| Outgoing {
+        packets: Packets::from(text),
+        flag,
+        kind: None,
+        allow_empty: false,
+    };
+    let burst = [
+        outgoing("a", Flag::Broadcast),
+        outgoing("same", Flag::Broadcast),
+        outgoing("to peers only", Flag::Whisper),
+        outgoing("reserved", Flag::Renegotiate),
+        outgoing("same", Flag::Broadcast),
+        outgoing("b", Flag::Broadcast),
+    ];
+    let (mut alone, mut together) = (Rig::new(), Rig::new());
+    for rig in [&mut alone, &mut together] {
+        rig.join("them");
+    }
+    let one_by_one: Vec<_> = burst
+        .iter()
+        .map(|what| {
+            let (now, hold) = (alone.now, Hold::none());
+            alone.mesh.send(now, what.clone(), hold, &mut alone.out)
+        })
+        .collect();
+    let burst = burst.map(|what| (what, Hold::none())).to_vec();
+    let sent = together
+        .mesh
+        .send_many(together.now, burst, &mut together.out);
+    assert_eq!(sent, one_by_one);
+    assert_eq!(sent[4].as_ref().unwrap().time, NOON + 1);
+    assert_eq!(
+        format!("{:?}", together.out),
+        format!("{:?}", alone.out),
+        "the same effects"
+    );
+}
+
+#[test]
 fn t21_one_time_and_one_id_for_all_links() {
     let mut rig = Rig::new();
     let (_a, _b) = (rig.join("a"), rig.join("bb"));
@@ -952,4 +992,37 @@ fn bad_conduct_leads_to_a_timed_ban() {
     assert!(written(&out).is_empty());
     rig.pass(61);
     assert_eq!(closed(&offend(&mut rig)), ["bad_frame"], "let in again");
+}
+
+#[test]
+fn f3_a_crossing_is_no_news_to_the_user_whichever_link_is_kept() {
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        let mut rig = Rig::new();
+        let there = address("127.0.0.1:2001");
+        let mut out = Effects::new();
+        rig.mesh
+            .connect(rig.now, Ticket(1), there.clone(), None, &mut out);
+        let Effect::Dial { conn, .. } = out[0] else {
+            panic!("{out:?}")
+        };
+        rig.join(name);
+        rig.input(Input::Dialed { conn, addr: there });
+        let out = rig.hear(conn, &Rig::handshake(name, |_| {}));
+        assert_eq!(closed(&out), ["duplicate"]);
+        assert!(
+            !out.iter().any(|effect| matches!(effect, Effect::Notify(_))),
+            "{out:?}"
+        );
+        assert!(out.iter().any(|effect| matches!(
+            effect,
+            Effect::Answer {
+                answer: Answer::Connect(Ok(_)),
+                ..
+            }
+        )));
+        let ours_is_larger = rig.mesh.me().cmp_numeric(&id(name)).is_gt();
+        let kept = &rig.mesh.peers()[0];
+        assert_eq!(kept.direction == Direction::Outgoing, ours_is_larger);
+        assert_eq!(rig.mesh.peers().len(), 1);
+    }
 }

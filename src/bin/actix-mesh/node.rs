@@ -82,7 +82,7 @@ pub(crate) struct Args {
     /// The address peers are told to dial, if it is another
     #[arg(long, value_name = "ADDR")]
     advertise: Option<Address>,
-    /// A peer to connect to; may be given several times
+    /// A peer to stay connected to: dialled at once, and again whenever it is not there; may be given several times
     #[arg(long, value_name = "ADDR")]
     connect: Vec<Address>,
     /// The name of the subnet; others are refused
@@ -121,6 +121,7 @@ impl Args {
             .allow_binary(self.allow_binary)
             // The one subscriber has a queue of its own.
             .inbox(0);
+        let config = self.connect.iter().cloned().fold(config, Config::keep);
         match &self.advertise {
             Some(address) => config.advertise(address.clone()),
             None => config,
