@@ -1,8 +1,5 @@
 //! Messages that pass through a third and a fourth node: delivered everywhere, once.
 
-use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use serde_json::json;
 
 use super::peer::{Peer, unique};
@@ -68,7 +65,6 @@ fn link_chain(chain: &[&Peer]) {
 fn assert_all_hear_all(nodes: &[&Peer]) {
     for author in nodes {
         let text = unique("for all");
-        await_a_fresh_second();
         author.order(json!({"do": "send", "packets": [text, "and more"]}));
         for hearer in nodes.iter().filter(|node| node.id != author.id) {
             let message = hearer.hears_once(&text);
@@ -77,14 +73,6 @@ fn assert_all_hear_all(nodes: &[&Peer]) {
         }
         assert_eq!(author.times_heard(text), 0, "nobody hears himself");
     }
-}
-
-/// py2p stamps a broadcast anew for each link: where the second rolls over in between, it is two messages.
-fn await_a_fresh_second() {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    thread::sleep(
-        Duration::from_secs(1).saturating_sub(Duration::from_nanos(now.subsec_nanos().into())),
-    );
 }
 
 #[test]
