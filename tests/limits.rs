@@ -131,6 +131,24 @@ fn the_settings_of_a_node_are_told_as_they_are() {
 }
 
 #[test]
+fn the_readme_tells_the_same() {
+    let readme = include_str!("../README.md");
+    let (_, rest) = readme.split_once("\n## Limits and defaults").unwrap();
+    let rows = rest.lines().filter(|line| line.ends_with("` |"));
+    let settings = section("Settings of a node");
+    for row in rows {
+        let [_, told, place] = row.trim_matches('|').split('|').collect::<Vec<_>>()[..] else {
+            panic!("{row}");
+        };
+        let name = place.trim().trim_matches('`').strip_prefix("Config::");
+        let Some(name) = name else { continue };
+        let row = settings.iter().find(|row| row[0].trim_matches('`') == name);
+        let row = row.unwrap_or_else(|| panic!("no setting {name}"));
+        assert_eq!(told.trim(), row[1], "{name}");
+    }
+}
+
+#[test]
 fn the_sizes_of_frames_are_told_as_they_are() {
     let limits = Limits::default();
     let values = [
