@@ -296,7 +296,7 @@ impl WhisperError {
 #[non_exhaustive]
 pub enum SendError {
     /// Nobody is connected.
-    #[error("no peer is connected; connect first, or allow sending to nobody")]
+    #[error("no peer is connected: connect to one first")]
     NoPeers,
     /// A packet is not valid UTF-8, which in generation 0.4 hangs js2p peers for good.
     #[error(
