@@ -46,6 +46,16 @@ pub struct Config {
     pub reconnect_cap: Duration,
     /// See [`Config::silence`].
     pub silence: Duration,
+    /// See [`Config::slow_rate`].
+    pub slow_rate: u32,
+    /// See [`Config::slow_budget`].
+    pub slow_budget: usize,
+    /// See [`Config::frame_timeout`].
+    pub frame_timeout: Duration,
+    /// See [`Config::peer_messages`].
+    pub peer_messages: u32,
+    /// See [`Config::peer_bytes`].
+    pub peer_bytes: u32,
     /// See [`Config::max_outgoing`].
     pub max_outgoing: usize,
     /// See [`Config::max_incoming`].
@@ -85,6 +95,11 @@ impl Default for Config {
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(5),
             stall_timeout: Duration::from_secs(10),
+            slow_rate: 8 << 10,
+            slow_budget: 8 << 20,
+            frame_timeout: Duration::from_secs(60),
+            peer_messages: 0,
+            peer_bytes: 0,
             keep: Vec::new(),
             peer_book: None,
             reconnect_cap: Duration::from_secs(30),
@@ -182,52 +197,57 @@ impl Config {
     /// A peer that takes next to nothing for this long while something waits for it is closed as
     /// [`SlowPeer`](crate::CloseReason::SlowPeer). Default 10 s, as NATS.
     ///
-    /// Until then it holds back whoever sends to it, so that nothing is lost; "next to nothing" is less
-    /// than 64 KiB and less than all that waits.
+    /// It holds back nobody meanwhile: what waits for it moves to the [`slow_budget`](Self::slow_budget).
     #[must_use]
     pub fn stall_timeout(mut self, timeout: Duration) -> Self {
         self.stall_timeout = timeout;
         self
     }
 
-    /// Stays connected to this address: it is dialled until somebody there is connected, and again
-    /// whenever they are lost. Default: none. May be said several times.
+    /// Bytes a second that are "next to nothing" for a peer for which more waits. Default 8 KiB.
     ///
-    /// An address that [`Connect`](crate::Connect) has led to is kept as well, until
-    /// [`Disconnect`](crate::Disconnect).
+    /// A peer that takes more, but less than it is sent, holds back those who send to it, so that nothing is
+    /// lost: also one that reads slowly on purpose. Raise it in a mesh whose links are all faster.
     #[must_use]
-    pub fn keep(mut self, address: impl Into<Address>) -> Self {
-        self.keep.push(address.into());
+    pub fn slow_rate(mut self, bytes: u32) -> Self {
+        self.slow_rate = bytes;
         self
     }
 
-    /// A file in which the addresses of peers are kept between runs. Default: none.
+    /// Bytes that may wait for peers that take next to nothing, all of them together. Default 8 MiB.
     ///
-    /// A node that is alone dials them. A missing file is made; a torn one is told as
-    /// [`Event::PeerBookFailed`](crate::Event::PeerBookFailed) and replaced.
+    /// When it is used up, such a peer is closed after a second. Smaller, and peers that pause are lost
+    /// sooner when the mesh is busy.
     #[must_use]
-    pub fn peer_book(mut self, path: impl Into<PathBuf>) -> Self {
-        self.peer_book = Some(path.into());
+    pub fn slow_budget(mut self, bytes: usize) -> Self {
+        self.slow_budget = bytes;
         self
     }
 
-    /// A lost peer is dialled again after 1 s, then ever later, but at the latest after this time; up
-    /// to half of each pause is left out by chance. Default 30 s; zero: lost peers are not dialled.
+    /// A frame that has begun must have come in whole within this time, or its peer is closed as
+    /// [`Unfinished`](crate::CloseReason::Unfinished). Default 60 s.
     ///
-    /// Too small, and many nodes dial a dead one all the time; too large, and a mesh that was torn is
-    /// slow to grow together.
+    /// Too short, and large messages over slow links fail: 4 MiB in 60 s are 70 kB/s.
     #[must_use]
-    pub fn reconnect_cap(mut self, cap: Duration) -> Self {
-        self.reconnect_cap = cap;
+    pub fn frame_timeout(mut self, timeout: Duration) -> Self {
+        self.frame_timeout = timeout;
         self
     }
 
-    /// A peer silent for this long is asked for a sign of life, and closed as
-    /// [`Unresponsive`](crate::CloseReason::Unresponsive) if it gives none within half of it again.
-    /// Default 20 s; zero: never.
+    /// Messages a peer may send in a second, on average. Default 0: any number.
+    ///
+    /// A faster one is not lost or blamed, but read no faster than this.
     #[must_use]
-    pub fn silence(mut self, silence: Duration) -> Self {
-        self.silence = silence;
+    pub fn peer_messages(mut self, per_second: u32) -> Self {
+        self.peer_messages = per_second;
+        self
+    }
+
+    /// Bytes a peer may send in a second, on average, counted as they are inflated. Default 0: any number.
+    /// As [`peer_messages`](Self::peer_messages).
+    #[must_use]
+    pub fn peer_bytes(mut self, per_second: u32) -> Self {
+        self.peer_bytes = per_second;
         self
     }
 
@@ -293,7 +313,7 @@ impl Config {
     /// Bytes received on one connection that have not been written, delivered or dropped yet. Default
     /// 1 MiB. Beyond it the connection stops reading, and TCP tells the peer.
     ///
-    /// A node's memory is bounded by about peers times this and one frame. Too small, and fast links stutter.
+    /// It covers what frames inflate to as well. Too small, and fast links stutter.
     #[must_use]
     pub fn inbound_budget(mut self, bytes: usize) -> Self {
         self.inbound_budget = bytes;
@@ -376,6 +396,7 @@ impl Config {
         let budgets = [
             ("inbound_budget", self.inbound_budget),
             ("send_budget", self.send_budget),
+            ("slow_budget", self.slow_budget.max(1)),
         ];
         for (setting, bytes) in budgets {
             if bytes == 0 || bytes > MOST {
@@ -386,6 +407,7 @@ impl Config {
             ("connect_timeout", self.connect_timeout),
             ("handshake_timeout", self.handshake_timeout),
             ("stall_timeout", self.stall_timeout),
+            ("frame_timeout", self.frame_timeout),
         ];
         for (setting, time) in times {
             if time.is_zero() {

@@ -373,6 +373,7 @@ impl Mesh {
             Ended::Broken(what) => CloseReason::BadFrame(what),
             Ended::Failed(what) => CloseReason::Failed(what),
             Ended::Stalled => CloseReason::SlowPeer,
+            Ended::Unfinished => CloseReason::Unfinished,
         };
         self.forget(now, conn, reason, out);
     }
@@ -427,7 +428,7 @@ impl Mesh {
                 Offence::Invalid
             }
             CloseReason::SpokeTooSoon => Offence::OutOfPlace,
-            CloseReason::SlowPeer => Offence::Slow,
+            CloseReason::SlowPeer | CloseReason::Unfinished => Offence::Slow,
             _ => return,
         };
         let peer = self.routing.get(conn).map(|entry| &entry.reached);

@@ -16,9 +16,11 @@ use actix::{
 use smallvec::SmallVec;
 use tokio::sync::Semaphore;
 
-use super::intake::Intake;
+use super::intake::{Intake, TURNS};
 use super::orphan::Orphan;
-use super::outbox::{Chunk, Outbox};
+use super::outbox::{Chunk, Outbox, Patience};
+use super::pace::{Pace, Rates};
+use super::room::{Account, Commons};
 use super::router::{Gone, Router};
 use super::transport::{Detached, Transport, Writer};
 use crate::mesh::{ConnId, Ended};
@@ -43,7 +45,10 @@ pub(super) struct Terms {
     pub(super) generation: Generation,
     pub(super) limits: Limits,
     pub(super) inbound_budget: u32,
-    pub(super) stall_timeout: Duration,
+    pub(super) commons: Commons,
+    pub(super) rates: Rates,
+    pub(super) frame_timeout: Duration,
+    pub(super) patience: Patience,
 }
 
 /// A stream, here or on its way to another thread.
@@ -57,7 +62,7 @@ pub(super) enum Stream {
 pub(super) struct Connection {
     conn: ConnId,
     terms: Arc<Terms>,
-    budget: Arc<Semaphore>,
+    account: Account,
     outbox: Outbox,
     /// `None` before the start, and once the peer has been told that nothing more will come.
     writer: Option<Writer>,
@@ -69,11 +74,10 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(conn: ConnId, stream: io::Result<Stream>, terms: Arc<Terms>) -> Self {
-        let permits = usize::try_from(terms.inbound_budget).unwrap_or(Semaphore::MAX_PERMITS);
         Self {
             conn,
-            budget: Arc::new(Semaphore::new(permits)),
-            outbox: Outbox::new(terms.stall_timeout),
+            account: Account::new(terms.inbound_budget, terms.commons.clone()),
+            outbox: Outbox::new(terms.patience, Arc::clone(&terms.commons.slow)),
             terms,
             writer: None,
             stream: Some(stream),
@@ -94,8 +98,11 @@ impl Connection {
             conn: self.conn,
             router: self.terms.router.clone(),
             codec: Codec::new(self.terms.generation, self.terms.limits),
-            budget: Arc::clone(&self.budget),
-            budget_size: self.terms.inbound_budget,
+            account: self.account.clone(),
+            turns: Arc::new(Semaphore::new(TURNS)),
+            pace: Pace::new(self.terms.rates),
+            frame_timeout: self.terms.frame_timeout,
+            begun: None,
         };
         ctx.spawn(
             intake
@@ -122,7 +129,7 @@ impl Connection {
     /// From now on nothing is read for us; what is queued is written while there is time.
     fn close(&mut self, within: Duration, ctx: &mut Context<Self>) {
         self.closing = true;
-        self.budget.close();
+        self.account.close();
         ctx.run_later(within, |_, ctx| ctx.stop());
     }
 

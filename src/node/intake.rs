@@ -9,24 +9,32 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use actix::WeakAddr;
 use bytes::BytesMut;
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::codec::Decoder as _;
 
+use super::pace::Pace;
+use super::room::{Account, Closed, NEAR, Room};
 use super::router::{Received, Router};
 use super::transport::Reader;
 use crate::mesh::{ConnId, Ended};
-use crate::wire::{Batch, Codec, Hold, StreamError};
+use crate::wire::{Batch, Codec, Cut, Hold, StreamError};
 
 /// Bytes asked of the socket at once.
 const READ: usize = 64 * 1024;
 /// A read that fills less than this share of its buffer is copied out of it: a few bytes must not keep
 /// 64 KiB alive while they wait.
 const WORTH: usize = 4;
-/// What a batch costs besides its bytes: an envelope in the Router's mailbox and the batch's own lists.
-const OVERHEAD: usize = 256;
+/// Batches of one connection that the Router may have before it: enough to keep it busy, and few enough
+/// that whoever comes next is served soon.
+pub(super) const TURNS: usize = 2;
+
+/// No connection is left unread for longer than this for being too fast: it would seem dead.
+const LONGEST: Duration = Duration::from_secs(10);
 
 thread_local! {
     /// One buffer serves all connections of a thread, as long as their reads are short.
@@ -38,9 +46,20 @@ pub(super) struct Intake {
     pub(super) conn: ConnId,
     pub(super) router: WeakAddr<Router>,
     pub(super) codec: Codec,
-    /// One permit a byte. Closed when the connection is to be read no further.
-    pub(super) budget: Arc<Semaphore>,
-    pub(super) budget_size: u32,
+    /// Closed when the connection is to be read no further.
+    pub(super) account: Account,
+    pub(super) turns: Arc<Semaphore>,
+    pub(super) pace: Pace,
+    /// A frame that has begun must be whole after this time.
+    pub(super) frame_timeout: Duration,
+    pub(super) begun: Option<Begun>,
+}
+
+/// A frame of which a part is there.
+pub(super) struct Begun {
+    until: Instant,
+    /// How long it is, if that is known, and more than a read.
+    large: Option<(usize, Room)>,
 }
 
 /// Why reading goes no further.
@@ -62,8 +81,8 @@ impl Intake {
     pub(super) async fn run(mut self, mut reader: Reader) -> Ended {
         let mut rest = BytesMut::new();
         loop {
-            if let Err(error) = reader.readable().await {
-                return Ended::from(StreamError::Io(error));
+            if let Err(ended) = self.readable(&reader).await {
+                return ended;
             }
             // In a box, so that an idle connection has no room for it.
             match Box::pin(self.read_once(&mut reader, &mut rest)).await {
@@ -74,10 +93,22 @@ impl Intake {
         }
     }
 
+    /// Waits for something to read; for the rest of a frame only so long.
+    async fn readable(&self, reader: &Reader) -> Result<(), Ended> {
+        let readable = match &self.begun {
+            Some(begun) => timeout_at(begun.until, reader.readable())
+                .await
+                .map_err(|_| Ended::Unfinished)?,
+            None => reader.readable().await,
+        };
+        readable.map_err(|error| Ended::from(StreamError::Io(error)))
+    }
+
     /// One read, and all whole frames of it. What is left over stays in `rest`; between reads an idle
     /// connection holds nothing else.
     async fn read_once(&mut self, reader: &mut Reader, rest: &mut BytesMut) -> Result<(), Stop> {
-        let mut buffer = buffer_after(mem::take(rest));
+        let large = self.begun.as_ref().and_then(|begun| begun.large.as_ref());
+        let mut buffer = buffer_after(mem::take(rest), large.map(|(len, _)| *len));
         let read = read_now(reader, &mut buffer).await?;
         let mut frames = exact(buffer);
         let Some(bytes) = read else {
@@ -88,51 +119,116 @@ impl Intake {
             self.codec.decode_eof(&mut frames)?;
             return Err(Stop::Ended(Ended::ByPeer));
         }
-        while let Some(batch) = self.codec.decode(&mut frames)? {
-            self.hand_in(batch).await?;
-        }
+        self.hand_in_all(&mut frames).await?;
         if !frames.is_empty() {
+            self.note_begun(&frames).await?;
             *rest = frames;
         }
         breathe().await;
         Ok(())
     }
 
-    /// Waits until there is room for the batch, then hands it to the Router.
-    async fn hand_in(&mut self, mut batch: Batch) -> Result<(), Stop> {
-        let cost = u32::try_from(batch.cost() + OVERHEAD)
-            .unwrap_or(u32::MAX)
-            .min(self.budget_size);
-        let Ok(permits) = Arc::clone(&self.budget).acquire_many_owned(cost).await else {
-            return Err(Stop::Closing);
-        };
-        let hold = Hold::new(permits);
+    /// All whole frames, batch by batch, each when there is room for it.
+    async fn hand_in_all(&mut self, frames: &mut BytesMut) -> Result<(), Stop> {
+        while self
+            .codec
+            .first_len(frames)?
+            .is_some_and(|len| len <= frames.len())
+        {
+            let mut room = match self.begun.take().and_then(|begun| begun.large) {
+                Some((_, room)) => room,
+                None => self.account.for_bytes(frames.len()).await?,
+            };
+            let mut cut = self.codec.cut(frames, NEAR)?;
+            if matches!(cut, Cut::TooTight) {
+                self.account.widen(&mut room).await?;
+                cut = self.codec.cut(frames, usize::MAX)?;
+            }
+            let Cut::Batch(batch) = cut else {
+                break;
+            };
+            room.shrink_to(batch.cost());
+            self.hand_in(batch, room).await?;
+        }
+        Ok(())
+    }
+
+    /// Hands a batch to the Router.
+    async fn hand_in(&mut self, mut batch: Batch, room: Room) -> Result<(), Stop> {
+        let wait = self.pace.wait(batch.len(), batch.wire_len(), batch.cost());
+        let turns = Arc::clone(&self.turns);
+        let turn = turns.acquire_owned().await.map_err(|_| Stop::Closing)?;
+        let hold = Hold::new(room);
         batch.hold(hold.clone());
         let router = self.router.upgrade().ok_or(Stop::Closing)?;
         let received = Received {
             conn: self.conn,
             batch,
             hold,
+            turn,
         };
         if self.codec.is_established() {
             router.do_send(received);
+        } else {
+            // Large frames may stand right behind the handshake: they are cut once it has been judged.
+            match router.send(received).await {
+                Ok(true) => self.codec.established(),
+                Ok(false) => {}
+                Err(_) => return Err(Stop::Closing),
+            }
+        }
+        if !wait.is_zero() {
+            sleep(wait.min(LONGEST)).await;
+        }
+        Ok(())
+    }
+
+    /// A part of a frame is left over: from when on it is, and the room for it if it is large.
+    async fn note_begun(&mut self, rest: &BytesMut) -> Result<(), Stop> {
+        let large = match self.codec.first_len(rest)? {
+            Some(len) if len > READ => Some(len),
+            _ => None,
+        };
+        if self
+            .begun
+            .as_ref()
+            .is_some_and(|begun| begun.large.is_some() == large.is_some())
+        {
             return Ok(());
         }
-        // Large frames may stand right behind the handshake: they are cut once it has been judged.
-        match router.send(received).await {
-            Ok(true) => self.codec.established(),
-            Ok(false) => {}
-            Err(_) => return Err(Stop::Closing),
-        }
+        let large = match large {
+            Some(len) => Some((len, self.account.for_frame(len).await?)),
+            None => None,
+        };
+        self.begun = Some(Begun {
+            until: Instant::now() + self.frame_timeout,
+            large,
+        });
         Ok(())
     }
 }
 
+impl From<Closed> for Stop {
+    fn from(_: Closed) -> Self {
+        Stop::Closing
+    }
+}
+
 /// A buffer that begins with what was left over and has room for a read.
-fn buffer_after(mut rest: BytesMut) -> BytesMut {
+///
+/// A large frame's grows with what is there, by doubling, and to no more than the frame.
+fn buffer_after(rest: BytesMut, large: Option<usize>) -> BytesMut {
     if rest.len() >= READ / WORTH {
-        rest.reserve(READ);
-        return rest;
+        if rest.capacity() - rest.len() >= READ / WORTH || large == Some(rest.capacity()) {
+            return rest;
+        }
+        let room = match large {
+            Some(len) => len.min(rest.len() * 2).max(rest.len() + 1),
+            None => rest.len() + READ,
+        };
+        let mut buffer = BytesMut::with_capacity(room);
+        buffer.extend_from_slice(&rest);
+        return buffer;
     }
     let mut buffer = SPARE
         .take()

@@ -25,7 +25,9 @@
 //! | own messages in outboxes | the send budget |
 //! | messages and events for subscribers, the inbox | their queues |
 //! | a subscriber's mailbox | the burst that is sent ahead |
-//! | a partial frame | [`Limits`](crate::wire::Limits) |
+//! | frames larger than that, and what is inflated beyond it | room that all connections share |
+//! | what waits longer for peers that take next to nothing | the slow budget, which all share |
+//! | a partial frame | a read, or the budgets above; and its time |
 //! | answers to control messages | the core's budgets, and last the outbox itself |
 
 mod backlog;
@@ -41,8 +43,10 @@ mod listener;
 mod messages;
 mod orphan;
 mod outbox;
+mod pace;
 mod peer_book;
 mod promise;
+mod room;
 mod router;
 mod sending;
 mod shutdown;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler};
 use tokio::net::TcpListener;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::clock::Clock;
 use super::connection::Terms;
@@ -20,8 +21,11 @@ use super::inbox::Inbox;
 use super::interception::{Interception, Question, Step};
 use super::links::Links;
 use super::listener::Listener;
+use super::outbox::Patience;
+use super::pace::Rates;
 use super::peer_book::PeerBook;
 use super::promise::Promise;
+use super::room::Commons;
 use super::sending::Sending;
 use super::shutdown::Draining;
 use super::subscriptions::{Burst, Subscriptions, Topic};
@@ -48,6 +52,8 @@ pub(super) struct Received {
     pub(super) batch: Batch,
     /// The batch's place in the budget of its connection.
     pub(super) hold: Hold,
+    /// Given back when the batch was handled.
+    pub(super) turn: OwnedSemaphorePermit,
 }
 
 /// A link's actor has ended.
@@ -94,8 +100,11 @@ pub(super) struct Parts {
     pub(super) socket: TcpListener,
     pub(super) listen: SocketAddr,
     pub(super) connect_timeout: Duration,
-    pub(super) stall_timeout: Duration,
+    pub(super) frame_timeout: Duration,
+    pub(super) patience: Patience,
     pub(super) inbound_budget: u32,
+    pub(super) slow_budget: u32,
+    pub(super) rates: Rates,
     pub(super) send_budget: u32,
     pub(super) inbox: usize,
     pub(super) arbiters: usize,
@@ -148,7 +157,10 @@ impl Router {
             generation: params.generation,
             limits: params.limits,
             inbound_budget: parts.inbound_budget,
-            stall_timeout: parts.stall_timeout,
+            commons: Commons::new(params.limits.frame, parts.slow_budget),
+            rates: parts.rates,
+            frame_timeout: parts.frame_timeout,
+            patience: parts.patience,
         };
         let clock = Clock::start();
         Self {
@@ -403,7 +415,12 @@ impl Handler<Received> for Router {
     type Result = bool;
 
     fn handle(&mut self, received: Received, ctx: &mut Context<Self>) -> bool {
-        let Received { conn, batch, hold } = received;
+        let Received {
+            conn,
+            batch,
+            hold,
+            turn: _turn,
+        } = received;
         self.step(ctx, &hold, |mesh, now, out| {
             mesh.handle(now, Input::Received { conn, batch }, out)
         });

@@ -11,6 +11,8 @@ use rand::rngs::SysRng;
 use tokio::net::UdpSocket;
 
 use super::listener;
+use super::outbox::Patience;
+use super::pace::Rates;
 use super::peer_book::PeerBook;
 use super::router::{Parts, Router};
 use crate::config::Config;
@@ -70,8 +72,17 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
         socket,
         listen: addr,
         connect_timeout: config.connect_timeout,
-        stall_timeout: config.stall_timeout,
+        frame_timeout: config.frame_timeout,
+        patience: Patience {
+            time: config.stall_timeout,
+            rate: config.slow_rate,
+        },
         inbound_budget: permits(config.inbound_budget),
+        slow_budget: permits(config.slow_budget),
+        rates: Rates {
+            messages: config.peer_messages,
+            bytes: config.peer_bytes,
+        },
         send_budget: permits(config.send_budget),
         inbox: config.inbox,
         arbiters: config.arbiters,
