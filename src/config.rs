@@ -48,8 +48,6 @@ pub struct Config {
     pub silence: Duration,
     /// See [`Config::slow_rate`].
     pub slow_rate: u32,
-    /// See [`Config::slow_budget`].
-    pub slow_budget: usize,
     /// See [`Config::frame_timeout`].
     pub frame_timeout: Duration,
     /// See [`Config::peer_messages`].
@@ -72,6 +70,8 @@ pub struct Config {
     pub waterfall_capacity: usize,
     /// See [`Config::inbound_budget`].
     pub inbound_budget: usize,
+    /// See [`Config::shared_budget`].
+    pub shared_budget: usize,
     /// See [`Config::send_budget`].
     pub send_budget: usize,
     /// See [`Config::inbox`].
@@ -96,7 +96,6 @@ impl Default for Config {
             handshake_timeout: Duration::from_secs(5),
             stall_timeout: Duration::from_secs(10),
             slow_rate: 8 << 10,
-            slow_budget: 8 << 20,
             frame_timeout: Duration::from_secs(60),
             peer_messages: 0,
             peer_bytes: 0,
@@ -110,9 +109,10 @@ impl Default for Config {
             ban_loopback: false,
             compression: Method::available().to_vec(),
             allow_binary: false,
-            waterfall_capacity: 1 << 20,
+            waterfall_capacity: 1 << 19,
             inbound_budget: 1 << 20,
-            send_budget: 4 << 20,
+            shared_budget: 16 << 20,
+            send_budget: 1 << 20,
             inbox: 1024,
             backlog: 1024,
             arbiters: 0,
@@ -197,7 +197,8 @@ impl Config {
     /// A peer that takes next to nothing for this long while something waits for it is closed as
     /// [`SlowPeer`](crate::CloseReason::SlowPeer). Default 10 s, as NATS.
     ///
-    /// It holds back nobody meanwhile: what waits for it moves to the [`slow_budget`](Self::slow_budget).
+    /// It holds back nobody meanwhile: what waits for it may use a third of the
+    /// [`shared_budget`](Self::shared_budget). When that is used up, it is closed after a second.
     #[must_use]
     pub fn stall_timeout(mut self, timeout: Duration) -> Self {
         self.stall_timeout = timeout;
@@ -214,16 +215,6 @@ impl Config {
         self
     }
 
-    /// Bytes that may wait for peers that take next to nothing, all of them together. Default 8 MiB.
-    ///
-    /// When it is used up, such a peer is closed after a second. Smaller, and peers that pause are lost
-    /// sooner when the mesh is busy.
-    #[must_use]
-    pub fn slow_budget(mut self, bytes: usize) -> Self {
-        self.slow_budget = bytes;
-        self
-    }
-
     /// A frame that has begun must have come in whole within this time, or its peer is closed as
     /// [`Unfinished`](crate::CloseReason::Unfinished). Default 60 s.
     ///
@@ -236,7 +227,7 @@ impl Config {
 
     /// Messages a peer may send in a second, on average. Default 0: any number.
     ///
-    /// A faster one is not lost or blamed, but read no faster than this.
+    /// A faster one is neither blamed nor loses anything, but is read no faster than this.
     #[must_use]
     pub fn peer_messages(mut self, per_second: u32) -> Self {
         self.peer_messages = per_second;
@@ -248,6 +239,47 @@ impl Config {
     #[must_use]
     pub fn peer_bytes(mut self, per_second: u32) -> Self {
         self.peer_bytes = per_second;
+        self
+    }
+
+    /// Stays connected to this address: it is dialled until somebody there is connected, and again
+    /// whenever they are lost. Default: none. May be said several times.
+    ///
+    /// An address that [`Connect`](crate::Connect) has led to is kept as well, until
+    /// [`Disconnect`](crate::Disconnect).
+    #[must_use]
+    pub fn keep(mut self, address: impl Into<Address>) -> Self {
+        self.keep.push(address.into());
+        self
+    }
+
+    /// A file in which the addresses of peers are kept between runs. Default: none.
+    ///
+    /// A node that is alone dials them. A missing file is made; a torn one is told as
+    /// [`Event::PeerBookFailed`](crate::Event::PeerBookFailed) and replaced.
+    #[must_use]
+    pub fn peer_book(mut self, path: impl Into<PathBuf>) -> Self {
+        self.peer_book = Some(path.into());
+        self
+    }
+
+    /// A lost peer is dialled again after 1 s, then ever later, but at the latest after this time; up
+    /// to half of each pause is left out by chance. Default 30 s; zero: lost peers are not dialled.
+    ///
+    /// Too small, and many nodes dial a dead one all the time; too large, and a mesh that was torn is
+    /// slow to grow together.
+    #[must_use]
+    pub fn reconnect_cap(mut self, cap: Duration) -> Self {
+        self.reconnect_cap = cap;
+        self
+    }
+
+    /// A peer silent for this long is asked for a sign of life, and closed as
+    /// [`Unresponsive`](crate::CloseReason::Unresponsive) if it gives none within half of it again.
+    /// Default 20 s; zero: never.
+    #[must_use]
+    pub fn silence(mut self, silence: Duration) -> Self {
+        self.silence = silence;
         self
     }
 
@@ -301,7 +333,7 @@ impl Config {
         self
     }
 
-    /// Broadcasts remembered as seen, of the last minute. Default 1,048,576, about 20 MB when full.
+    /// Broadcasts remembered as seen, of the last minute. Default 524,288, at most 20 MB.
     ///
     /// Too small for the rate of the mesh, and messages that arrive twice are delivered twice.
     #[must_use]
@@ -310,18 +342,32 @@ impl Config {
         self
     }
 
-    /// Bytes received on one connection that have not been written, delivered or dropped yet. Default
-    /// 1 MiB. Beyond it the connection stops reading, and TCP tells the peer.
+    /// What one connection may keep of the node's memory: what was received on it, inflated, and has not been
+    /// written, delivered or dropped yet. Default 1 MiB, and a share of the
+    /// [`shared_budget`](Self::shared_budget). Beyond it the connection stops reading, and TCP tells the peer.
     ///
-    /// It covers what frames inflate to as well. Too small, and fast links stutter.
+    /// Too small, and fast links stutter.
     #[must_use]
     pub fn inbound_budget(mut self, bytes: usize) -> Self {
         self.inbound_budget = bytes;
         self
     }
 
-    /// Bytes of this node's own messages that wait to be written. Default 4 MiB. Beyond it
-    /// [`Send`](crate::Send) and [`Whisper`](crate::Whisper) are answered only when there is room.
+    /// Bytes that connections may use beyond their own budgets, all together; each at most an eighth of what
+    /// is free. Default 16 MiB.
+    ///
+    /// Where many nodes send all they can at once, each waits for others to take what it relays. This is the
+    /// room in which such circles dissolve: too small, and they end with peers closed as slow. Frames larger
+    /// than a connection's own budget, and what waits for slow peers, are taken from it as well.
+    #[must_use]
+    pub fn shared_budget(mut self, bytes: usize) -> Self {
+        self.shared_budget = bytes;
+        self
+    }
+
+    /// Bytes of this node's own messages that wait to be written. Default 1 MiB. Beyond it, and while more
+    /// than half of the [`shared_budget`](Self::shared_budget) is in use, [`Send`](struct@crate::Send) and
+    /// [`Whisper`](crate::Whisper) are answered only when there is room.
     #[must_use]
     pub fn send_budget(mut self, bytes: usize) -> Self {
         self.send_budget = bytes;
@@ -396,7 +442,6 @@ impl Config {
         let budgets = [
             ("inbound_budget", self.inbound_budget),
             ("send_budget", self.send_budget),
-            ("slow_budget", self.slow_budget.max(1)),
         ];
         for (setting, bytes) in budgets {
             if bytes == 0 || bytes > MOST {

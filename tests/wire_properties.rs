@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use actix_mesh::wire::{
-    Address, Batch, ClaimKey, Codec, Composer, Control, DecodeError, Deflater, Flag, Frame, Frames,
-    Generation, Inflater, Limits, MessageId, Method, NodeId, Packet, Packets, base58,
+    Address, Batch, ClaimKey, Codec, Composer, Control, DecodeError, Deflater, Draft, Flag, Frame,
+    Frames, Generation, Inflater, Limits, MessageId, Method, NodeId, Packet, Packets, base58,
 };
 use bytes::BytesMut;
 use proptest::{collection::vec, prelude::*, sample};
@@ -184,6 +184,23 @@ proptest! {
         prop_assert_eq!(frame.compression(), given.method);
         let key = ClaimKey::new(KEY.0, KEY.1);
         prop_assert_eq!(frame.claim(&key), composed.claim(&key));
+    }
+
+    #[test]
+    fn messages_composed_together_are_those_composed_one_by_one(given in vec(a_message(), 0..12)) {
+        let drafts: Vec<Draft<'_>> = given
+            .iter()
+            .map(|given| Draft { flag: &given.flag, payload: &given.payload, time: given.time })
+            .collect();
+        let together = composer().compose_many(&drafts);
+        prop_assert_eq!(together.len(), drafts.len());
+        for (draft, composed) in drafts.iter().zip(together) {
+            let alone = composer().compose(draft.flag, draft.payload, draft.time).unwrap();
+            let composed = composed.unwrap();
+            prop_assert_eq!(composed.id, alone.id);
+            prop_assert_eq!(composed.frames.plain, alone.frames.plain);
+            prop_assert_eq!((composed.time, composed.text), (alone.time, alone.text));
+        }
     }
 
     #[test]

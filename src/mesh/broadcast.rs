@@ -10,7 +10,7 @@ use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh};
 use super::waterfall::Seen;
 use crate::wire::{
-    Batch, Composed, Control, Flag, Frame, Frames, Hold, IdRule, MessageId, Packet, Packets,
+    Batch, Composed, Control, Draft, Flag, Frame, Frames, Hold, IdRule, MessageId, Packet, Packets,
     SubFlag,
 };
 
@@ -40,6 +40,46 @@ impl Mesh {
         hold: Hold,
         out: &mut Effects,
     ) -> Result<Sent, SendError> {
+        let flag = what.flag.clone();
+        let payload = self.admit(what)?;
+        let composed = self.stamp(now, &flag, &payload)?;
+        Ok(self.post(&flag, composed, hold, out))
+    }
+
+    /// Sends several messages to every peer, as [`send`](Self::send) would one after the other. Their ids are hashed
+    /// together, which takes a fraction of the time where the processor has wide vectors.
+    pub fn send_many(
+        &mut self,
+        now: Now,
+        burst: Vec<(Outgoing, Hold)>,
+        out: &mut Effects,
+    ) -> Vec<Result<Sent, SendError>> {
+        let admit = |(what, hold): (Outgoing, Hold)| {
+            let flag = what.flag.clone();
+            Ok((flag, self.admit(what)?, hold))
+        };
+        let admitted: Vec<Result<_, SendError>> = burst.into_iter().map(admit).collect();
+        let drafts = admitted.iter().flatten().map(|(flag, payload, _)| Draft {
+            flag,
+            payload,
+            time: now.unix,
+        });
+        let drafts: Vec<_> = drafts.collect();
+        let mut composed = self.composer.compose_many(&drafts).into_iter();
+        let mut send = |admitted| {
+            let (flag, payload, hold): (_, Vec<Packet>, _) = admitted?;
+            let composed = match composed.next() {
+                Some(Ok(composed)) if self.take_id(now, &composed) => composed,
+                // Its second is taken; or it cannot be composed, which is said again.
+                _ => self.stamp(now, &flag, &payload)?,
+            };
+            Ok(self.post(&flag, composed, hold, out))
+        };
+        admitted.into_iter().map(&mut send).collect()
+    }
+
+    /// The payload of a message, if it may be sent.
+    fn admit(&self, what: Outgoing) -> Result<Vec<Packet>, SendError> {
         if !matches!(what.flag, Flag::Broadcast | Flag::Whisper) {
             return Err(SendError::ReservedFlag(format!("{:?}", what.flag)));
         }
@@ -47,7 +87,11 @@ impl Mesh {
         if self.routing.is_empty() && !what.allow_empty {
             return Err(SendError::NoPeers);
         }
-        let composed = self.stamp(now, &what.flag, &payload)?;
+        Ok(payload)
+    }
+
+    /// Sends what was composed to every peer that may have it.
+    fn post(&mut self, flag: &Flag, composed: Composed, hold: Hold, out: &mut Effects) -> Sent {
         let frames = Frames {
             hold,
             ..composed.frames
@@ -67,7 +111,7 @@ impl Mesh {
             skipped: self.skipped(&fragile),
         };
         self.stats.relay_skipped += fragile.len() as u64;
-        if what.flag == Flag::Broadcast {
+        if *flag == Flag::Broadcast {
             self.note_broadcast(&frames);
         } else {
             to.iter().for_each(|conn| self.note_whisper(*conn, &frames));
@@ -75,7 +119,7 @@ impl Mesh {
         if !to.is_empty() {
             out.push(Effect::Transmit { to, frames });
         }
-        Ok(sent)
+        sent
     }
 
     /// Packet 0 and the rest, if they may be sent.
@@ -120,13 +164,21 @@ impl Mesh {
         for ahead in 0..=self.params.seconds_ahead {
             let time = now.unix.saturating_add(ahead);
             let composed = self.composer.compose(flag, payload, time)?;
-            let claim = composed.claim(&self.key);
-            if self.waterfall.look(time, claim) == Seen::Fresh {
-                self.waterfall.remember(now.unix, time, claim);
+            if self.take_id(now, &composed) {
                 return Ok(composed);
             }
         }
         Err(SendError::TooOften(self.params.seconds_ahead))
+    }
+
+    /// Claims the id of a message of ours, unless it is taken.
+    fn take_id(&mut self, now: Now, composed: &Composed) -> bool {
+        let claim = composed.claim(&self.key);
+        let free = self.waterfall.look(composed.time, claim) == Seen::Fresh;
+        if free {
+            self.waterfall.remember(now.unix, composed.time, claim);
+        }
+        free
     }
 
     /// A broadcast control message of our own, remembered like any broadcast.

@@ -478,6 +478,46 @@ fn the_same_payload_takes_the_next_free_second_up_to_a_bound() {
 }
 
 #[test]
+fn a_burst_does_what_its_messages_would_do_one_by_one() {
+    let outgoing = |text: &str, flag: Flag| Outgoing {
+        packets: Packets::from(text),
+        flag,
+        kind: None,
+        allow_empty: false,
+    };
+    let burst = [
+        outgoing("a", Flag::Broadcast),
+        outgoing("same", Flag::Broadcast),
+        outgoing("to peers only", Flag::Whisper),
+        outgoing("reserved", Flag::Renegotiate),
+        outgoing("same", Flag::Broadcast),
+        outgoing("b", Flag::Broadcast),
+    ];
+    let (mut alone, mut together) = (Rig::new(), Rig::new());
+    for rig in [&mut alone, &mut together] {
+        rig.join("them");
+    }
+    let one_by_one: Vec<_> = burst
+        .iter()
+        .map(|what| {
+            let (now, hold) = (alone.now, Hold::none());
+            alone.mesh.send(now, what.clone(), hold, &mut alone.out)
+        })
+        .collect();
+    let burst = burst.map(|what| (what, Hold::none())).to_vec();
+    let sent = together
+        .mesh
+        .send_many(together.now, burst, &mut together.out);
+    assert_eq!(sent, one_by_one);
+    assert_eq!(sent[4].as_ref().unwrap().time, NOON + 1);
+    assert_eq!(
+        format!("{:?}", together.out),
+        format!("{:?}", alone.out),
+        "the same effects"
+    );
+}
+
+#[test]
 fn t21_one_time_and_one_id_for_all_links() {
     let mut rig = Rig::new();
     let (_a, _b) = (rig.join("a"), rig.join("bb"));

@@ -16,11 +16,11 @@ use actix::{
 use smallvec::SmallVec;
 use tokio::sync::Semaphore;
 
-use super::intake::{Intake, TURNS};
+use super::budget::{Account, Pool};
+use super::intake::{BESIDE, Intake, TURNS};
 use super::orphan::Orphan;
 use super::outbox::{Chunk, Outbox, Patience};
 use super::pace::{Pace, Rates};
-use super::room::{Account, Commons};
 use super::router::{Gone, Router};
 use super::transport::{Detached, Transport, Writer};
 use crate::mesh::{ConnId, Ended};
@@ -44,8 +44,8 @@ pub(super) struct Terms {
     pub(super) router: WeakAddr<Router>,
     pub(super) generation: Generation,
     pub(super) limits: Limits,
-    pub(super) inbound_budget: u32,
-    pub(super) commons: Commons,
+    pub(super) inbound_budget: usize,
+    pub(super) pool: Arc<Pool>,
     pub(super) rates: Rates,
     pub(super) frame_timeout: Duration,
     pub(super) patience: Patience,
@@ -62,7 +62,7 @@ pub(super) enum Stream {
 pub(super) struct Connection {
     conn: ConnId,
     terms: Arc<Terms>,
-    account: Account,
+    account: Arc<Account>,
     outbox: Outbox,
     /// `None` before the start, and once the peer has been told that nothing more will come.
     writer: Option<Writer>,
@@ -74,10 +74,13 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(conn: ConnId, stream: io::Result<Stream>, terms: Arc<Terms>) -> Self {
+        let budget = terms.inbound_budget;
+        let own = budget - BESIDE.min(budget / 2);
+        let account = Account::new(own, Arc::clone(&terms.pool));
         Self {
             conn,
-            account: Account::new(terms.inbound_budget, terms.commons.clone()),
-            outbox: Outbox::new(terms.patience, Arc::clone(&terms.commons.slow)),
+            account,
+            outbox: Outbox::new(terms.patience, Arc::clone(&terms.pool)),
             terms,
             writer: None,
             stream: Some(stream),
@@ -98,7 +101,8 @@ impl Connection {
             conn: self.conn,
             router: self.terms.router.clone(),
             codec: Codec::new(self.terms.generation, self.terms.limits),
-            account: self.account.clone(),
+            frame_limit: self.terms.limits.frame,
+            account: Arc::clone(&self.account),
             turns: Arc::new(Semaphore::new(TURNS)),
             pace: Pace::new(self.terms.rates),
             frame_timeout: self.terms.frame_timeout,

@@ -1,7 +1,7 @@
 //! What comes in on one connection: read, cut into batches, accounted for, handed to the Router.
 //!
-//! Owns the read buffers and the permits. Never reads on while it has no permits, so what waits anywhere
-//! in this node is bounded by the budget. Knows nothing of what the frames say.
+//! Owns the read buffers. Never reads on while the connection's account has no room, so what waits anywhere
+//! in this node is bounded by it. Knows nothing of what the frames say.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -17,8 +17,8 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::codec::Decoder as _;
 
+use super::budget::{Account, Charge, Closed, Coming};
 use super::pace::Pace;
-use super::room::{Account, Closed, NEAR, Room};
 use super::router::{Received, Router};
 use super::transport::Reader;
 use crate::mesh::{ConnId, Ended};
@@ -29,10 +29,15 @@ const READ: usize = 64 * 1024;
 /// A read that fills less than this share of its buffer is copied out of it: a few bytes must not keep
 /// 64 KiB alive while they wait.
 const WORTH: usize = 4;
+/// Inflated of a batch without asking. A frame that inflates to more waits until it is alone.
+const NEAR: usize = 256 * 1024;
+/// What a connection may have beside its account: a read, what is inflated of it, what is left over.
+pub(super) const BESIDE: usize = READ + NEAR + 2 * READ;
+/// What a batch costs besides its bytes: an envelope in the Router's mailbox and the batch's own lists.
+const OVERHEAD: usize = 256;
 /// Batches of one connection that the Router may have before it: enough to keep it busy, and few enough
 /// that whoever comes next is served soon.
 pub(super) const TURNS: usize = 2;
-
 /// No connection is left unread for longer than this for being too fast: it would seem dead.
 const LONGEST: Duration = Duration::from_secs(10);
 
@@ -46,8 +51,9 @@ pub(super) struct Intake {
     pub(super) conn: ConnId,
     pub(super) router: WeakAddr<Router>,
     pub(super) codec: Codec,
-    /// Closed when the connection is to be read no further.
-    pub(super) account: Account,
+    /// The largest frame.
+    pub(super) frame_limit: usize,
+    pub(super) account: Arc<Account>,
     pub(super) turns: Arc<Semaphore>,
     pub(super) pace: Pace,
     /// A frame that has begun must be whole after this time.
@@ -58,8 +64,8 @@ pub(super) struct Intake {
 /// A frame of which a part is there.
 pub(super) struct Begun {
     until: Instant,
-    /// How long it is, if that is known, and more than a read.
-    large: Option<(usize, Room)>,
+    /// If it is longer than a read: its length, and its charge.
+    large: Option<(usize, Coming)>,
 }
 
 /// Why reading goes no further.
@@ -73,6 +79,12 @@ enum Stop {
 impl<E: Into<StreamError>> From<E> for Stop {
     fn from(error: E) -> Self {
         Stop::Ended(Ended::from(error.into()))
+    }
+}
+
+impl From<Closed> for Stop {
+    fn from(_: Closed) -> Self {
+        Stop::Closing
     }
 }
 
@@ -108,7 +120,11 @@ impl Intake {
     /// connection holds nothing else.
     async fn read_once(&mut self, reader: &mut Reader, rest: &mut BytesMut) -> Result<(), Stop> {
         let large = self.begun.as_ref().and_then(|begun| begun.large.as_ref());
-        let mut buffer = buffer_after(mem::take(rest), large.map(|(len, _)| *len));
+        let large = large.map(|(len, _)| *len);
+        if large.is_none() {
+            self.account.room().await?;
+        }
+        let mut buffer = buffer_after(mem::take(rest), large);
         let read = read_now(reader, &mut buffer).await?;
         let mut frames = exact(buffer);
         let Some(bytes) = read else {
@@ -116,8 +132,7 @@ impl Intake {
             return Ok(());
         };
         if bytes == 0 {
-            self.codec.decode_eof(&mut frames)?;
-            return Err(Stop::Ended(Ended::ByPeer));
+            return Err(Stop::Ended(self.end(&mut frames)));
         }
         self.hand_in_all(&mut frames).await?;
         if !frames.is_empty() {
@@ -128,43 +143,50 @@ impl Intake {
         Ok(())
     }
 
-    /// All whole frames, batch by batch, each when there is room for it.
+    /// All whole frames, batch by batch, each when there is room for what it inflates to.
     async fn hand_in_all(&mut self, frames: &mut BytesMut) -> Result<(), Stop> {
-        while self
-            .codec
-            .first_len(frames)?
-            .is_some_and(|len| len <= frames.len())
+        while let Some(len) = self.codec.first_len(frames)?
+            && len <= frames.len()
         {
-            let mut room = match self.begun.take().and_then(|begun| begun.large) {
-                Some((_, room)) => room,
-                None => self.account.for_bytes(frames.len()).await?,
-            };
-            let mut cut = self.codec.cut(frames, NEAR)?;
+            let coming = self.begun.take().and_then(|begun| begun.large);
+            let coming = coming.map(|(_, coming)| coming);
+            let (mut cut, mut gate) = (self.codec.cut(frames, NEAR)?, None);
             if matches!(cut, Cut::TooTight) {
-                self.account.widen(&mut room).await?;
+                let most = self.frame_limit;
+                gate = self.account.to_inflate(most, coming.as_ref()).await?;
                 cut = self.codec.cut(frames, usize::MAX)?;
             }
             let Cut::Batch(batch) = cut else {
                 break;
             };
-            room.shrink_to(batch.cost());
-            self.hand_in(batch, room).await?;
+            let charge = self.account.charge(batch.cost() + OVERHEAD);
+            drop((coming, gate));
+            self.hand_in(batch, charge).await?;
+            // Nor is more inflated than there is room for.
+            self.account.room().await?;
         }
         Ok(())
     }
 
+    /// The peer has closed. In the middle of a frame that is no offence: it may have been killed.
+    fn end(&mut self, rest: &mut BytesMut) -> Ended {
+        match self.codec.decode_eof(rest) {
+            Ok(_) => Ended::ByPeer,
+            Err(error) => Ended::Failed(error.to_string()),
+        }
+    }
+
     /// Hands a batch to the Router.
-    async fn hand_in(&mut self, mut batch: Batch, room: Room) -> Result<(), Stop> {
+    async fn hand_in(&mut self, mut batch: Batch, charge: Arc<Charge>) -> Result<(), Stop> {
         let wait = self.pace.wait(batch.len(), batch.wire_len(), batch.cost());
         let turns = Arc::clone(&self.turns);
         let turn = turns.acquire_owned().await.map_err(|_| Stop::Closing)?;
-        let hold = Hold::new(room);
-        batch.hold(hold.clone());
+        batch.hold(Hold::new(Arc::clone(&charge)));
         let router = self.router.upgrade().ok_or(Stop::Closing)?;
         let received = Received {
             conn: self.conn,
             batch,
-            hold,
+            charge,
             turn,
         };
         if self.codec.is_established() {
@@ -183,16 +205,11 @@ impl Intake {
         Ok(())
     }
 
-    /// A part of a frame is left over: from when on it is, and the room for it if it is large.
+    /// A part of a frame is left over: from when on it is, and its charge if it is large.
     async fn note_begun(&mut self, rest: &BytesMut) -> Result<(), Stop> {
-        let large = match self.codec.first_len(rest)? {
-            Some(len) if len > READ => Some(len),
-            _ => None,
-        };
-        if self
-            .begun
-            .as_ref()
-            .is_some_and(|begun| begun.large.is_some() == large.is_some())
+        let large = self.codec.first_len(rest)?.filter(|len| *len > READ);
+        if let Some(begun) = &self.begun
+            && begun.large.is_some() == large.is_some()
         {
             return Ok(());
         }
@@ -205,12 +222,6 @@ impl Intake {
             large,
         });
         Ok(())
-    }
-}
-
-impl From<Closed> for Stop {
-    fn from(_: Closed) -> Self {
-        Stop::Closing
     }
 }
 

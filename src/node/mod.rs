@@ -14,7 +14,7 @@
 //! # Who may wait on whom
 //!
 //! Requests go up and may wait: a Connection for the Router before the handshake is judged, and for permits
-//! of its own budget always; the Listener for the Router. Notices go down and never wait: the Router awaits
+//! of its own account always; the Listener for the Router. Notices go down and never wait: the Router awaits
 //! neither a Connection, nor a subscriber, nor whoever asked it for something. So nobody can wait in a circle.
 //!
 //! # What is bounded by what
@@ -25,12 +25,12 @@
 //! | own messages in outboxes | the send budget |
 //! | messages and events for subscribers, the inbox | their queues |
 //! | a subscriber's mailbox | the burst that is sent ahead |
-//! | frames larger than that, and what is inflated beyond it | room that all connections share |
-//! | what waits longer for peers that take next to nothing | the slow budget, which all share |
+//! | frames larger than that, what they inflate to, what waits longer for peers that take next to nothing | the shared budget |
 //! | a partial frame | a read, or the budgets above; and its time |
 //! | answers to control messages | the core's budgets, and last the outbox itself |
 
 mod backlog;
+mod budget;
 mod clock;
 mod commands;
 mod connection;
@@ -46,7 +46,6 @@ mod outbox;
 mod pace;
 mod peer_book;
 mod promise;
-mod room;
 mod router;
 mod sending;
 mod shutdown;

@@ -14,9 +14,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep};
 
+use super::budget::Pool;
 use super::transport::Writer;
 use crate::mesh::{Ended, Traffic};
 use crate::wire::Hold;
@@ -73,8 +73,8 @@ pub(super) struct Outbox {
     /// Bytes ever written.
     written: u64,
     patience: Patience,
-    /// Room for what waits for slow peers, one permit a byte.
-    slow: Arc<Semaphore>,
+    /// Has room for what waits for slow peers.
+    pool: Arc<Pool>,
     /// Chunks at the head of the queue that have such room already.
     moved: usize,
     stall: Option<Stall>,
@@ -91,15 +91,15 @@ struct Stall {
 }
 
 impl Outbox {
-    /// Empty. `slow`: room for what waits for peers that take next to nothing.
-    pub(super) fn new(patience: Patience, slow: Arc<Semaphore>) -> Self {
+    /// Empty. `pool`: has room for what waits for peers that take next to nothing.
+    pub(super) fn new(patience: Patience, pool: Arc<Pool>) -> Self {
         Self {
             queue: VecDeque::new(),
             begun: 0,
             waiting: 0,
             written: 0,
             patience,
-            slow,
+            pool,
             moved: 0,
             stall: None,
         }
@@ -110,7 +110,7 @@ impl Outbox {
         self.queue.push_back(chunk);
         if self.behind() >= LOOK {
             // Whether there was room is seen at the next look.
-            let _ = self.move_over();
+            self.move_over();
         }
     }
 
@@ -223,18 +223,20 @@ impl Outbox {
 
     /// Whether there is no room for what waits for a peer that is so far behind.
     fn is_unwelcome(&mut self, behind: Duration) -> bool {
-        behind >= LOOK && self.move_over().is_err() && behind >= HASTE
+        behind >= LOOK.min(self.patience.time) && !self.move_over() && behind >= HASTE
     }
 
-    /// Lets what waits go of the room of where it came from, as far as there is other room for it.
-    fn move_over(&mut self) -> Result<(), tokio::sync::TryAcquireError> {
+    /// Lets what waits go of the room of where it came from, as far as there is other room for it; whether
+    /// there was.
+    fn move_over(&mut self) -> bool {
         for chunk in self.queue.iter_mut().skip(self.moved) {
-            let cost = u32::try_from(chunk.bytes.len() + OVERHEAD).unwrap_or(u32::MAX);
-            let room = Arc::clone(&self.slow).try_acquire_many_owned(cost)?;
+            let Some(room) = self.pool.for_slow(chunk.bytes.len() + OVERHEAD) else {
+                return false;
+            };
             chunk.hold = Hold::new(room);
             self.moved += 1;
         }
-        Ok(())
+        true
     }
 }
 
@@ -269,13 +271,13 @@ mod tests {
     };
 
     fn outbox(chunks: impl IntoIterator<Item = usize>) -> (Outbox, Arc<()>) {
-        outbox_beside(1 << 20, chunks)
+        outbox_beside(4 << 20, chunks)
     }
 
-    /// With that much room for slow peers.
+    /// Beside a pool of that size.
     fn outbox_beside(slow: usize, chunks: impl IntoIterator<Item = usize>) -> (Outbox, Arc<()>) {
         let held = Arc::new(());
-        let mut outbox = Outbox::new(PATIENCE, Arc::new(Semaphore::new(slow)));
+        let mut outbox = Outbox::new(PATIENCE, Pool::new(slow));
         for (n, len) in chunks.into_iter().enumerate() {
             let byte = u8::try_from(n % 251).unwrap();
             let bytes = Bytes::from(vec![byte; len]);
@@ -390,15 +392,15 @@ mod tests {
     #[actix::test]
     async fn without_room_for_it_a_stalled_peer_is_closed_soon() {
         tokio::time::pause();
-        let (mut outbox, held) = outbox_beside(50_000, [1000; 100]);
+        let (mut outbox, held) = outbox_beside(150_000, [1000; 100]);
         let (near, _far) = duplex(10);
         let mut writer = Writer::Pipe(near);
         assert!(goes_on(&mut outbox, &mut writer, HASTE - LOOK).await);
         assert_eq!(Arc::strong_count(&held), 101 - 44);
         assert!(!goes_on(&mut outbox, &mut writer, LOOK * 2).await);
-        let slow = Arc::clone(&outbox.slow);
+        let pool = Arc::clone(&outbox.pool);
         drop(outbox);
-        assert_eq!(slow.available_permits(), 50_000);
+        assert!(pool.for_slow(50_000).is_some(), "given back");
     }
 
     #[actix::test]

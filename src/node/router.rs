@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::mem;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::fut::wrap_future;
@@ -14,6 +15,7 @@ use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handle
 use tokio::net::TcpListener;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::budget::{Charge, Pool};
 use super::clock::Clock;
 use super::connection::Terms;
 use super::dialer::{self, Dial};
@@ -25,7 +27,6 @@ use super::outbox::Patience;
 use super::pace::Rates;
 use super::peer_book::PeerBook;
 use super::promise::Promise;
-use super::room::Commons;
 use super::sending::Sending;
 use super::shutdown::Draining;
 use super::subscriptions::{Burst, Subscriptions, Topic};
@@ -40,6 +41,8 @@ use crate::wire::{Address, Batch, Generation, Hold, Message, NodeId};
 const TICK: Duration = Duration::from_secs(1);
 /// How long a link may take to close in order. Peers of the reference close as soon as they are closed.
 const CLOSING: Duration = Duration::from_secs(5);
+/// What a message for the user takes besides its packets.
+const DELIVERY: usize = 256;
 /// Messages of users that wait without parking their senders.
 const MAILBOX: usize = 1024;
 
@@ -50,8 +53,8 @@ const MAILBOX: usize = 1024;
 pub(super) struct Received {
     pub(super) conn: ConnId,
     pub(super) batch: Batch,
-    /// The batch's place in the budget of its connection.
-    pub(super) hold: Hold,
+    /// What the batch costs its connection.
+    pub(super) charge: Arc<Charge>,
     /// Given back when the batch was handled.
     pub(super) turn: OwnedSemaphorePermit,
 }
@@ -102,9 +105,9 @@ pub(super) struct Parts {
     pub(super) connect_timeout: Duration,
     pub(super) frame_timeout: Duration,
     pub(super) patience: Patience,
-    pub(super) inbound_budget: u32,
-    pub(super) slow_budget: u32,
     pub(super) rates: Rates,
+    pub(super) inbound_budget: usize,
+    pub(super) shared_budget: usize,
     pub(super) send_budget: u32,
     pub(super) inbox: usize,
     pub(super) arbiters: usize,
@@ -152,12 +155,13 @@ impl Router {
 
     fn new(parts: Parts, ctx: &mut Context<Self>) -> Self {
         let params = parts.mesh.params();
+        let pool = Pool::new(parts.shared_budget);
         let terms = Terms {
             router: ctx.address().downgrade(),
             generation: params.generation,
             limits: params.limits,
             inbound_budget: parts.inbound_budget,
-            commons: Commons::new(params.limits.frame, parts.slow_budget),
+            pool: Arc::clone(&pool),
             rates: parts.rates,
             frame_timeout: parts.frame_timeout,
             patience: parts.patience,
@@ -171,7 +175,7 @@ impl Router {
             events: Subscriptions::default(),
             interception: Interception::default(),
             inbox: Inbox::new(parts.inbox, params.generation),
-            sending: Sending::new(parts.send_budget),
+            sending: Sending::new(parts.send_budget, pool),
             askers: HashMap::new(),
             draining: None,
             listener: None,
@@ -204,13 +208,18 @@ impl Router {
         ticket
     }
 
-    /// Has the core do something, then does what it asks for. `hold`: what brought in whatever is delivered.
+    /// Has the core do something, then does what it asks for.
     pub(super) fn step<R>(
         &mut self,
         ctx: &mut Context<Self>,
-        hold: &Hold,
         what: impl FnOnce(&mut Mesh, Now, &mut Effects) -> R,
     ) -> R {
+        let (result, effects) = self.decide(what);
+        self.perform_all(effects, &Hold::none(), ctx);
+        result
+    }
+
+    fn decide<R>(&mut self, what: impl FnOnce(&mut Mesh, Now, &mut Effects) -> R) -> (R, Effects) {
         let now = self.clock.now();
         let mut effects = mem::take(&mut self.effects);
         // A mailbox that never runs dry would keep the timer from being heard.
@@ -219,22 +228,17 @@ impl Router {
             self.mesh.handle(now, Input::Tick, &mut effects);
         }
         let result = what(&mut self.mesh, now, &mut effects);
+        (result, effects)
+    }
+
+    /// `hold`: the charge of what brought in whatever is delivered.
+    fn perform_all(&mut self, mut effects: Effects, hold: &Hold, ctx: &mut Context<Self>) {
         for effect in effects.drain(..) {
             self.perform(effect, hold, ctx);
         }
         self.effects = effects;
         self.links.order();
         self.pump(ctx);
-        result
-    }
-
-    /// As [`step`](Self::step), for what brings nothing with it that could be delivered.
-    pub(super) fn step_alone<R>(
-        &mut self,
-        ctx: &mut Context<Self>,
-        what: impl FnOnce(&mut Mesh, Now, &mut Effects) -> R,
-    ) -> R {
-        self.step(ctx, &Hold::none(), what)
     }
 
     fn perform(&mut self, effect: Effect, hold: &Hold, ctx: &mut Context<Self>) {
@@ -373,7 +377,7 @@ impl Router {
         self.save_book(ctx);
         self.heed_audience();
         self.next_tick = Duration::ZERO;
-        self.step_alone(ctx, |_, _, _| ());
+        self.step(ctx, |_, _, _| ());
     }
 
     pub(super) fn notify(&mut self, event: &Event) {
@@ -418,13 +422,29 @@ impl Handler<Received> for Router {
         let Received {
             conn,
             batch,
-            hold,
+            charge,
             turn: _turn,
         } = received;
-        self.step(ctx, &hold, |mesh, now, out| {
-            mesh.handle(now, Input::Received { conn, batch }, out)
-        });
+        let input = Input::Received { conn, batch };
+        let ((), effects) = self.decide(|mesh, now, out| mesh.handle(now, input, out));
+        charge.shrink(effects.iter().map(kept).sum());
+        self.perform_all(effects, &Hold::new(charge), ctx);
         self.links.is_established(conn)
+    }
+}
+
+/// Bytes that an effect keeps alive until it is done.
+fn kept(effect: &Effect) -> usize {
+    match effect {
+        Effect::Transmit { frames, .. } => {
+            let compressed = frames
+                .compressed
+                .as_ref()
+                .map_or(0, |(_, bytes)| bytes.len());
+            frames.plain.len() + compressed
+        }
+        Effect::Deliver(message) => message.byte_len() + DELIVERY,
+        _ => 0,
     }
 }
 
@@ -435,7 +455,7 @@ impl Handler<Accepted> for Router {
         let Accepted { transport, from } = accepted;
         let conn = self.mesh.next_conn();
         self.links.open(conn, transport);
-        self.step_alone(ctx, |mesh, now, out| {
+        self.step(ctx, |mesh, now, out| {
             mesh.handle(
                 now,
                 Input::Accepted {
@@ -466,7 +486,7 @@ impl Handler<Dialed> for Router {
             }
             Err(why) => Input::DialFailed { conn, why },
         };
-        self.step_alone(ctx, |mesh, now, out| mesh.handle(now, input, out));
+        self.step(ctx, |mesh, now, out| mesh.handle(now, input, out));
         self.drain(ctx);
     }
 }
@@ -480,7 +500,7 @@ impl Handler<Gone> for Router {
         if let (Some(draining), Some(peer)) = (&mut self.draining, peer) {
             draining.note(peer, unsent);
         }
-        self.step_alone(ctx, |mesh, now, out| {
+        self.step(ctx, |mesh, now, out| {
             mesh.handle(now, Input::Closed { conn, why }, out)
         });
         self.drain(ctx);

@@ -28,6 +28,17 @@ pub struct Composer {
     me: NodeId,
 }
 
+/// A message that is to be composed.
+#[derive(Clone, Copy, Debug)]
+pub struct Draft<'a> {
+    /// How it is to travel.
+    pub flag: &'a Flag,
+    /// What it carries, the sub-flag first.
+    pub payload: &'a [Packet],
+    /// The time it is to bear, in unix seconds.
+    pub time: u64,
+}
+
 /// A message ready to be sent.
 #[derive(Clone, Debug)]
 pub struct Composed {
@@ -97,6 +108,20 @@ impl Composer {
         self.compose_under(self.message_id(payload, time), sender, flag, payload, time)
     }
 
+    /// Messages from this node, whose ids are hashed together: several times as fast as one by one where the processor has
+    /// wide vectors.
+    pub fn compose_many(&self, drafts: &[Draft<'_>]) -> Vec<Result<Composed, EncodeError>> {
+        let hashed: Vec<_> = drafts
+            .iter()
+            .map(|draft| (draft.payload, draft.time))
+            .collect();
+        let ids = proof::ids(&hashed).into_iter().map(MessageId::from);
+        let compose = |(id, draft): (MessageId, &Draft<'_>)| {
+            self.compose_under(id, &self.me, draft.flag, draft.payload, draft.time)
+        };
+        ids.zip(drafts).map(compose).collect()
+    }
+
     /// A message as it was made elsewhere, under the id it had: js2p has another rule for payload that is not text.
     /// Whether it is an id of this payload is not checked.
     pub fn compose_under(
@@ -126,7 +151,7 @@ impl Composer {
 
     /// The id of that payload at that time, whoever sends it: base58 of SHA-384 over both.
     pub fn message_id(&self, payload: &[Packet], time: u64) -> MessageId {
-        MessageId::from(proof::id(payload.iter().map(Packet::as_bytes), time))
+        MessageId::from(proof::id(payload, time))
     }
 
     fn encode(&self, header: &[&[u8]; HEADER], payload: &[Packet]) -> Result<Vec<u8>, EncodeError> {
