@@ -120,6 +120,7 @@ fn the_settings_of_a_node_are_told_as_they_are() {
         ("allow_binary", text("no")),
         ("waterfall_capacity", count(config.waterfall_capacity)),
         ("inbound_budget", bytes(config.inbound_budget)),
+        ("shared_budget", bytes(config.shared_budget)),
         ("send_budget", bytes(config.send_budget)),
         ("inbox", count(config.inbox)),
         ("backlog", number(config.backlog.into())),
