@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// A frame may inflate to this many times its size for nothing: that is text.
 const RATIO: usize = 16;
 /// What comes out beyond that, a second; four seconds of it at once. Bombs cost much more than they weigh.
-const INFLATED: f64 = 8.0 * 1024.0 * 1024.0;
+const INFLATED: u32 = 8 * 1024 * 1024;
 
 /// What a peer may send in a second, on average; 0: any amount.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Pace {
         Self {
             messages: bucket(rates.messages),
             bytes: bucket(rates.bytes),
-            inflated: Bucket::new(INFLATED, 4.0),
+            inflated: Bucket::new(f64::from(INFLATED), 4.0),
             filled: Instant::now(),
         }
     }
