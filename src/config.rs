@@ -46,6 +46,14 @@ pub struct Config {
     pub reconnect_cap: Duration,
     /// See [`Config::silence`].
     pub silence: Duration,
+    /// See [`Config::slow_rate`].
+    pub slow_rate: u32,
+    /// See [`Config::frame_timeout`].
+    pub frame_timeout: Duration,
+    /// See [`Config::peer_messages`].
+    pub peer_messages: u32,
+    /// See [`Config::peer_bytes`].
+    pub peer_bytes: u32,
     /// See [`Config::max_outgoing`].
     pub max_outgoing: usize,
     /// See [`Config::max_incoming`].
@@ -89,6 +97,10 @@ impl Default for Config {
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(5),
             stall_timeout: Duration::from_secs(10),
+            slow_rate: 8 << 10,
+            frame_timeout: Duration::from_secs(60),
+            peer_messages: 0,
+            peer_bytes: 0,
             keep: Vec::new(),
             peer_book: None,
             reconnect_cap: Duration::from_secs(30),
@@ -99,9 +111,9 @@ impl Default for Config {
             ban_loopback: false,
             compression: Method::available().to_vec(),
             allow_binary: false,
-            waterfall_capacity: 1 << 20,
+            waterfall_capacity: 1 << 19,
             inbound_budget: 1 << 20,
-            shared_budget: 32 << 20,
+            shared_budget: 16 << 20,
             send_budget: 1 << 20,
             socket_buffer: 256 << 10,
             inbox: 1024,
@@ -188,11 +200,48 @@ impl Config {
     /// A peer that takes next to nothing for this long while something waits for it is closed as
     /// [`SlowPeer`](crate::CloseReason::SlowPeer). Default 10 s, as NATS.
     ///
-    /// Until then it holds back whoever sends to it, so that nothing is lost; "next to nothing" is less
-    /// than 64 KiB and less than all that waits.
+    /// It holds back nobody meanwhile: what waits for it may use a third of the
+    /// [`shared_budget`](Self::shared_budget). When that is used up, it is closed after a second.
     #[must_use]
     pub fn stall_timeout(mut self, timeout: Duration) -> Self {
         self.stall_timeout = timeout;
+        self
+    }
+
+    /// Bytes a second that are "next to nothing" for a peer for which more waits. Default 8 KiB.
+    ///
+    /// A peer that takes more, but less than it is sent, holds back those who send to it, so that nothing is
+    /// lost: also one that reads slowly on purpose. Raise it in a mesh whose links are all faster.
+    #[must_use]
+    pub fn slow_rate(mut self, bytes: u32) -> Self {
+        self.slow_rate = bytes;
+        self
+    }
+
+    /// A frame that has begun must have come in whole within this time, or its peer is closed as
+    /// [`Unfinished`](crate::CloseReason::Unfinished). Default 60 s.
+    ///
+    /// Too short, and large messages over slow links fail: 4 MiB in 60 s are 70 kB/s.
+    #[must_use]
+    pub fn frame_timeout(mut self, timeout: Duration) -> Self {
+        self.frame_timeout = timeout;
+        self
+    }
+
+    /// Messages a peer may send in a second, on average. Default 0: any number.
+    ///
+    /// A faster one is neither blamed nor loses anything, but is read no faster than this.
+    #[must_use]
+    pub fn peer_messages(mut self, per_second: u32) -> Self {
+        self.peer_messages = per_second;
+        self
+    }
+
+    /// Bytes a peer may send in a second, on average, counted as they are inflated. Default 0: any number.
+    /// As [`peer_messages`](Self::peer_messages).
+    #[must_use]
+    pub fn peer_bytes(mut self, per_second: u32) -> Self {
+        self.peer_bytes = per_second;
         self
     }
 
@@ -287,7 +336,7 @@ impl Config {
         self
     }
 
-    /// Broadcasts remembered as seen, of the last minute. Default 1,048,576, about 20 MB when full.
+    /// Broadcasts remembered as seen, of the last minute. Default 524,288, at most 20 MB.
     ///
     /// Too small for the rate of the mesh, and messages that arrive twice are delivered twice.
     #[must_use]
@@ -296,12 +345,11 @@ impl Config {
         self
     }
 
-    /// Bytes received on one connection that have not been written, delivered or dropped yet. Default
-    /// 1 MiB, and a share of the [`shared_budget`](Self::shared_budget). Beyond it the connection stops
-    /// reading, and TCP tells the peer.
+    /// What one connection may keep of the node's memory: what was received on it, inflated, and has not been
+    /// written, delivered or dropped yet. Default 1 MiB, and a share of the
+    /// [`shared_budget`](Self::shared_budget). Beyond it the connection stops reading, and TCP tells the peer.
     ///
-    /// Half of it may be used at once, the rest a little at a time. A node's memory is bounded by about its
-    /// peers times this, the shared budget, and one frame for each peer. Too small, and fast links stutter.
+    /// Too small, and fast links stutter.
     #[must_use]
     pub fn inbound_budget(mut self, bytes: usize) -> Self {
         self.inbound_budget = bytes;
@@ -309,10 +357,11 @@ impl Config {
     }
 
     /// Bytes that connections may use beyond their own budgets, all together; each at most an eighth of what
-    /// is free. Default 32 MiB.
+    /// is free. Default 16 MiB.
     ///
     /// Where many nodes send all they can at once, each waits for others to take what it relays. This is the
-    /// room in which such circles dissolve: too small, and they end with peers closed as slow.
+    /// room in which such circles dissolve: too small, and they end with peers closed as slow. Frames larger
+    /// than a connection's own budget, and what waits for slow peers, are taken from it as well.
     #[must_use]
     pub fn shared_budget(mut self, bytes: usize) -> Self {
         self.shared_budget = bytes;
@@ -417,6 +466,7 @@ impl Config {
             ("connect_timeout", self.connect_timeout),
             ("handshake_timeout", self.handshake_timeout),
             ("stall_timeout", self.stall_timeout),
+            ("frame_timeout", self.frame_timeout),
         ];
         for (setting, time) in times {
             if time.is_zero() {

@@ -34,7 +34,7 @@ pub(super) enum Offence {
     OutOfPlace,
     /// More than it may ask for or send.
     Flooding,
-    /// It read nothing while something waited for it.
+    /// It read nothing while something waited for it, or left a frame unfinished.
     Slow,
 }
 

@@ -147,6 +147,9 @@ pub enum CloseReason {
     /// The peer took nothing for too long while something waited for it.
     #[error("it read nothing for too long while something waited for it")]
     SlowPeer,
+    /// The peer began a frame and did not finish it in time.
+    #[error("it began a frame and did not finish it in time")]
+    Unfinished,
     /// The peer did not answer a probe.
     #[error("it did not answer")]
     Unresponsive,
@@ -179,6 +182,7 @@ impl CloseReason {
             Self::WrongId { .. } => "wrong_id",
             Self::BadFrame(_) => "bad_frame",
             Self::SlowPeer => "slow_peer",
+            Self::Unfinished => "unfinished",
             Self::Unresponsive => "unresponsive",
             Self::Banned => "banned",
             Self::Crowded => "crowded",

@@ -48,18 +48,22 @@ pub enum DialError {
 pub enum Ended {
     /// The peer closed it in order.
     ByPeer,
-    /// The peer closed it, or broke the framing, in the middle of a frame.
+    /// The peer broke the framing.
     Broken(String),
-    /// The operating system reported an error.
+    /// The operating system reported an error, or the stream ended in the middle of a frame: peers crash.
     Failed(String),
     /// The peer took nothing for too long while something waited for it.
     Stalled,
+    /// The peer began a frame and did not finish it in time.
+    Unfinished,
 }
 
 impl From<StreamError> for Ended {
     fn from(error: StreamError) -> Self {
         match error {
-            StreamError::Io(io) => Ended::Failed(io.to_string()),
+            error @ (StreamError::Io(_) | StreamError::Truncated { .. }) => {
+                Ended::Failed(error.to_string())
+            }
             other => Ended::Broken(other.to_string()),
         }
     }

@@ -60,7 +60,7 @@ pub struct Params {
     /// Broadcasts are accepted this many seconds around now, and remembered as long. Default 60,
     /// as the reference peers; they must agree.
     pub window: u64,
-    /// Broadcasts remembered at once. Default 2^20, about 20 MB when full; beyond it the oldest
+    /// Broadcasts remembered at once. Default 2^19, at most 20 MB; beyond it the oldest
     /// are forgotten early and could be delivered twice.
     pub waterfall_capacity: usize,
     /// Whether payload that is not valid UTF-8 may be sent. Default no: in generation 0.4 it hangs
@@ -93,7 +93,7 @@ impl Params {
             ban_loopback: false,
             handshake_timeout: Duration::from_secs(5),
             window: 60,
-            waterfall_capacity: 1 << 20,
+            waterfall_capacity: 1 << 19,
             allow_binary: false,
             seconds_ahead: 30,
             reconnect_cap: Duration::from_secs(30),
@@ -373,6 +373,7 @@ impl Mesh {
             Ended::Broken(what) => CloseReason::BadFrame(what),
             Ended::Failed(what) => CloseReason::Failed(what),
             Ended::Stalled => CloseReason::SlowPeer,
+            Ended::Unfinished => CloseReason::Unfinished,
         };
         self.forget(now, conn, reason, out);
     }
@@ -427,7 +428,7 @@ impl Mesh {
                 Offence::Invalid
             }
             CloseReason::SpokeTooSoon => Offence::OutOfPlace,
-            CloseReason::SlowPeer => {
+            CloseReason::SlowPeer | CloseReason::Unfinished => {
                 self.stats.slow_peers += 1;
                 Offence::Slow
             }

@@ -1,13 +1,11 @@
 //! What a connection's input may cost while it waits to be written, delivered or dropped.
 //!
-//! Owns the accounts. A connection may use half of its budget at once; beyond that it may have a share of a
-//! pool that all connections of the node have in common. Nobody can have all of the pool: the share is a part
-//! of what is free, so the more are short of room, the more of it is used.
-//!
-//! That alone would not do in a mesh at its limit: where each node waits for others to take what it relays,
-//! all wait in a circle. So the other half of the budget is given out a batch at a time to whoever has waited
-//! for a while. What a node reads makes room at its neighbour, who can then read on in turn; every message
-//! goes around until each has seen it, and new ones wait at their source meanwhile.
+//! Owns the accounts. Each connection has bytes of its own; beyond them it may have a share of a pool that
+//! all connections of the node have in common. The pool is there for meshes at their limit: where every
+//! node waits for others to take what it relays, somebody must have room to read on, or all would wait in a
+//! circle. Nobody can have all of it: a connection's share is a part of what is free, so the more are short
+//! of room, the more of it is used. It also takes in the rare frame that is larger than a connection's own
+//! bytes, one after the other, and what waits for peers that take next to nothing.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,16 +14,24 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-/// Who has waited this long for room is given some beyond it.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// Who has waited this long for room may use more of the pool.
+const PATIENCE: Duration = Duration::from_millis(25);
 /// A connection may use this part of what is free of the pool.
 const SHARE: usize = 8;
+/// All slow peers together may use this part of the pool: then they are closed.
+const SLOW: usize = 3;
+/// Large frames that may be coming in at once, and that may be inflated at once.
+const LARGE: usize = 2;
 
 /// What all connections of a node have in common.
 #[derive(Debug)]
 pub(super) struct Pool {
     used: AtomicUsize,
+    /// Of that, what waits for slow peers.
+    slow: AtomicUsize,
     size: usize,
+    /// Large frames that are coming in, and that are being inflated.
+    large: [AtomicUsize; 2],
     freed: Notify,
 }
 
@@ -33,7 +39,9 @@ impl Pool {
     pub(super) fn new(size: usize) -> Arc<Self> {
         Arc::new(Self {
             used: AtomicUsize::new(0),
+            slow: AtomicUsize::new(0),
             size,
+            large: Default::default(),
             freed: Notify::new(),
         })
     }
@@ -56,9 +64,75 @@ impl Pool {
         }
     }
 
+    fn free(&self) -> usize {
+        self.size.saturating_sub(self.used.load(Ordering::Relaxed))
+    }
+
     fn share(&self) -> usize {
-        let free = self.size.saturating_sub(self.used.load(Ordering::Relaxed));
-        free / SHARE
+        self.free() / SHARE
+    }
+
+    /// Whether a large frame may go on: there is room for it, or it is the only one.
+    fn has_room_for_large(&self, which: usize, bytes: usize) -> bool {
+        bytes <= self.free() || self.large[which].load(Ordering::Relaxed) == 1
+    }
+
+    fn release(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.freed.notify_waiters();
+    }
+
+    /// Room for what waits for a slow peer, if they have not used up theirs.
+    pub(super) fn for_slow(self: &Arc<Self>, bytes: usize) -> Option<Slow> {
+        let most = self.size / SLOW;
+        let more = |slow: usize| slow.checked_add(bytes).filter(|slow| *slow <= most);
+        self.slow
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .ok()?;
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+        Some(Slow {
+            pool: Arc::clone(self),
+            bytes,
+        })
+    }
+
+    fn gate(self: &Arc<Self>, which: usize) -> Option<Gate> {
+        let more = |open: usize| Some(open + 1).filter(|open| *open <= LARGE);
+        self.large[which]
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .ok()?;
+        Some(Gate {
+            pool: Arc::clone(self),
+            which,
+        })
+    }
+}
+
+/// Room taken by what waits for a slow peer, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Slow {
+    pool: Arc<Pool>,
+    bytes: usize,
+}
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        self.pool.slow.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.pool.release(self.bytes);
+    }
+}
+
+/// The turn of a large frame, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Gate {
+    pool: Arc<Pool>,
+    which: usize,
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.pool.large[self.which].fetch_sub(1, Ordering::Relaxed);
+        self.pool.freed.notify_waiters();
     }
 }
 
@@ -70,7 +144,6 @@ pub(super) struct Closed;
 #[derive(Debug)]
 pub(super) struct Account {
     used: AtomicUsize,
-    /// Half of the budget.
     own: usize,
     pool: Arc<Pool>,
     freed: Notify,
@@ -78,11 +151,11 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// With a budget of its own.
-    pub(super) fn new(budget: usize, pool: Arc<Pool>) -> Arc<Self> {
+    /// With this many bytes of its own.
+    pub(super) fn new(own: usize, pool: Arc<Pool>) -> Arc<Self> {
         Arc::new(Self {
             used: AtomicUsize::new(0),
-            own: budget.div_ceil(2),
+            own,
             pool,
             freed: Notify::new(),
             closed: AtomicBool::new(false),
@@ -98,34 +171,96 @@ impl Account {
     /// Waits until something may be read. What it then costs is charged afterwards, so an account can be
     /// overdrawn by one batch.
     pub(super) async fn room(&self) -> Result<(), Closed> {
-        if self.has_room(0)? {
-            return Ok(());
+        if let Some(room) = self.attempt(&|| self.has_room(false).then_some(()))? {
+            return Ok(room);
         }
-        let mut waited = pin!(tokio::time::sleep(PATIENCE));
+        let room = self.until(|| self.has_room(false).then_some(()));
+        if let Ok(room) = tokio::time::timeout(PATIENCE, room).await {
+            return room;
+        }
+        self.until(|| self.has_room(true).then_some(())).await
+    }
+
+    /// Waits until a frame of this many bytes may come in, and charges it.
+    pub(super) async fn for_frame(self: &Arc<Self>, bytes: usize) -> Result<Coming, Closed> {
+        let gate = self.for_large(0, bytes, 0).await?;
+        Ok(Coming {
+            bytes,
+            _charge: self.charge(bytes),
+            _gate: gate,
+        })
+    }
+
+    /// Waits until a frame may be inflated to this many bytes; `coming`: what is charged for it already. What
+    /// it really takes is charged afterwards, and the gate dropped then.
+    pub(super) async fn to_inflate(
+        &self,
+        bytes: usize,
+        coming: Option<&Coming>,
+    ) -> Result<Option<Gate>, Closed> {
+        self.for_large(1, bytes, coming.map_or(0, |coming| coming.bytes))
+            .await
+    }
+
+    /// Waits for everything else of the connection to be done with, then for a turn, then for room in the
+    /// pool, which the one whose turn it is alone does not need: so nobody waits in a circle.
+    async fn for_large(
+        &self,
+        which: usize,
+        bytes: usize,
+        held: usize,
+    ) -> Result<Option<Gate>, Closed> {
+        let used = || self.used.load(Ordering::Relaxed);
+        let fits = || used() + bytes <= self.own;
+        self.until(|| (fits() || used() <= held).then_some(()))
+            .await?;
+        if fits() {
+            return Ok(None);
+        }
+        let gate = self.until(|| self.pool.gate(which)).await?;
+        let beyond = bytes.saturating_sub(self.own);
+        self.until(|| self.pool.has_room_for_large(which, beyond).then_some(()))
+            .await?;
+        Ok(Some(gate))
+    }
+
+    async fn until<T>(&self, attempt: impl Fn() -> Option<T>) -> Result<T, Closed> {
         loop {
+            if let Some(room) = self.attempt(&attempt)? {
+                return Ok(room);
+            }
             let mut own = pin!(self.freed.notified());
             let mut shared = pin!(self.pool.freed.notified());
             // Listening before looking, so that nothing is missed in between.
             own.as_mut().enable();
             shared.as_mut().enable();
-            let beyond = if waited.is_elapsed() { self.own } else { 0 };
-            if self.has_room(beyond)? {
-                return Ok(());
+            if let Some(room) = self.attempt(&attempt)? {
+                return Ok(room);
             }
             tokio::select! {
                 () = own => {}
                 () = shared => {}
-                () = waited.as_mut(), if !waited.is_elapsed() => {}
             }
         }
     }
 
-    fn has_room(&self, beyond: usize) -> Result<bool, Closed> {
+    fn attempt<T>(&self, attempt: &impl Fn() -> Option<T>) -> Result<Option<T>, Closed> {
         if self.closed.load(Ordering::Relaxed) {
             return Err(Closed);
         }
+        Ok(attempt())
+    }
+
+    /// Who has waited for long may use as much of the pool as is free: in a circle of nodes that wait on each
+    /// other, what one reads makes room at its neighbour.
+    fn has_room(&self, waited: bool) -> bool {
         let used = self.used.load(Ordering::Relaxed);
-        Ok(used < self.own || used - self.own < self.pool.share() + beyond)
+        let share = if waited {
+            self.pool.free()
+        } else {
+            self.pool.share()
+        };
+        used < self.own || used - self.own < share
     }
 
     /// Charges what was read.
@@ -148,8 +283,7 @@ impl Account {
         let before = self.used.fetch_sub(bytes, Ordering::Relaxed);
         let returned = self.borrowed(before) - self.borrowed(before - bytes);
         if returned > 0 {
-            self.pool.used.fetch_sub(returned, Ordering::Relaxed);
-            self.pool.freed.notify_waiters();
+            self.pool.release(returned);
         }
         self.freed.notify_waiters();
     }
@@ -178,20 +312,30 @@ impl Drop for Charge {
     }
 }
 
+/// A large frame that is coming in: its charge and its turn, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Coming {
+    bytes: usize,
+    _charge: Arc<Charge>,
+    _gate: Option<Gate>,
+}
+
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     fn may_read(account: &Account) -> bool {
-        account.has_room(0).unwrap()
+        account.room().now_or_never().is_some()
     }
 
     #[test]
-    fn an_account_has_half_its_budget_and_a_share_of_what_is_free() {
+    fn an_account_has_its_own_bytes_and_a_share_of_what_is_free() {
         let pool = Pool::new(800);
         let (one, other) = (
-            Account::new(200, pool.clone()),
-            Account::new(200, pool.clone()),
+            Account::new(100, pool.clone()),
+            Account::new(100, pool.clone()),
         );
         let own = one.charge(100);
         assert!(may_read(&one));
@@ -211,7 +355,7 @@ mod tests {
     #[test]
     fn what_is_shrunk_or_dropped_comes_back_once() {
         let pool = Pool::new(0);
-        let account = Account::new(200, pool.clone());
+        let account = Account::new(100, pool.clone());
         let charge = account.charge(150);
         assert!(!may_read(&account));
         charge.shrink(90);
@@ -221,17 +365,6 @@ mod tests {
         drop(charge);
         assert_eq!(account.used.load(Ordering::Relaxed), 0);
         assert_eq!(pool.used.load(Ordering::Relaxed), 0);
-    }
-
-    #[actix::test]
-    async fn who_has_waited_may_use_the_rest_of_its_budget_and_no_more() {
-        tokio::time::pause();
-        let account = Account::new(200, Pool::new(0));
-        let _first = account.charge(150);
-        account.room().await.unwrap();
-        let _second = account.charge(50);
-        let never = tokio::time::timeout(PATIENCE * 100, account.room());
-        assert!(never.await.is_err());
     }
 
     #[actix::test]
@@ -266,5 +399,52 @@ mod tests {
         one.close();
         assert!(woken.await.unwrap().is_err());
         drop(mine);
+    }
+
+    #[test]
+    fn slow_peers_have_a_third_of_the_pool_together() {
+        let pool = Pool::new(900);
+        let first = pool.for_slow(200).unwrap();
+        assert!(pool.for_slow(101).is_none());
+        let second = pool.for_slow(100).unwrap();
+        assert_eq!(pool.share(), 600 / 8);
+        drop((first, second));
+        assert!(pool.for_slow(300).is_some());
+        assert_eq!(pool.used.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn large_frames_come_in_two_at_a_time_and_within_the_pool() {
+        let pool = Pool::new(1000);
+        let accounts: Vec<_> = (0..4).map(|_| Account::new(100, pool.clone())).collect();
+        let coming = |n: usize, bytes| accounts[n].for_frame(bytes).now_or_never();
+        let small = coming(0, 100).unwrap();
+        let first = coming(1, 5000).unwrap();
+        assert!(coming(2, 200).is_none(), "the first took all of the pool");
+        drop(first);
+        let first = coming(1, 500).unwrap();
+        let second = coming(2, 600).unwrap();
+        assert!(coming(3, 101).is_none(), "it is the third");
+        assert!(coming(3, 100).is_some(), "it needs nothing but its own");
+        drop((small, first));
+        assert!(coming(3, 200).is_some());
+        drop(second);
+        assert_eq!(pool.used.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn who_inflates_waits_for_all_else_of_its_own() {
+        let account = Account::new(100, Pool::new(0));
+        let before = account.charge(50);
+        let inflate = |bytes, coming| account.to_inflate(bytes, coming).now_or_never();
+        assert!(inflate(40, None).unwrap().unwrap().is_none());
+        assert!(inflate(500, None).is_none());
+        drop(before);
+        assert!(inflate(500, None).unwrap().unwrap().is_some());
+        let coming = account.for_frame(300).now_or_never().unwrap().unwrap();
+        assert!(inflate(500, None).is_none());
+        assert!(inflate(500, Some(&coming)).unwrap().unwrap().is_some());
+        account.close();
+        assert!(inflate(500, Some(&coming)).unwrap().is_err());
     }
 }

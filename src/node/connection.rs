@@ -14,11 +14,13 @@ use actix::{
     Handler, WeakAddr, WrapFuture as _,
 };
 use smallvec::SmallVec;
+use tokio::sync::Semaphore;
 
 use super::budget::{Account, Pool};
-use super::intake::Intake;
+use super::intake::{BESIDE, Intake, TURNS};
 use super::orphan::Orphan;
-use super::outbox::{Chunk, Outbox};
+use super::outbox::{Chunk, Outbox, Patience};
+use super::pace::{Pace, Rates};
 use super::router::{Gone, Router};
 use super::transport::{Detached, Transport, Writer};
 use crate::mesh::{ConnId, Ended};
@@ -44,7 +46,9 @@ pub(super) struct Terms {
     pub(super) limits: Limits,
     pub(super) inbound_budget: usize,
     pub(super) pool: Arc<Pool>,
-    pub(super) stall_timeout: Duration,
+    pub(super) rates: Rates,
+    pub(super) frame_timeout: Duration,
+    pub(super) patience: Patience,
 }
 
 /// A stream, here or on its way to another thread.
@@ -70,11 +74,13 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(conn: ConnId, stream: io::Result<Stream>, terms: Arc<Terms>) -> Self {
-        let account = Account::new(terms.inbound_budget, Arc::clone(&terms.pool));
+        let budget = terms.inbound_budget;
+        let own = budget - BESIDE.min(budget / 2);
+        let account = Account::new(own, Arc::clone(&terms.pool));
         Self {
             conn,
             account,
-            outbox: Outbox::new(terms.stall_timeout),
+            outbox: Outbox::new(terms.patience, Arc::clone(&terms.pool)),
             terms,
             writer: None,
             stream: Some(stream),
@@ -95,7 +101,12 @@ impl Connection {
             conn: self.conn,
             router: self.terms.router.clone(),
             codec: Codec::new(self.terms.generation, self.terms.limits),
+            frame_limit: self.terms.limits.frame,
             account: Arc::clone(&self.account),
+            turns: Arc::new(Semaphore::new(TURNS)),
+            pace: Pace::new(self.terms.rates),
+            frame_timeout: self.terms.frame_timeout,
+            begun: None,
         };
         ctx.spawn(
             intake

@@ -9,24 +9,37 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use actix::WeakAddr;
 use bytes::BytesMut;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::codec::Decoder as _;
 
-use super::budget::Account;
+use super::budget::{Account, Charge, Closed, Coming};
+use super::pace::Pace;
 use super::router::{Received, Router};
 use super::transport::Reader;
 use crate::mesh::{ConnId, Ended};
-use crate::wire::{Batch, Codec, Hold, StreamError};
+use crate::wire::{Batch, Codec, Cut, Hold, StreamError};
 
 /// Bytes asked of the socket at once.
 const READ: usize = 64 * 1024;
 /// A read that fills less than this share of its buffer is copied out of it: a few bytes must not keep
 /// 64 KiB alive while they wait.
 const WORTH: usize = 4;
+/// Inflated of a batch without asking. A frame that inflates to more waits until it is alone.
+const NEAR: usize = 256 * 1024;
+/// What a connection may have beside its account: a read, what is inflated of it, what is left over.
+pub(super) const BESIDE: usize = READ + NEAR + 2 * READ;
 /// What a batch costs besides its bytes: an envelope in the Router's mailbox and the batch's own lists.
 const OVERHEAD: usize = 256;
+/// Batches of one connection that the Router may have before it: enough to keep it busy, and few enough
+/// that whoever comes next is served soon.
+pub(super) const TURNS: usize = 2;
+/// No connection is left unread for longer than this for being too fast: it would seem dead.
+const LONGEST: Duration = Duration::from_secs(10);
 
 thread_local! {
     /// One buffer serves all connections of a thread, as long as their reads are short.
@@ -38,7 +51,21 @@ pub(super) struct Intake {
     pub(super) conn: ConnId,
     pub(super) router: WeakAddr<Router>,
     pub(super) codec: Codec,
+    /// The largest frame.
+    pub(super) frame_limit: usize,
     pub(super) account: Arc<Account>,
+    pub(super) turns: Arc<Semaphore>,
+    pub(super) pace: Pace,
+    /// A frame that has begun must be whole after this time.
+    pub(super) frame_timeout: Duration,
+    pub(super) begun: Option<Begun>,
+}
+
+/// A frame of which a part is there.
+pub(super) struct Begun {
+    until: Instant,
+    /// If it is longer than a read: its length, and its charge.
+    large: Option<(usize, Coming)>,
 }
 
 /// Why reading goes no further.
@@ -55,13 +82,19 @@ impl<E: Into<StreamError>> From<E> for Stop {
     }
 }
 
+impl From<Closed> for Stop {
+    fn from(_: Closed) -> Self {
+        Stop::Closing
+    }
+}
+
 impl Intake {
     /// Reads to the end, and says what it was.
     pub(super) async fn run(mut self, mut reader: Reader) -> Ended {
         let mut rest = BytesMut::new();
         loop {
-            if let Err(error) = reader.readable().await {
-                return Ended::from(StreamError::Io(error));
+            if let Err(ended) = self.readable(&reader).await {
+                return ended;
             }
             // In a box, so that an idle connection has no room for it.
             match Box::pin(self.read_once(&mut reader, &mut rest)).await {
@@ -72,11 +105,26 @@ impl Intake {
         }
     }
 
+    /// Waits for something to read; for the rest of a frame only so long.
+    async fn readable(&self, reader: &Reader) -> Result<(), Ended> {
+        let readable = match &self.begun {
+            Some(begun) => timeout_at(begun.until, reader.readable())
+                .await
+                .map_err(|_| Ended::Unfinished)?,
+            None => reader.readable().await,
+        };
+        readable.map_err(|error| Ended::from(StreamError::Io(error)))
+    }
+
     /// One read, and all whole frames of it. What is left over stays in `rest`; between reads an idle
     /// connection holds nothing else.
     async fn read_once(&mut self, reader: &mut Reader, rest: &mut BytesMut) -> Result<(), Stop> {
-        self.room().await?;
-        let mut buffer = buffer_after(mem::take(rest));
+        let large = self.begun.as_ref().and_then(|begun| begun.large.as_ref());
+        let large = large.map(|(len, _)| *len);
+        if large.is_none() {
+            self.account.room().await?;
+        }
+        let mut buffer = buffer_after(mem::take(rest), large);
         let read = read_now(reader, &mut buffer).await?;
         let mut frames = exact(buffer);
         let Some(bytes) = read else {
@@ -86,15 +134,37 @@ impl Intake {
         if bytes == 0 {
             return Err(Stop::Ended(self.end(&mut frames)));
         }
-        while let Some(batch) = self.codec.decode(&mut frames)? {
-            self.hand_in(batch).await?;
-            // Nor is more inflated than there is room for.
-            self.room().await?;
-        }
+        self.hand_in_all(&mut frames).await?;
         if !frames.is_empty() {
+            self.note_begun(&frames).await?;
             *rest = frames;
         }
         breathe().await;
+        Ok(())
+    }
+
+    /// All whole frames, batch by batch, each when there is room for what it inflates to.
+    async fn hand_in_all(&mut self, frames: &mut BytesMut) -> Result<(), Stop> {
+        while let Some(len) = self.codec.first_len(frames)?
+            && len <= frames.len()
+        {
+            let coming = self.begun.take().and_then(|begun| begun.large);
+            let coming = coming.map(|(_, coming)| coming);
+            let (mut cut, mut gate) = (self.codec.cut(frames, NEAR)?, None);
+            if matches!(cut, Cut::TooTight) {
+                let most = self.frame_limit;
+                gate = self.account.to_inflate(most, coming.as_ref()).await?;
+                cut = self.codec.cut(frames, usize::MAX)?;
+            }
+            let Cut::Batch(batch) = cut else {
+                break;
+            };
+            let charge = self.account.charge(batch.cost() + OVERHEAD);
+            drop((coming, gate));
+            self.hand_in(batch, charge).await?;
+            // Nor is more inflated than there is room for.
+            self.account.room().await?;
+        }
         Ok(())
     }
 
@@ -106,39 +176,70 @@ impl Intake {
         }
     }
 
-    async fn room(&self) -> Result<(), Stop> {
-        self.account.room().await.map_err(|_| Stop::Closing)
-    }
-
-    /// Charges the batch and hands it to the Router.
-    async fn hand_in(&mut self, mut batch: Batch) -> Result<(), Stop> {
-        let charge = self.account.charge(batch.cost() + OVERHEAD);
+    /// Hands a batch to the Router.
+    async fn hand_in(&mut self, mut batch: Batch, charge: Arc<Charge>) -> Result<(), Stop> {
+        let wait = self.pace.wait(batch.len(), batch.wire_len(), batch.cost());
+        let turns = Arc::clone(&self.turns);
+        let turn = turns.acquire_owned().await.map_err(|_| Stop::Closing)?;
         batch.hold(Hold::new(Arc::clone(&charge)));
         let router = self.router.upgrade().ok_or(Stop::Closing)?;
         let received = Received {
             conn: self.conn,
             batch,
             charge,
+            turn,
         };
         if self.codec.is_established() {
             router.do_send(received);
+        } else {
+            // Large frames may stand right behind the handshake: they are cut once it has been judged.
+            match router.send(received).await {
+                Ok(true) => self.codec.established(),
+                Ok(false) => {}
+                Err(_) => return Err(Stop::Closing),
+            }
+        }
+        if !wait.is_zero() {
+            sleep(wait.min(LONGEST)).await;
+        }
+        Ok(())
+    }
+
+    /// A part of a frame is left over: from when on it is, and its charge if it is large.
+    async fn note_begun(&mut self, rest: &BytesMut) -> Result<(), Stop> {
+        let large = self.codec.first_len(rest)?.filter(|len| *len > READ);
+        if let Some(begun) = &self.begun
+            && begun.large.is_some() == large.is_some()
+        {
             return Ok(());
         }
-        // Large frames may stand right behind the handshake: they are cut once it has been judged.
-        match router.send(received).await {
-            Ok(true) => self.codec.established(),
-            Ok(false) => {}
-            Err(_) => return Err(Stop::Closing),
-        }
+        let large = match large {
+            Some(len) => Some((len, self.account.for_frame(len).await?)),
+            None => None,
+        };
+        self.begun = Some(Begun {
+            until: Instant::now() + self.frame_timeout,
+            large,
+        });
         Ok(())
     }
 }
 
 /// A buffer that begins with what was left over and has room for a read.
-fn buffer_after(mut rest: BytesMut) -> BytesMut {
+///
+/// A large frame's grows with what is there, by doubling, and to no more than the frame.
+fn buffer_after(rest: BytesMut, large: Option<usize>) -> BytesMut {
     if rest.len() >= READ / WORTH {
-        rest.reserve(READ);
-        return rest;
+        if rest.capacity() - rest.len() >= READ / WORTH || large == Some(rest.capacity()) {
+            return rest;
+        }
+        let room = match large {
+            Some(len) => len.min(rest.len() * 2).max(rest.len() + 1),
+            None => rest.len() + READ,
+        };
+        let mut buffer = BytesMut::with_capacity(room);
+        buffer.extend_from_slice(&rest);
+        return buffer;
     }
     let mut buffer = SPARE
         .take()

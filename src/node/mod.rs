@@ -25,7 +25,8 @@
 //! | own messages in outboxes | the send budget |
 //! | messages and events for subscribers, the inbox | their queues |
 //! | a subscriber's mailbox | the burst that is sent ahead |
-//! | a partial frame | [`Limits`](crate::wire::Limits) |
+//! | frames larger than that, what they inflate to, what waits longer for peers that take next to nothing | the shared budget |
+//! | a partial frame | a read, or the budgets above; and its time |
 //! | answers to control messages | the core's budgets, and last the outbox itself |
 
 mod backlog;
@@ -42,6 +43,7 @@ mod listener;
 mod messages;
 mod orphan;
 mod outbox;
+mod pace;
 mod peer_book;
 mod promise;
 mod router;

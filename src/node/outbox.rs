@@ -1,18 +1,22 @@
 //! What waits to be written to one peer, and its writing.
 //!
-//! Owns the queue, the vectored writes and the verdict that a peer takes too little. Knows neither
-//! actors nor what the bytes mean.
+//! Owns the queue, the vectored writes and the verdict that a peer takes too little. What waits for a
+//! peer that takes next to nothing holds back nobody: it gives back the room of where it came from, for
+//! some that all slow peers share. Knows neither actors nor what the bytes mean.
 
 use std::collections::VecDeque;
 use std::future::Future as _;
 use std::io::{self, IoSlice};
+use std::mem;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep};
 
+use super::budget::Pool;
 use super::transport::Writer;
 use crate::mesh::{Ended, Traffic};
 use crate::wire::Hold;
@@ -21,9 +25,12 @@ use crate::wire::Hold;
 const SLICES: usize = 64;
 /// Bytes of one write: about what a socket's buffer takes at once.
 const WRITE: usize = 256 * 1024;
-/// A peer that takes less than this, and less than all there is, within the stall timeout is stalled: a byte
-/// now and then must not be enough to hold back everybody else.
-const LEAST: usize = 64 * 1024;
+/// How often a peer for which something waits is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+/// A peer so far behind is closed when there is no room left for slow ones.
+const HASTE: Duration = Duration::from_secs(1);
+/// What a chunk costs besides its bytes.
+const OVERHEAD: usize = 128;
 /// The last resort: all that is relayed or sent is bounded by the budgets it came from, and answers by the
 /// rate at which the core gives them.
 const MOST: usize = 64 * 1024 * 1024;
@@ -34,7 +41,7 @@ pub(super) struct Chunk {
     bytes: Bytes,
     messages: u32,
     /// Let go of when the bytes are written.
-    _hold: Hold,
+    hold: Hold,
 }
 
 impl Chunk {
@@ -42,9 +49,17 @@ impl Chunk {
         Self {
             bytes,
             messages,
-            _hold: hold,
+            hold,
         }
     }
+}
+
+/// How little a peer may take, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    pub(super) time: Duration,
+    /// Bytes a second; less is next to nothing.
+    pub(super) rate: u32,
 }
 
 /// See the module.
@@ -57,26 +72,35 @@ pub(super) struct Outbox {
     waiting: usize,
     /// Bytes ever written.
     written: u64,
-    patience: Duration,
+    patience: Patience,
+    /// Has room for what waits for slow peers.
+    pool: Arc<Pool>,
+    /// Chunks at the head of the queue that have such room already.
+    moved: usize,
     stall: Option<Stall>,
 }
 
-/// While the peer takes nothing: until when it has to have taken how much.
+/// While the peer does not take all there is.
 #[derive(Debug)]
 struct Stall {
-    until: Pin<Box<Sleep>>,
-    goal: u64,
+    look: Pin<Box<Sleep>>,
+    /// When it was last looked at, and what was written then.
+    looked: (Instant, u64),
+    /// How far it is behind what it has to take at least.
+    behind: Duration,
 }
 
 impl Outbox {
-    /// Empty; a peer may let it wait for as long as `patience`.
-    pub(super) fn new(patience: Duration) -> Self {
+    /// Empty. `pool`: has room for what waits for peers that take next to nothing.
+    pub(super) fn new(patience: Patience, pool: Arc<Pool>) -> Self {
         Self {
             queue: VecDeque::new(),
             begun: 0,
             waiting: 0,
             written: 0,
             patience,
+            pool,
+            moved: 0,
             stall: None,
         }
     }
@@ -84,6 +108,10 @@ impl Outbox {
     pub(super) fn push(&mut self, chunk: Chunk) {
         self.waiting += chunk.bytes.len();
         self.queue.push_back(chunk);
+        if self.behind() >= LOOK {
+            // Whether there was room is seen at the next look.
+            self.move_over();
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -122,7 +150,7 @@ impl Outbox {
                 Poll::Pending => return self.poll_stall(cx).map(Err),
             }
         }
-        self.stall = None;
+        (self.stall, self.moved) = (None, 0);
         // What a burst needed is given back.
         if self.queue.capacity() > SLICES {
             self.queue = VecDeque::new();
@@ -158,24 +186,69 @@ impl Outbox {
             }
             self.begun -= first.bytes.len();
             self.queue.pop_front();
+            self.moved = self.moved.saturating_sub(1);
         }
     }
 
+    fn behind(&self) -> Duration {
+        self.stall
+            .as_ref()
+            .map_or(Duration::ZERO, |stall| stall.behind)
+    }
+
     fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
-        let goal = self.written + self.waiting.min(LEAST) as u64;
-        let patience = self.patience;
-        let stall = self.stall.get_or_insert_with(|| Stall {
-            until: Box::pin(tokio::time::sleep(patience)),
-            goal,
-        });
-        while stall.until.as_mut().poll(cx).is_ready() {
-            if self.written < stall.goal {
+        while let Poll::Ready(behind) = self.poll_look(cx) {
+            if behind >= self.patience.time || self.is_unwelcome(behind) {
                 return Poll::Ready(Ended::Stalled);
             }
-            stall.goal = goal;
-            stall.until.as_mut().reset(Instant::now() + patience);
         }
         Poll::Pending
+    }
+
+    /// Waits until it is time to look, and says how far the peer is behind.
+    fn poll_look(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
+        let (written, rate) = (self.written, self.patience.rate);
+        let look = LOOK.min(self.patience.time);
+        let stall = self.stall.get_or_insert_with(|| Stall {
+            look: Box::pin(tokio::time::sleep(look)),
+            looked: (Instant::now(), written),
+            behind: Duration::ZERO,
+        });
+        stall.look.as_mut().poll(cx).map(|()| {
+            let now = Instant::now();
+            stall.look.as_mut().reset(now + look);
+            stall.note(now, written, rate)
+        })
+    }
+
+    /// Whether there is no room for what waits for a peer that is so far behind.
+    fn is_unwelcome(&mut self, behind: Duration) -> bool {
+        behind >= LOOK.min(self.patience.time) && !self.move_over() && behind >= HASTE
+    }
+
+    /// Lets what waits go of the room of where it came from, as far as there is other room for it; whether
+    /// there was.
+    fn move_over(&mut self) -> bool {
+        for chunk in self.queue.iter_mut().skip(self.moved) {
+            let Some(room) = self.pool.for_slow(chunk.bytes.len() + OVERHEAD) else {
+                return false;
+            };
+            chunk.hold = Hold::new(room);
+            self.moved += 1;
+        }
+        true
+    }
+}
+
+impl Stall {
+    /// Reckons what was taken since it was last looked at against what should have been.
+    fn note(&mut self, now: Instant, written: u64, rate: u32) -> Duration {
+        let (then, before) = mem::replace(&mut self.looked, (now, written));
+        let taken = (written - before) as f64 / f64::from(rate.max(1));
+        let taken = Duration::try_from_secs_f64(taken).unwrap_or(Duration::MAX);
+        let passed = now.saturating_duration_since(then);
+        self.behind = (self.behind + passed).saturating_sub(taken);
+        self.behind
     }
 }
 
@@ -192,11 +265,19 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const PATIENCE: Patience = Patience {
+        time: Duration::from_secs(10),
+        rate: 8 * 1024,
+    };
 
     fn outbox(chunks: impl IntoIterator<Item = usize>) -> (Outbox, Arc<()>) {
+        outbox_beside(4 << 20, chunks)
+    }
+
+    /// Beside a pool of that size.
+    fn outbox_beside(slow: usize, chunks: impl IntoIterator<Item = usize>) -> (Outbox, Arc<()>) {
         let held = Arc::new(());
-        let mut outbox = Outbox::new(PATIENCE);
+        let mut outbox = Outbox::new(PATIENCE, Pool::new(slow));
         for (n, len) in chunks.into_iter().enumerate() {
             let byte = u8::try_from(n % 251).unwrap();
             let bytes = Bytes::from(vec![byte; len]);
@@ -241,13 +322,12 @@ mod tests {
     }
 
     #[actix::test]
-    async fn what_is_written_lets_go_of_its_hold_and_what_is_begun_counts_as_unsent() {
+    async fn what_is_begun_counts_as_unsent() {
         tokio::time::pause();
-        let (mut outbox, held) = outbox([10, 10, 10]);
+        let (mut outbox, _held) = outbox([10, 10, 10]);
         let (near, _far) = duplex(15);
         let stalled = flush(&mut outbox, &mut Writer::Pipe(near)).await;
         assert_eq!(stalled, Err(Ended::Stalled));
-        assert_eq!(Arc::strong_count(&held), 3);
         let unsent = outbox.unsent();
         assert_eq!((unsent.messages, unsent.bytes), (2, 15));
     }
@@ -269,7 +349,7 @@ mod tests {
         tokio::time::pause();
         let (mut outbox, _held) = outbox([1_000_000]);
         let (near, far) = duplex(8 * 1024);
-        actix::spawn(read_slowly(far, 8 * 1024, Duration::from_secs(1)));
+        actix::spawn(read_slowly(far, 9 * 1024, Duration::from_secs(1)));
         assert_eq!(flush(&mut outbox, &mut Writer::Pipe(near)).await, Ok(()));
     }
 
@@ -278,7 +358,61 @@ mod tests {
         tokio::time::pause();
         let (mut outbox, _held) = outbox([20]);
         let (near, far) = duplex(4);
-        actix::spawn(read_slowly(far, 4, Duration::from_secs(2)));
+        actix::spawn(read_slowly(far, 4, Duration::from_secs(1)));
         assert_eq!(flush(&mut outbox, &mut Writer::Pipe(near)).await, Ok(()));
+    }
+
+    /// Whether this much time passes without an end of the flush.
+    async fn goes_on(outbox: &mut Outbox, writer: &mut Writer, time: Duration) -> bool {
+        tokio::time::timeout(time, flush(outbox, writer))
+            .await
+            .is_err()
+    }
+
+    #[actix::test]
+    async fn a_stalled_peer_holds_back_nobody() {
+        tokio::time::pause();
+        let (mut outbox, held) = outbox([1000; 100]);
+        let (near, _far) = duplex(10);
+        let mut writer = Writer::Pipe(near);
+        assert!(goes_on(&mut outbox, &mut writer, LOOK / 2).await);
+        assert_eq!(Arc::strong_count(&held), 101, "it may be about to go on");
+        assert!(goes_on(&mut outbox, &mut writer, LOOK).await);
+        assert_eq!(Arc::strong_count(&held), 1);
+        outbox.push(Chunk::new(
+            Bytes::from_static(b"more"),
+            1,
+            Hold::new(Arc::clone(&held)),
+        ));
+        assert_eq!(Arc::strong_count(&held), 1, "nor does what comes now");
+        assert_eq!(flush(&mut outbox, &mut writer).await, Err(Ended::Stalled));
+        assert_eq!(outbox.unsent().messages, 101);
+    }
+
+    #[actix::test]
+    async fn without_room_for_it_a_stalled_peer_is_closed_soon() {
+        tokio::time::pause();
+        let (mut outbox, held) = outbox_beside(150_000, [1000; 100]);
+        let (near, _far) = duplex(10);
+        let mut writer = Writer::Pipe(near);
+        assert!(goes_on(&mut outbox, &mut writer, HASTE - LOOK).await);
+        assert_eq!(Arc::strong_count(&held), 101 - 44);
+        assert!(!goes_on(&mut outbox, &mut writer, LOOK * 2).await);
+        let pool = Arc::clone(&outbox.pool);
+        drop(outbox);
+        assert!(pool.for_slow(50_000).is_some(), "given back");
+    }
+
+    #[actix::test]
+    async fn a_peer_that_keeps_taking_pushes_back_instead() {
+        tokio::time::pause();
+        let (mut outbox, held) = outbox([1000; 1000]);
+        let (near, far) = duplex(1000);
+        actix::spawn(read_slowly(far, 1000, LOOK / 4));
+        let mut writer = Writer::Pipe(near);
+        assert!(goes_on(&mut outbox, &mut writer, Duration::from_secs(20)).await);
+        let waiting = usize::try_from(outbox.unsent().messages).unwrap();
+        assert!((100..900).contains(&waiting));
+        assert_eq!(Arc::strong_count(&held), 1 + waiting);
     }
 }

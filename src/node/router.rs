@@ -13,6 +13,7 @@ use std::time::Duration;
 use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler};
 use tokio::net::TcpListener;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::budget::{Charge, Pool};
 use super::clock::Clock;
@@ -22,6 +23,8 @@ use super::inbox::Inbox;
 use super::interception::{Interception, Question, Step};
 use super::links::Links;
 use super::listener::Listener;
+use super::outbox::Patience;
+use super::pace::Rates;
 use super::peer_book::PeerBook;
 use super::promise::Promise;
 use super::sending::Sending;
@@ -52,6 +55,8 @@ pub(super) struct Received {
     pub(super) batch: Batch,
     /// What the batch costs its connection.
     pub(super) charge: Arc<Charge>,
+    /// Given back when the batch was handled.
+    pub(super) turn: OwnedSemaphorePermit,
 }
 
 /// A link's actor has ended.
@@ -99,7 +104,9 @@ pub(super) struct Parts {
     pub(super) listen: SocketAddr,
     pub(super) connect_timeout: Duration,
     pub(super) socket_buffer: u32,
-    pub(super) stall_timeout: Duration,
+    pub(super) frame_timeout: Duration,
+    pub(super) patience: Patience,
+    pub(super) rates: Rates,
     pub(super) inbound_budget: usize,
     pub(super) shared_budget: usize,
     pub(super) send_budget: u32,
@@ -157,7 +164,9 @@ impl Router {
             limits: params.limits,
             inbound_budget: parts.inbound_budget,
             pool: Arc::clone(&pool),
-            stall_timeout: parts.stall_timeout,
+            rates: parts.rates,
+            frame_timeout: parts.frame_timeout,
+            patience: parts.patience,
         };
         let clock = Clock::start();
         Self {
@@ -417,6 +426,7 @@ impl Handler<Received> for Router {
             conn,
             batch,
             charge,
+            turn: _turn,
         } = received;
         let input = Input::Received { conn, batch };
         let ((), effects) = self.decide(|mesh, now, out| mesh.handle(now, input, out));

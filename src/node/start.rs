@@ -11,6 +11,8 @@ use rand::rngs::SysRng;
 use tokio::net::UdpSocket;
 
 use super::listener;
+use super::outbox::Patience;
+use super::pace::Rates;
 use super::peer_book::PeerBook;
 use super::router::{Parts, Router};
 use crate::config::Config;
@@ -71,7 +73,15 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
         listen: addr,
         connect_timeout: config.connect_timeout,
         socket_buffer: config.socket_buffer,
-        stall_timeout: config.stall_timeout,
+        frame_timeout: config.frame_timeout,
+        patience: Patience {
+            time: config.stall_timeout,
+            rate: config.slow_rate,
+        },
+        rates: Rates {
+            messages: config.peer_messages,
+            bytes: config.peer_bytes,
+        },
         inbound_budget: config.inbound_budget,
         shared_budget: config.shared_budget,
         send_budget: permits(config.send_budget),

@@ -122,9 +122,10 @@ impl Batch {
         self.chunk.len()
     }
 
-    /// Bytes that the batch keeps alive: the chunk and what was inflated of it.
+    /// Bytes that the batch keeps alive: the chunk, what was inflated of it, and its lists.
     pub fn cost(&self) -> usize {
-        self.chunk.len() + self.inflated.iter().map(Vec::capacity).sum::<usize>()
+        let lists = size_of::<Entry>() * self.entries.len() + size_of::<u32>() * self.ends.len();
+        self.chunk.len() + self.inflated.iter().map(Vec::capacity).sum::<usize>() + lists
     }
 
     /// Ties something to the life of the batch's bytes, those relayed included.

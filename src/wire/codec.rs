@@ -20,6 +20,17 @@ const FRAMES_PER_BATCH: usize = 4096;
 /// Chunks up to this size are copied rather than split off: a waiting message then does not keep a whole read buffer alive.
 const COPIED: usize = 4 * 1024;
 
+/// What [`Codec::cut`] came to.
+#[derive(Debug)]
+pub enum Cut {
+    /// Whole frames, at least one.
+    Batch(Batch),
+    /// There is no whole frame.
+    Nothing,
+    /// The first frame inflates to more than there is room for.
+    TooTight,
+}
+
 /// The stream of one connection. Small: what inflating needs is kept once a thread.
 #[derive(Clone, Debug)]
 pub struct Codec {
@@ -48,34 +59,54 @@ impl Codec {
         self.established
     }
 
-    fn read(&self, src: &[u8]) -> Result<Option<(Batch, usize)>, StreamError> {
+    /// As [`decode`](Decoder::decode), but inflates at most `room` bytes: a frame that needs more ends the batch before it.
+    pub fn cut(&mut self, src: &mut BytesMut, room: usize) -> Result<Cut, StreamError> {
+        let (mut batch, taken, tight) = self.read(src, room)?;
+        if taken > 0 {
+            batch.set_chunk(take(src, taken));
+            return Ok(Cut::Batch(batch));
+        }
+        Ok(if tight { Cut::TooTight } else { Cut::Nothing })
+    }
+
+    /// The length, prefix included, of the frame that `src` begins with; `None` if not even that is there.
+    pub fn first_len(&self, src: &[u8]) -> Result<Option<usize>, StreamError> {
+        let Some(announced) = announced(src) else {
+            return Ok(None);
+        };
+        self.accept(announced)?;
+        Ok(Some(PREFIX + announced))
+    }
+
+    /// A batch, the bytes it took, and whether it ended for want of room.
+    fn read(&self, src: &[u8], room: usize) -> Result<(Batch, usize, bool), StreamError> {
         let mut reading = Reading::new(self.generation, self.limits, self.frame_limit());
         let most = if self.established {
             FRAMES_PER_BATCH
         } else {
             1
         };
-        let mut taken = 0;
+        let (mut taken, mut tight) = (0, false);
         while let Some(len) = self.frame_at(&src[taken..], taken == 0)? {
-            reading.take(taken, &src[taken..taken + len]);
+            if !reading.take_within(room, taken, &src[taken..taken + len]) {
+                tight = true;
+                break;
+            }
             taken += len;
             if reading.len() == most || reading.inflated() > INFLATED_PER_BATCH {
                 break;
             }
         }
-        Ok((taken > 0).then(|| (reading.finish(), taken)))
+        Ok((reading.finish(), taken, tight))
     }
 
     /// The length, prefix included, of the frame that `src` begins with, if it is there whole. A length that ends the stream is
     /// an error only if no frame precedes it in this batch.
     fn frame_at(&self, src: &[u8], first: bool) -> Result<Option<usize>, StreamError> {
-        let Some(announced) = announced(src) else {
-            return Ok(None);
-        };
-        match self.accept(announced) {
+        match self.first_len(src) {
             Err(_) if !first => Ok(None),
             Err(error) => Err(error),
-            Ok(()) => Ok(Some(PREFIX + announced).filter(|&len| len <= src.len())),
+            Ok(len) => Ok(len.filter(|&len| len <= src.len())),
         }
     }
 
@@ -121,10 +152,10 @@ impl Decoder for Codec {
 
     /// All whole frames in `src` as one batch; before the handshake one frame. After an error `src` is as it was.
     fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Batch>, StreamError> {
-        Ok(self.read(src)?.map(|(mut batch, taken)| {
-            batch.set_chunk(take(src, taken));
-            batch
-        }))
+        Ok(match self.cut(src, usize::MAX)? {
+            Cut::Batch(batch) => Some(batch),
+            Cut::Nothing | Cut::TooTight => None,
+        })
     }
 
     fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<Batch>, StreamError> {

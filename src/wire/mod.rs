@@ -40,7 +40,7 @@ mod subnet;
 pub use address::{Address, AddressError};
 pub use batch::Batch;
 pub use claim::{Claim, ClaimKey};
-pub use codec::Codec;
+pub use codec::{Codec, Cut};
 pub use composer::{Composed, Composer, Draft};
 pub use compression::{Deflater, Inflated, Inflater, Method};
 pub use control::{Control, Dialect, PeerEntry};

@@ -64,22 +64,33 @@ impl Reading {
 
     /// Adds the frame which begins at `at` in the chunk.
     pub(super) fn take(&mut self, at: usize, frame: &[u8]) {
-        let content = self.read(&frame[PREFIX..]);
+        self.take_within(usize::MAX, at, frame);
+    }
+
+    /// The same, unless more than `room` would then have been inflated in all; whether it was added.
+    pub(super) fn take_within(&mut self, room: usize, at: usize, frame: &[u8]) -> bool {
+        let room = room.saturating_sub(self.inflated);
+        let Some(content) = self.read(&frame[PREFIX..], room) else {
+            return false;
+        };
         let len = u32::try_from(frame.len()).unwrap_or(u32::MAX);
         self.batch.entries.push(Entry { at, len, content });
+        true
     }
 
     pub(super) fn finish(self) -> Batch {
         self.batch
     }
 
-    fn read(&mut self, body: &[u8]) -> Result<Content, DecodeError> {
+    /// `None` for want of room.
+    fn read(&mut self, body: &[u8], room: usize) -> Option<Result<Content, DecodeError>> {
+        let limit = self.frame_limit.min(room);
         let inflated = match Inflater::sniff(body) {
-            Some(_) => INFLATER
-                .with_borrow_mut(|inflater| inflater.inflate(body, self.frame_limit, PREFIX)),
+            Some(_) => INFLATER.with_borrow_mut(|inflater| inflater.inflate(body, limit, PREFIX)),
             None => None,
         };
-        match inflated {
+        Some(match inflated {
+            Some(Err(DecodeError::TooLarge { .. })) if limit < self.frame_limit => return None,
             None => self.parse(body, Source::Plain),
             Some(Ok(inflated)) => self.read_inflated(inflated),
             // What only looks compressed may be plain; if it is not, what went wrong first says more.
@@ -87,7 +98,7 @@ impl Reading {
                 self.inflated += self.frame_limit;
                 self.parse(body, Source::Plain).map_err(|_| error)
             }
-        }
+        })
     }
 
     fn read_inflated(&mut self, inflated: Inflated) -> Result<Content, DecodeError> {

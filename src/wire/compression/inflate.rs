@@ -204,7 +204,7 @@ fn bzip2(input: &[u8], output: &mut Output) -> Result<bool, Failure> {
 /// Memory for one .xz frame. The reference peers compress with preset 6, which needs 9 MiB; a dictionary much larger than
 /// a frame may become is of no use to anybody.
 #[cfg(feature = "liblzma")]
-const XZ_MEMORY: u64 = 24 * 1024 * 1024;
+const XZ_MEMORY: u64 = 12 * 1024 * 1024;
 
 #[cfg(feature = "liblzma")]
 fn lzma(input: &[u8], output: &mut Output) -> Result<bool, Failure> {
