@@ -296,23 +296,24 @@ impl Config {
         self
     }
 
-    /// Bytes received on one connection that have not been written, delivered or dropped yet. Default
-    /// 1 MiB, and a share of the [`shared_budget`](Self::shared_budget). Beyond it the connection stops
-    /// reading, and TCP tells the peer.
+    /// Bytes received on one connection that have not been written, delivered or dropped yet. Default 1 MiB.
+    /// Beyond it the connection stops reading, and TCP tells the peer.
     ///
-    /// Half of it may be used at once, the rest a little at a time. A node's memory is bounded by about its
-    /// peers times this, the shared budget, and one frame for each peer. Too small, and fast links stutter.
+    /// A node's memory is bounded by about its peers times this, the [`shared_budget`](Self::shared_budget),
+    /// and one frame for each peer. Too small, and fast links stutter.
     #[must_use]
     pub fn inbound_budget(mut self, bytes: usize) -> Self {
         self.inbound_budget = bytes;
         self
     }
 
-    /// Bytes that connections may use beyond their own budgets, all together; each at most an eighth of what
-    /// is free. Default 32 MiB.
+    /// Bytes that connections may use beyond their own budgets, all together, a little at a time. Default
+    /// 32 MiB.
     ///
     /// Where many nodes send all they can at once, each waits for others to take what it relays. This is the
-    /// room in which such circles dissolve: too small, and they end with peers closed as slow.
+    /// room in which such circles dissolve, so it should have room for what all nodes that send at once may
+    /// have under way, their `send_budget`s and socket buffers. Too small, and a circle ends with peers that
+    /// are closed as slow.
     #[must_use]
     pub fn shared_budget(mut self, bytes: usize) -> Self {
         self.shared_budget = bytes;
@@ -320,7 +321,7 @@ impl Config {
     }
 
     /// Bytes of this node's own messages that wait to be written. Default 1 MiB. Beyond it, and while more
-    /// than half of the [`shared_budget`](Self::shared_budget) is in use, [`Send`](struct@crate::Send) and
+    /// than an eighth of the [`shared_budget`](Self::shared_budget) is in use, [`Send`](struct@crate::Send) and
     /// [`Whisper`](crate::Whisper) are answered only when there is room.
     #[must_use]
     pub fn send_budget(mut self, bytes: usize) -> Self {

@@ -1,13 +1,13 @@
 //! What a connection's input may cost while it waits to be written, delivered or dropped.
 //!
-//! Owns the accounts. A connection may use half of its budget at once; beyond that it may have a share of a
-//! pool that all connections of the node have in common. Nobody can have all of the pool: the share is a part
-//! of what is free, so the more are short of room, the more of it is used.
+//! Owns the accounts. Each connection has a budget of its own, and reads no further while it is used up.
 //!
 //! That alone would not do in a mesh at its limit: where each node waits for others to take what it relays,
-//! all wait in a circle. So the other half of the budget is given out a batch at a time to whoever has waited
-//! for a while. What a node reads makes room at its neighbour, who can then read on in turn; every message
-//! goes around until each has seen it, and new ones wait at their source meanwhile.
+//! all wait in a circle, for ever. So there is a pool that all connections have in common, and who has waited
+//! for a while may read on a little at its expense. What one node reads makes room at its neighbour, who can
+//! then read on in turn; every message goes around until each has seen it, and while much of the pool is in
+//! use the node starts no new ones. Nobody can have all of the pool: a connection's part of it is at most as
+//! much as it leaves free.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-/// Who has waited this long for room is given some beyond it.
-const PATIENCE: Duration = Duration::from_millis(100);
-/// A connection may use this part of what is free of the pool.
-const SHARE: usize = 8;
+/// Who has waited this long for room may read on at the expense of the pool.
+const PATIENCE: Duration = Duration::from_millis(25);
+/// The node keeps up as long as no more than this part of the pool is in use.
+const CALM: usize = 8;
 
 /// What all connections of a node have in common.
 #[derive(Debug)]
@@ -38,9 +38,9 @@ impl Pool {
         })
     }
 
-    /// Whether the node keeps up: at least half of the pool is free.
+    /// Whether the node keeps up: hardly anybody had to wait for long.
     pub(super) fn is_calm(&self) -> bool {
-        self.used.load(Ordering::Relaxed) <= self.size / 2
+        self.used.load(Ordering::Relaxed) <= self.size / CALM
     }
 
     /// Waits until the node keeps up.
@@ -56,9 +56,9 @@ impl Pool {
         }
     }
 
-    fn share(&self) -> usize {
-        let free = self.size.saturating_sub(self.used.load(Ordering::Relaxed));
-        free / SHARE
+    fn free(&self) -> usize {
+        let used = self.used.load(Ordering::Relaxed);
+        self.size.saturating_sub(used)
     }
 }
 
@@ -70,7 +70,6 @@ pub(super) struct Closed;
 #[derive(Debug)]
 pub(super) struct Account {
     used: AtomicUsize,
-    /// Half of the budget.
     own: usize,
     pool: Arc<Pool>,
     freed: Notify,
@@ -82,7 +81,7 @@ impl Account {
     pub(super) fn new(budget: usize, pool: Arc<Pool>) -> Arc<Self> {
         Arc::new(Self {
             used: AtomicUsize::new(0),
-            own: budget.div_ceil(2),
+            own: budget,
             pool,
             freed: Notify::new(),
             closed: AtomicBool::new(false),
@@ -98,7 +97,7 @@ impl Account {
     /// Waits until something may be read. What it then costs is charged afterwards, so an account can be
     /// overdrawn by one batch.
     pub(super) async fn room(&self) -> Result<(), Closed> {
-        if self.has_room(0)? {
+        if self.has_room(false)? {
             return Ok(());
         }
         let mut waited = pin!(tokio::time::sleep(PATIENCE));
@@ -108,8 +107,7 @@ impl Account {
             // Listening before looking, so that nothing is missed in between.
             own.as_mut().enable();
             shared.as_mut().enable();
-            let beyond = if waited.is_elapsed() { self.own } else { 0 };
-            if self.has_room(beyond)? {
+            if self.has_room(waited.is_elapsed())? {
                 return Ok(());
             }
             tokio::select! {
@@ -120,12 +118,12 @@ impl Account {
         }
     }
 
-    fn has_room(&self, beyond: usize) -> Result<bool, Closed> {
+    fn has_room(&self, waited: bool) -> Result<bool, Closed> {
         if self.closed.load(Ordering::Relaxed) {
             return Err(Closed);
         }
         let used = self.used.load(Ordering::Relaxed);
-        Ok(used < self.own || used - self.own < self.pool.share() + beyond)
+        Ok(used < self.own || (waited && used - self.own < self.pool.free()))
     }
 
     /// Charges what was read.
@@ -182,41 +180,43 @@ impl Drop for Charge {
 mod tests {
     use super::*;
 
-    fn may_read(account: &Account) -> bool {
-        account.has_room(0).unwrap()
+    fn may_read(account: &Account, waited: bool) -> bool {
+        account.has_room(waited).unwrap()
     }
 
     #[test]
-    fn an_account_has_half_its_budget_and_a_share_of_what_is_free() {
+    fn who_has_waited_may_have_as_much_of_the_pool_as_it_leaves_free() {
         let pool = Pool::new(800);
         let (one, other) = (
-            Account::new(200, pool.clone()),
-            Account::new(200, pool.clone()),
+            Account::new(100, pool.clone()),
+            Account::new(100, pool.clone()),
         );
-        let own = one.charge(100);
-        assert!(may_read(&one));
-        let shared = one.charge(95);
-        assert!(
-            !may_read(&one),
-            "705 of the pool are free, and an eighth is 88"
-        );
-        let others = other.charge(160);
-        assert!(may_read(&other), "645 are free, and an eighth is 80");
+        let own = one.charge(90);
+        assert!(may_read(&one, false));
+        let shared = one.charge(410);
+        assert!(!may_read(&one, false));
+        assert!(!may_read(&one, true), "400 are used by it and 400 free");
+        let others = other.charge(290);
+        assert!(!may_read(&other, false));
+        assert!(may_read(&other, true), "190 are used by it and 210 free");
         drop(own);
-        assert!(may_read(&one));
-        drop((shared, others));
+        assert!(!may_read(&one, false));
+        assert!(!may_read(&one, true), "310 are used by it and 300 free");
+        drop(others);
+        assert!(may_read(&one, true));
+        drop(shared);
         assert_eq!(pool.used.load(Ordering::Relaxed), 0);
     }
 
     #[test]
     fn what_is_shrunk_or_dropped_comes_back_once() {
         let pool = Pool::new(0);
-        let account = Account::new(200, pool.clone());
+        let account = Account::new(100, pool.clone());
         let charge = account.charge(150);
-        assert!(!may_read(&account));
+        assert!(!may_read(&account, true));
         charge.shrink(90);
         charge.shrink(95);
-        assert!(may_read(&account));
+        assert!(may_read(&account, false));
         assert_eq!(account.used.load(Ordering::Relaxed), 90);
         drop(charge);
         assert_eq!(account.used.load(Ordering::Relaxed), 0);
@@ -224,39 +224,45 @@ mod tests {
     }
 
     #[actix::test]
-    async fn who_has_waited_may_use_the_rest_of_its_budget_and_no_more() {
+    async fn an_empty_pool_is_of_no_use_to_who_has_waited() {
         tokio::time::pause();
-        let account = Account::new(200, Pool::new(0));
-        let _first = account.charge(150);
-        account.room().await.unwrap();
-        let _second = account.charge(50);
-        let never = tokio::time::timeout(PATIENCE * 100, account.room());
+        let (one, pool) = (Account::new(100, Pool::new(0)), Pool::new(101));
+        let other = Account::new(100, pool);
+        let _charges = (one.charge(100), other.charge(150));
+        other.room().await.unwrap();
+        let never = tokio::time::timeout(PATIENCE * 100, one.room());
         assert!(never.await.is_err());
     }
 
     #[actix::test]
-    async fn who_waits_is_woken_by_room_of_its_own_in_the_pool_or_by_the_end() {
+    async fn who_waits_is_woken_by_room_or_by_the_end() {
+        tokio::time::pause();
         let pool = Pool::new(80);
         let (one, other) = (
             Account::new(10, pool.clone()),
             Account::new(10, pool.clone()),
         );
-        let (mine, others) = (one.charge(15), other.charge(90));
-        assert!(!pool.is_calm());
         let waiting = |account: &Arc<Account>| {
             let account = account.clone();
             actix::spawn(async move { account.room().await })
         };
+        let (first, second) = (one.charge(20), other.charge(80));
+        assert!(!pool.is_calm());
         let woken = waiting(&one);
-        tokio::task::yield_now().await;
-        assert!(!woken.is_finished());
-        drop(others);
+        tokio::time::sleep(PATIENCE * 10).await;
+        assert!(
+            !woken.is_finished(),
+            "it has 10 of the pool and none is free"
+        );
+        drop(second);
         woken.await.unwrap().unwrap();
+        drop(first);
         pool.calm().await;
 
         let full = one.charge(90);
         let woken = waiting(&one);
-        tokio::task::yield_now().await;
+        tokio::time::sleep(PATIENCE * 10).await;
+        assert!(!woken.is_finished());
         drop(full);
         woken.await.unwrap().unwrap();
 
@@ -265,6 +271,5 @@ mod tests {
         tokio::task::yield_now().await;
         one.close();
         assert!(woken.await.unwrap().is_err());
-        drop(mine);
     }
 }
