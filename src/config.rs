@@ -62,8 +62,12 @@ pub struct Config {
     pub waterfall_capacity: usize,
     /// See [`Config::inbound_budget`].
     pub inbound_budget: usize,
+    /// See [`Config::shared_budget`].
+    pub shared_budget: usize,
     /// See [`Config::send_budget`].
     pub send_budget: usize,
+    /// See [`Config::socket_buffer`].
+    pub socket_buffer: u32,
     /// See [`Config::inbox`].
     pub inbox: usize,
     /// See [`Config::backlog`].
@@ -97,7 +101,9 @@ impl Default for Config {
             allow_binary: false,
             waterfall_capacity: 1 << 20,
             inbound_budget: 1 << 20,
-            send_budget: 4 << 20,
+            shared_budget: 32 << 20,
+            send_budget: 1 << 20,
+            socket_buffer: 256 << 10,
             inbox: 1024,
             backlog: 1024,
             arbiters: 0,
@@ -291,20 +297,45 @@ impl Config {
     }
 
     /// Bytes received on one connection that have not been written, delivered or dropped yet. Default
-    /// 1 MiB. Beyond it the connection stops reading, and TCP tells the peer.
+    /// 1 MiB, and a share of the [`shared_budget`](Self::shared_budget). Beyond it the connection stops
+    /// reading, and TCP tells the peer.
     ///
-    /// A node's memory is bounded by about peers times this and one frame. Too small, and fast links stutter.
+    /// Half of it may be used at once, the rest a little at a time. A node's memory is bounded by about its
+    /// peers times this, the shared budget, and one frame for each peer. Too small, and fast links stutter.
     #[must_use]
     pub fn inbound_budget(mut self, bytes: usize) -> Self {
         self.inbound_budget = bytes;
         self
     }
 
-    /// Bytes of this node's own messages that wait to be written. Default 4 MiB. Beyond it
-    /// [`Send`](crate::Send) and [`Whisper`](crate::Whisper) are answered only when there is room.
+    /// Bytes that connections may use beyond their own budgets, all together; each at most an eighth of what
+    /// is free. Default 32 MiB.
+    ///
+    /// Where many nodes send all they can at once, each waits for others to take what it relays. This is the
+    /// room in which such circles dissolve: too small, and they end with peers closed as slow.
+    #[must_use]
+    pub fn shared_budget(mut self, bytes: usize) -> Self {
+        self.shared_budget = bytes;
+        self
+    }
+
+    /// Bytes of this node's own messages that wait to be written. Default 1 MiB. Beyond it, and while more
+    /// than half of the [`shared_budget`](Self::shared_budget) is in use, [`Send`](struct@crate::Send) and
+    /// [`Whisper`](crate::Whisper) are answered only when there is room.
     #[must_use]
     pub fn send_budget(mut self, bytes: usize) -> Self {
         self.send_budget = bytes;
+        self
+    }
+
+    /// Bytes the operating system may keep of each connection, each way (Linux takes it twice). Default
+    /// 256 KiB.
+    ///
+    /// Left alone it may keep several megabytes, of which no budget knows. A connection carries at most this
+    /// much in each round trip: raise it for fast links over long distances.
+    #[must_use]
+    pub fn socket_buffer(mut self, bytes: u32) -> Self {
+        self.socket_buffer = bytes;
         self
     }
 

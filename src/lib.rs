@@ -49,6 +49,9 @@
 //! On plaintext nobody's name is proven: a sender is a claim. Messages may arrive in another order than they were
 //! sent, and a node that is not connected when a message passes does not get it later.
 
+// docs.rs says beside each item which feature it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod mesh;
 pub mod wire;
 

@@ -97,7 +97,7 @@ fn the_settings_of_a_node_are_told_as_they_are() {
     let Subnet { name, encryption } = config.subnet.clone();
     assert_eq!((config.advertise.clone(), config.seed), (None, None));
     assert_eq!(config.compression, Method::available());
-    assert!(!config.allow_binary);
+    assert!(!config.allow_binary && config.keep.is_empty() && config.peer_book.is_none());
     let values = [
         ("listen", config.listen.clone()),
         ("subnet", format!("{name}, {encryption}")),
@@ -105,6 +105,10 @@ fn the_settings_of_a_node_are_told_as_they_are() {
         ("connect_timeout", time(config.connect_timeout)),
         ("handshake_timeout", time(config.handshake_timeout)),
         ("stall_timeout", time(config.stall_timeout)),
+        ("keep", text("none")),
+        ("peer_book", text("none")),
+        ("reconnect_cap", time(config.reconnect_cap)),
+        ("silence", time(config.silence)),
         ("max_outgoing", count(config.max_outgoing)),
         ("max_incoming", count(config.max_incoming)),
         ("max_pending", count(config.max_pending)),
@@ -116,6 +120,7 @@ fn the_settings_of_a_node_are_told_as_they_are() {
         ("allow_binary", text("no")),
         ("waterfall_capacity", count(config.waterfall_capacity)),
         ("inbound_budget", bytes(config.inbound_budget)),
+        ("shared_budget", bytes(config.shared_budget)),
         ("send_budget", bytes(config.send_budget)),
         ("inbox", count(config.inbox)),
         ("backlog", number(config.backlog.into())),
@@ -156,8 +161,6 @@ fn what_the_core_is_told_is_told_as_it_is() {
     let values = [
         number(params.window),
         number(params.seconds_ahead),
-        time(params.reconnect_cap),
-        time(params.silence),
         count(params.max_waiting_whispers),
     ];
     assert_eq!(rows.iter().map(|row| row[1]).collect::<Vec<_>>(), values);

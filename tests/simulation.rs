@@ -364,3 +364,40 @@ fn f2_the_mesh_heals_within_twice_the_back_off_cap() {
         }
     }
 }
+
+/// `NODES=<count>` changes how many there are.
+#[test]
+fn f8_a_large_mesh_delivers_each_message_exactly_once_to_every_node() {
+    let count = std::env::var("NODES")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    for seed in seeds(2) {
+        let mut dice = StdRng::seed_from_u64(seed);
+        let mut net = Network::new(seed);
+        let nodes = net.add_many(count.unwrap_or(300));
+        for (index, node) in nodes.iter().enumerate().skip(1) {
+            // To one that came shortly before it: a long thin mesh, with the links of peers lists.
+            let back = dice.random_range(1..=index.min(20));
+            net.connect(*node, nodes[index - back]);
+            net.run_for(Duration::from_millis(5));
+        }
+        net.run_for(second() * 5);
+        assert_eq!(net.components(), 1, "seed {seed}");
+        let authors: Vec<usize> = (0..10).map(|_| dice.random_range(0..nodes.len())).collect();
+        for (number, author) in authors.iter().enumerate() {
+            net.broadcast(nodes[*author], format!("message {number}"))
+                .unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        }
+        net.run_for(second() * 20);
+        for (index, node) in nodes.iter().enumerate() {
+            let mut got = texts(&net, *node);
+            got.sort();
+            let mut expected: Vec<String> = (0..authors.len())
+                .filter(|number| authors[*number] != index)
+                .map(|number| format!("message {number}"))
+                .collect();
+            expected.sort();
+            assert_eq!(got, expected, "seed {seed}: node {index}");
+        }
+    }
+}

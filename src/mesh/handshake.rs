@@ -1,9 +1,7 @@
-//! Handshakes: who is let in, and which of two connections to one peer is kept.
+//! Handshakes: who is let in.
 //!
 //! Owns the way from the awaiting list into the routing table. Both sides say their handshake at
 //! once; only when the other's has been accepted is anything else said on a connection.
-
-use std::time::Duration;
 
 use super::awaiting::{Newcomer, Purpose};
 use super::effect::{CloseReason, ConnectError, Direction, Effect, Event};
@@ -12,17 +10,6 @@ use super::machine::{Effects, Mesh};
 use super::reach::seen_at;
 use super::routing::{Budgets, Entry, Peer, Traffic};
 use crate::wire::{Address, Batch, Control, Dialect, Flag, Frame, Method, NodeId, SubnetId};
-
-/// A connection begun no later than this after the other's handshake counts as having crossed it:
-/// its dialler could not have known.
-const CROSSING: Duration = Duration::from_secs(5);
-
-/// A probed peer must be heard within this time.
-const PROBE: Duration = Duration::from_secs(5);
-
-/// A peer is given a second chance once in this time, and so many peers at most.
-const SECOND_CHANCE: Duration = Duration::from_secs(60);
-const MAX_SECOND_CHANCES: usize = 64;
 
 /// Clocks this far apart are told to the user.
 const SKEW: u64 = 5;
@@ -34,18 +21,6 @@ pub(super) struct Handshake {
     pub(super) address: Option<Address>,
     pub(super) methods: Vec<Method>,
     pub(super) dialect: Dialect,
-}
-
-/// What becomes of a connection whose handshake names a peer that has one already.
-enum Duel {
-    /// The old one is kept: no crossing, first come.
-    Refused,
-    /// The peer dialled twice at once: which one it keeps is for it to say.
-    Shadow,
-    /// They crossed; the old one is kept.
-    OldWins,
-    /// They crossed; the new one is kept.
-    NewWins,
 }
 
 impl Mesh {
@@ -157,29 +132,12 @@ impl Mesh {
             return false;
         }
         if let Some(old) = self.routing.conn_of(&handshake.id) {
-            match self.duel(old, newcomer, &handshake.id) {
-                Duel::NewWins => {
-                    self.displace(old, &handshake.id, out);
-                    self.accept(now, conn, handshake, time, out);
-                    self.probe(now, conn, out);
-                    return true;
-                }
-                Duel::OldWins => {
-                    self.yield_to(conn, &handshake.id, out);
-                    self.probe(now, old, out);
-                }
-                Duel::Shadow => {
-                    self.accept_shadow(now, conn, handshake, out);
-                    return true;
-                }
-                Duel::Refused => self.refuse_claim(now, conn, handshake.id, out),
-            }
-            return false;
+            return self.settle(now, old, conn, handshake, time, out);
         }
         if !self.find_room(now, conn, &handshake, out) {
             return false;
         }
-        self.accept(now, conn, handshake, time, out);
+        self.accept(now, conn, handshake, time, false, out);
         true
     }
 
@@ -205,68 +163,15 @@ impl Mesh {
         }
     }
 
-    /// Of two connections that crossed, the one dialled by the numerically larger id is kept, on
-    /// both sides. Without a crossing the first one is: no claim unseats a live peer.
-    fn duel(&self, old: ConnId, new: &Newcomer, id: &NodeId) -> Duel {
-        let Some(entry) = self.routing.get(old) else {
-            return Duel::NewWins;
-        };
-        if new.began > entry.ready_at + CROSSING {
-            return Duel::Refused;
-        }
-        match (entry.peer.direction, new.purpose.direction()) {
-            (Direction::Incoming, Direction::Incoming) => return Duel::Shadow,
-            (Direction::Outgoing, Direction::Outgoing) => return Duel::Refused,
-            _ => {}
-        }
-        let ours_is_kept = self.me().cmp_numeric(id).is_gt();
-        if ours_is_kept == (new.purpose.direction() == Direction::Outgoing) {
-            Duel::NewWins
-        } else {
-            Duel::OldWins
-        }
-    }
-
-    /// Closes the old one of two crossed connections without a word to the user: the peer stays.
-    fn displace(&mut self, old: ConnId, id: &NodeId, out: &mut Effects) {
-        self.routing.remove(old);
-        out.push(Effect::Close {
-            conn: old,
-            reason: CloseReason::Duplicate(id.clone()),
-        });
-    }
-
-    /// Closes the new one of two crossed connections; who asked for it has what they wanted.
-    fn yield_to(&mut self, conn: ConnId, id: &NodeId, out: &mut Effects) {
-        out.push(Effect::Close {
-            conn,
-            reason: CloseReason::Duplicate(id.clone()),
-        });
-        if let Some(newcomer) = self.awaiting.remove(conn) {
-            found(&newcomer, id, out);
-        }
-    }
-
-    fn refuse_claim(&mut self, now: Now, conn: ConnId, id: NodeId, out: &mut Effects) {
-        if let Some(newcomer) = self.awaiting.get(conn)
-            && newcomer.purpose == Purpose::Accepted
-        {
-            let addr = newcomer.address.clone();
-            out.push(Effect::Notify(Event::IdConflict {
-                peer: id.clone(),
-                addr,
-            }));
-        }
-        self.close(now, conn, CloseReason::Duplicate(id), out);
-    }
-
-    /// Moves a newcomer into the routing table.
-    fn accept(
+    /// Moves a newcomer into the routing table. `known`: in the place of another connection to the
+    /// same peer, so that nothing is news to the user.
+    pub(super) fn accept(
         &mut self,
         now: Now,
         conn: ConnId,
         handshake: Handshake,
         time: u64,
+        known: bool,
         out: &mut Effects,
     ) {
         let Some(newcomer) = self.awaiting.remove(conn) else {
@@ -276,14 +181,13 @@ impl Mesh {
         let id = entry.peer.id.clone();
         let (address, direction) = (entry.peer.address.clone(), entry.peer.direction);
         let method = entry.peer.compression;
-        let displaced = self.routing.conn_of(&id).is_some();
         self.routing.insert(entry);
         out.push(Effect::Establish {
             conn,
             peer: id.clone(),
         });
         out.push(Effect::SetCompression { conn, method });
-        if !displaced {
+        if !known {
             let peer = id.clone();
             out.push(Effect::Notify(Event::PeerJoined {
                 peer,
@@ -305,36 +209,13 @@ impl Mesh {
         self.on_reachable(now, &id, out);
     }
 
-    /// Takes a second connection of a peer into the table, unseen.
-    fn accept_shadow(&mut self, now: Now, conn: ConnId, handshake: Handshake, out: &mut Effects) {
-        let Some(newcomer) = self.awaiting.remove(conn) else {
-            return;
-        };
-        let mut entry = self.entry(now, conn, &newcomer, handshake);
-        entry.shadow = true;
-        let (peer, method) = (entry.peer.id.clone(), entry.peer.compression);
-        self.routing.insert(entry);
-        out.push(Effect::Establish { conn, peer });
-        out.push(Effect::SetCompression { conn, method });
-    }
-
-    /// A second connection that its dialler did not give up in time is no crossing but a claim.
-    pub(super) fn drop_shadows(&mut self, now: Now, out: &mut Effects) {
-        let then = now.monotonic.saturating_sub(CROSSING);
-        for conn in self.routing.shadows_before(then) {
-            let Some(entry) = self.routing.get(conn) else {
-                continue;
-            };
-            let (peer, addr) = (entry.peer.id.clone(), entry.peer.address.clone());
-            out.push(Effect::Notify(Event::IdConflict {
-                peer: peer.clone(),
-                addr,
-            }));
-            self.close(now, conn, CloseReason::Duplicate(peer), out);
-        }
-    }
-
-    fn entry(&self, now: Now, conn: ConnId, newcomer: &Newcomer, handshake: Handshake) -> Entry {
+    pub(super) fn entry(
+        &self,
+        now: Now,
+        conn: ConnId,
+        newcomer: &Newcomer,
+        handshake: Handshake,
+    ) -> Entry {
         let reached = newcomer
             .reached
             .clone()
@@ -445,52 +326,10 @@ impl Mesh {
         });
         self.answer_peers(now, conn, out);
     }
-
-    /// Asks the survivor of a crossing for a sign of life: py2p may have given up both.
-    fn probe(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
-        if let Some(entry) = self.routing.get_mut(conn) {
-            entry.crossed = true;
-            entry.probed_until = Some(now.monotonic + PROBE);
-            self.say(now, conn, &Flag::Whisper, &Control::RequestPeers, out);
-        }
-    }
-
-    /// A peer that is lost right after a crossing is dialled once more: py2p closes, or forgets,
-    /// both of two crossing connections.
-    pub(super) fn give_second_chance(
-        &mut self,
-        now: Now,
-        lost: &Entry,
-        reason: &CloseReason,
-        out: &mut Effects,
-    ) {
-        let id = &lost.peer.id;
-        let soon = now.monotonic <= lost.ready_at + CROSSING + PROBE;
-        let theirs = matches!(
-            reason,
-            CloseReason::ByPeer | CloseReason::Failed(_) | CloseReason::Unresponsive
-        );
-        let crossing = lost.crossed || self.awaiting.reaches(&lost.reached.host);
-        self.second_chances
-            .retain(|_, at| now.monotonic <= *at + SECOND_CHANCE);
-        let given =
-            self.second_chances.contains_key(id) || self.second_chances.len() >= MAX_SECOND_CHANCES;
-        if soon
-            && theirs
-            && crossing
-            && !given
-            && !self.closing
-            && let Some(address) = lost.announced.clone()
-            && !self.awaiting.dials(&address)
-        {
-            self.second_chances.insert(id.clone(), now.monotonic);
-            self.dial(now, address, Purpose::Listed(id.clone()), out);
-        }
-    }
 }
 
 /// Tells those who waited for a connection whom it led to.
-fn found(newcomer: &Newcomer, id: &NodeId, out: &mut Effects) {
+pub(super) fn found(newcomer: &Newcomer, id: &NodeId, out: &mut Effects) {
     for (ticket, expect) in &newcomer.waiting {
         let result = match expect {
             Some(expected) if expected != id => Err(ConnectError::Closed {

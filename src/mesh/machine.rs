@@ -427,7 +427,10 @@ impl Mesh {
                 Offence::Invalid
             }
             CloseReason::SpokeTooSoon => Offence::OutOfPlace,
-            CloseReason::SlowPeer => Offence::Slow,
+            CloseReason::SlowPeer => {
+                self.stats.slow_peers += 1;
+                Offence::Slow
+            }
             _ => return,
         };
         let peer = self.routing.get(conn).map(|entry| &entry.reached);

@@ -41,6 +41,8 @@ pub struct Stats {
     pub over_budget: u64,
     /// Times a relay passed over a peer that its payload would hang.
     pub relay_skipped: u64,
+    /// Peers that were closed because they took too little for too long.
+    pub slow_peers: u64,
     /// Hosts that were banned for a while.
     pub bans: u64,
     /// Connections that ended before their handshake was accepted.

@@ -993,3 +993,36 @@ fn bad_conduct_leads_to_a_timed_ban() {
     rig.pass(61);
     assert_eq!(closed(&offend(&mut rig)), ["bad_frame"], "let in again");
 }
+
+#[test]
+fn f3_a_crossing_is_no_news_to_the_user_whichever_link_is_kept() {
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        let mut rig = Rig::new();
+        let there = address("127.0.0.1:2001");
+        let mut out = Effects::new();
+        rig.mesh
+            .connect(rig.now, Ticket(1), there.clone(), None, &mut out);
+        let Effect::Dial { conn, .. } = out[0] else {
+            panic!("{out:?}")
+        };
+        rig.join(name);
+        rig.input(Input::Dialed { conn, addr: there });
+        let out = rig.hear(conn, &Rig::handshake(name, |_| {}));
+        assert_eq!(closed(&out), ["duplicate"]);
+        assert!(
+            !out.iter().any(|effect| matches!(effect, Effect::Notify(_))),
+            "{out:?}"
+        );
+        assert!(out.iter().any(|effect| matches!(
+            effect,
+            Effect::Answer {
+                answer: Answer::Connect(Ok(_)),
+                ..
+            }
+        )));
+        let ours_is_larger = rig.mesh.me().cmp_numeric(&id(name)).is_gt();
+        let kept = &rig.mesh.peers()[0];
+        assert_eq!(kept.direction == Direction::Outgoing, ours_is_larger);
+        assert_eq!(rig.mesh.peers().len(), 1);
+    }
+}

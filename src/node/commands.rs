@@ -27,7 +27,7 @@ impl Handler<Connect> for Router {
         let (promise, reply) = Reply::later();
         let ticket = self.ticket(Asker::Connect(promise));
         let Connect { addr, expect } = connect;
-        self.step_alone(ctx, |mesh, now, out| {
+        self.step(ctx, |mesh, now, out| {
             mesh.connect(now, ticket, addr, expect, out)
         });
         reply
@@ -80,7 +80,7 @@ impl Router {
             kind,
             allow_empty,
         };
-        self.step_alone(ctx, |mesh, now, out| mesh.send(now, what, room, out))
+        self.step(ctx, |mesh, now, out| mesh.send(now, what, room, out))
     }
 
     fn whisper(
@@ -96,7 +96,7 @@ impl Router {
             packets,
             within,
         } = whisper;
-        self.step_alone(ctx, |mesh, now, out| {
+        self.step(ctx, |mesh, now, out| {
             mesh.whisper(now, ticket, to, packets, within, room, out)
         });
     }
@@ -140,7 +140,7 @@ impl Handler<Disconnect> for Router {
     type Result = bool;
 
     fn handle(&mut self, disconnect: Disconnect, ctx: &mut Context<Self>) -> bool {
-        self.step_alone(ctx, |mesh, now, out| {
+        self.step(ctx, |mesh, now, out| {
             mesh.disconnect(now, &disconnect.peer, out)
         })
     }
@@ -150,7 +150,7 @@ impl Handler<RequestPeers> for Router {
     type Result = usize;
 
     fn handle(&mut self, _: RequestPeers, ctx: &mut Context<Self>) -> usize {
-        self.step_alone(ctx, Mesh::request_peers)
+        self.step(ctx, Mesh::request_peers)
     }
 }
 

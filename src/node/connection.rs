@@ -14,8 +14,8 @@ use actix::{
     Handler, WeakAddr, WrapFuture as _,
 };
 use smallvec::SmallVec;
-use tokio::sync::Semaphore;
 
+use super::budget::{Account, Pool};
 use super::intake::Intake;
 use super::orphan::Orphan;
 use super::outbox::{Chunk, Outbox};
@@ -42,7 +42,8 @@ pub(super) struct Terms {
     pub(super) router: WeakAddr<Router>,
     pub(super) generation: Generation,
     pub(super) limits: Limits,
-    pub(super) inbound_budget: u32,
+    pub(super) inbound_budget: usize,
+    pub(super) pool: Arc<Pool>,
     pub(super) stall_timeout: Duration,
 }
 
@@ -57,7 +58,7 @@ pub(super) enum Stream {
 pub(super) struct Connection {
     conn: ConnId,
     terms: Arc<Terms>,
-    budget: Arc<Semaphore>,
+    account: Arc<Account>,
     outbox: Outbox,
     /// `None` before the start, and once the peer has been told that nothing more will come.
     writer: Option<Writer>,
@@ -69,10 +70,10 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(conn: ConnId, stream: io::Result<Stream>, terms: Arc<Terms>) -> Self {
-        let permits = usize::try_from(terms.inbound_budget).unwrap_or(Semaphore::MAX_PERMITS);
+        let account = Account::new(terms.inbound_budget, Arc::clone(&terms.pool));
         Self {
             conn,
-            budget: Arc::new(Semaphore::new(permits)),
+            account,
             outbox: Outbox::new(terms.stall_timeout),
             terms,
             writer: None,
@@ -94,8 +95,7 @@ impl Connection {
             conn: self.conn,
             router: self.terms.router.clone(),
             codec: Codec::new(self.terms.generation, self.terms.limits),
-            budget: Arc::clone(&self.budget),
-            budget_size: self.terms.inbound_budget,
+            account: Arc::clone(&self.account),
         };
         ctx.spawn(
             intake
@@ -122,7 +122,7 @@ impl Connection {
     /// From now on nothing is read for us; what is queued is written while there is time.
     fn close(&mut self, within: Duration, ctx: &mut Context<Self>) {
         self.closing = true;
-        self.budget.close();
+        self.account.close();
         ctx.run_later(within, |_, ctx| ctx.stop());
     }
 

@@ -1,7 +1,7 @@
 //! What comes in on one connection: read, cut into batches, accounted for, handed to the Router.
 //!
-//! Owns the read buffers and the permits. Never reads on while it has no permits, so what waits anywhere
-//! in this node is bounded by the budget. Knows nothing of what the frames say.
+//! Owns the read buffers. Never reads on while the connection's account has no room, so what waits anywhere
+//! in this node is bounded by it. Knows nothing of what the frames say.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -12,9 +12,9 @@ use std::task::Poll;
 
 use actix::WeakAddr;
 use bytes::BytesMut;
-use tokio::sync::Semaphore;
 use tokio_util::codec::Decoder as _;
 
+use super::budget::Account;
 use super::router::{Received, Router};
 use super::transport::Reader;
 use crate::mesh::{ConnId, Ended};
@@ -38,9 +38,7 @@ pub(super) struct Intake {
     pub(super) conn: ConnId,
     pub(super) router: WeakAddr<Router>,
     pub(super) codec: Codec,
-    /// One permit a byte. Closed when the connection is to be read no further.
-    pub(super) budget: Arc<Semaphore>,
-    pub(super) budget_size: u32,
+    pub(super) account: Arc<Account>,
 }
 
 /// Why reading goes no further.
@@ -77,6 +75,7 @@ impl Intake {
     /// One read, and all whole frames of it. What is left over stays in `rest`; between reads an idle
     /// connection holds nothing else.
     async fn read_once(&mut self, reader: &mut Reader, rest: &mut BytesMut) -> Result<(), Stop> {
+        self.room().await?;
         let mut buffer = buffer_after(mem::take(rest));
         let read = read_now(reader, &mut buffer).await?;
         let mut frames = exact(buffer);
@@ -85,11 +84,12 @@ impl Intake {
             return Ok(());
         };
         if bytes == 0 {
-            self.codec.decode_eof(&mut frames)?;
-            return Err(Stop::Ended(Ended::ByPeer));
+            return Err(Stop::Ended(self.end(&mut frames)));
         }
         while let Some(batch) = self.codec.decode(&mut frames)? {
             self.hand_in(batch).await?;
+            // Nor is more inflated than there is room for.
+            self.room().await?;
         }
         if !frames.is_empty() {
             *rest = frames;
@@ -98,21 +98,27 @@ impl Intake {
         Ok(())
     }
 
-    /// Waits until there is room for the batch, then hands it to the Router.
+    /// The peer has closed. In the middle of a frame that is no offence: it may have been killed.
+    fn end(&mut self, rest: &mut BytesMut) -> Ended {
+        match self.codec.decode_eof(rest) {
+            Ok(_) => Ended::ByPeer,
+            Err(error) => Ended::Failed(error.to_string()),
+        }
+    }
+
+    async fn room(&self) -> Result<(), Stop> {
+        self.account.room().await.map_err(|_| Stop::Closing)
+    }
+
+    /// Charges the batch and hands it to the Router.
     async fn hand_in(&mut self, mut batch: Batch) -> Result<(), Stop> {
-        let cost = u32::try_from(batch.cost() + OVERHEAD)
-            .unwrap_or(u32::MAX)
-            .min(self.budget_size);
-        let Ok(permits) = Arc::clone(&self.budget).acquire_many_owned(cost).await else {
-            return Err(Stop::Closing);
-        };
-        let hold = Hold::new(permits);
-        batch.hold(hold.clone());
+        let charge = self.account.charge(batch.cost() + OVERHEAD);
+        batch.hold(Hold::new(Arc::clone(&charge)));
         let router = self.router.upgrade().ok_or(Stop::Closing)?;
         let received = Received {
             conn: self.conn,
             batch,
-            hold,
+            charge,
         };
         if self.codec.is_established() {
             router.do_send(received);

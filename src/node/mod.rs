@@ -14,7 +14,7 @@
 //! # Who may wait on whom
 //!
 //! Requests go up and may wait: a Connection for the Router before the handshake is judged, and for permits
-//! of its own budget always; the Listener for the Router. Notices go down and never wait: the Router awaits
+//! of its own account always; the Listener for the Router. Notices go down and never wait: the Router awaits
 //! neither a Connection, nor a subscriber, nor whoever asked it for something. So nobody can wait in a circle.
 //!
 //! # What is bounded by what
@@ -29,6 +29,7 @@
 //! | answers to control messages | the core's budgets, and last the outbox itself |
 
 mod backlog;
+mod budget;
 mod clock;
 mod commands;
 mod connection;

@@ -7,12 +7,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::mem;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler};
 use tokio::net::TcpListener;
 
+use super::budget::{Charge, Pool};
 use super::clock::Clock;
 use super::connection::Terms;
 use super::dialer::{self, Dial};
@@ -36,6 +38,8 @@ use crate::wire::{Address, Batch, Generation, Hold, Message, NodeId};
 const TICK: Duration = Duration::from_secs(1);
 /// How long a link may take to close in order. Peers of the reference close as soon as they are closed.
 const CLOSING: Duration = Duration::from_secs(5);
+/// What a message for the user takes besides its packets.
+const DELIVERY: usize = 256;
 /// Messages of users that wait without parking their senders.
 const MAILBOX: usize = 1024;
 
@@ -46,8 +50,8 @@ const MAILBOX: usize = 1024;
 pub(super) struct Received {
     pub(super) conn: ConnId,
     pub(super) batch: Batch,
-    /// The batch's place in the budget of its connection.
-    pub(super) hold: Hold,
+    /// What the batch costs its connection.
+    pub(super) charge: Arc<Charge>,
 }
 
 /// A link's actor has ended.
@@ -94,8 +98,10 @@ pub(super) struct Parts {
     pub(super) socket: TcpListener,
     pub(super) listen: SocketAddr,
     pub(super) connect_timeout: Duration,
+    pub(super) socket_buffer: u32,
     pub(super) stall_timeout: Duration,
-    pub(super) inbound_budget: u32,
+    pub(super) inbound_budget: usize,
+    pub(super) shared_budget: usize,
     pub(super) send_budget: u32,
     pub(super) inbox: usize,
     pub(super) arbiters: usize,
@@ -125,6 +131,7 @@ pub struct Router {
     /// Told at the first tick: subscribers come after the start.
     early: Option<Event>,
     connect_timeout: Duration,
+    socket_buffer: u32,
     socket: Option<TcpListener>,
     /// The list of effects, kept for its memory.
     effects: Effects,
@@ -143,11 +150,13 @@ impl Router {
 
     fn new(parts: Parts, ctx: &mut Context<Self>) -> Self {
         let params = parts.mesh.params();
+        let pool = Pool::new(parts.shared_budget);
         let terms = Terms {
             router: ctx.address().downgrade(),
             generation: params.generation,
             limits: params.limits,
             inbound_budget: parts.inbound_budget,
+            pool: Arc::clone(&pool),
             stall_timeout: parts.stall_timeout,
         };
         let clock = Clock::start();
@@ -159,12 +168,13 @@ impl Router {
             events: Subscriptions::default(),
             interception: Interception::default(),
             inbox: Inbox::new(parts.inbox, params.generation),
-            sending: Sending::new(parts.send_budget),
+            sending: Sending::new(parts.send_budget, pool),
             askers: HashMap::new(),
             draining: None,
             listener: None,
             listen: parts.listen,
             connect_timeout: parts.connect_timeout,
+            socket_buffer: parts.socket_buffer,
             peer_book: parts.peer_book,
             early: parts.early,
             socket: Some(parts.socket),
@@ -192,13 +202,18 @@ impl Router {
         ticket
     }
 
-    /// Has the core do something, then does what it asks for. `hold`: what brought in whatever is delivered.
+    /// Has the core do something, then does what it asks for.
     pub(super) fn step<R>(
         &mut self,
         ctx: &mut Context<Self>,
-        hold: &Hold,
         what: impl FnOnce(&mut Mesh, Now, &mut Effects) -> R,
     ) -> R {
+        let (result, effects) = self.decide(what);
+        self.perform_all(effects, &Hold::none(), ctx);
+        result
+    }
+
+    fn decide<R>(&mut self, what: impl FnOnce(&mut Mesh, Now, &mut Effects) -> R) -> (R, Effects) {
         let now = self.clock.now();
         let mut effects = mem::take(&mut self.effects);
         // A mailbox that never runs dry would keep the timer from being heard.
@@ -207,22 +222,17 @@ impl Router {
             self.mesh.handle(now, Input::Tick, &mut effects);
         }
         let result = what(&mut self.mesh, now, &mut effects);
+        (result, effects)
+    }
+
+    /// `hold`: the charge of what brought in whatever is delivered.
+    fn perform_all(&mut self, mut effects: Effects, hold: &Hold, ctx: &mut Context<Self>) {
         for effect in effects.drain(..) {
             self.perform(effect, hold, ctx);
         }
         self.effects = effects;
         self.links.order();
         self.pump(ctx);
-        result
-    }
-
-    /// As [`step`](Self::step), for what brings nothing with it that could be delivered.
-    pub(super) fn step_alone<R>(
-        &mut self,
-        ctx: &mut Context<Self>,
-        what: impl FnOnce(&mut Mesh, Now, &mut Effects) -> R,
-    ) -> R {
-        self.step(ctx, &Hold::none(), what)
     }
 
     fn perform(&mut self, effect: Effect, hold: &Hold, ctx: &mut Context<Self>) {
@@ -245,7 +255,7 @@ impl Router {
 
     fn dial(&mut self, conn: ConnId, addr: Address, ctx: &mut Context<Self>) {
         let router = ctx.address().downgrade();
-        let dialing = dialer::dial(addr, self.connect_timeout);
+        let dialing = dialer::dial(addr, self.connect_timeout, self.socket_buffer);
         let task = actix_rt::spawn(async move {
             let dial = dialing.await;
             if let Some(router) = router.upgrade() {
@@ -361,7 +371,7 @@ impl Router {
         self.save_book(ctx);
         self.heed_audience();
         self.next_tick = Duration::ZERO;
-        self.step_alone(ctx, |_, _, _| ());
+        self.step(ctx, |_, _, _| ());
     }
 
     pub(super) fn notify(&mut self, event: &Event) {
@@ -403,11 +413,31 @@ impl Handler<Received> for Router {
     type Result = bool;
 
     fn handle(&mut self, received: Received, ctx: &mut Context<Self>) -> bool {
-        let Received { conn, batch, hold } = received;
-        self.step(ctx, &hold, |mesh, now, out| {
-            mesh.handle(now, Input::Received { conn, batch }, out)
-        });
+        let Received {
+            conn,
+            batch,
+            charge,
+        } = received;
+        let input = Input::Received { conn, batch };
+        let ((), effects) = self.decide(|mesh, now, out| mesh.handle(now, input, out));
+        charge.shrink(effects.iter().map(kept).sum());
+        self.perform_all(effects, &Hold::new(charge), ctx);
         self.links.is_established(conn)
+    }
+}
+
+/// Bytes that an effect keeps alive until it is done.
+fn kept(effect: &Effect) -> usize {
+    match effect {
+        Effect::Transmit { frames, .. } => {
+            let compressed = frames
+                .compressed
+                .as_ref()
+                .map_or(0, |(_, bytes)| bytes.len());
+            frames.plain.len() + compressed
+        }
+        Effect::Deliver(message) => message.byte_len() + DELIVERY,
+        _ => 0,
     }
 }
 
@@ -418,7 +448,7 @@ impl Handler<Accepted> for Router {
         let Accepted { transport, from } = accepted;
         let conn = self.mesh.next_conn();
         self.links.open(conn, transport);
-        self.step_alone(ctx, |mesh, now, out| {
+        self.step(ctx, |mesh, now, out| {
             mesh.handle(
                 now,
                 Input::Accepted {
@@ -449,7 +479,7 @@ impl Handler<Dialed> for Router {
             }
             Err(why) => Input::DialFailed { conn, why },
         };
-        self.step_alone(ctx, |mesh, now, out| mesh.handle(now, input, out));
+        self.step(ctx, |mesh, now, out| mesh.handle(now, input, out));
         self.drain(ctx);
     }
 }
@@ -463,7 +493,7 @@ impl Handler<Gone> for Router {
         if let (Some(draining), Some(peer)) = (&mut self.draining, peer) {
             draining.note(peer, unsent);
         }
-        self.step_alone(ctx, |mesh, now, out| {
+        self.step(ctx, |mesh, now, out| {
             mesh.handle(now, Input::Closed { conn, why }, out)
         });
         self.drain(ctx);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
+use super::budget::Pool;
 use super::messages::{Send, Whisper};
 use super::promise::Promise;
 use crate::mesh::{SendError, Sent, WhisperError, Whispered};
@@ -49,17 +50,20 @@ pub(super) struct Sending {
     /// One permit a byte.
     budget: Arc<Semaphore>,
     size: u32,
+    /// While it is used up, others' messages go first: they cannot wait at their source.
+    pool: Arc<Pool>,
     line: VecDeque<Parcel>,
     /// Whether somebody awaits room for the first in line.
     awaited: bool,
 }
 
 impl Sending {
-    pub(super) fn new(size: u32) -> Self {
+    pub(super) fn new(size: u32, pool: Arc<Pool>) -> Self {
         let permits = usize::try_from(size).unwrap_or(Semaphore::MAX_PERMITS);
         Self {
             budget: Arc::new(Semaphore::new(permits)),
             size,
+            pool,
             line: VecDeque::new(),
             awaited: false,
         }
@@ -73,7 +77,7 @@ impl Sending {
 
     /// Room for a message, if there is and nobody waits for it.
     pub(super) fn room(&self, packets: &Packets) -> Option<Hold> {
-        if !self.line.is_empty() {
+        if !self.line.is_empty() || !self.pool.is_calm() {
             return None;
         }
         Arc::clone(&self.budget)
@@ -96,7 +100,12 @@ impl Sending {
         }
         let cost = self.cost(self.line.front()?.packets());
         self.awaited = true;
-        Some(Arc::clone(&self.budget).acquire_many_owned(cost))
+        let (budget, pool) = (Arc::clone(&self.budget), Arc::clone(&self.pool));
+        Some(async move {
+            let room = budget.acquire_many_owned(cost).await;
+            pool.calm().await;
+            room
+        })
     }
 
     /// The room awaited is there: for whom. The next in line come with what is left.

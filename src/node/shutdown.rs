@@ -84,7 +84,7 @@ impl Router {
             return;
         }
         if !mem::replace(&mut draining.closed, true) {
-            self.step_alone(ctx, Mesh::shut_down);
+            self.step(ctx, Mesh::shut_down);
         }
         if self.links.is_empty() && self.undelivered() == 0 {
             self.end(ctx);

@@ -41,7 +41,7 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
     if actix_rt::Arbiter::try_current().is_none() {
         return Err(StartError::NoSystem);
     }
-    let socket = listener::listen(&config.listen, config.backlog).await?;
+    let socket = listener::listen(&config.listen, config.backlog, config.socket_buffer).await?;
     let addr = socket
         .local_addr()
         .map_err(|source| StartError::BadListen {
@@ -70,8 +70,10 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
         socket,
         listen: addr,
         connect_timeout: config.connect_timeout,
+        socket_buffer: config.socket_buffer,
         stall_timeout: config.stall_timeout,
-        inbound_budget: permits(config.inbound_budget),
+        inbound_budget: config.inbound_budget,
+        shared_budget: config.shared_budget,
         send_budget: permits(config.send_budget),
         inbox: config.inbox,
         arbiters: config.arbiters,
