@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::{
-    base58,
+    base58::{self, Digits},
     claim::{Claim, ClaimKey},
     error::EncodeError,
     flags::Flag,
@@ -111,15 +111,11 @@ impl Composer {
     /// Messages from this node, whose ids are hashed together: several times as fast as one by one where the processor has
     /// wide vectors.
     pub fn compose_many(&self, drafts: &[Draft<'_>]) -> Vec<Result<Composed, EncodeError>> {
-        let hashed: Vec<_> = drafts
-            .iter()
-            .map(|draft| (draft.payload, draft.time))
-            .collect();
-        let ids = proof::ids(&hashed).into_iter().map(MessageId::from);
-        let compose = |(id, draft): (MessageId, &Draft<'_>)| {
-            self.compose_under(id, &self.me, draft.flag, draft.payload, draft.time)
+        let ids = proof::ids(drafts.iter().map(|draft| (draft.payload, draft.time)));
+        let compose = |(id, draft): (Digits, &Draft<'_>)| {
+            self.compose_under(id.into(), &self.me, draft.flag, draft.payload, draft.time)
         };
-        ids.zip(drafts).map(compose).collect()
+        ids.into_iter().zip(drafts).map(compose).collect()
     }
 
     /// A message as it was made elsewhere, under the id it had: js2p has another rule for payload that is not text.

@@ -8,7 +8,7 @@ use super::{
     error::DecodeError,
     flags::Flag,
     generation::Generation,
-    hashing::Stamped,
+    hashing::{self, Stamped},
     id::{MessageId, NodeId},
     message::Message,
     packet::{Packet, Packets},
@@ -122,9 +122,9 @@ impl<'a> Frame<'a> {
     }
 
     /// What the id by the rule of bytes is hashed over.
-    pub(crate) fn stamped(&self) -> Stamped<'a> {
+    pub(crate) fn stamped(&self) -> Stamped<impl hashing::Packets<'a>> {
         Stamped {
-            payload: self.whole_payload(),
+            packets: std::iter::once(self.whole_payload()),
             time: self.time,
         }
     }
