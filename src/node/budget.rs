@@ -330,8 +330,8 @@ mod tests {
         account.room().now_or_never().is_some()
     }
 
-    #[test]
-    fn an_account_has_its_own_bytes_and_a_share_of_what_is_free() {
+    #[actix::test]
+    async fn an_account_has_its_own_bytes_and_a_share_of_what_is_free() {
         let pool = Pool::new(800);
         let (one, other) = (
             Account::new(100, pool.clone()),
@@ -352,8 +352,8 @@ mod tests {
         assert_eq!(pool.used.load(Ordering::Relaxed), 0);
     }
 
-    #[test]
-    fn what_is_shrunk_or_dropped_comes_back_once() {
+    #[actix::test]
+    async fn what_is_shrunk_or_dropped_comes_back_once() {
         let pool = Pool::new(0);
         let account = Account::new(100, pool.clone());
         let charge = account.charge(150);
@@ -401,8 +401,8 @@ mod tests {
         drop(mine);
     }
 
-    #[test]
-    fn slow_peers_have_a_third_of_the_pool_together() {
+    #[actix::test]
+    async fn slow_peers_have_a_third_of_the_pool_together() {
         let pool = Pool::new(900);
         let first = pool.for_slow(200).unwrap();
         assert!(pool.for_slow(101).is_none());
@@ -413,8 +413,8 @@ mod tests {
         assert_eq!(pool.used.load(Ordering::Relaxed), 0);
     }
 
-    #[test]
-    fn large_frames_come_in_two_at_a_time_and_within_the_pool() {
+    #[actix::test]
+    async fn large_frames_come_in_two_at_a_time_and_within_the_pool() {
         let pool = Pool::new(1000);
         let accounts: Vec<_> = (0..4).map(|_| Account::new(100, pool.clone())).collect();
         let coming = |n: usize, bytes| accounts[n].for_frame(bytes).now_or_never();
@@ -432,8 +432,8 @@ mod tests {
         assert_eq!(pool.used.load(Ordering::Relaxed), 0);
     }
 
-    #[test]
-    fn who_inflates_waits_for_all_else_of_its_own() {
+    #[actix::test]
+    async fn who_inflates_waits_for_all_else_of_its_own() {
         let account = Account::new(100, Pool::new(0));
         let before = account.charge(50);
         let inflate = |bytes, coming| account.to_inflate(bytes, coming).now_or_never();
