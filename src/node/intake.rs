@@ -3,7 +3,6 @@
 //! Owns the read buffers. Never reads on while the connection's account has no room, so what waits anywhere
 //! in this node is bounded by it. Knows nothing of what the frames say.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::mem;
@@ -16,6 +15,7 @@ use tokio_util::codec::Decoder as _;
 
 use super::budget::Account;
 use super::router::{Received, Router};
+use super::spare;
 use super::transport::Reader;
 use crate::mesh::{ConnId, Ended};
 use crate::wire::{Batch, Codec, Hold, StreamError};
@@ -27,11 +27,6 @@ const READ: usize = 64 * 1024;
 const WORTH: usize = 4;
 /// What a batch costs besides its bytes: an envelope in the Router's mailbox and the batch's own lists.
 const OVERHEAD: usize = 256;
-
-thread_local! {
-    /// One buffer serves all connections of a thread, as long as their reads are short.
-    static SPARE: Cell<Option<BytesMut>> = const { Cell::new(None) };
-}
 
 /// Where one connection's batches go, and what they may cost.
 pub(super) struct Intake {
@@ -78,22 +73,21 @@ impl Intake {
         self.room().await?;
         let mut buffer = buffer_after(mem::take(rest));
         let read = read_now(reader, &mut buffer).await?;
-        let mut frames = exact(buffer);
+        let mut filled = Filled::new(buffer);
+        let frames = filled.frames();
         let Some(bytes) = read else {
-            *rest = frames;
+            *rest = filled.left_over();
             return Ok(());
         };
         if bytes == 0 {
-            return Err(Stop::Ended(self.end(&mut frames)));
+            return Err(Stop::Ended(self.end(frames)));
         }
-        while let Some(batch) = self.codec.decode(&mut frames)? {
+        while let Some(batch) = self.codec.decode(frames)? {
             self.hand_in(batch).await?;
             // Nor is more inflated than there is room for.
             self.room().await?;
         }
-        if !frames.is_empty() {
-            *rest = frames;
-        }
+        *rest = filled.left_over();
         breathe().await;
         Ok(())
     }
@@ -140,22 +134,46 @@ fn buffer_after(mut rest: BytesMut) -> BytesMut {
         rest.reserve(READ);
         return rest;
     }
-    let mut buffer = SPARE
-        .take()
-        .unwrap_or_else(|| BytesMut::with_capacity(READ));
+    let mut buffer = spare::take(READ);
     buffer.extend_from_slice(&rest);
     buffer
 }
 
-/// The buffer itself if it is well filled; otherwise a copy of just what is in it.
-fn exact(mut buffer: BytesMut) -> BytesMut {
-    if buffer.len() >= buffer.capacity() / WORTH {
-        return buffer;
+/// Frames that were read, and what is left over of them.
+enum Filled {
+    /// The buffer itself.
+    Buffer(BytesMut),
+    /// A copy of just what was in it.
+    Copy(BytesMut),
+}
+
+impl Filled {
+    fn new(buffer: BytesMut) -> Self {
+        if buffer.len() >= buffer.capacity() / WORTH {
+            return Self::Buffer(buffer);
+        }
+        let copy = BytesMut::from(&buffer[..]);
+        spare::give_back(buffer);
+        Self::Copy(copy)
     }
-    let copy = BytesMut::from(&buffer[..]);
-    buffer.clear();
-    SPARE.set(Some(buffer));
-    copy
+
+    fn frames(&mut self) -> &mut BytesMut {
+        match self {
+            Self::Buffer(frames) | Self::Copy(frames) => frames,
+        }
+    }
+
+    /// What no frame was cut from: without the buffer, unless it is a good part of it.
+    fn left_over(self) -> BytesMut {
+        match self {
+            Self::Buffer(frames) if frames.len() < READ / WORTH => {
+                let rest = BytesMut::from(&frames[..]);
+                spare::give_back(frames);
+                rest
+            }
+            Self::Buffer(frames) | Self::Copy(frames) => frames,
+        }
+    }
 }
 
 /// What is there; `None` if the wake-up was for nothing.
