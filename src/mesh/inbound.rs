@@ -14,8 +14,8 @@ use crate::wire::{Batch, Claim, Control, Flag, Frame, SubFlag};
 /// A frame of a batch that must be proven before it counts.
 struct Candidate {
     index: usize,
-    /// For broadcasts: what it claims to be.
-    claim: Option<Claim>,
+    /// For broadcasts: when it claims to be written, and what it claims to be.
+    claim: Option<(u64, Claim)>,
 }
 
 impl Mesh {
@@ -53,7 +53,7 @@ impl Mesh {
                 break;
             }
             let relayed = match candidate.claim {
-                Some(claim) => self.on_broadcast(now, conn, &frame, claim, out),
+                Some((_, claim)) => self.on_broadcast(now, conn, &frame, claim, out),
                 None => {
                     self.on_directed(now, conn, &frame, out);
                     false
@@ -79,44 +79,53 @@ impl Mesh {
         first: usize,
     ) -> (Vec<Candidate>, Option<String>) {
         let mut candidates = Vec::with_capacity(batch.len());
+        let mut broken = None;
         for index in first..batch.len() {
             match batch.get(index) {
                 Ok(frame) if frame.is_broadcast() => {
-                    if let Some(claim) = self.wanted(now, &frame) {
-                        candidates.push(Candidate {
-                            index,
-                            claim: Some(claim),
-                        });
+                    if self.is_timely(now, &frame) {
+                        let claim = Some((frame.time(), frame.claim(&self.key)));
+                        candidates.push(Candidate { index, claim });
                     }
                 }
                 Ok(_) => candidates.push(Candidate { index, claim: None }),
-                Err(error) => return (candidates, Some(error.to_string())),
+                Err(error) => {
+                    broken = Some(error.to_string());
+                    break;
+                }
             }
         }
-        (candidates, None)
+        self.leave_out_known(&mut candidates);
+        (candidates, broken)
     }
 
-    /// The claim of a broadcast that is neither expired nor known. Nothing is proven yet.
-    fn wanted(&mut self, now: Now, frame: &Frame<'_>) -> Option<Claim> {
+    /// Whether a broadcast has neither expired nor comes from the future or from ourselves.
+    fn is_timely(&mut self, now: Now, frame: &Frame<'_>) -> bool {
         let time = frame.time();
         if self.waterfall.expired(now.unix, time) {
             self.stats.expired += 1;
-            return None;
+            return false;
         }
         if self.waterfall.premature(now.unix, time) {
             self.stats.premature += 1;
-            return None;
+            return false;
         }
         if frame.sender() == self.me().as_bytes() {
             self.stats.echoes += 1;
-            return None;
+            return false;
         }
-        let claim = frame.claim(&self.key);
-        if self.waterfall.look(time, claim) == Seen::Same {
-            self.stats.duplicates += 1;
-            return None;
-        }
-        Some(claim)
+        true
+    }
+
+    /// One look-up behind the other: each waits for memory, and so they wait together.
+    fn leave_out_known(&mut self, candidates: &mut Vec<Candidate>) {
+        let before = candidates.len();
+        candidates.retain(|candidate| {
+            candidate
+                .claim
+                .is_none_or(|(time, claim)| self.waterfall.look(time, claim) != Seen::Same)
+        });
+        self.stats.duplicates += (before - candidates.len()) as u64;
     }
 
     /// A proven broadcast; whether it is to be relayed.

@@ -4,6 +4,7 @@
 //! its second, so a look-up touches one second's tables, and a whole second is forgotten at once
 //! when it expires. It knows nothing of peers, and reads no clock.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -64,6 +65,22 @@ impl Second {
             Some(_) if self.twins.contains(&(claim.id, claim.strict)) => Seen::Same,
             Some(_) => Seen::Twin,
         }
+    }
+
+    fn remember(&mut self, claim: Claim) -> Seen {
+        let seen = match self.shards[shard(claim.id)].entry(claim.id) {
+            Entry::Vacant(free) => {
+                free.insert(claim.strict);
+                Seen::Fresh
+            }
+            Entry::Occupied(taken) if *taken.get() == claim.strict => Seen::Same,
+            Entry::Occupied(_) => match self.twins.insert((claim.id, claim.strict)) {
+                true => Seen::Twin,
+                false => Seen::Same,
+            },
+        };
+        self.entries += usize::from(seen != Seen::Same);
+        seen
     }
 }
 
@@ -128,19 +145,10 @@ impl Waterfall {
         if self.entries >= self.capacity {
             self.evict_oldest();
         }
-        let second = self.second_mut(time);
-        let seen = second.look(claim);
-        match seen {
-            Seen::Same => return seen,
-            Seen::Fresh => {
-                second.shards[shard(claim.id)].insert(claim.id, claim.strict);
-            }
-            Seen::Twin => {
-                second.twins.insert((claim.id, claim.strict));
-            }
+        let seen = self.second_mut(time).remember(claim);
+        if seen != Seen::Same {
+            self.entries += 1;
         }
-        second.entries += 1;
-        self.entries += 1;
         seen
     }
 

@@ -12,9 +12,7 @@ use super::router::{Asker, Router};
 use super::sending::Parcel;
 use super::sieve::Sieve;
 use super::subscribe::{Intercept, Recv, Subscribe, SubscriptionId, Unsubscribe};
-use crate::mesh::{
-    self, ConnectError, Event, Mesh, Outgoing, SendError, Sent, WhisperError, Whispered,
-};
+use crate::mesh::{self, ConnectError, Event, Mesh, SendError, Sent, WhisperError, Whispered};
 use crate::wire::{Hold, Message, NodeId};
 
 impl Handler<Connect> for Router {
@@ -41,11 +39,11 @@ impl Handler<Send> for Router {
         if self.draining.is_some() {
             return Reply::now(Err(SendError::ShuttingDown));
         }
-        if let Some(room) = self.sending.room(&send.packets) {
-            return Reply::now(self.send(send, room, ctx));
-        }
         let (promise, reply) = Reply::later();
-        self.queue(Parcel::Send(send, promise), ctx);
+        match self.sending.room(&send.packets) {
+            Some(room) => self.gather(send, room, promise, ctx),
+            None => self.queue(Parcel::Send(send, promise), ctx),
+        }
         reply
     }
 }
@@ -67,22 +65,6 @@ impl Handler<Whisper> for Router {
 }
 
 impl Router {
-    fn send(&mut self, send: Send, room: Hold, ctx: &mut Context<Self>) -> Result<Sent, SendError> {
-        let Send {
-            packets,
-            flag,
-            kind,
-            allow_empty,
-        } = send;
-        let what = Outgoing {
-            packets,
-            flag,
-            kind,
-            allow_empty,
-        };
-        self.step(ctx, |mesh, now, out| mesh.send(now, what, room, out))
-    }
-
     fn whisper(
         &mut self,
         whisper: Whisper,
@@ -126,11 +108,7 @@ impl Router {
 
     fn post(&mut self, parcel: Parcel, room: Hold, ctx: &mut Context<Self>) {
         match parcel {
-            Parcel::Send(send, promise) => {
-                let sent = self.send(send, room, ctx);
-                // Whoever asked may have stopped waiting.
-                let _ = promise.keep(sent);
-            }
+            Parcel::Send(send, promise) => self.gather(send, room, promise, ctx),
             Parcel::Whisper(whisper, promise) => self.whisper(whisper, promise, room, ctx),
         }
     }

@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::budget::{Charge, Pool};
+
 use super::clock::Clock;
 use super::connection::Terms;
 use super::dialer::{self, Dial};
@@ -31,6 +32,7 @@ use super::sending::Sending;
 use super::shutdown::Draining;
 use super::subscriptions::{Burst, Subscriptions, Topic};
 use super::transport::Transport;
+use super::volley::Volley;
 use crate::mesh::{
     Answer, ConnId, ConnectError, Effect, Effects, Ended, Event, Input, Mesh, Now, Ticket, Traffic,
     WhisperError, Whispered,
@@ -129,6 +131,7 @@ pub struct Router {
     pub(super) interception: Interception,
     pub(super) inbox: Inbox,
     pub(super) sending: Sending,
+    pub(super) volley: Volley,
     pub(super) askers: HashMap<Ticket, Asker>,
     pub(super) draining: Option<Draining>,
     pub(super) listener: Option<Addr<Listener>>,
@@ -178,6 +181,7 @@ impl Router {
             interception: Interception::default(),
             inbox: Inbox::new(parts.inbox, params.generation),
             sending: Sending::new(parts.send_budget, pool),
+            volley: Volley::default(),
             askers: HashMap::new(),
             draining: None,
             listener: None,
@@ -211,8 +215,17 @@ impl Router {
         ticket
     }
 
-    /// Has the core do something, then does what it asks for.
+    /// Has the core do something, then does what it asks for; after what was asked for before.
     pub(super) fn step<R>(
+        &mut self,
+        ctx: &mut Context<Self>,
+        what: impl FnOnce(&mut Mesh, Now, &mut Effects) -> R,
+    ) -> R {
+        self.send_volley(ctx);
+        self.act(ctx, what)
+    }
+
+    pub(super) fn act<R>(
         &mut self,
         ctx: &mut Context<Self>,
         what: impl FnOnce(&mut Mesh, Now, &mut Effects) -> R,

@@ -183,7 +183,38 @@ impl<'a> Frame<'a> {
     }
 
     fn copy_without_flag(&self) -> Bytes {
-        let bytes = self.bytes.get(self.ends[0] as usize..).unwrap_or_default();
-        BytesMut::from(bytes).freeze()
+        shared_copy(self.bytes.get(self.ends[0] as usize..).unwrap_or_default())
+    }
+}
+
+/// A copy that is going to be shared. A short one lies beside the counter of those who share it: a message is delivered with
+/// one allocation less.
+fn shared_copy(bytes: &[u8]) -> Bytes {
+    match bytes.len() {
+        ..=256 => Bytes::from_owner(Short::<256>::from(bytes)),
+        ..=512 => Bytes::from_owner(Short::<512>::from(bytes)),
+        ..=1024 => Bytes::from_owner(Short::<1024>::from(bytes)),
+        _ => BytesMut::from(bytes).freeze(),
+    }
+}
+
+/// At most so many bytes.
+struct Short<const MOST: usize> {
+    len: usize,
+    bytes: [u8; MOST],
+}
+
+impl<const MOST: usize> From<&[u8]> for Short<MOST> {
+    fn from(from: &[u8]) -> Self {
+        let len = from.len().min(MOST);
+        let mut bytes = [0; MOST];
+        bytes[..len].copy_from_slice(&from[..len]);
+        Short { len, bytes }
+    }
+}
+
+impl<const MOST: usize> AsRef<[u8]> for Short<MOST> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.len]
     }
 }
