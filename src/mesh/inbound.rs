@@ -14,8 +14,8 @@ use crate::wire::{Batch, Claim, Control, Flag, Frame, SubFlag};
 /// A frame of a batch that must be proven before it counts.
 struct Candidate {
     index: usize,
-    /// For broadcasts: what it claims to be.
-    claim: Option<Claim>,
+    /// For broadcasts: its time, and what it claims to be.
+    claim: Option<(u64, Claim)>,
 }
 
 impl Mesh {
@@ -53,7 +53,7 @@ impl Mesh {
                 break;
             }
             let relayed = match candidate.claim {
-                Some(claim) => self.on_broadcast(now, conn, &frame, claim, out),
+                Some((_, claim)) => self.on_broadcast(now, conn, &frame, claim, out),
                 None => {
                     self.on_directed(now, conn, &frame, out);
                     false
@@ -79,25 +79,40 @@ impl Mesh {
         first: usize,
     ) -> (Vec<Candidate>, Option<String>) {
         let mut candidates = Vec::with_capacity(batch.len());
+        let mut broken = None;
         for index in first..batch.len() {
             match batch.get(index) {
                 Ok(frame) if frame.is_broadcast() => {
-                    if let Some(claim) = self.wanted(now, &frame) {
-                        candidates.push(Candidate {
-                            index,
-                            claim: Some(claim),
-                        });
-                    }
+                    let claim = self.timely(now, &frame);
+                    candidates.extend(claim.map(|claim| Candidate {
+                        index,
+                        claim: Some((frame.time(), claim)),
+                    }));
                 }
                 Ok(_) => candidates.push(Candidate { index, claim: None }),
-                Err(error) => return (candidates, Some(error.to_string())),
+                Err(error) => {
+                    broken = Some(error.to_string());
+                    break;
+                }
             }
         }
-        (candidates, None)
+        self.drop_known(&mut candidates);
+        (candidates, broken)
     }
 
-    /// The claim of a broadcast that is neither expired nor known. Nothing is proven yet.
-    fn wanted(&mut self, now: Now, frame: &Frame<'_>) -> Option<Claim> {
+    /// Drops the broadcasts that are known. Apart from all else, so that the look-ups of a batch wait for memory together
+    /// and not one after the other.
+    fn drop_known(&mut self, candidates: &mut Vec<Candidate>) {
+        let all = candidates.len();
+        candidates.retain(|candidate| match candidate.claim {
+            Some((time, claim)) => self.waterfall.look(time, claim) != Seen::Same,
+            None => true,
+        });
+        self.stats.duplicates += (all - candidates.len()) as u64;
+    }
+
+    /// The claim of a broadcast of others whose time has come and is not over. Nothing is proven yet.
+    fn timely(&mut self, now: Now, frame: &Frame<'_>) -> Option<Claim> {
         let time = frame.time();
         if self.waterfall.expired(now.unix, time) {
             self.stats.expired += 1;
@@ -111,12 +126,7 @@ impl Mesh {
             self.stats.echoes += 1;
             return None;
         }
-        let claim = frame.claim(&self.key);
-        if self.waterfall.look(time, claim) == Seen::Same {
-            self.stats.duplicates += 1;
-            return None;
-        }
-        Some(claim)
+        Some(frame.claim(&self.key))
     }
 
     /// A proven broadcast; whether it is to be relayed.
