@@ -70,6 +70,7 @@ impl Batch {
     }
 
     /// The frame of that number, or why it does not decode; [`DecodeError::NoSuchFrame`] for a number out of range.
+    #[inline]
     pub fn get(&self, index: usize) -> Result<Frame<'_>, &DecodeError> {
         let entry = self.entries.get(index).ok_or(&DecodeError::NoSuchFrame)?;
         entry
@@ -88,6 +89,8 @@ impl Batch {
         })
     }
 
+    /// Inline: handed over in memory, a frame is read back before it is written, behind all that is written before it.
+    #[inline]
     pub(super) fn frame(&self, entry: &Entry, content: &Content) -> Frame<'_> {
         let (framed, compression) = match content.source {
             Source::Plain => (entry.of(&self.chunk), None),
