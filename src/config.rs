@@ -307,8 +307,7 @@ impl Config {
         self
     }
 
-    /// Bytes that connections may use beyond their own budgets, all together, a little at a time. Default
-    /// 32 MiB.
+    /// Bytes that connections may use beyond their own budgets, all together. Default 32 MiB.
     ///
     /// Where many nodes send all they can at once, each waits for others to take what it relays. This is the
     /// room in which such circles dissolve, so it should have room for what all nodes that send at once may
@@ -321,7 +320,7 @@ impl Config {
     }
 
     /// Bytes of this node's own messages that wait to be written. Default 1 MiB. Beyond it, and while more
-    /// than an eighth of the [`shared_budget`](Self::shared_budget) is in use, [`Send`](struct@crate::Send) and
+    /// than half of the [`shared_budget`](Self::shared_budget) is in use, [`Send`](struct@crate::Send) and
     /// [`Whisper`](crate::Whisper) are answered only when there is room.
     #[must_use]
     pub fn send_budget(mut self, bytes: usize) -> Self {
