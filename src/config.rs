@@ -356,8 +356,8 @@ impl Config {
         self
     }
 
-    /// Bytes that connections may use beyond their own budgets, all together; each at most an eighth of what
-    /// is free. Default 16 MiB.
+    /// Bytes that connections may use beyond their own budgets, all together; each at once an eighth of what
+    /// is free, and more after waiting for it. Default 16 MiB.
     ///
     /// Where many nodes send all they can at once, each waits for others to take what it relays. This is the
     /// room in which such circles dissolve: too small, and they end with peers closed as slow. Frames larger
