@@ -4,14 +4,17 @@
 //! back to its author, nor to the connection it came from, and its id is never computed anew.
 
 use std::collections::BTreeMap;
+use std::mem;
+use std::sync::Arc;
 
 use super::effect::{Effect, Event, SendError, Sent, SkipReason, Skipped, Targets};
 use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh};
+use super::routing::Routing;
 use super::waterfall::Seen;
 use crate::wire::{
-    Batch, Composed, Control, Draft, Flag, Frame, Frames, Hold, IdRule, MessageId, Packet, Packets,
-    SubFlag,
+    Batch, Composed, Control, Draft, Flag, Frame, Frames, Hold, IdRule, MessageId, NodeId, Packet,
+    Packets, SubFlag,
 };
 
 /// A message of the user's own for every peer.
@@ -25,6 +28,42 @@ pub struct Outgoing {
     pub kind: Option<Packet>,
     /// Whether sending to nobody is no error.
     pub allow_empty: bool,
+}
+
+/// Own broadcasts of one burst, one behind the other in one piece: for a link that costs less than one by one.
+struct Joint {
+    /// Every peer.
+    to: Targets,
+    ids: Arc<[NodeId]>,
+    /// Whether nobody compresses: what is compressed is each message by itself.
+    plain: bool,
+    bytes: Vec<u8>,
+    count: u32,
+    /// The last of them.
+    last: Option<Frames>,
+}
+
+impl Joint {
+    fn new(routing: &Routing) -> Self {
+        let to = routing.conns();
+        Self {
+            ids: routing.ids(&to).collect(),
+            to,
+            plain: routing.iter().all(|entry| entry.peer.compression.is_none()),
+            bytes: Vec::new(),
+            count: 0,
+            last: None,
+        }
+    }
+
+    fn takes(&self, flag: &Flag, composed: &Composed) -> bool {
+        /// What is longer is not copied: it costs less by itself.
+        const SHORT: usize = 4096;
+        self.plain
+            && *flag == Flag::Broadcast
+            && composed.text
+            && composed.frames.plain.len() <= SHORT
+    }
 }
 
 impl Mesh {
@@ -47,39 +86,45 @@ impl Mesh {
     }
 
     /// Sends several messages to every peer, as [`send`](Self::send) would one after the other. Their ids are hashed
-    /// together, which takes a fraction of the time where the processor has wide vectors.
+    /// together, which takes a fraction of the time where the processor has wide vectors. `hold` stands for all of them.
     pub fn send_many(
         &mut self,
         now: Now,
-        burst: Vec<(Outgoing, Hold)>,
+        burst: Vec<Outgoing>,
+        hold: &Hold,
         out: &mut Effects,
     ) -> Vec<Result<Sent, SendError>> {
-        let admit = |(what, hold): (Outgoing, Hold)| {
-            let flag = what.flag.clone();
-            Ok((flag, self.admit(what)?, hold))
-        };
+        let admit = |what: Outgoing| Ok((what.flag.clone(), self.admit(what)?));
         let admitted: Vec<Result<_, SendError>> = burst.into_iter().map(admit).collect();
-        let drafts = admitted.iter().flatten().map(|(flag, payload, _)| Draft {
+        let drafts = admitted.iter().flatten().map(|(flag, payload)| Draft {
             flag,
             payload,
             time: now.unix,
         });
         let drafts: Vec<_> = drafts.collect();
         let mut composed = self.composer.compose_many(&drafts).into_iter();
-        let mut send = |admitted| {
-            let (flag, payload, hold): (_, Vec<Packet>, _) = admitted?;
-            let composed = match composed.next() {
-                Some(Ok(composed)) if self.take_id(now, &composed) => composed,
-                // Its second is taken; or it cannot be composed, which is said again.
-                _ => self.stamp(now, &flag, &payload)?,
-            };
-            Ok(self.post(&flag, composed, hold, out))
-        };
-        admitted.into_iter().map(&mut send).collect()
+        let mut joint = Joint::new(&self.routing);
+        let mut sent = Vec::with_capacity(admitted.len());
+        for admitted in admitted {
+            sent.push(admitted.and_then(|(flag, payload)| {
+                let composed = match composed.next() {
+                    Some(Ok(composed)) if self.take_id(now, &composed) => composed,
+                    // Its second is taken; or it cannot be composed, which is said again.
+                    _ => self.stamp(now, &flag, &payload)?,
+                };
+                if joint.takes(&flag, &composed) {
+                    return Ok(self.join(&mut joint, composed));
+                }
+                self.post_joint(&mut joint, hold, out);
+                Ok(self.post(&flag, composed, hold.clone(), out))
+            }));
+        }
+        self.post_joint(&mut joint, hold, out);
+        sent
     }
 
     /// The payload of a message, if it may be sent.
-    fn admit(&self, what: Outgoing) -> Result<Vec<Packet>, SendError> {
+    fn admit(&self, what: Outgoing) -> Result<Packets, SendError> {
         if !matches!(what.flag, Flag::Broadcast | Flag::Whisper) {
             return Err(SendError::ReservedFlag(format!("{:?}", what.flag)));
         }
@@ -107,7 +152,7 @@ impl Mesh {
         let sent = Sent {
             id: composed.id,
             time: composed.time,
-            handed_to: self.ids(&to),
+            handed_to: self.routing.ids(&to).collect(),
             skipped: self.skipped(&fragile),
         };
         self.stats.relay_skipped += fragile.len() as u64;
@@ -122,13 +167,45 @@ impl Mesh {
         sent
     }
 
+    fn join(&mut self, joint: &mut Joint, composed: Composed) -> Sent {
+        self.stats.sent += 1;
+        self.order += 1;
+        joint.bytes.extend_from_slice(&composed.frames.plain);
+        joint.count += 1;
+        joint.last = Some(composed.frames);
+        Sent {
+            id: composed.id,
+            time: composed.time,
+            handed_to: Arc::clone(&joint.ids),
+            skipped: Vec::new(),
+        }
+    }
+
+    fn post_joint(&mut self, joint: &mut Joint, hold: &Hold, out: &mut Effects) {
+        let Some(last) = joint.last.take() else {
+            return;
+        };
+        self.keep_broadcast(&last);
+        let frames = Frames {
+            plain: mem::take(&mut joint.bytes).into(),
+            count: mem::take(&mut joint.count),
+            compressed: None,
+            compressible: false,
+            hold: hold.clone(),
+        };
+        if !joint.to.is_empty() {
+            let to = joint.to.clone();
+            out.push(Effect::Transmit { to, frames });
+        }
+    }
+
     /// Packet 0 and the rest, if they may be sent.
     pub(super) fn payload(
         &self,
         kind: Option<Packet>,
         flag: &Flag,
         packets: Packets,
-    ) -> Result<Vec<Packet>, SendError> {
+    ) -> Result<Packets, SendError> {
         if self.closing {
             return Err(SendError::ShuttingDown);
         }
@@ -144,7 +221,7 @@ impl Mesh {
         if SubFlag::read(kind.as_bytes(), generation).is_some_and(SubFlag::is_control) {
             return Err(SendError::ReservedKind);
         }
-        let payload: Vec<Packet> = std::iter::once(kind).chain(packets).collect();
+        let payload = packets.led_by(kind);
         if !self.params.allow_binary
             && let Some(packet) = payload.iter().position(|packet| packet.as_str().is_none())
         {
@@ -196,17 +273,12 @@ impl Mesh {
         }
     }
 
-    fn ids(&self, conns: &[ConnId]) -> Vec<crate::wire::NodeId> {
-        let entries = conns.iter().filter_map(|conn| self.routing.get(*conn));
-        entries.map(|entry| entry.peer.id.clone()).collect()
-    }
-
     fn skipped(&self, conns: &[ConnId]) -> Vec<Skipped> {
         let skipped = |peer| Skipped {
             peer,
             reason: SkipReason::BinaryHangsIt,
         };
-        self.ids(conns).into_iter().map(skipped).collect()
+        self.routing.ids(conns).map(skipped).collect()
     }
 
     /// Passes on the frames picked from a batch: to all peers but the one they came from, each

@@ -3,6 +3,7 @@
 //! Whoever drives the core performs the effects in their order. Nothing here knows a socket or an
 //! actor; everything a user is told about peers is defined here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -356,7 +357,7 @@ pub struct Sent {
     /// The second it is stamped with: now, or the next that was free for this payload.
     pub time: u64,
     /// The peers whose connections it was handed to.
-    pub handed_to: Vec<NodeId>,
+    pub handed_to: Arc<[NodeId]>,
     /// The peers it was not handed to, and why.
     pub skipped: Vec<Skipped>,
 }

@@ -120,6 +120,11 @@ impl Mesh {
     /// Remembers our last broadcast.
     pub(super) fn note_broadcast(&mut self, frames: &Frames) {
         self.order += 1;
+        self.keep_broadcast(frames);
+    }
+
+    /// The same of one that has its place in the order.
+    pub(super) fn keep_broadcast(&mut self, frames: &Frames) {
         self.last_broadcast = keepable(self.order, frames);
     }
 }

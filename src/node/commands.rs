@@ -9,7 +9,7 @@ use super::messages::{
 };
 use super::promise::{Promise, Reply};
 use super::router::{Asker, Router};
-use super::sending::Parcel;
+use super::sending::{Parcel, Room};
 use super::sieve::Sieve;
 use super::subscribe::{Intercept, Recv, Subscribe, SubscriptionId, Unsubscribe};
 use crate::mesh::{self, ConnectError, Event, Mesh, SendError, Sent, WhisperError, Whispered};
@@ -69,7 +69,7 @@ impl Router {
         &mut self,
         whisper: Whisper,
         promise: Promise<Result<Whispered, WhisperError>>,
-        room: Hold,
+        room: Room,
         ctx: &mut Context<Self>,
     ) {
         let ticket = self.ticket(Asker::Whisper(promise));
@@ -79,7 +79,7 @@ impl Router {
             within,
         } = whisper;
         self.step(ctx, |mesh, now, out| {
-            mesh.whisper(now, ticket, to, packets, within, room, out)
+            mesh.whisper(now, ticket, to, packets, within, Hold::new(room), out)
         });
     }
 
@@ -106,7 +106,7 @@ impl Router {
         }));
     }
 
-    fn post(&mut self, parcel: Parcel, room: Hold, ctx: &mut Context<Self>) {
+    fn post(&mut self, parcel: Parcel, room: Room, ctx: &mut Context<Self>) {
         match parcel {
             Parcel::Send(send, promise) => self.gather(send, room, promise, ctx),
             Parcel::Whisper(whisper, promise) => self.whisper(whisper, promise, room, ctx),

@@ -12,6 +12,7 @@ use actix::{AsyncContext as _, Context};
 use super::messages::Send;
 use super::promise::Promise;
 use super::router::Router;
+use super::sending::Room;
 use crate::mesh::{Outgoing, SendError, Sent};
 use crate::wire::Hold;
 
@@ -21,7 +22,9 @@ const MOST: (usize, usize) = (64, 256 * 1024);
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Volley {
-    messages: Vec<(Outgoing, Hold)>,
+    messages: Vec<Outgoing>,
+    /// Of all of them together.
+    room: Option<Room>,
     askers: Vec<Promise<Result<Sent, SendError>>>,
     bytes: usize,
     /// Whether its sending is due once the mailbox is read.
@@ -29,7 +32,7 @@ pub(super) struct Volley {
 }
 
 impl Volley {
-    fn push(&mut self, send: Send, room: Hold, asker: Promise<Result<Sent, SendError>>) {
+    fn push(&mut self, send: Send, room: Room, asker: Promise<Result<Sent, SendError>>) {
         let Send {
             packets,
             flag,
@@ -43,7 +46,11 @@ impl Volley {
             kind,
             allow_empty,
         };
-        self.messages.push((what, room));
+        self.messages.push(what);
+        match &mut self.room {
+            Some(all) => all.merge(room),
+            none => *none = Some(room),
+        }
         self.askers.push(asker);
     }
 
@@ -57,7 +64,7 @@ impl Router {
     pub(super) fn gather(
         &mut self,
         send: Send,
-        room: Hold,
+        room: Room,
         asker: Promise<Result<Sent, SendError>>,
         ctx: &mut Context<Self>,
     ) {
@@ -80,8 +87,11 @@ impl Router {
         }
         let messages = mem::take(&mut self.volley.messages);
         let askers = mem::take(&mut self.volley.askers);
+        let hold = self.volley.room.take().map_or_else(Hold::none, Hold::new);
         self.volley.bytes = 0;
-        let sent = self.act(ctx, |mesh, now, out| mesh.send_many(now, messages, out));
+        let sent = self.act(ctx, |mesh, now, out| {
+            mesh.send_many(now, messages, &hold, out)
+        });
         for (asker, sent) in askers.into_iter().zip(sent) {
             // Whoever asked may have stopped waiting.
             let _ = asker.keep(sent);

@@ -192,8 +192,8 @@ impl<'a> Frame<'a> {
 fn shared_copy(bytes: &[u8]) -> Bytes {
     match bytes.len() {
         ..=256 => Bytes::from_owner(Short::<256>::from(bytes)),
-        ..=512 => Bytes::from_owner(Short::<512>::from(bytes)),
-        ..=1024 => Bytes::from_owner(Short::<1024>::from(bytes)),
+        257..=512 => Bytes::from_owner(Short::<512>::from(bytes)),
+        513..=1024 => Bytes::from_owner(Short::<1024>::from(bytes)),
         _ => BytesMut::from(bytes).freeze(),
     }
 }

@@ -14,7 +14,25 @@ pub struct Packet(Bytes);
 
 pub(crate) static EMPTY: Packet = Packet(Bytes::new());
 
+/// Every byte, so that a packet of one byte needs no memory of its own.
+static NUMBERS: [[u8; 1]; 256] = {
+    let mut numbers = [[0; 1]; 256];
+    let mut number = 0;
+    while number < numbers.len() {
+        #[expect(clippy::cast_possible_truncation, reason = "there are 256 bytes")]
+        let byte = number as u8;
+        numbers[number] = [byte];
+        number += 1;
+    }
+    numbers
+};
+
 impl Packet {
+    /// This one byte.
+    pub(crate) fn number(number: u8) -> Packet {
+        Packet(Bytes::from_static(&NUMBERS[usize::from(number)]))
+    }
+
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
