@@ -54,6 +54,16 @@ struct Second {
 }
 
 impl Second {
+    /// With room for about that many claims: so a second that is like the one before grows its tables once.
+    fn with_room(claims: usize) -> Box<Self> {
+        let table =
+            |_| Table::with_capacity_and_hasher(claims / SHARDS, BuildHasherDefault::default());
+        Box::new(Self {
+            shards: std::array::from_fn(table),
+            ..Self::default()
+        })
+    }
+
     fn shard(&self, id: u64) -> &Table {
         &self.shards[shard(id)]
     }
@@ -182,7 +192,11 @@ impl Waterfall {
     fn second_mut(&mut self, time: u64) -> &mut Second {
         self.reach(time);
         let index = usize::try_from(time - self.first).unwrap_or(0);
-        self.seconds[index].get_or_insert_default()
+        let before = index
+            .checked_sub(1)
+            .and_then(|before| self.seconds[before].as_ref());
+        let like = before.map_or(0, |second| second.entries);
+        self.seconds[index].get_or_insert_with(|| Second::with_room(like))
     }
 
     /// Makes the row of seconds include `time`, which lies near now: the row stays short.
