@@ -508,7 +508,7 @@ fn a_burst_does_what_its_messages_would_do_one_by_one() {
     let (now, hold) = (together.now, Hold::none());
     let sent = together
         .mesh
-        .send_many(now, burst.to_vec(), &hold, &mut together.out);
+        .send_many(now, burst.into_iter(), &hold, &mut together.out);
     assert_eq!(sent, one_by_one);
     assert_eq!(sent[4].as_ref().unwrap().time, NOON + 1);
     assert_eq!(written(&together.out), written(&alone.out));
