@@ -29,6 +29,9 @@ pub(super) struct Pool {
     used: AtomicUsize,
     /// Of that, what waits for slow peers.
     slow: AtomicUsize,
+    /// Connections, and those of them whose peer takes next to nothing.
+    links: AtomicUsize,
+    behind: AtomicUsize,
     size: usize,
     /// Large frames that are coming in, and that are being inflated.
     large: [AtomicUsize; 2],
@@ -40,6 +43,8 @@ impl Pool {
         Arc::new(Self {
             used: AtomicUsize::new(0),
             slow: AtomicUsize::new(0),
+            links: AtomicUsize::new(0),
+            behind: AtomicUsize::new(0),
             size,
             large: Default::default(),
             freed: Notify::new(),
@@ -96,6 +101,19 @@ impl Pool {
         })
     }
 
+    /// A peer takes next to nothing, until this is dropped.
+    pub(super) fn one_behind(self: &Arc<Self>) -> Behind {
+        self.behind.fetch_add(1, Ordering::Relaxed);
+        Behind(Arc::clone(self))
+    }
+
+    /// Whether peers that take next to nothing are the exception: then the fault is theirs. Where most do,
+    /// the whole mesh is at its limit, and this node as well.
+    pub(super) fn few_are_behind(&self) -> bool {
+        let links = self.links.load(Ordering::Relaxed);
+        self.behind.load(Ordering::Relaxed) * 2 <= links
+    }
+
     fn gate(self: &Arc<Self>, which: usize) -> Option<Gate> {
         let more = |open: usize| Some(open + 1).filter(|open| *open <= LARGE);
         self.large[which]
@@ -119,6 +137,16 @@ impl Drop for Slow {
     fn drop(&mut self) {
         self.pool.slow.fetch_sub(self.bytes, Ordering::Relaxed);
         self.pool.release(self.bytes);
+    }
+}
+
+/// A peer that takes next to nothing.
+#[derive(Debug)]
+pub(super) struct Behind(Arc<Pool>);
+
+impl Drop for Behind {
+    fn drop(&mut self) {
+        self.0.behind.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -153,6 +181,7 @@ pub(super) struct Account {
 impl Account {
     /// With this many bytes of its own.
     pub(super) fn new(own: usize, pool: Arc<Pool>) -> Arc<Self> {
+        pool.links.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self {
             used: AtomicUsize::new(0),
             own,
@@ -286,6 +315,12 @@ impl Account {
             self.pool.release(returned);
         }
         self.freed.notify_waiters();
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.pool.links.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
