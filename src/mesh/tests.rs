@@ -515,7 +515,7 @@ fn a_burst_does_what_its_messages_would_do_one_by_one() {
     assert_eq!(together.mesh.stats(), alone.mesh.stats());
     let transmissions = together.out.iter();
     let transmissions = transmissions.filter(|e| matches!(e, Effect::Transmit { .. }));
-    assert_eq!(transmissions.count(), 3, "two broadcasts are one piece");
+    assert_eq!(transmissions.count(), 4, "neighbours are one piece");
     let last = |rig: &Rig| rig.mesh.last_broadcast.as_ref().unwrap().1.plain.clone();
     assert_eq!(last(&together), last(&alone), "the one to send again");
 }
