@@ -146,7 +146,7 @@ async fn two_nodes_send_to_each_other() {
     link(&alice, &bob).await;
 
     let sent = ask(&alice, Send::new(["a", "b"])).await.unwrap();
-    assert_eq!(sent.handed_to[..], [bob.id.clone()]);
+    assert_eq!(&sent.handed_to[..], std::slice::from_ref(&bob.id));
     assert!(sent.skipped.is_empty());
     let heard = next(&mut at_bob).await;
     assert_eq!(body(&heard), ["a", "b"]);

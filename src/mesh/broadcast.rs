@@ -5,7 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::mem;
+use std::ops::Range;
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use super::effect::{Effect, Event, SendError, Sent, SkipReason, Skipped, Targets};
 use super::input::{ConnId, Now};
@@ -14,7 +17,7 @@ use super::routing::Routing;
 use super::waterfall::Seen;
 use crate::wire::{
     Batch, Composed, Control, Draft, Flag, Frame, Frames, Hold, IdRule, MessageId, NodeId, Packet,
-    Packets, SubFlag,
+    Packets, SubFlag, Together,
 };
 
 /// A message of the user's own for every peer.
@@ -37,32 +40,30 @@ struct Joint {
     ids: Arc<[NodeId]>,
     /// Whether nobody compresses: what is compressed is each message by itself.
     plain: bool,
-    bytes: Vec<u8>,
+    /// The frames of the whole burst, and where among them those of the piece are.
+    whole: Bytes,
+    piece: Range<usize>,
     count: u32,
     /// The last of them.
     last: Option<Frames>,
 }
 
 impl Joint {
-    fn new(routing: &Routing) -> Self {
+    fn new(routing: &Routing, whole: Bytes) -> Self {
         let to = routing.conns();
         Self {
             ids: routing.ids(&to).collect(),
             to,
             plain: routing.iter().all(|entry| entry.peer.compression.is_none()),
-            bytes: Vec::new(),
+            whole,
+            piece: 0..0,
             count: 0,
             last: None,
         }
     }
 
     fn takes(&self, flag: &Flag, composed: &Composed) -> bool {
-        /// What is longer is not copied: it costs less by itself.
-        const SHORT: usize = 4096;
-        self.plain
-            && *flag == Flag::Broadcast
-            && composed.text
-            && composed.frames.plain.len() <= SHORT
+        self.plain && *flag == Flag::Broadcast && composed.text
     }
 }
 
@@ -90,35 +91,44 @@ impl Mesh {
     pub fn send_many(
         &mut self,
         now: Now,
-        burst: Vec<Outgoing>,
+        burst: impl ExactSizeIterator<Item = Outgoing>,
         hold: &Hold,
         out: &mut Effects,
     ) -> Vec<Result<Sent, SendError>> {
         let admit = |what: Outgoing| Ok((what.flag.clone(), self.admit(what)?));
-        let admitted: Vec<Result<_, SendError>> = burst.into_iter().map(admit).collect();
+        let admitted: Vec<Result<_, SendError>> = burst.map(admit).collect();
         let drafts = admitted.iter().flatten().map(|(flag, payload)| Draft {
             flag,
             payload,
             time: now.unix,
         });
         let drafts: Vec<_> = drafts.collect();
-        let mut composed = self.composer.compose_many(&drafts).into_iter();
-        let mut joint = Joint::new(&self.routing);
-        let mut sent = Vec::with_capacity(admitted.len());
-        for admitted in admitted {
-            sent.push(admitted.and_then(|(flag, payload)| {
-                let composed = match composed.next() {
-                    Some(Ok(composed)) if self.take_id(now, &composed) => composed,
-                    // Its second is taken; or it cannot be composed, which is said again.
-                    _ => self.stamp(now, &flag, &payload)?,
-                };
+        let Together { messages, whole } = self.composer.compose_many(&drafts);
+        let mut messages = messages.into_iter();
+        let mut joint = Joint::new(&self.routing, whole);
+        let mut end = 0;
+        let mut send = |admitted| {
+            let (flag, payload): (Flag, Packets) = admitted?;
+            let composed = messages.next().and_then(Result::ok);
+            let start = end;
+            end += composed
+                .as_ref()
+                .map_or(0, |composed| composed.frames.plain.len());
+            if let Some(composed) = composed
+                && self.take_id(now, &composed)
+            {
                 if joint.takes(&flag, &composed) {
-                    return Ok(self.join(&mut joint, composed));
+                    return Ok(self.join(&mut joint, start..end, composed, hold, out));
                 }
                 self.post_joint(&mut joint, hold, out);
-                Ok(self.post(&flag, composed, hold.clone(), out))
-            }));
-        }
+                return Ok(self.post(&flag, composed, hold.clone(), out));
+            }
+            // Its second is taken; or it cannot be composed, which is said again.
+            let composed = self.stamp(now, &flag, &payload)?;
+            self.post_joint(&mut joint, hold, out);
+            Ok(self.post(&flag, composed, hold.clone(), out))
+        };
+        let sent = admitted.into_iter().map(&mut send).collect();
         self.post_joint(&mut joint, hold, out);
         sent
     }
@@ -167,10 +177,22 @@ impl Mesh {
         sent
     }
 
-    fn join(&mut self, joint: &mut Joint, composed: Composed) -> Sent {
+    /// Puts a message of the burst behind those that are to go in one piece.
+    fn join(
+        &mut self,
+        joint: &mut Joint,
+        place: Range<usize>,
+        composed: Composed,
+        hold: &Hold,
+        out: &mut Effects,
+    ) -> Sent {
+        if joint.piece.end != place.start {
+            self.post_joint(joint, hold, out);
+            joint.piece = place.start..place.start;
+        }
         self.stats.sent += 1;
         self.order += 1;
-        joint.bytes.extend_from_slice(&composed.frames.plain);
+        joint.piece.end = place.end;
         joint.count += 1;
         joint.last = Some(composed.frames);
         Sent {
@@ -187,12 +209,13 @@ impl Mesh {
         };
         self.keep_broadcast(&last);
         let frames = Frames {
-            plain: mem::take(&mut joint.bytes).into(),
+            plain: joint.whole.slice(joint.piece.clone()),
             count: mem::take(&mut joint.count),
             compressed: None,
             compressible: false,
             hold: hold.clone(),
         };
+        joint.piece.start = joint.piece.end;
         if !joint.to.is_empty() {
             let to = joint.to.clone();
             out.push(Effect::Transmit { to, frames });

@@ -508,14 +508,14 @@ fn a_burst_does_what_its_messages_would_do_one_by_one() {
     let (now, hold) = (together.now, Hold::none());
     let sent = together
         .mesh
-        .send_many(now, burst.to_vec(), &hold, &mut together.out);
+        .send_many(now, burst.into_iter(), &hold, &mut together.out);
     assert_eq!(sent, one_by_one);
     assert_eq!(sent[4].as_ref().unwrap().time, NOON + 1);
     assert_eq!(written(&together.out), written(&alone.out));
     assert_eq!(together.mesh.stats(), alone.mesh.stats());
     let transmissions = together.out.iter();
     let transmissions = transmissions.filter(|e| matches!(e, Effect::Transmit { .. }));
-    assert_eq!(transmissions.count(), 3, "two broadcasts are one piece");
+    assert_eq!(transmissions.count(), 4, "neighbours are one piece");
     let last = |rig: &Rig| rig.mesh.last_broadcast.as_ref().unwrap().1.plain.clone();
     assert_eq!(last(&together), last(&alone), "the one to send again");
 }

@@ -11,7 +11,10 @@ use super::promise::{Promise, Reply};
 use super::router::{Asker, Router};
 use super::sending::{Parcel, Room};
 use super::sieve::Sieve;
-use super::subscribe::{Intercept, Recv, Subscribe, SubscriptionId, Unsubscribe};
+use super::subscribe::{
+    Bundle, Filter, Intercept, Queue, Recv, Subscribe, SubscriptionId, Unsubscribe,
+};
+use super::subscriptions::Taker;
 use crate::mesh::{self, ConnectError, Event, Mesh, SendError, Sent, WhisperError, Whispered};
 use crate::wire::{Hold, Message, NodeId};
 
@@ -202,12 +205,31 @@ impl Handler<Subscribe<Message>> for Router {
     type Result = MessageResult<Subscribe<Message>>;
 
     fn handle(&mut self, subscribe: Subscribe<Message>, _: &mut Context<Self>) -> Self::Result {
+        let taker = Taker::OneByOne(subscribe.recipient);
+        MessageResult(self.subscribe(taker, subscribe.filter, subscribe.queue))
+    }
+}
+
+impl Handler<Subscribe<Bundle<Message>>> for Router {
+    type Result = MessageResult<Subscribe<Bundle<Message>>>;
+
+    fn handle(
+        &mut self,
+        subscribe: Subscribe<Bundle<Message>>,
+        _: &mut Context<Self>,
+    ) -> Self::Result {
+        let taker = Taker::Bundled(subscribe.recipient);
+        MessageResult(self.subscribe(taker, subscribe.filter, subscribe.queue))
+    }
+}
+
+impl Router {
+    fn subscribe(&mut self, taker: Taker<Message>, filter: Filter, queue: Queue) -> SubscriptionId {
         let id = SubscriptionId(self.next_name());
-        let sieve = Sieve::new(subscribe.filter, self.generation());
-        self.messages
-            .add(id, subscribe.recipient, sieve, subscribe.queue);
+        let sieve = Sieve::new(filter, self.generation());
+        self.messages.add(id, taker, sieve, queue);
         self.heed_audience();
-        MessageResult(id)
+        id
     }
 }
 
@@ -216,8 +238,12 @@ impl Handler<Subscribe<Event>> for Router {
 
     fn handle(&mut self, subscribe: Subscribe<Event>, _: &mut Context<Self>) -> Self::Result {
         let id = SubscriptionId(self.next_name());
-        self.events
-            .add(id, subscribe.recipient, (), subscribe.queue.without_pause());
+        self.events.add(
+            id,
+            Taker::OneByOne(subscribe.recipient),
+            (),
+            subscribe.queue.without_pause(),
+        );
         MessageResult(id)
     }
 }

@@ -67,6 +67,6 @@ pub use router::Router;
 pub use start::Node;
 pub(crate) use start::start;
 pub use subscribe::{
-    Filter, Intercept, Kind, Offer, Overflow, Queue, Recv, Subscribe, SubscriptionId, Unsubscribe,
-    Verdict,
+    Bundle, Filter, Intercept, Kind, Offer, Overflow, Queue, Recv, Subscribe, SubscriptionId,
+    Unsubscribe, Verdict,
 };

@@ -85,16 +85,18 @@ impl Router {
         if self.volley.askers.is_empty() {
             return;
         }
-        let messages = mem::take(&mut self.volley.messages);
-        let askers = mem::take(&mut self.volley.askers);
-        let hold = self.volley.room.take().map_or_else(Hold::none, Hold::new);
-        self.volley.bytes = 0;
+        // Taken for the while, with their memory.
+        let mut volley = mem::take(&mut self.volley);
+        let hold = volley.room.take().map_or_else(Hold::none, Hold::new);
+        let messages = volley.messages.drain(..);
         let sent = self.act(ctx, |mesh, now, out| {
             mesh.send_many(now, messages, &hold, out)
         });
-        for (asker, sent) in askers.into_iter().zip(sent) {
+        for (asker, sent) in volley.askers.drain(..).zip(sent) {
             // Whoever asked may have stopped waiting.
             let _ = asker.keep(sent);
         }
+        volley.bytes = 0;
+        self.volley = volley;
     }
 }

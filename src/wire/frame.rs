@@ -173,8 +173,8 @@ impl<'a> Frame<'a> {
         let id = |from, to| buffer.slice(at(from)..at(to));
         let packets = (HEADER..self.ends.len()).map(|index| Packet::from(id(index - 1, index)));
         Message::from_parts(
-            MessageId::from_bytes(id(1, 2)).expect("checked when decoded"),
-            NodeId::from_bytes(id(0, 1)).expect("checked when decoded"),
+            MessageId::checked(id(1, 2)),
+            NodeId::checked(id(0, 1)),
             from.clone(),
             self.flag(),
             self.time,

@@ -1,0 +1,312 @@
+//! A peer made of a socket: it says what it is told to, and does nothing by itself.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use actix_mesh::Address;
+use actix_mesh::wire::{
+    Batch, Composer, Control, Dialect, Flag, Generation, Limits, Method, NodeId, Packet, SubFlag,
+    SubnetId,
+};
+
+use super::victim::Victim;
+use super::{PATIENCE, unix};
+
+pub(crate) const GENERATION: Generation = Generation::V0_4;
+
+/// A frame that was read: its flag, sender and payload.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard {
+    pub(crate) flag: Flag,
+    pub(crate) sender: NodeId,
+    pub(crate) id: String,
+    pub(crate) payload: Vec<Vec<u8>>,
+    /// Bytes it had on the wire.
+    pub(crate) size: usize,
+}
+
+impl Heard {
+    pub(crate) fn kind(&self) -> Option<SubFlag> {
+        SubFlag::read(&self.payload[0], GENERATION)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let rest = self.payload[1..].iter();
+        rest.map(|packet| String::from_utf8_lossy(packet).into_owned())
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+}
+
+/// See the module.
+pub(crate) struct Raw {
+    pub(crate) stream: TcpStream,
+    pub(crate) composer: Composer,
+    subnet: SubnetId,
+    unread: Vec<u8>,
+}
+
+/// An id that nobody else has.
+pub(crate) fn some_id() -> NodeId {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let salt = format!("{}-{count}", std::process::id());
+    NodeId::derive(
+        "raw",
+        &actix_mesh::Subnet::default().id(GENERATION),
+        salt.as_bytes(),
+    )
+}
+
+/// A text that no other message has.
+pub(crate) fn some_text(about: &str) -> String {
+    format!("{about} {}", &some_id().to_string()[..12])
+}
+
+impl Raw {
+    pub(crate) fn over(stream: TcpStream, subnet: &SubnetId, id: NodeId) -> Self {
+        stream.set_nodelay(true).unwrap();
+        Self {
+            stream,
+            composer: Composer::new(GENERATION, Limits::default(), id),
+            subnet: subnet.clone(),
+            unread: Vec::new(),
+        }
+    }
+
+    /// Connects, and says nothing.
+    pub(crate) fn dial(to: &Victim) -> Self {
+        Self::dial_as(to, some_id())
+    }
+
+    pub(crate) fn dial_as(to: &Victim, id: NodeId) -> Self {
+        Self::over(TcpStream::connect(to.addr).unwrap(), &to.subnet, id)
+    }
+
+    /// Connects and is accepted.
+    pub(crate) fn join(to: &Victim) -> Self {
+        Self::join_with(to, |_| {})
+    }
+
+    /// The same, with a handshake of its own making.
+    pub(crate) fn join_with(to: &Victim, change: impl FnOnce(&mut Control)) -> Self {
+        let mut raw = Self::dial(to);
+        raw.greet(change);
+        raw.expect(|heard| heard.kind() == Some(SubFlag::Peers));
+        raw
+    }
+
+    pub(crate) fn id(&self) -> &NodeId {
+        self.composer.me()
+    }
+
+    /// Says its handshake, as a py2p would.
+    pub(crate) fn greet(&mut self, change: impl FnOnce(&mut Control)) {
+        let handshake = self.handshake(change);
+        self.say(&Flag::Whisper, &handshake);
+    }
+
+    pub(crate) fn handshake(&self, change: impl FnOnce(&mut Control)) -> Vec<Packet> {
+        let mut control = Control::Handshake {
+            id: self.id().clone(),
+            subnet: self.subnet.clone(),
+            address: Some(self.stream.local_addr().unwrap().into()),
+            methods: vec![],
+            dialect: Dialect::Spaced,
+        };
+        change(&mut control);
+        control.packets(GENERATION)
+    }
+
+    pub(crate) fn frame(&self, flag: &Flag, payload: &[Packet], time: u64) -> Vec<u8> {
+        let composed = self.composer.compose(flag, payload, time).unwrap();
+        composed.frames.plain.to_vec()
+    }
+
+    pub(crate) fn say(&mut self, flag: &Flag, payload: &[Packet]) {
+        let frame = self.frame(flag, payload, unix());
+        self.write(&frame);
+    }
+
+    pub(crate) fn say_control(&mut self, flag: &Flag, control: &Control) {
+        self.say(flag, &control.packets(GENERATION));
+    }
+
+    /// A frame of a broadcast of this text.
+    pub(crate) fn broadcast_frame(&self, text: &str) -> Vec<u8> {
+        self.frame(&Flag::Broadcast, &user(text), unix())
+    }
+
+    pub(crate) fn broadcast(&mut self, text: &str) {
+        let frame = self.broadcast_frame(text);
+        self.write(&frame);
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Writes as far as the other side lets it.
+    pub(crate) fn write_anyhow(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes);
+    }
+
+    /// The next frame; `None` if there is none in time, or the stream has ended.
+    pub(crate) fn next_within(&mut self, time: Duration) -> Option<Heard> {
+        let deadline = Instant::now() + time;
+        loop {
+            if let Some(heard) = self.take_frame() {
+                return Some(heard);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || !self.fill(left) {
+                return None;
+            }
+        }
+    }
+
+    /// Waits for a frame that fits, and forgets those before it.
+    pub(crate) fn expect(&mut self, fits: impl Fn(&Heard) -> bool) -> Heard {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.next_within(left) {
+                Some(heard) if fits(&heard) => return heard,
+                Some(_) => {}
+                None => panic!("the frame expected did not come"),
+            }
+        }
+    }
+
+    pub(crate) fn hears(&mut self, text: &str) -> Heard {
+        self.expect(|heard| heard.text() == text)
+    }
+
+    pub(crate) fn all_within(&mut self, time: Duration) -> Vec<Heard> {
+        let deadline = Instant::now() + time;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        std::iter::from_fn(|| self.next_within(left())).collect()
+    }
+
+    /// Whether the other side ends the stream; what it says before is forgotten.
+    pub(crate) fn is_closed_within(&mut self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            self.stream.set_read_timeout(Some(left)).unwrap();
+            match self.stream.read(&mut [0; 65536]) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(why) if is_timeout(&why) => return false,
+                Err(_) => return true,
+            }
+        }
+    }
+
+    fn take_frame(&mut self) -> Option<Heard> {
+        let length = u32::from_be_bytes(*self.unread.first_chunk()?) as usize + 4;
+        let frame: Vec<u8> = self.unread.get(..length)?.to_vec();
+        self.unread.drain(..length);
+        let batch = Batch::from_frames(GENERATION, Limits::default(), &frame).unwrap();
+        let frame = batch
+            .get(0)
+            .expect("the node says nothing that is no frame");
+        frame.prove().expect("nor anything under a false id");
+        Some(Heard {
+            flag: frame.flag(),
+            sender: NodeId::parse(frame.sender()).unwrap(),
+            id: String::from_utf8(frame.id().to_vec()).unwrap(),
+            payload: frame.payload().map(<[u8]>::to_vec).collect(),
+            size: length,
+        })
+    }
+
+    /// Reads once; false at the end of time or stream.
+    fn fill(&mut self, time: Duration) -> bool {
+        self.stream.set_read_timeout(Some(time)).unwrap();
+        let mut chunk = [0; 65536];
+        match self.stream.read(&mut chunk) {
+            Ok(read @ 1..) => {
+                self.unread.extend_from_slice(&chunk[..read]);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+fn is_timeout(why: &std::io::Error) -> bool {
+    matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+/// The payload of a user's broadcast.
+pub(crate) fn user(text: &str) -> Vec<Packet> {
+    vec![SubFlag::Broadcast.packet(GENERATION), Packet::from(text)]
+}
+
+/// A frame's bytes around a body, whatever that is.
+pub(crate) fn framed(body: &[u8]) -> Vec<u8> {
+    let mut frame = u32::try_from(body.len()).unwrap().to_be_bytes().to_vec();
+    frame.extend_from_slice(body);
+    frame
+}
+
+/// Somebody who can be dialled, and does not answer.
+pub(crate) struct Trap {
+    listener: TcpListener,
+    pub(crate) addr: SocketAddr,
+}
+
+impl Trap {
+    pub(crate) fn set() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Self {
+            addr: listener.local_addr().unwrap(),
+            listener,
+        }
+    }
+
+    pub(crate) fn address(&self) -> Address {
+        self.addr.into()
+    }
+
+    /// Who has dialled within that time.
+    pub(crate) fn caught_within(&self, time: Duration) -> Vec<TcpStream> {
+        let deadline = Instant::now() + time;
+        let mut caught = Vec::new();
+        while Instant::now() < deadline {
+            match self.listener.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(false).unwrap();
+                    caught.push(stream);
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
+        caught
+    }
+
+    /// Waits for somebody to dial.
+    pub(crate) fn catch(&self) -> TcpStream {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(stream) = self.caught_within(Duration::from_millis(10)).pop() {
+                return stream;
+            }
+            assert!(Instant::now() < deadline, "nobody dialled");
+        }
+    }
+}
+
+/// A peer that reads compressed frames, too.
+pub(crate) fn compressing(control: &mut Control) {
+    if let Control::Handshake { methods, .. } = control {
+        *methods = Method::available().to_vec();
+    }
+}

@@ -1,0 +1,177 @@
+//! Faults of an honest world: a user's actor that panics, peers that vanish, an end under load.
+
+use std::collections::HashSet;
+use std::net::Shutdown as Half;
+use std::time::Duration;
+
+use actix::{Actor, Context, Handler};
+use actix_mesh::{
+    CloseReason, Config, Connect, Message, Node, Send, Shutdown, Subscribe, Unsubscribe,
+};
+
+use crate::assert_serves;
+use crate::attack::raw::{Raw, some_text};
+use crate::attack::victim::Victim;
+use crate::attack::{PATIENCE, until};
+
+#[test]
+fn f1_a_peer_that_is_torn_away_in_the_middle_of_a_frame_is_no_offender() {
+    let victim = Victim::with(|config| config.ban_loopback(true));
+    for _ in 0..20 {
+        let mut member = Raw::join(&victim);
+        member.write(&[0, 0, 0, 99, 1, 2, 3]);
+        member.stream.shutdown(Half::Both).unwrap();
+        let reason = victim.told_left(member.id());
+        assert!(matches!(reason, CloseReason::Failed(_)), "{reason:?}");
+    }
+    assert_eq!(victim.status().stats.bans, 0);
+    assert_serves(&victim);
+}
+
+#[test]
+fn f1_a_silent_peer_is_given_up() {
+    let victim = Victim::with(|config| config.silence(Duration::from_secs(1)));
+    let mute = Raw::join(&victim);
+    assert_eq!(victim.told_left(mute.id()), CloseReason::Unresponsive);
+}
+
+/// An actor of a user that panics at a word.
+struct Clumsy(std::sync::mpsc::Sender<String>);
+
+impl Actor for Clumsy {
+    type Context = Context<Self>;
+}
+
+impl Handler<Message> for Clumsy {
+    type Result = ();
+
+    fn handle(&mut self, message: Message, _: &mut Context<Self>) {
+        let text = message.text();
+        assert!(!text.contains("banana"), "slipped");
+        let _ = self.0.send(text);
+    }
+}
+
+async fn start() -> Node {
+    Config::new().max_outgoing(0).start().await.unwrap()
+}
+
+/// As everywhere in actix, a panic ends the actor that panicked, supervised or not. Here it lives on the
+/// node's own thread.
+#[test]
+fn f4_a_panic_in_a_users_handler_leaves_the_node_and_its_links_alone() {
+    let victim = Victim::start();
+    let mut member = Raw::join(&victim);
+    for n in 0..10 {
+        let (heard, hearing) = std::sync::mpsc::channel();
+        let (sent, clumsy) = std::sync::mpsc::channel();
+        victim
+            .arbiter
+            .spawn_fn(move || sent.send(Clumsy(heard).start()).unwrap());
+        let clumsy = clumsy.recv().unwrap();
+        let id = victim.ask(Subscribe::messages(clumsy.clone()));
+        let (before, slip) = (format!("apple {n}"), format!("banana {n}"));
+        member.broadcast(&before);
+        assert_eq!(hearing.recv_timeout(PATIENCE).unwrap(), before);
+        member.broadcast(&slip);
+        victim.hears(&slip);
+        until("the actor is gone", || !clumsy.connected());
+        until("its subscription as well", || {
+            !victim.ask(Unsubscribe::from(id))
+        });
+    }
+    assert!(victim.has_peer(member.id()));
+    assert_serves(&victim);
+}
+
+#[test]
+fn f7_under_load_all_that_was_accepted_arrives_or_is_reported() {
+    actix::System::new().block_on(async {
+        let (alice, bob) = (start().await, start().await);
+        let victim = Victim::start();
+        // A node here, one on another thread, and a peer that reads nothing.
+        for addr in [bob.addr, victim.addr] {
+            alice.router.send(Connect::to(addr)).await.unwrap().unwrap();
+        }
+        let sends = (0..2000).map(|n| {
+            let send = Send::new(format!("{n:05} {}", "x".repeat(2000)));
+            let sending = alice.router.send(send);
+            actix::spawn(async move { (n, sending.await) })
+        });
+        let sends: Vec<_> = sends.collect();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let shutdown = Shutdown::new().drain(PATIENCE);
+        let report = alice.router.send(shutdown).await.unwrap();
+        let mut accepted = HashSet::new();
+        for sending in sends {
+            if let (n, Ok(Ok(sent))) = sending.await.unwrap() {
+                assert_eq!(sent.handed_to.len(), 2);
+                accepted.insert(n);
+            }
+        }
+        assert!(report.is_clean(), "{report:?}");
+        assert!(!accepted.is_empty());
+        let heard = tokio::task::spawn_blocking(move || {
+            let mut heard = victim.heard_within(Duration::from_secs(1));
+            loop {
+                let more = victim.heard_within(Duration::from_millis(300));
+                if more.is_empty() {
+                    return heard;
+                }
+                heard.extend(more);
+            }
+        });
+        let heard = heard.await.unwrap();
+        let numbers: HashSet<i32> = heard
+            .iter()
+            .map(|text| text[..5].parse().unwrap())
+            .collect();
+        assert_eq!(heard.len(), numbers.len(), "nothing twice");
+        assert_eq!(numbers, accepted);
+        bob.router.send(Shutdown::new()).await.unwrap();
+    });
+}
+
+#[test]
+fn f7_what_a_mute_peer_did_not_take_is_in_the_report() {
+    actix::System::new().block_on(async {
+        let alice = start().await;
+        let trap = crate::attack::raw::Trap::set();
+        let connecting = alice.router.send(Connect::to(trap.addr));
+        let connecting = actix::spawn(connecting);
+        let subnet = alice.subnet_id.clone();
+        let mute = tokio::task::spawn_blocking(move || {
+            let mut mute = Raw::over(trap.catch(), &subnet, crate::attack::raw::some_id());
+            mute.greet(|_| {});
+            mute
+        });
+        let mut mute = mute.await.unwrap();
+        connecting.await.unwrap().unwrap().unwrap();
+        let mut accepted = 0;
+        for n in 0..200 {
+            let text = some_text(&format!("{n} {}", "x".repeat(100_000))).to_string();
+            alice.router.do_send(Send::new(text));
+            accepted += 1;
+        }
+        let shutdown = Shutdown::new().drain(Duration::from_millis(500));
+        let report = alice.router.send(shutdown).await.unwrap();
+        let unsent: u64 = report
+            .unsent
+            .iter()
+            .map(|unsent| unsent.traffic.messages)
+            .sum();
+        let arrived = tokio::task::spawn_blocking(move || {
+            mute.all_within(Duration::from_secs(2))
+                .iter()
+                .filter(|heard| heard.size > 100_000)
+                .count() as u64
+        });
+        let arrived = arrived.await.unwrap();
+        assert!(!report.is_clean());
+        assert_eq!(
+            arrived + unsent + report.refused as u64,
+            accepted,
+            "{report:?}"
+        );
+    });
+}

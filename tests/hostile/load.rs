@@ -1,0 +1,176 @@
+//! Floods, and peers that do not take what they are sent.
+
+use std::io::{Read as _, Write as _};
+use std::time::{Duration, Instant};
+
+use actix_mesh::CloseReason;
+use actix_mesh::wire::Flag;
+
+use crate::assert_serves;
+use crate::attack::raw::{Raw, some_text, user};
+use crate::attack::victim::Victim;
+use crate::attack::{PATIENCE, unix, until};
+
+/// Frames of broadcasts that nobody has seen, about so many bytes of them.
+fn fresh(author: &Raw, about: &str, size: usize, bytes: usize) -> Vec<u8> {
+    let (mut frames, mut n) = (Vec::new(), 0);
+    let filler = "x".repeat(size);
+    while frames.len() < bytes {
+        n += 1;
+        frames.extend(author.frame(
+            &Flag::Broadcast,
+            &user(&format!("{about} {n} {filler}")),
+            unix(),
+        ));
+    }
+    frames
+}
+
+#[test]
+fn t5_a_flood_of_fresh_messages_is_forgotten_as_the_cache_is_full() {
+    let victim = Victim::with(|config| config.waterfall_capacity(1000));
+    let mut flooder = Raw::join(&victim);
+    let frames = fresh(&flooder, &some_text("flood"), 0, 1 << 20);
+    flooder.write(&frames);
+    let last = some_text("last");
+    flooder.broadcast(&last);
+    victim.hears(&last);
+    let stats = victim.status().stats;
+    assert!(stats.waterfall_entries <= 1000 && stats.waterfall_evicted > 0);
+}
+
+#[test]
+fn t7_a_peer_that_reads_nothing_holds_back_nobody() {
+    let victim = Victim::with(|config| config.stall_timeout(Duration::from_secs(20)));
+    let (mut source, mut hearer) = (Raw::join(&victim), Raw::join(&victim));
+    let mut mute = Raw::join(&victim);
+    let frames = fresh(&source, &some_text("stream"), 1000, 24 << 20);
+    let total = frames.len();
+    let mut writing = source.stream.try_clone().unwrap();
+    let writer = std::thread::spawn(move || writing.write_all(&frames));
+    // Far sooner than the stall timeout: the mute one is given up when slow peers have used up their share.
+    let began = Instant::now();
+    let mut got = 0;
+    let mut chunk = vec![0; 1 << 16];
+    while got < total {
+        hearer.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        got += hearer.stream.read(&mut chunk).unwrap();
+    }
+    eprintln!("24 MiB past a mute peer took {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(15));
+    writer.join().unwrap().unwrap();
+    assert_eq!(victim.told_left(mute.id()), CloseReason::SlowPeer);
+    assert!(mute.is_closed_within(PATIENCE));
+    source.broadcast("done");
+    victim.hears("done");
+}
+
+#[test]
+fn t7_a_peer_that_reads_a_byte_now_and_then_is_let_go() {
+    let victim = Victim::with(|config| config.stall_timeout(Duration::from_secs(1)));
+    let (mut source, slow) = (Raw::join(&victim), Raw::join(&victim));
+    let mut reading = slow.stream.try_clone().unwrap();
+    // It may go on with what the system has kept for it, after its end as well: nobody waits for it.
+    std::thread::spawn(move || {
+        while reading.read_exact(&mut [0]).is_ok() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
+    let frames = fresh(&source, &some_text("stream"), 60_000, 12 << 20);
+    source.write(&frames);
+    assert_eq!(victim.told_left(slow.id()), CloseReason::SlowPeer);
+    assert_serves(&victim);
+}
+
+#[test]
+fn t7_a_peer_that_only_pauses_loses_nothing() {
+    let victim = Victim::start();
+    let (source, mut pausing) = (Raw::join(&victim), Raw::join(&victim));
+    let frames = fresh(&source, &some_text("stream"), 1000, 12 << 20);
+    let total = frames.len();
+    let mut writing = source.stream.try_clone().unwrap();
+    let writer = std::thread::spawn(move || writing.write_all(&frames));
+    let mut got = 0;
+    let mut chunk = vec![0; 1 << 20];
+    while got < total {
+        // A tenth of a second in which it takes nothing, then as much as there is.
+        std::thread::sleep(Duration::from_millis(100));
+        pausing.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        got += pausing.stream.read(&mut chunk).unwrap();
+    }
+    writer.join().unwrap().unwrap();
+    assert!(victim.has_peer(pausing.id()));
+}
+
+#[test]
+fn t7_nodes_that_wait_on_each_other_go_on() {
+    // Two raw peers that first write all they have and only then read: each of them waits for the node to
+    // read, which waits for the other to.
+    let victim = Victim::start();
+    let peers = [Raw::join(&victim), Raw::join(&victim)];
+    let running = peers.map(|mut peer| {
+        std::thread::spawn(move || {
+            let about = some_text("circle");
+            let frames = fresh(&peer, &about, 1000, 4 << 20);
+            let total = frames.len();
+            peer.write_anyhow(&frames);
+            let mut got = 0;
+            let mut chunk = vec![0; 1 << 16];
+            peer.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            while got < total / 2 {
+                match peer.stream.read(&mut chunk) {
+                    Ok(read @ 1..) => got += read,
+                    _ => break,
+                }
+            }
+            // Its end would take with it what the node has yet to read.
+            (peer, got >= total / 2)
+        })
+    });
+    let went_on = running.map(|thread| thread.join().unwrap());
+    assert_eq!(went_on.each_ref().map(|(_, went_on)| *went_on), [true; 2]);
+    assert_serves(&victim);
+}
+
+#[test]
+fn t10_beside_a_flood_others_are_heard() {
+    let victim = Victim::start();
+    let (flooder, mut calm) = (Raw::join(&victim), Raw::join(&victim));
+    let mut hearer = Raw::join(&victim);
+    let frames = fresh(&flooder, &some_text("flood"), 50, 4 << 20);
+    let mut writing = flooder.stream.try_clone().unwrap();
+    let flood = std::thread::spawn(move || writing.write_all(&frames));
+    let mut longest = Duration::ZERO;
+    for _ in 0..20 {
+        let (text, said) = (some_text("calm"), Instant::now());
+        calm.broadcast(&text);
+        hearer.hears(&text);
+        longest = longest.max(said.elapsed());
+        calm.all_within(Duration::from_millis(5));
+    }
+    eprintln!("beside a flood a message took at most {longest:?}");
+    drop((hearer, calm));
+    flood.join().unwrap().unwrap();
+    assert_serves(&victim);
+}
+
+#[test]
+fn t10_a_peer_is_read_no_faster_than_it_may_send() {
+    let victim = Victim::with(|config| config.peer_messages(100));
+    let mut flooder = Raw::join(&victim);
+    let frames: Vec<u8> = (0..300)
+        .flat_map(|n| flooder.broadcast_frame(&format!("flood {n}")))
+        .collect();
+    flooder.write(&frames);
+    until("all were heard", || victim.status().stats.delivered == 300);
+    // That was a burst of one second, and two that are owed.
+    let (text, began) = (some_text("later"), Instant::now());
+    flooder.broadcast(&text);
+    victim.hears(&text);
+    assert!(began.elapsed() > Duration::from_secs(1));
+    assert!(
+        victim.has_peer(flooder.id()),
+        "nothing is lost, nobody is blamed"
+    );
+    assert_serves(&victim);
+}

@@ -1,0 +1,30 @@
+//! The attacks of the threat list, each against a live node over sockets.
+//!
+//! A test is named after its threat (T1 to T25) or fault (F1 to F9); `docs/reliability.md` has the list. What
+//! a bound is exactly is tested where it is kept, in `src` and in `tests/wire_limits.rs`; here it is shown
+//! that the whole node withstands, and still serves a good peer.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "../attack/mod.rs"]
+mod attack;
+
+mod bytes;
+mod control;
+mod crowds;
+mod faults;
+mod identity;
+mod load;
+mod time;
+
+use attack::raw::{Raw, some_text};
+use attack::victim::Victim;
+
+/// A node that was attacked still lets in a good peer, and hears and relays it.
+fn assert_serves(victim: &Victim) {
+    let (mut speaker, mut hearer) = (Raw::join(victim), Raw::join(victim));
+    let text = some_text("all is well");
+    speaker.broadcast(&text);
+    assert_eq!(victim.hears(&text).sender(), speaker.id());
+    hearer.hears(&text);
+}
