@@ -39,21 +39,16 @@ impl Mesh {
     }
 
     fn on_frames(&mut self, now: Now, conn: ConnId, batch: Batch, first: usize, out: &mut Effects) {
-        let (candidates, mut broken) = self.candidates(now, &batch, first);
-        let which: Vec<usize> = candidates.iter().map(|candidate| candidate.index).collect();
-        let mut proofs = Vec::with_capacity(which.len());
-        batch.prove(&which, &mut proofs);
-        let mut picked = Vec::new();
-        for (candidate, proof) in candidates.into_iter().zip(proofs) {
+        let (mut candidates, mut broken) = self.candidates(now, &batch, first);
+        broken = prove(&batch, &mut candidates).or(broken);
+        self.remember_all(now, &mut candidates);
+        let mut picked = Vec::with_capacity(candidates.len());
+        for candidate in candidates {
             let Ok(frame) = batch.get(candidate.index) else {
                 continue;
             };
-            if let Err(error) = proof {
-                broken = Some(error.to_string());
-                break;
-            }
             let relayed = match candidate.claim {
-                Some((_, claim)) => self.on_broadcast(now, conn, &frame, claim, out),
+                Some(_) => self.on_broadcast(now, conn, &frame, out),
                 None => {
                     self.on_directed(now, conn, &frame, out);
                     false
@@ -128,24 +123,28 @@ impl Mesh {
         self.stats.duplicates += (before - candidates.len()) as u64;
     }
 
-    /// A proven broadcast; whether it is to be relayed.
+    /// Remembers the broadcasts, which are proven, and leaves out what came twice in one batch. As above, one behind the
+    /// other.
+    fn remember_all(&mut self, now: Now, candidates: &mut Vec<Candidate>) {
+        candidates.retain(|candidate| {
+            let Some((time, claim)) = candidate.claim else {
+                return true;
+            };
+            let seen = self.waterfall.remember(now.unix, time, claim);
+            self.stats.id_twins += u64::from(seen == Seen::Twin);
+            self.stats.duplicates += u64::from(seen == Seen::Same);
+            seen != Seen::Same
+        });
+    }
+
+    /// A broadcast that is proven and new; whether it is to be relayed.
     fn on_broadcast(
         &mut self,
         now: Now,
         conn: ConnId,
         frame: &Frame<'_>,
-        claim: Claim,
         out: &mut Effects,
     ) -> bool {
-        match self.waterfall.remember(now.unix, frame.time(), claim) {
-            Seen::Fresh => {}
-            Seen::Twin => self.stats.id_twins += 1,
-            // The same message twice in one batch.
-            Seen::Same => {
-                self.stats.duplicates += 1;
-                return false;
-            }
-        }
         match Control::read(frame, self.params.generation) {
             None => {
                 self.deliver(conn, frame, out);
@@ -261,6 +260,16 @@ impl Mesh {
             out.push(Effect::Deliver(frame.message(&entry.peer.id)));
         }
     }
+}
+
+/// Proves the candidates and leaves out the first that fails and all after it; why it failed.
+fn prove(batch: &Batch, candidates: &mut Vec<Candidate>) -> Option<String> {
+    let which: Vec<usize> = candidates.iter().map(|candidate| candidate.index).collect();
+    let mut proofs = Vec::with_capacity(which.len());
+    batch.prove(&which, &mut proofs);
+    let failed = proofs.iter().position(Result::is_err)?;
+    candidates.truncate(failed);
+    proofs[failed].err().map(|error| error.to_string())
 }
 
 impl SubFlag {
