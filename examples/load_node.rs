@@ -1,6 +1,6 @@
 //! A node under load: what the numbers in `docs/performance.md` are measured with.
 //!
-//!     load_node --id N --base PORT [--connect ID,ID..] [--idle COUNT] [--opt compression=zlib]
+//!     load_node --id N --base PORT [--connect ID,ID..] [--idle COUNT] [--opt compression=zlib] [--opt deliver=one-by-one]
 //!
 //! Node N listens on PORT + N of the loopback and dials the nodes it is told to. It is driven by lines:
 //!
@@ -28,14 +28,14 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler};
 use actix_mesh::{
-    Config, Connect, Message, Method, Node, Overflow, Peers, Router, Send, Status, Subscribe,
+    Bundle, Config, Connect, Message, Method, Node, Overflow, Packet, Peers, Router, Send, Status,
+    Subscribe,
 };
 use rustix::time::{ClockId, clock_gettime};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
-/// Packets are text, so that every peer of the generation could read them.
-const STAMP: usize = 40;
+const STAMP: usize = 17;
 /// Sent before the first of them is answered: messages, and their bytes.
 const UNDER_WAY: (usize, usize) = (128, 512 * 1024);
 /// An acknowledgement may be lost; it is said again this often.
@@ -52,6 +52,7 @@ struct Args {
     connect: Vec<u16>,
     idle: u16,
     compression: Vec<Method>,
+    one_by_one: bool,
 }
 
 impl Args {
@@ -73,6 +74,7 @@ impl Args {
     }
 
     fn option(&mut self, option: &str) {
+        self.one_by_one |= option == "deliver=one-by-one";
         if let Some(name) = option.strip_prefix("compression=") {
             let methods = Method::available().iter().copied();
             self.compression = methods
@@ -119,57 +121,57 @@ fn say(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// What is written at the beginning of each payload.
+/// What is written at the beginning of each payload, seven bits to a character: packets are text.
 struct Stamp {
-    round: u32,
-    publisher: u16,
+    round: u64,
+    publisher: u64,
     number: u64,
     sent: u64,
 }
 
 impl Stamp {
-    fn write(&self, payload: &mut String) {
-        use std::fmt::Write as _;
-        let Self {
-            round,
-            publisher,
-            number,
-            sent,
-        } = self;
-        // Writing into a string cannot fail.
-        let _ = write!(
-            payload,
-            "{round:08x}{publisher:04x}{number:012x}{sent:016x}"
-        );
+    fn write(&self, stamp: &mut [u8; STAMP]) {
+        let (round, rest) = stamp.split_at_mut(2);
+        let (publisher, rest) = rest.split_at_mut(1);
+        let (number, sent) = rest.split_at_mut(5);
+        write_septets(self.round, round);
+        write_septets(self.publisher, publisher);
+        write_septets(self.number, number);
+        write_septets(self.sent, sent);
     }
 
     fn read(payload: &[u8]) -> Option<Self> {
         let stamp = payload.first_chunk::<STAMP>()?;
         Some(Self {
-            round: hex(&stamp[..8])?.try_into().ok()?,
-            publisher: hex(&stamp[8..12])?.try_into().ok()?,
-            number: hex(&stamp[12..24])?,
-            sent: hex(&stamp[24..])?,
+            round: read_septets(&stamp[..2]),
+            publisher: read_septets(&stamp[2..3]),
+            number: read_septets(&stamp[3..8]),
+            sent: read_septets(&stamp[8..]),
         })
     }
 }
 
-fn hex(digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(0, |number, digit| {
-        let digit = char::from(*digit).to_digit(16)?;
-        Some(number << 4 | u64::from(digit))
-    })
+fn write_septets(mut number: u64, to: &mut [u8]) {
+    for septet in to {
+        *septet = number.to_le_bytes()[0] & 0x7f;
+        number >>= 7;
+    }
+}
+
+fn read_septets(from: &[u8]) -> u64 {
+    let septets = from.iter().rev();
+    septets.fold(0, |number, septet| number << 7 | u64::from(*septet))
 }
 
 /// Text that does not shrink below what base64 shrinks.
-fn filler(size: usize, seed: u16) -> String {
+fn filler(size: usize, seed: u16) -> Vec<u8> {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-";
     let mut state = u64::from(seed) << 32 | 0x9e37_79b9;
     let letter = |_| {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        char::from(LETTERS[usize::from(state.to_le_bytes()[7]) % LETTERS.len()])
+        LETTERS[usize::from(state.to_le_bytes()[7]) % LETTERS.len()]
     };
     (0..size).map(letter).collect()
 }
@@ -186,7 +188,7 @@ struct Heard {
 /// What one round expects, and what has come of it.
 #[derive(Default)]
 struct Round {
-    number: u32,
+    number: u64,
     publishers: u64,
     each: u64,
     ack_every: u64,
@@ -200,8 +202,9 @@ struct Round {
 
 impl Round {
     /// Counts a message; how many have come from its publisher if that is to be acknowledged.
-    fn hear(&mut self, stamp: &Stamp) -> Option<u64> {
-        let heard = self.heard.get_mut(usize::from(stamp.publisher))?;
+    fn hear(&mut self, stamp: &Stamp, now: u64) -> Option<u64> {
+        let publisher = usize::try_from(stamp.publisher).ok()?;
+        let heard = self.heard.get_mut(publisher)?;
         if stamp.round != self.number || stamp.number >= self.each {
             return None;
         }
@@ -219,7 +222,7 @@ impl Round {
         heard.numbers[word] |= bit;
         heard.count += 1;
         self.count += 1;
-        self.last_heard = now();
+        self.last_heard = now;
         self.first_sent = Some(
             self.first_sent
                 .map_or(stamp.sent, |first| first.min(stamp.sent)),
@@ -273,24 +276,29 @@ impl Meter {
         })
     }
 
-    fn hear(&self, payload: &[u8]) {
-        let Some(stamp) = Stamp::read(payload) else {
-            return;
-        };
-        let mut round = self.round.borrow_mut();
-        if let Some(count) = round.hear(&stamp) {
-            self.acknowledge(&round, stamp.publisher, count);
-            if round.is_done() {
-                say("DONE");
+    fn hear(&self, messages: &[Message]) {
+        let (mut round, now) = (self.round.borrow_mut(), now());
+        for message in messages {
+            let packet = message.body().first().map(Packet::as_bytes);
+            if let Some(stamp) = packet.and_then(Stamp::read)
+                && let Some(count) = round.hear(&stamp, now)
+            {
+                self.acknowledge(&round, stamp.publisher, count);
+                if round.is_done() {
+                    say("DONE");
+                }
             }
         }
     }
 
-    fn acknowledge(&self, round: &Round, publisher: u16, count: u64) {
-        let mut ack = [0; 16];
-        ack[..4].copy_from_slice(&u32::from(self.args.id).to_le_bytes());
-        ack[4..8].copy_from_slice(&round.number.to_le_bytes());
-        ack[8..].copy_from_slice(&count.to_le_bytes());
+    fn acknowledge(&self, round: &Round, publisher: u64, count: u64) {
+        let Ok(publisher) = u16::try_from(publisher) else {
+            return;
+        };
+        let mut ack = [0; 24];
+        ack[..8].copy_from_slice(&u64::from(self.args.id).to_le_bytes());
+        ack[8..16].copy_from_slice(&round.number.to_le_bytes());
+        ack[16..].copy_from_slice(&count.to_le_bytes());
         // A lost one is said again.
         let _ = self.acks.send_to(&ack, self.args.acks_of(publisher));
     }
@@ -362,13 +370,20 @@ impl Actor for Receiver {
     }
 }
 
+impl Handler<Bundle<Message>> for Receiver {
+    type Result = ();
+
+    fn handle(&mut self, messages: Bundle<Message>, _: &mut Context<Self>) {
+        self.0.hear(&messages.0);
+    }
+}
+
+/// How an actor takes its messages if it takes them one by one.
 impl Handler<Message> for Receiver {
     type Result = ();
 
     fn handle(&mut self, message: Message, _: &mut Context<Self>) {
-        if let Some(packet) = message.body().first() {
-            self.0.hear(packet.as_bytes());
-        }
+        self.0.hear(&[message]);
     }
 }
 
@@ -376,25 +391,26 @@ impl Handler<Message> for Receiver {
 struct Publish {
     count: u64,
     window: u64,
-    round: u32,
+    round: u64,
     publisher: u16,
     receivers: Vec<u16>,
     /// What each receiver has, by its id.
     received: [u64; NODES],
-    filler: String,
+    /// What is sent, but for the stamp.
+    payload: Vec<u8>,
     under_way: usize,
     sent: u64,
 }
 
 impl Publish {
-    fn new(args: &[&str], publisher: u16, round: u32) -> Fallible<Self> {
+    fn new(args: &[&str], publisher: u16, round: u64) -> Fallible<Self> {
         let [count, size, window, receivers] = args else {
             return Err("pub N SIZE WINDOW ID,ID..".into());
         };
         let size: usize = size.parse()?;
-        let rest = size
-            .checked_sub(STAMP)
-            .ok_or("the size must hold a stamp")?;
+        if size < STAMP {
+            return Err("the size must hold a stamp".into());
+        }
         Ok(Self {
             count: count.parse()?,
             window: window.parse()?,
@@ -402,7 +418,7 @@ impl Publish {
             publisher,
             receivers: numbers(receivers)?,
             received: [0; NODES],
-            filler: filler(rest, publisher),
+            payload: filler(size, publisher),
             under_way: UNDER_WAY.0.min(UNDER_WAY.1 / size).max(1),
             sent: 0,
         })
@@ -411,8 +427,9 @@ impl Publish {
     async fn run(mut self, router: Addr<Router>, acks: Rc<UdpSocket>) -> Fallible<()> {
         let mut under_way = VecDeque::new();
         while self.sent < self.count || !under_way.is_empty() {
-            while under_way.len() < self.under_way && self.sent < self.limit() {
-                under_way.push_back(router.send(Send::new(self.next())));
+            let (limit, now) = (self.limit(), now());
+            while under_way.len() < self.under_way && self.sent < limit {
+                under_way.push_back(router.send(Send::new(self.next(now))));
             }
             match under_way.pop_front() {
                 Some(answer) => drop(answer.await??),
@@ -434,22 +451,23 @@ impl Publish {
             .min(self.count)
     }
 
-    fn next(&mut self) -> String {
-        let mut payload = String::with_capacity(STAMP + self.filler.len());
-        Stamp {
-            round: self.round,
-            publisher: self.publisher,
-            number: self.sent,
-            sent: now(),
+    fn next(&mut self, now: u64) -> Vec<u8> {
+        let mut payload = self.payload.clone();
+        if let Some(stamp) = payload.first_chunk_mut() {
+            Stamp {
+                round: self.round,
+                publisher: self.publisher.into(),
+                number: self.sent,
+                sent: now,
+            }
+            .write(stamp);
         }
-        .write(&mut payload);
-        payload.push_str(&self.filler);
         self.sent += 1;
         payload
     }
 
     async fn await_credit(&mut self, acks: &UdpSocket) -> std::io::Result<()> {
-        let mut ack = [0; 16];
+        let mut ack = [0; 24];
         acks.recv(&mut ack).await?;
         self.credit(&ack);
         while acks.try_recv(&mut ack).is_ok() {
@@ -458,18 +476,13 @@ impl Publish {
         Ok(())
     }
 
-    fn credit(&mut self, ack: &[u8; 16]) {
-        let number = |bytes: &[u8]| {
-            bytes
-                .iter()
-                .rev()
-                .fold(0, |n, byte| n << 8 | u64::from(*byte))
-        };
-        let (receiver, round, count) = (number(&ack[..4]), number(&ack[4..8]), number(&ack[8..]));
+    fn credit(&mut self, ack: &[u8; 24]) {
+        let (numbers, _) = ack.as_chunks();
+        let [receiver, round, count] = [0, 1, 2].map(|n: usize| u64::from_le_bytes(numbers[n]));
         let received = usize::try_from(receiver)
             .ok()
             .and_then(|id| self.received.get_mut(id));
-        if let Some(received) = received.filter(|_| round == u64::from(self.round)) {
+        if let Some(received) = received.filter(|_| round == self.round) {
             *received = count.max(*received);
         }
     }
@@ -557,10 +570,16 @@ async fn main() -> Fallible<()> {
     }
     let config = args.config().listen(args.port_of(args.id));
     let node = connected(config, &args).await?;
+    let one_by_one = args.one_by_one;
     let meter = Rc::new(Meter::new(args)?);
     let receiver = Receiver(Rc::clone(&meter)).start();
-    let subscribe = Subscribe::messages(receiver).overflow(Overflow::Pause);
-    node.router.send(subscribe).await?;
+    if one_by_one {
+        let subscribe = Subscribe::messages(receiver).overflow(Overflow::Pause);
+        node.router.send(subscribe).await?;
+    } else {
+        let subscribe = Subscribe::bundles(receiver).overflow(Overflow::Pause);
+        node.router.send(subscribe).await?;
+    }
     obey(lines, node, meter).await?;
     std::process::exit(0)
 }

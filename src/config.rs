@@ -74,6 +74,8 @@ pub struct Config {
     pub shared_budget: usize,
     /// See [`Config::send_budget`].
     pub send_budget: usize,
+    /// See [`Config::socket_buffer`].
+    pub socket_buffer: u32,
     /// See [`Config::inbox`].
     pub inbox: usize,
     /// See [`Config::backlog`].
@@ -112,7 +114,8 @@ impl Default for Config {
             waterfall_capacity: 1 << 19,
             inbound_budget: 1 << 20,
             shared_budget: 16 << 20,
-            send_budget: 1 << 20,
+            send_budget: 256 << 10,
+            socket_buffer: 256 << 10,
             inbox: 1024,
             backlog: 1024,
             arbiters: 0,
@@ -353,8 +356,8 @@ impl Config {
         self
     }
 
-    /// Bytes that connections may use beyond their own budgets, all together; each at most an eighth of what
-    /// is free. Default 16 MiB.
+    /// Bytes that connections may use beyond their own budgets, all together; each at once an eighth of what
+    /// is free, and more after waiting for it. Default 16 MiB.
     ///
     /// Where many nodes send all they can at once, each waits for others to take what it relays. This is the
     /// room in which such circles dissolve: too small, and they end with peers closed as slow. Frames larger
@@ -365,12 +368,27 @@ impl Config {
         self
     }
 
-    /// Bytes of this node's own messages that wait to be written. Default 1 MiB. Beyond it, and while more
+    /// Bytes of this node's own messages that wait to be written. Default 256 KiB. Beyond it, and while more
     /// than half of the [`shared_budget`](Self::shared_budget) is in use, [`Send`](struct@crate::Send) and
-    /// [`Whisper`](crate::Whisper) are answered only when there is room.
+    /// [`Whisper`](crate::Whisper) are answered only when there is room. A larger message has it to itself.
+    ///
+    /// Too small, and a burst is paced by the slowest peer at once. Too large, and a mesh in which many send
+    /// all they can has more under way than its nodes have room for: more than a mebibyte has been seen to
+    /// end with peers closed as slow.
     #[must_use]
     pub fn send_budget(mut self, bytes: usize) -> Self {
         self.send_budget = bytes;
+        self
+    }
+
+    /// Bytes the operating system may keep of each connection, each way (Linux takes it twice). Default
+    /// 256 KiB.
+    ///
+    /// Left alone it may keep several megabytes, of which no budget knows. A connection carries at most this
+    /// much in each round trip: raise it for fast links over long distances.
+    #[must_use]
+    pub fn socket_buffer(mut self, bytes: u32) -> Self {
+        self.socket_buffer = bytes;
         self
     }
 

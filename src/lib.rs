@@ -81,8 +81,8 @@ pub use mesh::{
 };
 #[cfg(feature = "node")]
 pub use node::{
-    Awaited, Awaiting, Connect, Disconnect, Filter, Intercept, Kind, Node, Offer, Overflow, Peer,
-    Peers, Queue, Recv, Reply, RequestPeers, Router, Send, Shutdown, ShutdownReport, Status,
+    Awaited, Awaiting, Bundle, Connect, Disconnect, Filter, Intercept, Kind, Node, Offer, Overflow,
+    Peer, Peers, Queue, Recv, Reply, RequestPeers, Router, Send, Shutdown, ShutdownReport, Status,
     StatusReport, Subscribe, SubscriptionId, Unsent, Unsubscribe, Verdict, Whisper,
 };
 pub use wire::{

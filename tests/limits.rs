@@ -126,12 +126,34 @@ fn the_settings_of_a_node_are_told_as_they_are() {
         ("inbound_budget", bytes(config.inbound_budget)),
         ("shared_budget", bytes(config.shared_budget)),
         ("send_budget", bytes(config.send_budget)),
+        (
+            "socket_buffer",
+            bytes(usize::try_from(config.socket_buffer).unwrap()),
+        ),
         ("inbox", count(config.inbox)),
         ("backlog", number(config.backlog.into())),
         ("arbiters", count(config.arbiters)),
         ("seed", text("random")),
     ];
     agree("Settings of a node", &config, &values);
+}
+
+#[test]
+fn the_readme_tells_the_same() {
+    let readme = include_str!("../README.md");
+    let (_, rest) = readme.split_once("\n## Limits and defaults").unwrap();
+    let rows = rest.lines().filter(|line| line.ends_with("` |"));
+    let settings = section("Settings of a node");
+    for row in rows {
+        let [_, told, place] = row.trim_matches('|').split('|').collect::<Vec<_>>()[..] else {
+            panic!("{row}");
+        };
+        let name = place.trim().trim_matches('`').strip_prefix("Config::");
+        let Some(name) = name else { continue };
+        let row = settings.iter().find(|row| row[0].trim_matches('`') == name);
+        let row = row.unwrap_or_else(|| panic!("no setting {name}"));
+        assert_eq!(told.trim(), row[1], "{name}");
+    }
 }
 
 #[test]

@@ -146,7 +146,7 @@ async fn two_nodes_send_to_each_other() {
     link(&alice, &bob).await;
 
     let sent = ask(&alice, Send::new(["a", "b"])).await.unwrap();
-    assert_eq!(sent.handed_to, std::slice::from_ref(&bob.id));
+    assert_eq!(&sent.handed_to[..], std::slice::from_ref(&bob.id));
     assert!(sent.skipped.is_empty());
     let heard = next(&mut at_bob).await;
     assert_eq!(body(&heard), ["a", "b"]);
@@ -1040,4 +1040,39 @@ async fn connections_can_live_on_other_arbiters() {
     link(&alice, &carol).await;
     flood(&bob, 500, &mut at_carol).await;
     assert!(ask(&alice, Shutdown::new()).await.is_clean());
+}
+
+#[actix::test]
+async fn a_mesh_at_its_limit_waits_in_no_circle_and_loses_nothing() {
+    const NODES: usize = 6;
+    const EACH: usize = 300;
+    let tight = || {
+        let config = loner().compression([]).inbox(0);
+        let config = config.inbound_budget(8 * 1024).shared_budget(1024 * 1024);
+        config.send_budget(32 * 1024).socket_buffer(16 * 1024)
+    };
+    let mut nodes: Vec<(Node, UnboundedReceiver<Message>)> = Vec::new();
+    for _ in 0..NODES {
+        let node = start(tight()).await;
+        for (other, _) in &nodes {
+            link(&node, other).await;
+        }
+        let heard = messages(&node, |s| s.overflow(Overflow::Pause)).await;
+        nodes.push((node, heard));
+    }
+    let sends = nodes.iter().enumerate().flat_map(|(at, (node, _))| {
+        let send = move |n| Send::new((format!("{at}-{n}"), "m".repeat(2000)));
+        (0..EACH).map(move |n| node.router.send(send(n)))
+    });
+    let sent = actix::spawn(futures_util::future::join_all(sends));
+    for (_, heard) in &mut nodes {
+        let mut texts = std::collections::BTreeSet::new();
+        for _ in 0..EACH * (NODES - 1) {
+            let message = next(heard).await;
+            assert!(texts.insert(message.body()[0].as_str().unwrap().to_owned()));
+        }
+    }
+    for sent in soon(sent).await.unwrap() {
+        assert_eq!(sent.unwrap().unwrap().handed_to.len(), NODES - 1);
+    }
 }

@@ -48,6 +48,12 @@ fn the_readme_the_crate_page_and_the_example_have_one_program() {
     assert_eq!(lines.count(), 15, "the README says fifteen");
 }
 
+#[test]
+fn the_readme_asks_for_the_rust_that_the_manifest_asks_for() {
+    let needed = concat!("Rust ", env!("CARGO_PKG_RUST_VERSION"), " or later");
+    assert!(README.contains(needed), "{needed}");
+}
+
 /// A node, in a process of its own.
 struct Node {
     process: Child,

@@ -192,7 +192,7 @@ proptest! {
             .iter()
             .map(|given| Draft { flag: &given.flag, payload: &given.payload, time: given.time })
             .collect();
-        let together = composer().compose_many(&drafts);
+        let together = composer().compose_many(&drafts).messages;
         prop_assert_eq!(together.len(), drafts.len());
         for (draft, composed) in drafts.iter().zip(together) {
             let alone = composer().compose(draft.flag, draft.payload, draft.time).unwrap();

@@ -18,6 +18,10 @@ const MAX_SEEN: usize = 256;
 /// Addresses kept: those a user connected to and did not disconnect from.
 const MAX_KEPT: usize = 1024;
 
+/// After so many failures an address that is not kept is tried so many times less often than the cap says.
+const PERSISTENT: u32 = 40;
+const SELDOM: u32 = 20;
+
 /// An address in the book, as it is kept between runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -35,6 +39,8 @@ struct Line {
     id: Option<NodeId>,
     /// It is dialled again and again until it is connected.
     kept: bool,
+    /// Its connection failed, as it does when the network parts; until it was reached again.
+    lost: bool,
     failures: u32,
     /// Not to be dialled before.
     next: Duration,
@@ -49,12 +55,18 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    fn after(self, failures: u32, rng: &mut StdRng) -> Duration {
+    fn after(self, failures: u32, kept: bool, rng: &mut StdRng) -> Duration {
         let doubled = self
             .first
             .saturating_mul(1 << failures.min(16))
             .min(self.cap);
-        doubled.mul_f64(rng.random_range(0.5..1.0))
+        // What was not there for long is looked for seldom.
+        let pause = if kept || failures < PERSISTENT {
+            doubled
+        } else {
+            self.cap * SELDOM
+        };
+        pause.mul_f64(rng.random_range(0.5..1.0))
     }
 }
 
@@ -94,6 +106,7 @@ impl Book {
         line.id = Some(id.clone());
         line.last_good = unix;
         line.failures = 0;
+        line.lost = false;
     }
 
     /// From now on this address is dialled again whenever nobody there is connected.
@@ -124,8 +137,15 @@ impl Book {
         rng: &mut StdRng,
     ) {
         if let Some(line) = self.0.get_mut(address) {
-            line.next = now + backoff.after(line.failures, rng);
+            line.next = now + backoff.after(line.failures, line.kept, rng);
             line.failures = line.failures.saturating_add(1);
+        }
+    }
+
+    /// Its connection failed without a word.
+    pub(super) fn lose(&mut self, address: &Address) {
+        if let Some(line) = self.0.get_mut(address) {
+            line.lost = true;
         }
     }
 
@@ -138,8 +158,8 @@ impl Book {
         }
     }
 
-    /// Addresses whose time has come: the kept ones whose peer is not connected, or, for a node
-    /// with no peers at all, every one.
+    /// Addresses whose time has come: the kept and the lost ones whose peer is not connected, or, for
+    /// a node with no peers at all, every one.
     pub(super) fn due(
         &self,
         now: Duration,
@@ -147,7 +167,9 @@ impl Book {
         connected: impl Fn(&NodeId) -> bool,
     ) -> Vec<Address> {
         let due = self.0.iter().filter(|(_, line)| {
-            (line.kept || alone) && line.next <= now && !line.id.as_ref().is_some_and(&connected)
+            (line.kept || line.lost || alone)
+                && line.next <= now
+                && !line.id.as_ref().is_some_and(&connected)
         });
         due.map(|(address, _)| address.clone()).collect()
     }
@@ -206,7 +228,7 @@ mod tests {
         };
         for failures in 0..40 {
             let full = Duration::from_secs(1 << failures.min(5)).min(backoff.cap);
-            let wait = backoff.after(failures, &mut rng);
+            let wait = backoff.after(failures, true, &mut rng);
             assert!(full / 2 <= wait && wait <= full, "{failures}: {wait:?}");
         }
     }

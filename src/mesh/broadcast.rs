@@ -4,14 +4,20 @@
 //! back to its author, nor to the connection it came from, and its id is never computed anew.
 
 use std::collections::BTreeMap;
+use std::mem;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
 
 use super::effect::{Effect, Event, SendError, Sent, SkipReason, Skipped, Targets};
 use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh};
+use super::routing::Routing;
 use super::waterfall::Seen;
 use crate::wire::{
-    Batch, Composed, Control, Draft, Flag, Frame, Frames, Hold, IdRule, MessageId, Packet, Packets,
-    SubFlag,
+    Batch, Composed, Control, Draft, Flag, Frame, Frames, Hold, IdRule, MessageId, NodeId, Packet,
+    Packets, SubFlag, Together,
 };
 
 /// A message of the user's own for every peer.
@@ -25,6 +31,40 @@ pub struct Outgoing {
     pub kind: Option<Packet>,
     /// Whether sending to nobody is no error.
     pub allow_empty: bool,
+}
+
+/// Own broadcasts of one burst, one behind the other in one piece: for a link that costs less than one by one.
+struct Joint {
+    /// Every peer.
+    to: Targets,
+    ids: Arc<[NodeId]>,
+    /// Whether nobody compresses: what is compressed is each message by itself.
+    plain: bool,
+    /// The frames of the whole burst, and where among them those of the piece are.
+    whole: Bytes,
+    piece: Range<usize>,
+    count: u32,
+    /// The last of them.
+    last: Option<Frames>,
+}
+
+impl Joint {
+    fn new(routing: &Routing, whole: Bytes) -> Self {
+        let to = routing.conns();
+        Self {
+            ids: routing.ids(&to).collect(),
+            to,
+            plain: routing.iter().all(|entry| entry.peer.compression.is_none()),
+            whole,
+            piece: 0..0,
+            count: 0,
+            last: None,
+        }
+    }
+
+    fn takes(&self, flag: &Flag, composed: &Composed) -> bool {
+        self.plain && *flag == Flag::Broadcast && composed.text
+    }
 }
 
 impl Mesh {
@@ -47,39 +87,54 @@ impl Mesh {
     }
 
     /// Sends several messages to every peer, as [`send`](Self::send) would one after the other. Their ids are hashed
-    /// together, which takes a fraction of the time where the processor has wide vectors.
+    /// together, which takes a fraction of the time where the processor has wide vectors. `hold` stands for all of them.
     pub fn send_many(
         &mut self,
         now: Now,
-        burst: Vec<(Outgoing, Hold)>,
+        burst: impl ExactSizeIterator<Item = Outgoing>,
+        hold: &Hold,
         out: &mut Effects,
     ) -> Vec<Result<Sent, SendError>> {
-        let admit = |(what, hold): (Outgoing, Hold)| {
-            let flag = what.flag.clone();
-            Ok((flag, self.admit(what)?, hold))
-        };
-        let admitted: Vec<Result<_, SendError>> = burst.into_iter().map(admit).collect();
-        let drafts = admitted.iter().flatten().map(|(flag, payload, _)| Draft {
+        let admit = |what: Outgoing| Ok((what.flag.clone(), self.admit(what)?));
+        let admitted: Vec<Result<_, SendError>> = burst.map(admit).collect();
+        let drafts = admitted.iter().flatten().map(|(flag, payload)| Draft {
             flag,
             payload,
             time: now.unix,
         });
         let drafts: Vec<_> = drafts.collect();
-        let mut composed = self.composer.compose_many(&drafts).into_iter();
+        let Together { messages, whole } = self.composer.compose_many(&drafts);
+        let mut messages = messages.into_iter();
+        let mut joint = Joint::new(&self.routing, whole);
+        let mut end = 0;
         let mut send = |admitted| {
-            let (flag, payload, hold): (_, Vec<Packet>, _) = admitted?;
-            let composed = match composed.next() {
-                Some(Ok(composed)) if self.take_id(now, &composed) => composed,
-                // Its second is taken; or it cannot be composed, which is said again.
-                _ => self.stamp(now, &flag, &payload)?,
-            };
-            Ok(self.post(&flag, composed, hold, out))
+            let (flag, payload): (Flag, Packets) = admitted?;
+            let composed = messages.next().and_then(Result::ok);
+            let start = end;
+            end += composed
+                .as_ref()
+                .map_or(0, |composed| composed.frames.plain.len());
+            if let Some(composed) = composed
+                && self.take_id(now, &composed)
+            {
+                if joint.takes(&flag, &composed) {
+                    return Ok(self.join(&mut joint, start..end, composed, hold, out));
+                }
+                self.post_joint(&mut joint, hold, out);
+                return Ok(self.post(&flag, composed, hold.clone(), out));
+            }
+            // Its second is taken; or it cannot be composed, which is said again.
+            let composed = self.stamp(now, &flag, &payload)?;
+            self.post_joint(&mut joint, hold, out);
+            Ok(self.post(&flag, composed, hold.clone(), out))
         };
-        admitted.into_iter().map(&mut send).collect()
+        let sent = admitted.into_iter().map(&mut send).collect();
+        self.post_joint(&mut joint, hold, out);
+        sent
     }
 
     /// The payload of a message, if it may be sent.
-    fn admit(&self, what: Outgoing) -> Result<Vec<Packet>, SendError> {
+    fn admit(&self, what: Outgoing) -> Result<Packets, SendError> {
         if !matches!(what.flag, Flag::Broadcast | Flag::Whisper) {
             return Err(SendError::ReservedFlag(format!("{:?}", what.flag)));
         }
@@ -107,7 +162,7 @@ impl Mesh {
         let sent = Sent {
             id: composed.id,
             time: composed.time,
-            handed_to: self.ids(&to),
+            handed_to: self.routing.ids(&to).collect(),
             skipped: self.skipped(&fragile),
         };
         self.stats.relay_skipped += fragile.len() as u64;
@@ -122,13 +177,58 @@ impl Mesh {
         sent
     }
 
+    /// Puts a message of the burst behind those that are to go in one piece.
+    fn join(
+        &mut self,
+        joint: &mut Joint,
+        place: Range<usize>,
+        composed: Composed,
+        hold: &Hold,
+        out: &mut Effects,
+    ) -> Sent {
+        if joint.piece.end != place.start {
+            self.post_joint(joint, hold, out);
+            joint.piece = place.start..place.start;
+        }
+        self.stats.sent += 1;
+        self.order += 1;
+        joint.piece.end = place.end;
+        joint.count += 1;
+        joint.last = Some(composed.frames);
+        Sent {
+            id: composed.id,
+            time: composed.time,
+            handed_to: Arc::clone(&joint.ids),
+            skipped: Vec::new(),
+        }
+    }
+
+    fn post_joint(&mut self, joint: &mut Joint, hold: &Hold, out: &mut Effects) {
+        let Some(last) = joint.last.take() else {
+            return;
+        };
+        self.keep_broadcast(&last);
+        let frames = Frames {
+            plain: joint.whole.slice(joint.piece.clone()),
+            count: mem::take(&mut joint.count),
+            compressed: None,
+            compressible: false,
+            hold: hold.clone(),
+        };
+        joint.piece.start = joint.piece.end;
+        if !joint.to.is_empty() {
+            let to = joint.to.clone();
+            out.push(Effect::Transmit { to, frames });
+        }
+    }
+
     /// Packet 0 and the rest, if they may be sent.
     pub(super) fn payload(
         &self,
         kind: Option<Packet>,
         flag: &Flag,
         packets: Packets,
-    ) -> Result<Vec<Packet>, SendError> {
+    ) -> Result<Packets, SendError> {
         if self.closing {
             return Err(SendError::ShuttingDown);
         }
@@ -144,7 +244,7 @@ impl Mesh {
         if SubFlag::read(kind.as_bytes(), generation).is_some_and(SubFlag::is_control) {
             return Err(SendError::ReservedKind);
         }
-        let payload: Vec<Packet> = std::iter::once(kind).chain(packets).collect();
+        let payload = packets.led_by(kind);
         if !self.params.allow_binary
             && let Some(packet) = payload.iter().position(|packet| packet.as_str().is_none())
         {
@@ -196,17 +296,12 @@ impl Mesh {
         }
     }
 
-    fn ids(&self, conns: &[ConnId]) -> Vec<crate::wire::NodeId> {
-        let entries = conns.iter().filter_map(|conn| self.routing.get(*conn));
-        entries.map(|entry| entry.peer.id.clone()).collect()
-    }
-
     fn skipped(&self, conns: &[ConnId]) -> Vec<Skipped> {
         let skipped = |peer| Skipped {
             peer,
             reason: SkipReason::BinaryHangsIt,
         };
-        self.ids(conns).into_iter().map(skipped).collect()
+        self.routing.ids(conns).map(skipped).collect()
     }
 
     /// Passes on the frames picked from a batch: to all peers but the one they came from, each

@@ -19,7 +19,7 @@ const MAX_CANDIDATES: usize = 8;
 #[derive(Debug)]
 struct Waiting {
     ticket: Ticket,
-    payload: Vec<Packet>,
+    payload: Packets,
     hold: Hold,
     within: Duration,
     until: Duration,

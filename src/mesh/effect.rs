@@ -3,6 +3,7 @@
 //! Whoever drives the core performs the effects in their order. Nothing here knows a socket or an
 //! actor; everything a user is told about peers is defined here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -300,7 +301,7 @@ impl WhisperError {
 #[non_exhaustive]
 pub enum SendError {
     /// Nobody is connected.
-    #[error("no peer is connected; connect first, or allow sending to nobody")]
+    #[error("no peer is connected: connect to one first")]
     NoPeers,
     /// A packet is not valid UTF-8, which in generation 0.4 hangs js2p peers for good.
     #[error(
@@ -356,7 +357,7 @@ pub struct Sent {
     /// The second it is stamped with: now, or the next that was free for this payload.
     pub time: u64,
     /// The peers whose connections it was handed to.
-    pub handed_to: Vec<NodeId>,
+    pub handed_to: Arc<[NodeId]>,
     /// The peers it was not handed to, and why.
     pub skipped: Vec<Skipped>,
 }

@@ -63,9 +63,13 @@ impl Mesh {
         }
         for address in addresses {
             self.defer(now, address);
-            if *reason == CloseReason::ByPeer {
-                let backoff = self.backoff();
-                self.book.leave_alone(address, now.monotonic, backoff);
+            match reason {
+                CloseReason::ByPeer => {
+                    let backoff = self.backoff();
+                    self.book.leave_alone(address, now.monotonic, backoff);
+                }
+                CloseReason::Failed(_) | CloseReason::Unresponsive => self.book.lose(address),
+                _ => {}
             }
         }
         let wanting = self.routing.outgoing() + self.awaiting.listed() < self.params.max_outgoing;

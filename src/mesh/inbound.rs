@@ -14,8 +14,8 @@ use crate::wire::{Batch, Claim, Control, Flag, Frame, SubFlag};
 /// A frame of a batch that must be proven before it counts.
 struct Candidate {
     index: usize,
-    /// For broadcasts: what it claims to be.
-    claim: Option<Claim>,
+    /// For broadcasts: when it claims to be written, and what it claims to be.
+    claim: Option<(u64, Claim)>,
 }
 
 impl Mesh {
@@ -39,21 +39,16 @@ impl Mesh {
     }
 
     fn on_frames(&mut self, now: Now, conn: ConnId, batch: Batch, first: usize, out: &mut Effects) {
-        let (candidates, mut broken) = self.candidates(now, &batch, first);
-        let which: Vec<usize> = candidates.iter().map(|candidate| candidate.index).collect();
-        let mut proofs = Vec::with_capacity(which.len());
-        batch.prove(&which, &mut proofs);
-        let mut picked = Vec::new();
-        for (candidate, proof) in candidates.into_iter().zip(proofs) {
+        let (mut candidates, mut broken) = self.candidates(now, &batch, first);
+        broken = prove(&batch, &mut candidates).or(broken);
+        self.remember_all(now, &mut candidates);
+        let mut picked = Vec::with_capacity(candidates.len());
+        for candidate in candidates {
             let Ok(frame) = batch.get(candidate.index) else {
                 continue;
             };
-            if let Err(error) = proof {
-                broken = Some(error.to_string());
-                break;
-            }
             let relayed = match candidate.claim {
-                Some(claim) => self.on_broadcast(now, conn, &frame, claim, out),
+                Some(_) => self.on_broadcast(now, conn, &frame, out),
                 None => {
                     self.on_directed(now, conn, &frame, out);
                     false
@@ -79,64 +74,77 @@ impl Mesh {
         first: usize,
     ) -> (Vec<Candidate>, Option<String>) {
         let mut candidates = Vec::with_capacity(batch.len());
+        let mut broken = None;
         for index in first..batch.len() {
             match batch.get(index) {
                 Ok(frame) if frame.is_broadcast() => {
-                    if let Some(claim) = self.wanted(now, &frame) {
-                        candidates.push(Candidate {
-                            index,
-                            claim: Some(claim),
-                        });
+                    if self.is_timely(now, &frame) {
+                        let claim = Some((frame.time(), frame.claim(&self.key)));
+                        candidates.push(Candidate { index, claim });
                     }
                 }
                 Ok(_) => candidates.push(Candidate { index, claim: None }),
-                Err(error) => return (candidates, Some(error.to_string())),
+                Err(error) => {
+                    broken = Some(error.to_string());
+                    break;
+                }
             }
         }
-        (candidates, None)
+        self.leave_out_known(&mut candidates);
+        (candidates, broken)
     }
 
-    /// The claim of a broadcast that is neither expired nor known. Nothing is proven yet.
-    fn wanted(&mut self, now: Now, frame: &Frame<'_>) -> Option<Claim> {
+    /// Whether a broadcast has neither expired nor comes from the future or from ourselves.
+    fn is_timely(&mut self, now: Now, frame: &Frame<'_>) -> bool {
         let time = frame.time();
         if self.waterfall.expired(now.unix, time) {
             self.stats.expired += 1;
-            return None;
+            return false;
         }
         if self.waterfall.premature(now.unix, time) {
             self.stats.premature += 1;
-            return None;
+            return false;
         }
         if frame.sender() == self.me().as_bytes() {
             self.stats.echoes += 1;
-            return None;
+            return false;
         }
-        let claim = frame.claim(&self.key);
-        if self.waterfall.look(time, claim) == Seen::Same {
-            self.stats.duplicates += 1;
-            return None;
-        }
-        Some(claim)
+        true
     }
 
-    /// A proven broadcast; whether it is to be relayed.
+    /// One look-up behind the other: each waits for memory, and so they wait together.
+    fn leave_out_known(&mut self, candidates: &mut Vec<Candidate>) {
+        let before = candidates.len();
+        candidates.retain(|candidate| {
+            candidate
+                .claim
+                .is_none_or(|(time, claim)| self.waterfall.look(time, claim) != Seen::Same)
+        });
+        self.stats.duplicates += (before - candidates.len()) as u64;
+    }
+
+    /// Remembers the broadcasts, which are proven, and leaves out what came twice in one batch. As above, one behind the
+    /// other.
+    fn remember_all(&mut self, now: Now, candidates: &mut Vec<Candidate>) {
+        candidates.retain(|candidate| {
+            let Some((time, claim)) = candidate.claim else {
+                return true;
+            };
+            let seen = self.waterfall.remember(now.unix, time, claim);
+            self.stats.id_twins += u64::from(seen == Seen::Twin);
+            self.stats.duplicates += u64::from(seen == Seen::Same);
+            seen != Seen::Same
+        });
+    }
+
+    /// A broadcast that is proven and new; whether it is to be relayed.
     fn on_broadcast(
         &mut self,
         now: Now,
         conn: ConnId,
         frame: &Frame<'_>,
-        claim: Claim,
         out: &mut Effects,
     ) -> bool {
-        match self.waterfall.remember(now.unix, frame.time(), claim) {
-            Seen::Fresh => {}
-            Seen::Twin => self.stats.id_twins += 1,
-            // The same message twice in one batch.
-            Seen::Same => {
-                self.stats.duplicates += 1;
-                return false;
-            }
-        }
         match Control::read(frame, self.params.generation) {
             None => {
                 self.deliver(conn, frame, out);
@@ -252,6 +260,16 @@ impl Mesh {
             out.push(Effect::Deliver(frame.message(&entry.peer.id)));
         }
     }
+}
+
+/// Proves the candidates and leaves out the first that fails and all after it; why it failed.
+fn prove(batch: &Batch, candidates: &mut Vec<Candidate>) -> Option<String> {
+    let which: Vec<usize> = candidates.iter().map(|candidate| candidate.index).collect();
+    let mut proofs = Vec::with_capacity(which.len());
+    batch.prove(&which, &mut proofs);
+    let failed = proofs.iter().position(Result::is_err)?;
+    candidates.truncate(failed);
+    proofs[failed].err().map(|error| error.to_string())
 }
 
 impl SubFlag {

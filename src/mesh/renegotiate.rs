@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::effect::{Effect, Targets};
 use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh, Params};
@@ -120,16 +122,23 @@ impl Mesh {
     /// Remembers our last broadcast.
     pub(super) fn note_broadcast(&mut self, frames: &Frames) {
         self.order += 1;
+        self.keep_broadcast(frames);
+    }
+
+    /// The same of one that has its place in the order.
+    pub(super) fn keep_broadcast(&mut self, frames: &Frames) {
         self.last_broadcast = keepable(self.order, frames);
     }
 }
 
-/// Kept without its permit: what is kept is bounded by its size, and counts for no budget.
+/// Kept without its permit, and without whatever was composed with it: what is kept is bounded by its size, and
+/// counts for no budget.
 fn keepable(order: u64, frames: &Frames) -> Option<(u64, Frames)> {
     (frames.plain.len() <= MAX_KEPT).then(|| {
         (
             order,
             Frames {
+                plain: Bytes::copy_from_slice(&frames.plain),
                 hold: Hold::none(),
                 ..frames.clone()
             },

@@ -202,6 +202,12 @@ impl Routing {
         self.iter().map(|entry| entry.peer.conn).collect()
     }
 
+    /// Who is at the other end of these.
+    pub(super) fn ids(&self, conns: &[ConnId]) -> impl Iterator<Item = NodeId> {
+        let entries = conns.iter().filter_map(|conn| self.get(*conn));
+        entries.map(|entry| entry.peer.id.clone())
+    }
+
     /// Those, and every shadow.
     pub(super) fn all_conns(&self) -> Targets {
         self.entries.keys().copied().collect()

@@ -2,6 +2,37 @@
 //!
 //! Owns time, latency and connections, and watches the laws that hold for every single step. The
 //! nodes are the very [`Mesh`] that ships; what they say travels as the bytes they would write.
+//!
+//! It is public as a test kit: whatever you build on the mesh can be tried on dozens of nodes, with
+//! latency, broken connections, partitions, crashes and clocks that are off, in a few milliseconds, and
+//! again from the same seed. Feature `sim`.
+//!
+//! ```
+//! use std::time::Duration;
+//! use actix_mesh::mesh::sim::Network;
+//!
+//! let mut net = Network::new(42).latency(Duration::from_millis(5)..Duration::from_millis(80));
+//! let nodes = net.add_many(50);
+//! for node in &nodes[1..] {
+//!     net.connect(*node, nodes[0]);
+//! }
+//! net.skew(nodes[7], 30);
+//! net.break_links(0.001);
+//! net.run_for(Duration::from_secs(20));
+//! net.part(&nodes[..20], &nodes[20..]);
+//! net.run_for(Duration::from_secs(20));
+//! net.heal();
+//! net.break_links(0.0);
+//! net.run_for(Duration::from_secs(60));
+//!
+//! assert_eq!(net.components(), 1);
+//! net.broadcast(nodes[3], "hello").unwrap();
+//! net.run_for(Duration::from_secs(2));
+//! for node in nodes.iter().filter(|node| **node != nodes[3]) {
+//!     let heard = net.delivered(*node).iter().filter(|message| message.text() == "hello");
+//!     assert_eq!(heard.count(), 1, "{node:?}");
+//! }
+//! ```
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -49,6 +80,8 @@ enum Transit {
     Closed {
         to: End,
     },
+    /// Connections break by chance.
+    Weather,
     /// The node's clock, in this life of it.
     Tick(Node, u32),
 }
@@ -87,6 +120,9 @@ pub struct Network {
     rng: StdRng,
     now: Duration,
     latency: Range<Duration>,
+    /// The chance of each connection to break within a second.
+    breakage: f64,
+    stormy: bool,
     hosts: Vec<Host>,
     lines: BTreeMap<End, Line>,
     transits: BTreeMap<Moment, Transit>,
@@ -117,6 +153,8 @@ impl Network {
             rng: StdRng::seed_from_u64(seed),
             now: Duration::ZERO,
             latency: Duration::from_millis(1)..Duration::from_millis(50),
+            breakage: 0.0,
+            stormy: false,
             hosts: Vec::new(),
             lines: BTreeMap::new(),
             transits: BTreeMap::new(),
@@ -240,6 +278,41 @@ impl Network {
                     why: Ended::Failed("cut".into()),
                 },
             );
+        }
+    }
+
+    /// From now on each connection breaks with this chance in each second. Default 0.
+    pub fn break_links(&mut self, chance: f64) {
+        self.breakage = chance;
+        if chance > 0.0 && !self.stormy {
+            self.stormy = true;
+            self.post(self.now + Duration::from_secs(1), Transit::Weather);
+        }
+    }
+
+    fn on_weather(&mut self) {
+        self.stormy = self.breakage > 0.0;
+        let ends: Vec<End> = self.lines.keys().copied().collect();
+        for end in ends {
+            // Each line has two ends, and either may begin its end.
+            if self.rng.random_bool((self.breakage / 2.0).clamp(0.0, 1.0)) {
+                self.snap(end);
+            }
+        }
+        if self.stormy {
+            self.post(self.now + Duration::from_secs(1), Transit::Weather);
+        }
+    }
+
+    /// Both ends of a connection learn at once that it is gone; what was on its way is lost.
+    fn snap(&mut self, end: End) {
+        let Some(line) = self.lines.remove(&end) else {
+            return;
+        };
+        self.lines.remove(&line.other);
+        for (node, conn) in [end, line.other] {
+            let why = Ended::Failed("broken".into());
+            self.feed(node, Input::Closed { conn, why });
         }
     }
 
@@ -449,6 +522,7 @@ impl Network {
                     self.post(self.now + Duration::from_secs(1), Transit::Tick(node, life));
                 }
             }
+            Transit::Weather => self.on_weather(),
             Transit::Knock { from, addr } => self.on_knock(from, addr),
             Transit::Dialed { to, addr } if self.lines.contains_key(&to) => {
                 self.feed(to.0, Input::Dialed { conn: to.1, addr });

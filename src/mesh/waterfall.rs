@@ -4,13 +4,14 @@
 //! its second, so a look-up touches one second's tables, and a whole second is forgotten at once
 //! when it expires. It knows nothing of peers, and reads no clock.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::wire::Claim;
 
 /// Tables a second is spread over: each grows by itself, so no insertion moves a whole second.
-const SHARDS: usize = 16;
+const SHARDS: usize = 32;
 
 /// What is known of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +51,19 @@ struct Second {
     /// Claims whose id was taken by another message.
     twins: HashSet<(u64, u64)>,
     entries: usize,
+    /// How many it may come to hold, as far as that can be told.
+    expected: usize,
 }
 
 impl Second {
+    /// For about so many entries. Making room beforehand is a third of the cost of an insertion.
+    fn sized(expected: usize) -> Box<Self> {
+        Box::new(Self {
+            expected,
+            ..Self::default()
+        })
+    }
+
     fn shard(&self, id: u64) -> &Table {
         &self.shards[shard(id)]
     }
@@ -65,6 +76,26 @@ impl Second {
             Some(_) => Seen::Twin,
         }
     }
+
+    fn remember(&mut self, claim: Claim) -> Seen {
+        let shard = &mut self.shards[shard(claim.id)];
+        if shard.is_empty() {
+            shard.reserve(self.expected / SHARDS);
+        }
+        let seen = match shard.entry(claim.id) {
+            Entry::Vacant(free) => {
+                free.insert(claim.strict);
+                Seen::Fresh
+            }
+            Entry::Occupied(taken) if *taken.get() == claim.strict => Seen::Same,
+            Entry::Occupied(_) => match self.twins.insert((claim.id, claim.strict)) {
+                true => Seen::Twin,
+                false => Seen::Same,
+            },
+        };
+        self.entries += usize::from(seen != Seen::Same);
+        seen
+    }
 }
 
 /// Bits from the middle: the tables themselves use the lowest and the highest.
@@ -75,6 +106,8 @@ fn shard(id: u64) -> usize {
 /// See the module.
 pub(super) struct Waterfall {
     seconds: VecDeque<Option<Box<Second>>>,
+    /// What is forgotten. Giving back a second's memory takes long: it is done table by table.
+    spent: Vec<Table>,
     /// The stamp of `seconds[0]`.
     first: u64,
     entries: usize,
@@ -96,6 +129,7 @@ impl Waterfall {
     pub(super) fn new(window: u64, capacity: usize) -> Self {
         Self {
             seconds: VecDeque::new(),
+            spent: Vec::new(),
             first: 0,
             entries: 0,
             capacity: capacity.max(1),
@@ -128,32 +162,31 @@ impl Waterfall {
         if self.entries >= self.capacity {
             self.evict_oldest();
         }
-        let second = self.second_mut(time);
-        let seen = second.look(claim);
-        match seen {
-            Seen::Same => return seen,
-            Seen::Fresh => {
-                second.shards[shard(claim.id)].insert(claim.id, claim.strict);
-            }
-            Seen::Twin => {
-                second.twins.insert((claim.id, claim.strict));
-            }
+        let seen = self.second_mut(time).remember(claim);
+        if seen != Seen::Same {
+            self.entries += 1;
         }
-        second.entries += 1;
-        self.entries += 1;
         seen
     }
 
-    /// Drops every second that has expired.
+    /// Forgets every second that has expired.
     pub(super) fn forget(&mut self, unix: u64) {
-        while let Some(front) = self.seconds.front() {
-            if !self.expired(unix, self.first) {
-                break;
-            }
-            self.entries -= front.as_ref().map_or(0, |second| second.entries);
-            self.seconds.pop_front();
-            self.first = self.first.saturating_add(1);
+        self.spent.pop();
+        while !self.seconds.is_empty() && self.expired(unix, self.first) {
+            self.forget_oldest();
         }
+    }
+
+    /// Forgets the oldest second; how many claims that were.
+    fn forget_oldest(&mut self) -> usize {
+        self.first = self.first.saturating_add(1);
+        let Some(Some(second)) = self.seconds.pop_front() else {
+            return 0;
+        };
+        let tables = second.shards.into_iter();
+        self.spent.extend(tables.filter(|table| !table.is_empty()));
+        self.entries -= second.entries;
+        second.entries
     }
 
     /// Claims remembered.
@@ -174,7 +207,12 @@ impl Waterfall {
     fn second_mut(&mut self, time: u64) -> &mut Second {
         self.reach(time);
         let index = usize::try_from(time - self.first).unwrap_or(0);
-        self.seconds[index].get_or_insert_default()
+        // Seconds resemble those before them.
+        let before = index
+            .checked_sub(1)
+            .and_then(|before| self.seconds[before].as_ref());
+        let expected = before.map_or(0, |before| before.entries);
+        self.seconds[index].get_or_insert_with(|| Second::sized(expected))
     }
 
     /// Makes the row of seconds include `time`, which lies near now: the row stays short.
@@ -198,15 +236,11 @@ impl Waterfall {
     }
 
     fn evict_oldest(&mut self) {
-        while let Some(front) = self.seconds.pop_front() {
-            self.first = self.first.saturating_add(1);
-            let entries = front.map_or(0, |second| second.entries);
-            self.entries -= entries;
-            self.evicted += entries as u64;
-            if entries > 0 {
-                return;
-            }
+        let mut evicted = 0;
+        while evicted == 0 && !self.seconds.is_empty() {
+            evicted = self.forget_oldest();
         }
+        self.evicted += evicted as u64;
     }
 }
 

@@ -10,9 +10,12 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
+/// Who has waited this long for room may use more of the pool.
+const PATIENCE: Duration = Duration::from_millis(25);
 /// A connection may use this part of what is free of the pool.
 const SHARE: usize = 8;
 /// All slow peers together may use this part of the pool: then they are closed.
@@ -28,6 +31,9 @@ pub(super) struct Pool {
     slow: AtomicUsize,
     /// Of that, what large frames take that are coming in.
     coming: AtomicUsize,
+    /// Connections, and those of them whose peer takes next to nothing.
+    links: AtomicUsize,
+    behind: AtomicUsize,
     size: usize,
     freed: Notify,
 }
@@ -38,6 +44,8 @@ impl Pool {
             used: AtomicUsize::new(0),
             slow: AtomicUsize::new(0),
             coming: AtomicUsize::new(0),
+            links: AtomicUsize::new(0),
+            behind: AtomicUsize::new(0),
             size,
             freed: Notify::new(),
         })
@@ -90,6 +98,19 @@ impl Pool {
             bytes,
         })
     }
+
+    /// A peer takes next to nothing, until this is dropped.
+    pub(super) fn one_behind(self: &Arc<Self>) -> Behind {
+        self.behind.fetch_add(1, Ordering::Relaxed);
+        Behind(Arc::clone(self))
+    }
+
+    /// Whether peers that take next to nothing are the exception: then the fault is theirs. Where most do,
+    /// the whole mesh is at its limit, and this node as well.
+    pub(super) fn few_are_behind(&self) -> bool {
+        let links = self.links.load(Ordering::Relaxed);
+        self.behind.load(Ordering::Relaxed) * 2 <= links
+    }
 }
 
 /// Adds to what is taken, unless that would be too much; `alone`: whoever is the only one may take more.
@@ -117,6 +138,16 @@ impl Drop for Slow {
     }
 }
 
+/// A peer that takes next to nothing.
+#[derive(Debug)]
+pub(super) struct Behind(Arc<Pool>);
+
+impl Drop for Behind {
+    fn drop(&mut self) {
+        self.0.behind.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// The connection is to be read no further.
 #[derive(Debug)]
 pub(super) struct Closed;
@@ -134,6 +165,7 @@ pub(super) struct Account {
 impl Account {
     /// With this many bytes of its own.
     pub(super) fn new(own: usize, pool: Arc<Pool>) -> Arc<Self> {
+        pool.links.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self {
             used: AtomicUsize::new(0),
             own,
@@ -152,7 +184,14 @@ impl Account {
     /// Waits until something may be read. What it then costs is charged afterwards, so an account can be
     /// overdrawn by one batch.
     pub(super) async fn room(&self) -> Result<(), Closed> {
-        self.until(|| self.has_room().then_some(())).await
+        if let Some(room) = self.attempt(&|| self.has_room(false).then_some(()))? {
+            return Ok(room);
+        }
+        let room = self.until(|| self.has_room(false).then_some(()));
+        if let Ok(room) = tokio::time::timeout(PATIENCE, room).await {
+            return room;
+        }
+        self.until(|| self.has_room(true).then_some(())).await
     }
 
     /// Waits until a frame of this many bytes may come in, and charges it.
@@ -217,9 +256,16 @@ impl Account {
         Ok(attempt())
     }
 
-    fn has_room(&self) -> bool {
+    /// Who has waited for long may use as much of the pool as is free: in a circle of nodes that wait on each
+    /// other, what one reads makes room at its neighbour.
+    fn has_room(&self, waited: bool) -> bool {
         let used = self.used.load(Ordering::Relaxed);
-        used < self.own || used - self.own < self.pool.share()
+        let share = if waited {
+            self.pool.free()
+        } else {
+            self.pool.share()
+        };
+        used < self.own || used - self.own < share
     }
 
     /// Charges what was read.
@@ -245,6 +291,12 @@ impl Account {
             self.pool.release(returned);
         }
         self.freed.notify_waiters();
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.pool.links.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -298,8 +350,8 @@ mod tests {
         account.room().now_or_never().is_some()
     }
 
-    #[test]
-    fn an_account_has_its_own_bytes_and_a_share_of_what_is_free() {
+    #[actix::test]
+    async fn an_account_has_its_own_bytes_and_a_share_of_what_is_free() {
         let pool = Pool::new(800);
         let (one, other) = (
             Account::new(100, pool.clone()),
@@ -320,8 +372,8 @@ mod tests {
         assert_eq!(pool.used.load(Ordering::Relaxed), 0);
     }
 
-    #[test]
-    fn what_is_shrunk_or_dropped_comes_back_once() {
+    #[actix::test]
+    async fn what_is_shrunk_or_dropped_comes_back_once() {
         let pool = Pool::new(0);
         let account = Account::new(100, pool.clone());
         let charge = account.charge(150);
@@ -369,8 +421,8 @@ mod tests {
         drop(mine);
     }
 
-    #[test]
-    fn slow_peers_have_a_third_of_the_pool_together() {
+    #[actix::test]
+    async fn slow_peers_have_a_third_of_the_pool_together() {
         let pool = Pool::new(900);
         let first = pool.for_slow(200).unwrap();
         assert!(pool.for_slow(101).is_none());
@@ -381,8 +433,8 @@ mod tests {
         assert_eq!(pool.used.load(Ordering::Relaxed), 0);
     }
 
-    #[test]
-    fn large_frames_come_in_within_half_of_the_pool_or_one_by_one() {
+    #[actix::test]
+    async fn large_frames_come_in_within_half_of_the_pool_or_one_by_one() {
         let pool = Pool::new(1000);
         let accounts: Vec<_> = (0..4).map(|_| Account::new(100, pool.clone())).collect();
         let coming = |n: usize, bytes| accounts[n].for_frame(bytes).now_or_never();
@@ -400,8 +452,8 @@ mod tests {
         assert_eq!(pool.used.load(Ordering::Relaxed), 0);
     }
 
-    #[test]
-    fn who_inflates_waits_for_all_else_of_its_own_and_for_room_in_the_pool() {
+    #[actix::test]
+    async fn who_inflates_waits_for_all_else_of_its_own_and_for_room_in_the_pool() {
         let pool = Pool::new(1000);
         let (account, other) = (
             Account::new(100, pool.clone()),
@@ -422,8 +474,8 @@ mod tests {
         assert!(inflate(1).unwrap().is_err());
     }
 
-    #[test]
-    fn large_frames_that_came_in_do_not_wait_on_each_other_to_inflate() {
+    #[actix::test]
+    async fn large_frames_that_came_in_do_not_wait_on_each_other_to_inflate() {
         let pool = Pool::new(300);
         let accounts = [100, 100].map(|own| Account::new(own, pool.clone()));
         let frames = accounts

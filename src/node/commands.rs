@@ -9,12 +9,13 @@ use super::messages::{
 };
 use super::promise::{Promise, Reply};
 use super::router::{Asker, Router};
-use super::sending::Parcel;
+use super::sending::{Parcel, Room};
 use super::sieve::Sieve;
-use super::subscribe::{Intercept, Recv, Subscribe, SubscriptionId, Unsubscribe};
-use crate::mesh::{
-    self, ConnectError, Event, Mesh, Outgoing, SendError, Sent, WhisperError, Whispered,
+use super::subscribe::{
+    Bundle, Filter, Intercept, Queue, Recv, Subscribe, SubscriptionId, Unsubscribe,
 };
+use super::subscriptions::Taker;
+use crate::mesh::{self, ConnectError, Event, Mesh, SendError, Sent, WhisperError, Whispered};
 use crate::wire::{Hold, Message, NodeId};
 
 impl Handler<Connect> for Router {
@@ -41,11 +42,11 @@ impl Handler<Send> for Router {
         if self.draining.is_some() {
             return Reply::now(Err(SendError::ShuttingDown));
         }
-        if let Some(room) = self.sending.room(&send.packets) {
-            return Reply::now(self.send(send, room, ctx));
-        }
         let (promise, reply) = Reply::later();
-        self.queue(Parcel::Send(send, promise), ctx);
+        match self.sending.room(&send.packets) {
+            Some(room) => self.gather(send, room, promise, ctx),
+            None => self.queue(Parcel::Send(send, promise), ctx),
+        }
         reply
     }
 }
@@ -67,27 +68,11 @@ impl Handler<Whisper> for Router {
 }
 
 impl Router {
-    fn send(&mut self, send: Send, room: Hold, ctx: &mut Context<Self>) -> Result<Sent, SendError> {
-        let Send {
-            packets,
-            flag,
-            kind,
-            allow_empty,
-        } = send;
-        let what = Outgoing {
-            packets,
-            flag,
-            kind,
-            allow_empty,
-        };
-        self.step(ctx, |mesh, now, out| mesh.send(now, what, room, out))
-    }
-
     fn whisper(
         &mut self,
         whisper: Whisper,
         promise: Promise<Result<Whispered, WhisperError>>,
-        room: Hold,
+        room: Room,
         ctx: &mut Context<Self>,
     ) {
         let ticket = self.ticket(Asker::Whisper(promise));
@@ -97,7 +82,7 @@ impl Router {
             within,
         } = whisper;
         self.step(ctx, |mesh, now, out| {
-            mesh.whisper(now, ticket, to, packets, within, room, out)
+            mesh.whisper(now, ticket, to, packets, within, Hold::new(room), out)
         });
     }
 
@@ -124,13 +109,9 @@ impl Router {
         }));
     }
 
-    fn post(&mut self, parcel: Parcel, room: Hold, ctx: &mut Context<Self>) {
+    fn post(&mut self, parcel: Parcel, room: Room, ctx: &mut Context<Self>) {
         match parcel {
-            Parcel::Send(send, promise) => {
-                let sent = self.send(send, room, ctx);
-                // Whoever asked may have stopped waiting.
-                let _ = promise.keep(sent);
-            }
+            Parcel::Send(send, promise) => self.gather(send, room, promise, ctx),
             Parcel::Whisper(whisper, promise) => self.whisper(whisper, promise, room, ctx),
         }
     }
@@ -224,12 +205,31 @@ impl Handler<Subscribe<Message>> for Router {
     type Result = MessageResult<Subscribe<Message>>;
 
     fn handle(&mut self, subscribe: Subscribe<Message>, _: &mut Context<Self>) -> Self::Result {
+        let taker = Taker::OneByOne(subscribe.recipient);
+        MessageResult(self.subscribe(taker, subscribe.filter, subscribe.queue))
+    }
+}
+
+impl Handler<Subscribe<Bundle<Message>>> for Router {
+    type Result = MessageResult<Subscribe<Bundle<Message>>>;
+
+    fn handle(
+        &mut self,
+        subscribe: Subscribe<Bundle<Message>>,
+        _: &mut Context<Self>,
+    ) -> Self::Result {
+        let taker = Taker::Bundled(subscribe.recipient);
+        MessageResult(self.subscribe(taker, subscribe.filter, subscribe.queue))
+    }
+}
+
+impl Router {
+    fn subscribe(&mut self, taker: Taker<Message>, filter: Filter, queue: Queue) -> SubscriptionId {
         let id = SubscriptionId(self.next_name());
-        let sieve = Sieve::new(subscribe.filter, self.generation());
-        self.messages
-            .add(id, subscribe.recipient, sieve, subscribe.queue);
+        let sieve = Sieve::new(filter, self.generation());
+        self.messages.add(id, taker, sieve, queue);
         self.heed_audience();
-        MessageResult(id)
+        id
     }
 }
 
@@ -238,8 +238,12 @@ impl Handler<Subscribe<Event>> for Router {
 
     fn handle(&mut self, subscribe: Subscribe<Event>, _: &mut Context<Self>) -> Self::Result {
         let id = SubscriptionId(self.next_name());
-        self.events
-            .add(id, subscribe.recipient, (), subscribe.queue.without_pause());
+        self.events.add(
+            id,
+            Taker::OneByOne(subscribe.recipient),
+            (),
+            subscribe.queue.without_pause(),
+        );
         MessageResult(id)
     }
 }

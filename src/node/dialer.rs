@@ -4,10 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::lookup_host;
 use tokio::time::timeout;
 
-use super::transport::Transport;
+use super::transport::{self, Transport};
 use crate::mesh::DialError;
 use crate::wire::Address;
 
@@ -15,24 +15,29 @@ use crate::wire::Address;
 pub(super) type Dial = Result<(Transport, SocketAddr), DialError>;
 
 /// Connects within the time given.
-pub(super) async fn dial(addr: Address, within: Duration) -> Dial {
-    timeout(within, connect(addr))
+pub(super) async fn dial(addr: Address, within: Duration, buffers: u32) -> Dial {
+    timeout(within, connect(addr, buffers))
         .await
         .unwrap_or(Err(DialError::Timeout))
 }
 
-async fn connect(addr: Address) -> Dial {
+async fn connect(addr: Address, buffers: u32) -> Dial {
     let found = lookup_host((addr.host.as_str(), addr.port))
         .await
         .map_err(|error| unreachable(&error))?;
     let mut why = DialError::Unreachable(String::from("the name has no address"));
     for addr in found {
-        match TcpStream::connect(addr).await.and_then(Transport::plain) {
+        match try_one(addr, buffers).await {
             Ok(transport) => return Ok((transport, addr)),
             Err(error) => why = reason(&error),
         }
     }
     Err(why)
+}
+
+async fn try_one(addr: SocketAddr, buffers: u32) -> io::Result<Transport> {
+    let socket = transport::socket(addr, buffers)?;
+    Transport::plain(socket.connect(addr).await?)
 }
 
 fn reason(error: &io::Error) -> DialError {

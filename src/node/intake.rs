@@ -3,7 +3,6 @@
 //! Owns the read buffers. Never reads on while the connection's account has no room, so what waits anywhere
 //! in this node is bounded by it. Knows nothing of what the frames say.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::mem;
@@ -20,6 +19,7 @@ use tokio_util::codec::Decoder as _;
 use super::budget::{Account, Charge, Closed, Coming};
 use super::pace::Pace;
 use super::router::{Received, Router};
+use super::spare;
 use super::transport::Reader;
 use crate::mesh::{ConnId, Ended};
 use crate::wire::{Batch, Codec, Cut, Hold, StreamError};
@@ -40,11 +40,6 @@ const OVERHEAD: usize = 256;
 pub(super) const TURNS: usize = 2;
 /// No connection is left unread for longer than this for being too fast: it would seem dead.
 const LONGEST: Duration = Duration::from_secs(10);
-
-thread_local! {
-    /// One buffer serves all connections of a thread, as long as their reads are short.
-    static SPARE: Cell<Option<BytesMut>> = const { Cell::new(None) };
-}
 
 /// Where one connection's batches go, and what they may cost.
 pub(super) struct Intake {
@@ -126,19 +121,20 @@ impl Intake {
         }
         let mut buffer = buffer_after(mem::take(rest), large);
         let read = read_now(reader, &mut buffer).await?;
-        let mut frames = exact(buffer);
+        let mut filled = Filled::new(buffer);
+        let frames = filled.frames();
         let Some(bytes) = read else {
-            *rest = frames;
+            *rest = filled.left_over();
             return Ok(());
         };
         if bytes == 0 {
-            return Err(Stop::Ended(self.end(&mut frames)));
+            return Err(Stop::Ended(self.end(frames)));
         }
-        self.hand_in_all(&mut frames).await?;
+        self.hand_in_all(frames).await?;
         if !frames.is_empty() {
-            self.note_begun(&frames).await?;
-            *rest = frames;
+            self.note_begun(frames).await?;
         }
+        *rest = filled.left_over();
         breathe().await;
         Ok(())
     }
@@ -247,22 +243,46 @@ fn buffer_after(rest: BytesMut, large: Option<usize>) -> BytesMut {
         buffer.extend_from_slice(&rest);
         return buffer;
     }
-    let mut buffer = SPARE
-        .take()
-        .unwrap_or_else(|| BytesMut::with_capacity(READ));
+    let mut buffer = spare::take(READ);
     buffer.extend_from_slice(&rest);
     buffer
 }
 
-/// The buffer itself if it is well filled; otherwise a copy of just what is in it.
-fn exact(mut buffer: BytesMut) -> BytesMut {
-    if buffer.len() >= buffer.capacity() / WORTH {
-        return buffer;
+/// Frames that were read, and what is left over of them.
+enum Filled {
+    /// The buffer itself.
+    Buffer(BytesMut),
+    /// A copy of just what was in it.
+    Copy(BytesMut),
+}
+
+impl Filled {
+    fn new(buffer: BytesMut) -> Self {
+        if buffer.len() >= buffer.capacity() / WORTH {
+            return Self::Buffer(buffer);
+        }
+        let copy = BytesMut::from(&buffer[..]);
+        spare::give_back(buffer);
+        Self::Copy(copy)
     }
-    let copy = BytesMut::from(&buffer[..]);
-    buffer.clear();
-    SPARE.set(Some(buffer));
-    copy
+
+    fn frames(&mut self) -> &mut BytesMut {
+        match self {
+            Self::Buffer(frames) | Self::Copy(frames) => frames,
+        }
+    }
+
+    /// What no frame was cut from: without the buffer, unless it is a good part of it.
+    fn left_over(self) -> BytesMut {
+        match self {
+            Self::Buffer(frames) if frames.len() < READ / WORTH => {
+                let rest = BytesMut::from(&frames[..]);
+                spare::give_back(frames);
+                rest
+            }
+            Self::Buffer(frames) | Self::Copy(frames) => frames,
+        }
+    }
 }
 
 /// What is there; `None` if the wake-up was for nothing.

@@ -11,18 +11,22 @@ use actix::{
     Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, WeakAddr,
     WrapFuture as _,
 };
-use tokio::net::{TcpListener, TcpSocket, lookup_host};
+use tokio::net::{TcpListener, lookup_host};
 
 use super::orphan::Orphan;
 use super::router::{Accepted, ListenerFailed, Router};
-use super::transport::Transport;
+use super::transport::{self, Transport};
 use crate::error::StartError;
 
 /// After a failed accept: at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// Resolves, binds and listens.
-pub(super) async fn listen(listen: &str, backlog: u32) -> Result<TcpListener, StartError> {
+pub(super) async fn listen(
+    listen: &str,
+    backlog: u32,
+    buffers: u32,
+) -> Result<TcpListener, StartError> {
     let bad = |source| StartError::BadListen {
         listen: listen.to_owned(),
         source,
@@ -34,18 +38,15 @@ pub(super) async fn listen(listen: &str, backlog: u32) -> Result<TcpListener, St
             "the name has no address",
         ))
     })?;
-    bind(addr, backlog).map_err(|source| match source.kind() {
+    bind(addr, backlog, buffers).map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => StartError::AddressInUse { addr },
         _ => StartError::Listen { addr, source },
     })
 }
 
-fn bind(addr: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
-    let socket = if addr.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    }?;
+fn bind(addr: SocketAddr, backlog: u32, buffers: u32) -> io::Result<TcpListener> {
+    // What is accepted inherits the buffers.
+    let socket = transport::socket(addr, buffers)?;
     // On Windows this would let two programs listen on one port.
     #[cfg(not(windows))]
     socket.set_reuseaddr(true)?;

@@ -31,6 +31,7 @@
 
 mod backlog;
 mod budget;
+
 mod clock;
 mod commands;
 mod connection;
@@ -50,10 +51,12 @@ mod router;
 mod sending;
 mod shutdown;
 mod sieve;
+mod spare;
 mod start;
 mod subscribe;
 mod subscriptions;
 mod transport;
+mod volley;
 
 pub use messages::{
     Awaited, Awaiting, Connect, Disconnect, Peer, Peers, RequestPeers, Send, Shutdown,
@@ -64,6 +67,6 @@ pub use router::Router;
 pub use start::Node;
 pub(crate) use start::start;
 pub use subscribe::{
-    Filter, Intercept, Kind, Offer, Overflow, Queue, Recv, Subscribe, SubscriptionId, Unsubscribe,
-    Verdict,
+    Bundle, Filter, Intercept, Kind, Offer, Overflow, Queue, Recv, Subscribe, SubscriptionId,
+    Unsubscribe, Verdict,
 };

@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::budget::{Charge, Pool};
+
 use super::clock::Clock;
 use super::connection::Terms;
 use super::dialer::{self, Dial};
@@ -31,6 +32,7 @@ use super::sending::Sending;
 use super::shutdown::Draining;
 use super::subscriptions::{Burst, Subscriptions, Topic};
 use super::transport::Transport;
+use super::volley::Volley;
 use crate::mesh::{
     Answer, ConnId, ConnectError, Effect, Effects, Ended, Event, Input, Mesh, Now, Ticket, Traffic,
     WhisperError, Whispered,
@@ -103,6 +105,7 @@ pub(super) struct Parts {
     pub(super) socket: TcpListener,
     pub(super) listen: SocketAddr,
     pub(super) connect_timeout: Duration,
+    pub(super) socket_buffer: u32,
     pub(super) frame_timeout: Duration,
     pub(super) patience: Patience,
     pub(super) rates: Rates,
@@ -128,6 +131,7 @@ pub struct Router {
     pub(super) interception: Interception,
     pub(super) inbox: Inbox,
     pub(super) sending: Sending,
+    pub(super) volley: Volley,
     pub(super) askers: HashMap<Ticket, Asker>,
     pub(super) draining: Option<Draining>,
     pub(super) listener: Option<Addr<Listener>>,
@@ -137,6 +141,7 @@ pub struct Router {
     /// Told at the first tick: subscribers come after the start.
     early: Option<Event>,
     connect_timeout: Duration,
+    socket_buffer: u32,
     socket: Option<TcpListener>,
     /// The list of effects, kept for its memory.
     effects: Effects,
@@ -176,11 +181,13 @@ impl Router {
             interception: Interception::default(),
             inbox: Inbox::new(parts.inbox, params.generation),
             sending: Sending::new(parts.send_budget, pool),
+            volley: Volley::default(),
             askers: HashMap::new(),
             draining: None,
             listener: None,
             listen: parts.listen,
             connect_timeout: parts.connect_timeout,
+            socket_buffer: parts.socket_buffer,
             peer_book: parts.peer_book,
             early: parts.early,
             socket: Some(parts.socket),
@@ -208,8 +215,17 @@ impl Router {
         ticket
     }
 
-    /// Has the core do something, then does what it asks for.
+    /// Has the core do something, then does what it asks for; after what was asked for before.
     pub(super) fn step<R>(
+        &mut self,
+        ctx: &mut Context<Self>,
+        what: impl FnOnce(&mut Mesh, Now, &mut Effects) -> R,
+    ) -> R {
+        self.send_volley(ctx);
+        self.act(ctx, what)
+    }
+
+    pub(super) fn act<R>(
         &mut self,
         ctx: &mut Context<Self>,
         what: impl FnOnce(&mut Mesh, Now, &mut Effects) -> R,
@@ -261,7 +277,7 @@ impl Router {
 
     fn dial(&mut self, conn: ConnId, addr: Address, ctx: &mut Context<Self>) {
         let router = ctx.address().downgrade();
-        let dialing = dialer::dial(addr, self.connect_timeout);
+        let dialing = dialer::dial(addr, self.connect_timeout, self.socket_buffer);
         let task = actix_rt::spawn(async move {
             let dial = dialing.await;
             if let Some(router) = router.upgrade() {

@@ -12,12 +12,15 @@ use super::budget::Pool;
 use super::messages::{Send, Whisper};
 use super::promise::Promise;
 use crate::mesh::{SendError, Sent, WhisperError, Whispered};
-use crate::wire::{Hold, Packets};
+use crate::wire::Packets;
 
 /// What a message costs besides its packets: the header of its frame and the lists it stands in.
 const OVERHEAD: usize = 512;
 /// What a packet costs besides its bytes.
 const PACKET: usize = 8;
+
+/// Room in the budget, for as long as this lives.
+pub(super) type Room = OwnedSemaphorePermit;
 
 /// Something of ours that is to go out, and whom to tell.
 #[derive(Debug)]
@@ -76,14 +79,13 @@ impl Sending {
     }
 
     /// Room for a message, if there is and nobody waits for it.
-    pub(super) fn room(&self, packets: &Packets) -> Option<Hold> {
+    pub(super) fn room(&self, packets: &Packets) -> Option<Room> {
         if !self.line.is_empty() || !self.pool.is_calm() {
             return None;
         }
         Arc::clone(&self.budget)
             .try_acquire_many_owned(self.cost(packets))
             .ok()
-            .map(Hold::new)
     }
 
     /// Puts it in line.
@@ -94,7 +96,7 @@ impl Sending {
     /// Room for the first in line, to be awaited; `None` if it is awaited already, or nobody waits.
     pub(super) fn await_room(
         &mut self,
-    ) -> Option<impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + use<>> {
+    ) -> Option<impl Future<Output = Result<Room, AcquireError>> + use<>> {
         if self.awaited {
             return None;
         }
@@ -109,19 +111,19 @@ impl Sending {
     }
 
     /// The room awaited is there: for whom. The next in line come with what is left.
-    pub(super) fn served(&mut self, room: OwnedSemaphorePermit) -> Vec<(Parcel, Hold)> {
+    pub(super) fn served(&mut self, room: Room) -> Vec<(Parcel, Room)> {
         self.awaited = false;
         let mut served: Vec<_> = self
             .line
             .pop_front()
-            .map(|first| (first, Hold::new(room)))
+            .map(|first| (first, room))
             .into_iter()
             .collect();
         while let Some(next) = self.line.front()
             && let Ok(room) =
                 Arc::clone(&self.budget).try_acquire_many_owned(self.cost(next.packets()))
         {
-            served.extend(self.line.pop_front().map(|next| (next, Hold::new(room))));
+            served.extend(self.line.pop_front().map(|next| (next, room)));
         }
         served
     }

@@ -43,7 +43,7 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
     if actix_rt::Arbiter::try_current().is_none() {
         return Err(StartError::NoSystem);
     }
-    let socket = listener::listen(&config.listen, config.backlog).await?;
+    let socket = listener::listen(&config.listen, config.backlog, config.socket_buffer).await?;
     let addr = socket
         .local_addr()
         .map_err(|source| StartError::BadListen {
@@ -72,6 +72,7 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
         socket,
         listen: addr,
         connect_timeout: config.connect_timeout,
+        socket_buffer: config.socket_buffer,
         frame_timeout: config.frame_timeout,
         patience: Patience {
             time: config.stall_timeout,

@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 
 use actix::dev::RecipientRequest;
 use actix::{MailboxError, Recipient};
+use futures_util::future::Either;
 
 use super::backlog::{Backlog, Item};
 use super::sieve::Sieve;
-use super::subscribe::{Queue, SubscriptionId};
+use super::subscribe::{Bundle, Queue, SubscriptionId};
 use crate::mesh::Event;
 use crate::wire::{Hold, Message};
 
@@ -42,40 +43,99 @@ impl Topic for Event {
     }
 }
 
-/// One subscriber.
-struct Subscription<T: Topic> {
-    recipient: Recipient<T>,
-    sieve: T::Sieve,
+/// How a subscriber takes what it is sent.
+pub(super) enum Taker<T: Topic> {
+    OneByOne(Recipient<T>),
+    Bundled(Recipient<Bundle<T>>),
+}
+
+impl<T: Topic> Taker<T> {
+    fn is_there(&self) -> bool {
+        match self {
+            Self::OneByOne(recipient) => recipient.connected(),
+            Self::Bundled(recipient) => recipient.connected(),
+        }
+    }
+
+    /// How many items may be sent ahead of what it has handled.
+    fn burst(&self) -> usize {
+        match self {
+            Self::OneByOne(_) => BURST.0,
+            Self::Bundled(_) => 4 * BURST.0,
+        }
+    }
+}
+
+/// What waits for a subscriber, and how far it is behind.
+struct Line<T> {
     backlog: Backlog<T>,
+    burst: usize,
     /// Sent since the subscriber was last known to have handled everything: items, and bytes.
     ahead: (usize, usize),
     /// Whether the last one sent has yet to be answered.
     waits: bool,
 }
 
+impl<T: Item> Line<T> {
+    /// The next item, if it may be sent. If that makes `waits` true, it is to be sent with a request.
+    fn next(&mut self) -> Option<T> {
+        if self.waits {
+            return None;
+        }
+        let item = self.backlog.pop()?;
+        self.ahead.0 += 1;
+        self.ahead.1 += item.cost();
+        self.waits = self.ahead.0 >= self.burst || self.ahead.1 >= BURST.1;
+        Some(item)
+    }
+
+    fn handled(&mut self) {
+        self.ahead = (0, 0);
+        self.waits = false;
+    }
+}
+
+/// One subscriber.
+struct Subscription<T: Topic> {
+    taker: Taker<T>,
+    sieve: T::Sieve,
+    line: Line<T>,
+}
+
+type Request<T> = Either<RecipientRequest<T>, RecipientRequest<Bundle<T>>>;
+
 /// The end of a burst, to be awaited by whoever has a context to do it in.
-pub(super) type Burst<T> = (SubscriptionId, RecipientRequest<T>);
+pub(super) type Burst<T> = (SubscriptionId, Request<T>);
 
 impl<T: Topic> Subscription<T> {
-    /// Sends what may be sent; the request to await, if a burst is at its end.
-    fn pump(&mut self) -> Option<RecipientRequest<T>> {
-        while !self.waits
-            && let Some(item) = self.backlog.pop()
-        {
-            self.ahead.0 += 1;
-            self.ahead.1 += item.cost();
-            if self.ahead.0 >= BURST.0 || self.ahead.1 >= BURST.1 {
-                self.waits = true;
-                return Some(self.recipient.send(item));
+    /// Sends what may be sent; the request to await, if a burst is at its end. What is sent without a request is
+    /// bounded by the burst: what follows waits until its end is known to be handled.
+    fn pump(&mut self) -> Option<Request<T>> {
+        match &self.taker {
+            Taker::OneByOne(recipient) => {
+                while let Some(item) = self.line.next() {
+                    if self.line.waits {
+                        return Some(Either::Left(recipient.send(item)));
+                    }
+                    recipient.do_send(item);
+                }
             }
-            // Bounded by the burst: the next ones wait until this one is known to be handled.
-            self.recipient.do_send(item);
+            Taker::Bundled(recipient) => {
+                let items: Vec<T> = std::iter::from_fn(|| self.line.next()).collect();
+                if self.line.waits && !items.is_empty() {
+                    return Some(Either::Right(recipient.send(Bundle(items))));
+                }
+                if !items.is_empty() {
+                    recipient.do_send(Bundle(items));
+                }
+            }
         }
         None
     }
 
     fn is_done(&self) -> bool {
-        !self.recipient.connected() || (self.backlog.is_detached() && self.backlog.is_empty())
+        let backlog = &self.line.backlog;
+        !self.taker.is_there() || (backlog.is_detached() && backlog.is_empty())
     }
 }
 
@@ -96,21 +156,17 @@ impl<T: Topic> Subscriptions<T> {
     pub(super) fn add(
         &mut self,
         id: SubscriptionId,
-        recipient: Recipient<T>,
+        taker: Taker<T>,
         sieve: T::Sieve,
         queue: Queue,
     ) {
-        let backlog = Backlog::new(queue);
-        self.list.insert(
-            id,
-            Subscription {
-                recipient,
-                sieve,
-                backlog,
-                ahead: (0, 0),
-                waits: false,
-            },
-        );
+        let line = Line {
+            backlog: Backlog::new(queue),
+            burst: taker.burst(),
+            ahead: (0, 0),
+            waits: false,
+        };
+        self.list.insert(id, Subscription { taker, sieve, line });
     }
 
     pub(super) fn remove(&mut self, id: SubscriptionId) -> bool {
@@ -125,7 +181,7 @@ impl<T: Topic> Subscriptions<T> {
     pub(super) fn waiting(&self) -> usize {
         self.list
             .values()
-            .map(|subscription| subscription.backlog.len())
+            .map(|subscription| subscription.line.backlog.len())
             .sum()
     }
 
@@ -133,7 +189,7 @@ impl<T: Topic> Subscriptions<T> {
     pub(super) fn push(&mut self, item: &T, hold: &Hold) {
         for subscription in self.list.values_mut() {
             if item.passes(&subscription.sieve) {
-                subscription.backlog.push(item.clone(), hold);
+                subscription.line.backlog.push(item.clone(), hold);
             }
         }
     }
@@ -156,16 +212,15 @@ impl<T: Topic> Subscriptions<T> {
             self.list.remove(&id);
             return;
         }
-        subscription.ahead = (0, 0);
-        subscription.waits = false;
+        subscription.line.handled();
     }
 
     /// What each missed since this was last asked; those who are gone are forgotten.
     pub(super) fn lagged(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         self.list.retain(|id, subscription| {
-            let missed = subscription.backlog.take_missed();
-            let detached = subscription.backlog.is_detached();
+            let missed = subscription.line.backlog.take_missed();
+            let detached = subscription.line.backlog.is_detached();
             if missed > 0 {
                 events.push(Event::Lagged {
                     subscription: id.0,

@@ -4,13 +4,28 @@
 
 use std::future::Future as _;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
-use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpSocket, TcpStream};
+
+/// A socket to listen with or to dial from, with buffers of this many bytes each way.
+///
+/// The system would let its own buffers grow to several megabytes each, which nobody accounts for: what
+/// stands in them has left its sender's budget and has not come into its receiver's.
+pub(super) fn socket(towards: SocketAddr, buffers: u32) -> io::Result<TcpSocket> {
+    let socket = match towards {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_send_buffer_size(buffers)?;
+    socket.set_recv_buffer_size(buffers)?;
+    Ok(socket)
+}
 
 /// A connected stream.
 #[derive(Debug)]

@@ -230,50 +230,68 @@ pub fn encode_digest(digest: &[u8; 48]) -> Digits {
     let (words, _) = digest.as_chunks::<4>();
     let mut limbs = [0_u64; LIMBS];
     for half in [0..WORDS / 2, WORDS / 2..WORDS] {
-        // Six products of 32 and 30 bits and a carry just fit a u64: reduce after each half.
+        // Six products of 32 and 30 bits, and what the carrying leaves, just fit a u64.
         for row in half {
             let word = u64::from(u32::from_be_bytes(words[row]));
             for (limb, power) in limbs.iter_mut().zip(&POWERS[row]) {
                 *limb += word * u64::from(*power);
             }
         }
-        reduce(&mut limbs);
+        carry_once(&mut limbs);
     }
-    write_limbs(&limbs)
+    carry_once(&mut limbs);
+    write_limbs(&carry_through(&limbs))
 }
 
+/// Carries from each limb to the next, all at once: a limb may still pass its range, but by far less.
 #[inline]
-fn reduce(limbs: &mut [u64; LIMBS]) {
+fn carry_once(limbs: &mut [u64; LIMBS]) {
+    let carries = limbs.map(|limb| limb / LIMB);
+    for (limb, carry) in limbs.iter_mut().zip(carries) {
+        *limb -= carry * LIMB;
+    }
+    for (limb, carry) in limbs.iter_mut().zip(&carries[1..]) {
+        *limb += carry;
+    }
+}
+
+/// Carries from the last limb to the first. None has more than one to give.
+#[inline]
+fn carry_through(limbs: &[u64; LIMBS]) -> [u32; LIMBS] {
+    let mut carried = [0; LIMBS];
     let mut carry = 0;
-    for limb in limbs.iter_mut().rev() {
-        let sum = *limb + carry;
-        *limb = sum % LIMB;
-        carry = sum / LIMB;
+    for (carried, limb) in carried.iter_mut().zip(limbs).rev() {
+        let sum = limb + carry;
+        carry = u64::from(sum >= LIMB);
+        *carried = ((sum - carry * LIMB) & 0xffff_ffff) as u32;
     }
+    carried
 }
 
+/// The digits of all limbs side by side, because each needs the one after it.
 #[inline]
-fn write_limbs(limbs: &[u64; LIMBS]) -> Digits {
-    let mut wide = [0_u8; LIMBS * 5];
-    let (groups, _) = wide.as_chunks_mut::<5>();
-    for (group, limb) in groups.iter_mut().zip(limbs) {
-        let mut rest = (*limb & 0xffff_ffff) as u32;
-        for digit in group.iter_mut().rev() {
-            *digit = (rest % 58) as u8;
-            rest /= 58;
+fn write_limbs(limbs: &[u32; LIMBS]) -> Digits {
+    let mut rest = *limbs;
+    let mut digits = [[0_u8; LIMBS]; 5];
+    for digits in digits.iter_mut().rev() {
+        for (digit, rest) in digits.iter_mut().zip(&mut rest) {
+            *digit = (*rest % 58) as u8;
+            *rest /= 58;
         }
     }
-    let zeros = wide
-        .iter()
-        .take_while(|&&digit| digit == 0)
-        .count()
-        .min(wide.len() - 1);
-    let mut text = [0; DIGEST_LEN];
-    // 48 bytes never need more than DIGEST_LEN digits, so the first of the 70 are zero.
-    for (c, digit) in text.iter_mut().zip(&wide[LIMBS * 5 - DIGEST_LEN..]) {
-        *c = ALPHABET[usize::from(*digit)];
+    let mut wide = [0; LIMBS * 5];
+    let (groups, _) = wide.as_chunks_mut::<5>();
+    for (limb, group) in groups.iter_mut().enumerate() {
+        for (c, digits) in group.iter_mut().zip(&digits) {
+            *c = ALPHABET[usize::from(digits[limb])];
+        }
     }
-    let start = zeros.saturating_sub(LIMBS * 5 - DIGEST_LEN);
+    let zeros = wide.iter().take_while(|&&c| c == ALPHABET[0]).count();
+    // 48 bytes never need more than DIGEST_LEN digits, so the first of the 70 are zero.
+    const ABOVE: usize = LIMBS * 5 - DIGEST_LEN;
+    let mut text = [0; DIGEST_LEN];
+    text.copy_from_slice(&wide[ABOVE..]);
+    let start = zeros.min(LIMBS * 5 - 1).saturating_sub(ABOVE);
     Digits { text, start }
 }
 
@@ -291,8 +309,8 @@ pub fn decode_digest(text: &[u8]) -> Option<[u8; 48]> {
     let (head, chunks) = text.as_rchunks::<CHUNK>();
     let mut limbs = [0_u64; 6];
     limbs[0] = digits_value(head)?;
-    for chunk in chunks {
-        multiply_add(&mut limbs, digits_value(chunk)?)?;
+    for (used, chunk) in (1..).zip(chunks) {
+        multiply_add(&mut limbs, used, chunk_value(chunk)?)?;
     }
     let mut digest = [0; 48];
     let (words, _) = digest.as_chunks_mut::<8>();
@@ -315,15 +333,31 @@ fn digits_value(text: &[u8]) -> Option<u64> {
     (seen < 64).then_some(sum)
 }
 
-/// `limbs = limbs * 58^10 + chunk`, least significant limb first; `None` when it overflows.
+/// The same for a whole chunk, by halves that need not wait for each other.
 #[inline]
-fn multiply_add(limbs: &mut [u64; 6], chunk: u64) -> Option<()> {
+fn chunk_value(chunk: &[u8; CHUNK]) -> Option<u64> {
+    let digits = chunk.map(|c| u64::from(VALUES[usize::from(c)]));
+    let seen = digits.iter().fold(0, |seen, digit| seen | digit);
+    let pair = |at: usize| digits[at] * 58 + digits[at + 1];
+    let four = |at: usize| pair(at) * (58 * 58) + pair(at + 2);
+    let value = (four(0) * (58 * 58 * 58 * 58) + four(4)) * (58 * 58) + pair(8);
+    (seen < 64).then_some(value)
+}
+
+/// `limbs = limbs * 58^10 + chunk`, least significant limb first, where so many are in use; `None` when it overflows.
+#[inline]
+fn multiply_add(limbs: &mut [u64; 6], used: usize, chunk: u64) -> Option<()> {
     const SHIFT: u128 = (LIMB * LIMB) as u128;
     let mut carry = u128::from(chunk);
-    for limb in limbs {
+    for limb in limbs.iter_mut().take(used) {
         let sum = u128::from(*limb) * SHIFT + carry;
         *limb = (sum & 0xffff_ffff_ffff_ffff) as u64;
         carry = sum >> 64;
     }
-    (carry == 0).then_some(())
+    match limbs.get_mut(used) {
+        Some(limb) => *limb = (carry & 0xffff_ffff_ffff_ffff) as u64,
+        None if carry > 0 => return None,
+        None => {}
+    }
+    Some(())
 }

@@ -17,6 +17,9 @@ const INFLATED_PER_BATCH: usize = 1024 * 1024;
 /// A batch ends with this many frames, so that empty frames do not cost many times their size.
 const FRAMES_PER_BATCH: usize = 4096;
 
+/// Room is made for this many frames at most before they are found.
+const EXPECTED: usize = 256;
+
 /// Chunks up to this size are copied rather than split off: a waiting message then does not keep a whole read buffer alive.
 const COPIED: usize = 4 * 1024;
 
@@ -93,6 +96,9 @@ impl Codec {
                 break;
             }
             taken += len;
+            if reading.len() == 1 {
+                reading.expect((src.len() / len).min(most).min(EXPECTED) - 1);
+            }
             if reading.len() == most || reading.inflated() > INFLATED_PER_BATCH {
                 break;
             }

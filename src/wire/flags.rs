@@ -51,7 +51,7 @@ impl Flag {
         }
         let table = &generation.profile().flags;
         let number = table.main.iter().find(|(_, flag)| flag == self);
-        Packet::from(vec![number.map_or(table.broadcast, |(number, _)| *number)])
+        Packet::number(number.map_or(table.broadcast, |(number, _)| *number))
     }
 
     fn name(&self) -> Option<&'static str> {
@@ -137,7 +137,7 @@ impl SubFlag {
     pub fn packet(self, generation: Generation) -> Packet {
         let table = generation.profile().flags.sub;
         let number = table.iter().find(|(_, flag)| *flag == self);
-        Packet::from(number.map_or_else(Vec::new, |(number, _)| vec![*number]))
+        number.map_or_else(Packet::default, |(number, _)| Packet::number(*number))
     }
 
     /// The sub-flag that these bytes are in that generation; `None` for a user's own kind.

@@ -8,7 +8,7 @@ use super::{
     error::DecodeError,
     flags::Flag,
     generation::Generation,
-    hashing::Stamped,
+    hashing::{self, Stamped},
     id::{MessageId, NodeId},
     message::Message,
     packet::{Packet, Packets},
@@ -122,9 +122,9 @@ impl<'a> Frame<'a> {
     }
 
     /// What the id by the rule of bytes is hashed over.
-    pub(crate) fn stamped(&self) -> Stamped<'a> {
+    pub(crate) fn stamped(&self) -> Stamped<impl hashing::Packets<'a>> {
         Stamped {
-            payload: self.whole_payload(),
+            packets: std::iter::once(self.whole_payload()),
             time: self.time,
         }
     }
@@ -173,8 +173,8 @@ impl<'a> Frame<'a> {
         let id = |from, to| buffer.slice(at(from)..at(to));
         let packets = (HEADER..self.ends.len()).map(|index| Packet::from(id(index - 1, index)));
         Message::from_parts(
-            MessageId::from_bytes(id(1, 2)).expect("checked when decoded"),
-            NodeId::from_bytes(id(0, 1)).expect("checked when decoded"),
+            MessageId::checked(id(1, 2)),
+            NodeId::checked(id(0, 1)),
             from.clone(),
             self.flag(),
             self.time,
@@ -183,7 +183,38 @@ impl<'a> Frame<'a> {
     }
 
     fn copy_without_flag(&self) -> Bytes {
-        let bytes = self.bytes.get(self.ends[0] as usize..).unwrap_or_default();
-        BytesMut::from(bytes).freeze()
+        shared_copy(self.bytes.get(self.ends[0] as usize..).unwrap_or_default())
+    }
+}
+
+/// A copy that is going to be shared. A short one lies beside the counter of those who share it: a message is delivered with
+/// one allocation less.
+fn shared_copy(bytes: &[u8]) -> Bytes {
+    match bytes.len() {
+        ..=256 => Bytes::from_owner(Short::<256>::from(bytes)),
+        257..=512 => Bytes::from_owner(Short::<512>::from(bytes)),
+        513..=1024 => Bytes::from_owner(Short::<1024>::from(bytes)),
+        _ => BytesMut::from(bytes).freeze(),
+    }
+}
+
+/// At most so many bytes.
+struct Short<const MOST: usize> {
+    len: usize,
+    bytes: [u8; MOST],
+}
+
+impl<const MOST: usize> From<&[u8]> for Short<MOST> {
+    fn from(from: &[u8]) -> Self {
+        let len = from.len().min(MOST);
+        let mut bytes = [0; MOST];
+        bytes[..len].copy_from_slice(&from[..len]);
+        Short { len, bytes }
+    }
+}
+
+impl<const MOST: usize> AsRef<[u8]> for Short<MOST> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.len]
     }
 }

@@ -56,10 +56,10 @@ pub struct Frames {
 
 impl Frames {
     /// A single plain frame of ours.
-    pub(crate) fn single(plain: Vec<u8>) -> Frames {
+    pub(crate) fn single(plain: Bytes) -> Frames {
         Frames {
             compressible: is_compressible(plain.len()),
-            plain: Bytes::from(plain),
+            plain,
             count: 1,
             compressed: None,
             hold: Hold::none(),

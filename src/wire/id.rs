@@ -142,6 +142,21 @@ id! {
     SubnetId
 }
 
+macro_rules! checked {
+    ($name:ident) => {
+        impl $name {
+            /// The id spelled by these bytes, which have been checked already.
+            pub(crate) fn checked(text: Bytes) -> Self {
+                debug_assert_eq!(check(&text), Ok(()));
+                $name(text)
+            }
+        }
+    };
+}
+
+checked!(NodeId);
+checked!(MessageId);
+
 /// By its text, so that a table of ids can be searched with bytes that were never made an id.
 impl std::borrow::Borrow<[u8]> for NodeId {
     fn borrow(&self) -> &[u8] {

@@ -145,7 +145,7 @@ impl Serialize for Message {
         fields.serialize_field("from", self.from())?;
         fields.serialize_field("flag", self.flag())?;
         fields.serialize_field("type", self.kind())?;
-        fields.serialize_field("packets", &self.shared.packets)?;
+        fields.serialize_field("packets", self.body())?;
         fields.serialize_field("time", &self.time())?;
         fields.end()
     }
@@ -168,11 +168,11 @@ mod tests {
     }
 
     #[test]
-    fn json_has_packet_0_twice() {
+    fn json_has_packet_0_as_the_type() {
         let json = serde_json::to_string(&message(Flag::Waterfall, ("\0", [0xff_u8]))).unwrap();
         let expected = concat!(
             r#"{"id":"D","sender":"A","from":"B","flag":"broadcast","type":"\u0000","#,
-            r#""packets":["\u0000",{"hex":"ff"}],"time":7}"#
+            r#""packets":[{"hex":"ff"}],"time":7}"#
         );
         assert_eq!(json, expected);
     }

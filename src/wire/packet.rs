@@ -4,6 +4,7 @@ use std::{fmt, ops::Deref};
 
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smallvec::{SmallVec, smallvec};
 
 use super::hex;
 
@@ -13,7 +14,25 @@ pub struct Packet(Bytes);
 
 pub(crate) static EMPTY: Packet = Packet(Bytes::new());
 
+/// Every byte, so that a packet of one byte needs no memory of its own.
+static NUMBERS: [[u8; 1]; 256] = {
+    let mut numbers = [[0; 1]; 256];
+    let mut number = 0;
+    while number < numbers.len() {
+        #[expect(clippy::cast_possible_truncation, reason = "there are 256 bytes")]
+        let byte = number as u8;
+        numbers[number] = [byte];
+        number += 1;
+    }
+    numbers
+};
+
 impl Packet {
+    /// This one byte.
+    pub(crate) fn number(number: u8) -> Packet {
+        Packet(Bytes::from_static(&NUMBERS[usize::from(number)]))
+    }
+
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -80,7 +99,10 @@ impl<'de> Deserialize<'de> for Packet {
 /// `Vec`s of such (as many packets). Note that `Vec<u8>` and `[u8; N]` are one packet each.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Packets(Vec<Packet>);
+pub struct Packets(SmallVec<[Packet; INLINE]>);
+
+/// A user's message is mostly one packet behind its sub-flag: so many need no list of their own.
+const INLINE: usize = 2;
 
 impl Packets {
     /// Whether each packet by itself is valid UTF-8.
@@ -102,7 +124,7 @@ impl Packets {
 
     /// The list itself.
     pub fn into_vec(self) -> Vec<Packet> {
-        self.0
+        self.0.into_vec()
     }
 }
 
@@ -114,12 +136,30 @@ impl Deref for Packets {
     }
 }
 
+/// The packets of a list, one by one.
+#[derive(Debug)]
+pub struct IntoIter(smallvec::IntoIter<[Packet; INLINE]>);
+
+impl Iterator for IntoIter {
+    type Item = Packet;
+
+    fn next(&mut self) -> Option<Packet> {
+        self.0.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for IntoIter {}
+
 impl IntoIterator for Packets {
     type Item = Packet;
-    type IntoIter = std::vec::IntoIter<Packet>;
+    type IntoIter = IntoIter;
 
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+    fn into_iter(self) -> IntoIter {
+        IntoIter(self.0.into_iter())
     }
 }
 
@@ -148,7 +188,7 @@ macro_rules! one_packet {
 
         impl From<$from> for Packets {
             fn from(value: $from) -> Self {
-                Packets(vec![Packet::from(value)])
+                Packets(smallvec![Packet::from(value)])
             }
         }
     )*};
@@ -183,13 +223,13 @@ impl From<&Packet> for Packet {
 
 impl From<Packet> for Packets {
     fn from(packet: Packet) -> Self {
-        Packets(vec![packet])
+        Packets(smallvec![packet])
     }
 }
 
 impl<const N: usize> From<&[u8; N]> for Packets {
     fn from(bytes: &[u8; N]) -> Self {
-        Packets(vec![Packet::from(bytes)])
+        Packets(smallvec![Packet::from(bytes)])
     }
 }
 
@@ -225,7 +265,7 @@ many_packets!(Packet, &str, String, Vec<u8>, Bytes, &[u8]);
 
 impl<const N: usize> From<[u8; N]> for Packets {
     fn from(bytes: [u8; N]) -> Self {
-        Packets(vec![Packet::from(bytes)])
+        Packets(smallvec![Packet::from(bytes)])
     }
 }
 
@@ -234,7 +274,7 @@ macro_rules! tuple {
         impl<$($part: Into<Packet>),*> From<($($part,)*)> for Packets {
             #[allow(non_snake_case)]
             fn from(($($part,)*): ($($part,)*)) -> Self {
-                Packets(vec![$($part.into()),*])
+                Packets(smallvec![$($part.into()),*])
             }
         }
     };

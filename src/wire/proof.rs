@@ -7,7 +7,7 @@ use super::{
     base58::{self, Digits},
     error::DecodeError,
     frame::Frame,
-    hashing::{self, Digest, Stamped},
+    hashing::{self, Digest, Packets, Stamped},
     packet::Packet,
 };
 
@@ -24,67 +24,21 @@ pub enum IdRule {
 
 /// The id by the rule of bytes.
 pub(crate) fn id(payload: &[Packet], time: u64) -> Digits {
-    let mut hash = Sha384::new();
-    payload
-        .iter()
-        .for_each(|packet| hash.update(packet.as_bytes()));
-    hash.update(base58::encode_u64(time));
-    base58::encode_digest(&hash.finalize().into())
+    base58::encode_digest(&stamped(payload, time).digest())
 }
-
-/// Payloads are gathered up to this many bytes, so that gathering them needs little memory.
-const GATHERED: usize = 256 * 1024;
 
 /// The same of several payloads, hashed together.
-pub(crate) fn ids(messages: &[(&[Packet], u64)]) -> Vec<Digits> {
-    let mut ids = Vec::with_capacity(messages.len());
-    let mut rest = messages;
-    while let Some(first) = rest.first() {
-        let (group, after) = rest.split_at(group_len(rest));
-        match group.len() {
-            1 => ids.push(id(first.0, first.1)),
-            _ => ids.extend(ids_of_group(group)),
-        }
-        rest = after;
-    }
-    ids
-}
-
-/// How many messages come before gathering more would be too much; at least one.
-fn group_len(messages: &[(&[Packet], u64)]) -> usize {
-    let mut bytes = 0;
-    let fits = |(payload, _): &&(&[Packet], u64)| {
-        bytes += payload
-            .iter()
-            .map(|packet| packet.as_bytes().len())
-            .sum::<usize>();
-        bytes <= GATHERED
-    };
-    messages.iter().take_while(fits).count().max(1)
-}
-
-fn ids_of_group(group: &[(&[Packet], u64)]) -> Vec<Digits> {
-    let mut bytes = Vec::new();
-    let mut ends = Vec::with_capacity(group.len());
-    for (payload, _) in group {
-        payload
-            .iter()
-            .for_each(|packet| bytes.extend_from_slice(packet.as_bytes()));
-        ends.push(bytes.len());
-    }
-    let starts = std::iter::once(&0).chain(&ends);
-    let messages: Vec<_> = starts
-        .zip(&ends)
-        .zip(group)
-        .map(|((&start, &end), &(_, time))| Stamped {
-            payload: &bytes[start..end],
-            time,
-        })
+pub(crate) fn ids<'a>(messages: impl Iterator<Item = (&'a [Packet], u64)>) -> Vec<Digits> {
+    let messages: Vec<_> = messages
+        .map(|(payload, time)| stamped(payload, time))
         .collect();
-    hashing::digests(&messages)
-        .iter()
-        .map(base58::encode_digest)
-        .collect()
+    let digests = hashing::digests(&messages);
+    digests.iter().map(base58::encode_digest).collect()
+}
+
+fn stamped<'a>(payload: &'a [Packet], time: u64) -> Stamped<impl Packets<'a>> {
+    let packets = payload.iter().map(Packet::as_bytes);
+    Stamped { packets, time }
 }
 
 /// Which rule makes the frame's id the id of its payload.
@@ -150,18 +104,4 @@ fn lossy<'a>(packets: impl Iterator<Item = &'a [u8]>, time: u64) -> Digest {
     }
     hash.update(base58::encode_u64(time));
     hash.finalize().into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_of_large_payloads_are_no_other_than_those_of_each() {
-        let payloads = [1, GATHERED / 2, GATHERED / 2 + 1, 2 * GATHERED, 3, 5]
-            .map(|len| vec![Packet::from("x"), Packet::from(vec![b'y'; len])]);
-        let messages: Vec<(&[Packet], u64)> = payloads.iter().map(|p| (&p[..], 7)).collect();
-        let alone: Vec<_> = messages.iter().map(|(p, time)| id(p, *time)).collect();
-        assert_eq!(ids(&messages), alone);
-    }
 }

@@ -57,6 +57,12 @@ impl Reading {
         self.batch.entries.len()
     }
 
+    /// Makes room for about that many frames like the first.
+    pub(super) fn expect(&mut self, frames: usize) {
+        self.batch.entries.reserve(frames);
+        self.batch.ends.reserve(frames * self.batch.ends.len());
+    }
+
     /// The bytes that were inflated, in vain or not.
     pub(super) fn inflated(&self) -> usize {
         self.inflated

@@ -81,7 +81,6 @@ fn t2_messages_that_unpack_to_the_limit_are_paced_and_nobody_waits_for_them() {
     let text = some_text("meanwhile");
     neighbour.broadcast(&text);
     victim.hears(&text);
-    assert!(victim.status().stats.received < 20, "they are paced");
     bombing.join().unwrap().unwrap();
     until("all of them came in", || {
         victim.status().stats.delivered >= 21

@@ -149,7 +149,7 @@ fn f7_what_a_mute_peer_did_not_take_is_in_the_report() {
         connecting.await.unwrap().unwrap().unwrap();
         let mut accepted = 0;
         for n in 0..200 {
-            let text = format!("{}", some_text(&format!("{n} {}", "x".repeat(100_000))));
+            let text = some_text(&format!("{n} {}", "x".repeat(100_000))).to_string();
             alice.router.do_send(Send::new(text));
             accepted += 1;
         }

@@ -87,6 +87,7 @@ fn write(out: impl Write, mut queue: mpsc::UnboundedReceiver<Entry>) {
             Entry::Last(told) => {
                 // Nobody is left to tell of an error, or to be told.
                 let _ = out.flush();
+                queue.close();
                 let _ = told.send(());
                 return;
             }

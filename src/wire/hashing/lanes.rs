@@ -3,20 +3,19 @@
 //! Owns which message stands in which lane. Long messages begin first, and a lane whose message is done takes the next one,
 //! so that a long message does not hold short ones.
 
+use std::cmp::Reverse;
+
 use fearless_simd::{Level, Simd};
 use sha2::block_api::compress512;
 
 use super::{
-    Digest, Stamped,
-    rounds::{Block, LANES, START, State, absorb},
+    Digest, FEWEST, Packets, Stamped,
+    rounds::{BLOCK, Block, LANES, START, State, absorb},
 };
 use crate::wire::base58::{self, Digits};
 
 /// Vectors at most: the second fills the waits of the first.
 const VECTORS: usize = 2;
-
-/// With fewer messages under way, one by one is faster.
-const FEWEST: usize = 3;
 
 /// Vectors gain nothing before the compiler has put them into registers.
 const UNOPTIMISED: bool = cfg!(debug_assertions);
@@ -25,7 +24,7 @@ const UNOPTIMISED: bool = cfg!(debug_assertions);
 const CLOSING: usize = 1 + 16;
 
 /// The digest of each message; `None` if one by one is faster, for want of messages or of wide vectors.
-pub(super) fn digests(messages: &[Stamped<'_>]) -> Option<Vec<Digest>> {
+pub(super) fn digests<'a, P: Packets<'a>>(messages: &[Stamped<P>]) -> Option<Vec<Digest>> {
     if messages.len() < FEWEST || UNOPTIMISED {
         return None;
     }
@@ -37,7 +36,11 @@ pub(super) fn digests(messages: &[Stamped<'_>]) -> Option<Vec<Digest>> {
     }
 }
 
-fn run<S: Simd>(simd: S, vectors: usize, messages: &[Stamped<'_>]) -> Vec<Digest> {
+fn run<'a, S: Simd, P: Packets<'a>>(
+    simd: S,
+    vectors: usize,
+    messages: &[Stamped<P>],
+) -> Vec<Digest> {
     let mut digests = vec![[0; 48]; messages.len()];
     let mut waiting = longest_first(messages).into_iter();
     let mut lanes = Lanes::new();
@@ -49,54 +52,56 @@ fn run<S: Simd>(simd: S, vectors: usize, messages: &[Stamped<'_>]) -> Vec<Digest
 }
 
 /// The places of the messages, in the order in which they are to begin.
-fn longest_first(messages: &[Stamped<'_>]) -> Vec<usize> {
+fn longest_first<'a, P: Packets<'a>>(messages: &[Stamped<P>]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..messages.len()).collect();
     if messages.len() > LANES {
-        order.sort_by_key(|&index| std::cmp::Reverse(messages[index].payload.len() / 128));
+        order.sort_by_cached_key(|&index| Reverse(messages[index].len() / BLOCK));
     }
     order
 }
 
 /// A message on its way through a lane.
-struct Passage<'a> {
+struct Passage<'a, P> {
     /// Its place among the messages; `None` once it is through.
     index: Option<usize>,
-    /// The whole blocks still to come, where they lie.
+    /// Packets not yet begun.
+    packets: Option<P>,
+    /// What is left of the packet begun.
+    rest: &'a [u8],
+    /// Whole blocks still to come, where they lie.
     body: &'a [Block],
-    /// What is left of the message, the time, and the closing.
-    end: [Block; 2],
-    /// Which of the end's blocks are still to come.
+    /// Where packets meet, and where the message ends, blocks are put together.
+    joint: [Block; 2],
+    /// Which of those are still to come.
     first: usize,
     last: usize,
+    /// Bytes of the packets begun.
+    len: usize,
+    time: u64,
 }
 
-impl<'a> Passage<'a> {
-    const NONE: Passage<'static> = Passage {
-        index: None,
-        body: &[],
-        end: [[0; 128]; 2],
-        first: 0,
-        last: 0,
-    };
-
-    fn begin(&mut self, index: usize, message: &Stamped<'a>, time: &Digits) {
-        let (body, rest) = message.payload.as_chunks::<128>();
-        let len = rest.len() + time.len();
-        let last = (len + CLOSING).div_ceil(128);
-        let bytes = self.end[..last].as_flattened_mut();
-        let (text, closing) = bytes.split_at_mut(len);
-        text[..rest.len()].copy_from_slice(rest);
-        text[rest.len()..].copy_from_slice(time);
-        closing.fill(0);
-        closing[0] = 0x80;
-        let bits = 8 * (message.payload.len() + time.len()) as u128;
-        if let Some(length) = closing.last_chunk_mut() {
-            *length = bits.to_be_bytes();
+impl<'a, P: Packets<'a>> Passage<'a, P> {
+    const fn none() -> Passage<'a, P> {
+        Passage {
+            index: None,
+            packets: None,
+            rest: &[],
+            body: &[],
+            joint: [[0; BLOCK]; 2],
+            first: 0,
+            last: 0,
+            len: 0,
+            time: 0,
         }
+    }
+
+    fn begin(&mut self, index: usize, message: &Stamped<P>, clock: &mut Clock) {
         self.index = Some(index);
-        self.body = body;
-        self.first = 0;
-        self.last = last;
+        self.packets = Some(message.packets.clone());
+        self.rest = &[];
+        self.len = 0;
+        self.time = message.time;
+        self.prepare(clock);
     }
 
     fn is_under_way(&self) -> bool {
@@ -106,36 +111,93 @@ impl<'a> Passage<'a> {
     /// The blocks that come next and lie together.
     fn next(&self) -> &[Block] {
         match self.body {
-            [] => &self.end[self.first..self.last],
+            [] => &self.joint[self.first..self.last],
             body => body,
         }
     }
 
-    fn advance(&mut self, blocks: usize) {
+    /// Passes blocks that are hashed; whether the message is through.
+    fn advance(&mut self, blocks: usize, clock: &mut Clock) -> bool {
         match self.body {
             [] => self.first += blocks,
             body => self.body = &body[blocks..],
         }
+        if self.next().is_empty() && self.packets.is_some() {
+            self.prepare(clock);
+        }
+        self.next().is_empty()
     }
 
-    fn is_through(&self) -> bool {
-        self.body.is_empty() && self.first == self.last
+    /// Finds the blocks that come next: as they lie if they are whole, else put together.
+    fn prepare(&mut self, clock: &mut Clock) {
+        let mut len = 0;
+        loop {
+            if len == 0 {
+                (self.body, self.rest) = self.rest.as_chunks();
+            }
+            if !self.body.is_empty() {
+                return;
+            }
+            let (fits, rest) = self.rest.split_at(self.rest.len().min(BLOCK - len));
+            self.joint[0][len..len + fits.len()].copy_from_slice(fits);
+            self.rest = rest;
+            len += fits.len();
+            if len == BLOCK {
+                (self.first, self.last) = (0, 1);
+                return;
+            }
+            match self.packets.as_mut().and_then(Iterator::next) {
+                Some(packet) => {
+                    self.len += packet.len();
+                    self.rest = packet;
+                }
+                None => return self.close(len, clock),
+            }
+        }
+    }
+
+    /// Puts together the end, of which the first bytes are there: the time, a mark, zeros, and the length in bits.
+    fn close(&mut self, len: usize, clock: &mut Clock) {
+        let time = clock.text(self.time);
+        let end = len + time.len();
+        let blocks = (end + CLOSING).div_ceil(BLOCK);
+        let (text, closing) = self.joint[..blocks].as_flattened_mut().split_at_mut(end);
+        text[len..].copy_from_slice(time);
+        closing.fill(0);
+        closing[0] = 0x80;
+        let bits = 8 * (self.len + time.len()) as u128;
+        if let Some(length) = closing.last_chunk_mut() {
+            *length = bits.to_be_bytes();
+        }
+        (self.first, self.last) = (0, blocks);
+        self.packets = None;
     }
 }
 
-struct Lanes<'a> {
-    passages: [Passage<'a>; VECTORS * LANES],
+/// Writes times in base58. Messages that come together mostly bear the same.
+struct Clock(u64, Digits);
+
+impl Clock {
+    fn text(&mut self, time: u64) -> &[u8] {
+        if self.0 != time {
+            *self = Clock(time, base58::encode_u64(time));
+        }
+        &self.1
+    }
+}
+
+struct Lanes<'a, P> {
+    passages: [Passage<'a, P>; VECTORS * LANES],
     states: [State; VECTORS],
-    /// The time that was written last, in base58: of most messages that come together it is the same.
-    time: (u64, Digits),
+    clock: Clock,
 }
 
-impl<'a> Lanes<'a> {
-    fn new() -> Lanes<'a> {
+impl<'a, P: Packets<'a>> Lanes<'a, P> {
+    fn new() -> Lanes<'a, P> {
         Lanes {
-            passages: [Passage::NONE; VECTORS * LANES],
+            passages: [const { Passage::none() }; VECTORS * LANES],
             states: [[[0; LANES]; 8]; VECTORS],
-            time: (0, base58::encode_u64(0)),
+            clock: Clock(0, base58::encode_u64(0)),
         }
     }
 
@@ -143,29 +205,22 @@ impl<'a> Lanes<'a> {
     fn fill(
         &mut self,
         lanes: usize,
-        messages: &[Stamped<'a>],
+        messages: &[Stamped<P>],
         waiting: &mut impl Iterator<Item = usize>,
     ) -> usize {
         let mut used = 0;
-        for lane in 0..lanes {
-            if !self.passages[lane].is_under_way()
+        for (lane, passage) in self.passages[..lanes].iter_mut().enumerate() {
+            if !passage.is_under_way()
                 && let Some(index) = waiting.next()
             {
-                self.begin(lane, index, &messages[index]);
+                passage.begin(index, &messages[index], &mut self.clock);
+                for (words, word) in self.states[lane / LANES].iter_mut().zip(START) {
+                    words[lane % LANES] = word;
+                }
             }
-            used += usize::from(self.passages[lane].is_under_way());
+            used += usize::from(passage.is_under_way());
         }
         used
-    }
-
-    fn begin(&mut self, lane: usize, index: usize, message: &Stamped<'a>) {
-        if self.time.0 != message.time {
-            self.time = (message.time, base58::encode_u64(message.time));
-        }
-        self.passages[lane].begin(index, message, &self.time.1);
-        for (words, word) in self.states[lane / LANES].iter_mut().zip(START) {
-            words[lane % LANES] = word;
-        }
     }
 
     /// Hashes as many blocks as lie together in every lane.
@@ -196,12 +251,11 @@ impl<'a> Lanes<'a> {
 
     fn advance(&mut self, blocks: usize, digests: &mut [Digest]) {
         for (lane, passage) in self.passages.iter_mut().enumerate() {
-            if let Some(index) = passage.index {
-                passage.advance(blocks);
-                if passage.is_through() {
-                    passage.index = None;
-                    digests[index] = digest(&state(&self.states, lane));
-                }
+            if let Some(index) = passage.index
+                && passage.advance(blocks, &mut self.clock)
+            {
+                passage.index = None;
+                digests[index] = digest(&state(&self.states, lane));
             }
         }
     }
@@ -210,8 +264,11 @@ impl<'a> Lanes<'a> {
         for (lane, passage) in self.passages.iter_mut().enumerate() {
             if let Some(index) = passage.index.take() {
                 let mut state = state(&self.states, lane);
-                compress512(&mut state, passage.body);
-                compress512(&mut state, &passage.end[passage.first..passage.last]);
+                let mut through = false;
+                while !through {
+                    compress512(&mut state, passage.next());
+                    through = passage.advance(passage.next().len(), &mut self.clock);
+                }
                 digests[index] = digest(&state);
             }
         }
@@ -249,7 +306,9 @@ pub(super) mod tests {
     use super::*;
 
     /// In all widths of vectors that this machine has; the narrowest is everywhere.
-    pub(in super::super) fn in_every_width(messages: &[Stamped<'_>]) -> Vec<Vec<Digest>> {
+    pub(in super::super) fn in_every_width<'a, P: Packets<'a>>(
+        messages: &[Stamped<P>],
+    ) -> Vec<Vec<Digest>> {
         let level = Level::new();
         let sse2 = level.as_sse2().map(|simd| run(simd, VECTORS, messages));
         let avx2 = level.as_avx2().map(|simd| run(simd, 1, messages));

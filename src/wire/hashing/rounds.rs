@@ -7,8 +7,10 @@ use fearless_simd::{Simd, prelude::*, u8x64, u64x8};
 /// Messages in one vector.
 pub(super) const LANES: usize = 8;
 
-/// What is hashed at once of each message.
-pub(super) type Block = [u8; 128];
+/// Bytes that are hashed at once of each message.
+pub(super) const BLOCK: usize = 128;
+
+pub(super) type Block = [u8; BLOCK];
 
 /// The eight words of the state, each of all messages of a vector.
 pub(super) type State = [[u64; LANES]; 8];

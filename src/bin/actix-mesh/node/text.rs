@@ -12,8 +12,8 @@ use super::front::{Front, Read};
 use super::known::Known;
 use crate::lines::Line;
 
-const HELP: &str = "\
-  text                    broadcast it (begin with // to broadcast what begins with /)
+const HELP: &str =
+    "  text                    broadcast it (begin with // to broadcast what begins with /)
   /connect HOST:PORT [ID] connect to a peer; with an id, only to that one
   /peers                  list the connected peers
   /whisper ID TEXT        send to one node, connected or not

@@ -1,0 +1,161 @@
+//! What a message costs the core: decoded, told from what was seen, proven, passed on to two peers; and heard again.
+//!
+//! `cargo bench --bench core`. Every batch is one read of up to 64 KiB; nothing is written to a socket.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may panic")]
+
+mod harness;
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use actix_mesh::mesh::{ConnId, Effects, Input, Mesh, Now, Params};
+use actix_mesh::wire::{
+    Address, Codec, Composer, Control, Dialect, Flag, Generation, Limits, NodeId, Packet, Subnet,
+};
+use bytes::BytesMut;
+use harness::{Way, side_by_side, timed};
+use tokio_util::codec::Decoder as _;
+
+const GENERATION: Generation = Generation::V0_4;
+const NOW: Now = Now {
+    monotonic: Duration::from_secs(1000),
+    unix: 1_700_000_000,
+};
+const CHUNK: usize = 64 * 1024;
+
+fn main() {
+    for audience in [false, true] {
+        for size in [100, 160, 1024, 64 * 1024] {
+            for frames in [1, 8, CHUNK / (size + 170)] {
+                relaying(size, frames.max(1), audience);
+            }
+        }
+    }
+}
+
+fn address(port: u16) -> Address {
+    format!("127.0.0.1:{port}").parse().unwrap()
+}
+
+/// A node with peers that the benchmark plays.
+struct Node {
+    mesh: Mesh,
+    peers: Vec<ConnId>,
+    out: Effects,
+    codec: Codec,
+}
+
+impl Node {
+    fn new(audience: bool) -> Self {
+        let mut params = Params::new(Subnet::default(), address(1000));
+        params.waterfall_capacity = 1 << 24;
+        let me = Self::id("us");
+        let mut codec = Codec::new(GENERATION, Limits::default());
+        codec.established();
+        let mut node = Node {
+            mesh: Mesh::new(params, me, 1),
+            peers: Vec::new(),
+            out: Effects::new(),
+            codec,
+        };
+        node.mesh.set_audience(audience);
+        for (port, name) in (2000..).zip(["a", "b", "c"]) {
+            node.join(name, port);
+        }
+        node
+    }
+
+    fn id(name: &str) -> NodeId {
+        NodeId::derive(name, &Subnet::default().id(GENERATION), b"salt")
+    }
+
+    fn join(&mut self, name: &str, port: u16) {
+        let control = Control::Handshake {
+            id: Self::id(name),
+            subnet: Subnet::default().id(GENERATION),
+            address: Some(address(port)),
+            methods: Vec::new(),
+            dialect: Dialect::Spaced,
+        };
+        let composer = Composer::new(GENERATION, Limits::default(), Self::id(name));
+        let payload = control.packets(GENERATION);
+        let composed = composer
+            .compose(&Flag::Whisper, &payload, NOW.unix)
+            .unwrap();
+        let conn = self.mesh.next_conn();
+        self.peers.push(conn);
+        let addr = address(port);
+        self.mesh
+            .handle(NOW, Input::Accepted { conn, addr }, &mut self.out);
+        self.hear(self.peers.len() - 1, &composed.frames.plain);
+        assert_eq!(self.mesh.peers().len(), self.peers.len());
+    }
+
+    /// One read from that peer.
+    fn hear(&mut self, peer: usize, bytes: &[u8]) {
+        let batch = self
+            .codec
+            .decode(&mut BytesMut::from(bytes))
+            .unwrap()
+            .unwrap();
+        let conn = self.peers[peer];
+        self.mesh
+            .handle(NOW, Input::Received { conn, batch }, &mut self.out);
+        self.out.clear();
+    }
+}
+
+/// Chunks of messages that were never used before.
+fn chunks(size: usize, frames: usize, first: &mut u64, count: usize) -> Vec<Vec<u8>> {
+    let author = Composer::new(GENERATION, Limits::default(), Node::id("a far author"));
+    let mut chunk = || {
+        let mut bytes = Vec::new();
+        for _ in 0..frames {
+            *first += 1;
+            let body = format!("{first:016}").into_bytes().repeat(size / 16 + 1);
+            let payload = [Packet::from("\0"), Packet::from(&body[..size])];
+            let composed = author
+                .compose(&Flag::Waterfall, &payload, NOW.unix)
+                .unwrap();
+            bytes.extend_from_slice(&composed.frames.plain);
+        }
+        bytes
+    };
+    (0..count).map(|_| chunk()).collect()
+}
+
+fn relaying(size: usize, frames: usize, audience: bool) {
+    let title = format!(
+        "core, {size} B, {frames} in a read{}",
+        if audience { ", delivered too" } else { "" }
+    );
+    if !harness::wanted(&title) {
+        return;
+    }
+    // One peer says it all first, the next says it again.
+    let count = (256 * 1024 / (frames * (size + 170))).clamp(1, 400);
+    let node = RefCell::new(Node::new(audience));
+    let heard = RefCell::new(Vec::new());
+    let mut first = 0;
+    let mut hear = |peer: usize| {
+        let mut node = node.borrow_mut();
+        if peer == 0 {
+            *heard.borrow_mut() = chunks(size, frames, &mut first, count);
+        }
+        let heard = heard.borrow();
+        let (took, ()) = timed(|| heard.iter().for_each(|chunk| node.hear(peer, chunk)));
+        (took, frames * count)
+    };
+    let hear = RefCell::new(&mut hear);
+    let ways = vec![
+        Way::timing_itself("fresh", || hear.borrow_mut()(0)),
+        Way::timing_itself("duplicate", || hear.borrow_mut()(1)),
+    ];
+    side_by_side(&title, ways);
+    let stats = node.borrow().mesh.stats();
+    assert_eq!(
+        stats.duplicates, stats.relayed,
+        "each was heard twice, and passed on once"
+    );
+}

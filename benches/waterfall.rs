@@ -1,0 +1,177 @@
+//! What the waterfall cache costs with a million live ids: a look-up, an insertion, and the longest pause.
+//!
+//! `cargo bench --bench waterfall`. The cache is no part of the public API: its file is compiled in as it stands.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may panic")]
+
+mod harness;
+
+/// What the cache's file takes from the floor below it.
+mod wire {
+    pub(crate) use actix_mesh::wire::Claim;
+}
+
+#[allow(dead_code, unreachable_pub, reason = "the cache is used here in part")]
+#[path = "../src/mesh/waterfall.rs"]
+mod waterfall;
+
+use std::time::Duration;
+
+use actix_mesh::wire::{
+    Claim, ClaimKey, Composer, Flag, Generation, Limits, NodeId, Packet, base58,
+};
+use harness::{Way, side_by_side, timed};
+use waterfall::{Seen, Waterfall};
+
+const NOW: u64 = 1_700_000_000;
+const WINDOW: u64 = 60;
+const MILLION: usize = 1_000_000;
+
+/// Claims are digests under a key: for the cache, random numbers.
+fn claim(n: u64) -> Claim {
+    let mix = |mut x: u64| {
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^ (x >> 31)
+    };
+    Claim {
+        id: mix(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+        strict: mix(n ^ 0x5555_5555_5555_5555),
+    }
+}
+
+/// The stamp of message number `n` of a steady stream, of which `live` fit the window.
+fn stamp(n: usize, live: usize) -> u64 {
+    NOW + (n as u64) * WINDOW / (live as u64)
+}
+
+fn filled(live: usize) -> Waterfall {
+    let mut cache = Waterfall::new(WINDOW, 2 * MILLION);
+    for n in 0..live {
+        let time = stamp(n, live);
+        assert_eq!(cache.remember(time, time, claim(n as u64)), Seen::Fresh);
+    }
+    cache
+}
+
+fn main() {
+    looking_up();
+    streaming();
+}
+
+/// Each look-up at another place, as peers repeat messages of any age.
+fn looking_up() {
+    const ASKED: usize = 4096;
+    let mut ways = Vec::new();
+    for live in [1000, 10_000, 100_000, MILLION] {
+        let cache = filled(live);
+        let mut n = 0;
+        ways.push(Way::new(
+            format!("known, of {live} live"),
+            ASKED,
+            move || {
+                let mut known = 0;
+                for _ in 0..ASKED {
+                    n = (n + 7919) % live;
+                    known += usize::from(cache.look(stamp(n, live), claim(n as u64)) == Seen::Same);
+                }
+                assert_eq!(known, ASKED);
+            },
+        ));
+    }
+    ways.push(digesting());
+    let cache = filled(MILLION);
+    let mut n = 0;
+    ways.push(Way::new(
+        format!("fresh, of {MILLION} live"),
+        ASKED,
+        move || {
+            let mut known = 0;
+            for _ in 0..ASKED {
+                n = (n + 7919) % MILLION;
+                let unknown = claim((MILLION + n) as u64);
+                known += usize::from(cache.look(stamp(n, MILLION), unknown) != Seen::Fresh);
+            }
+            assert_eq!(known, 0);
+        },
+    ));
+    let mut n = 0;
+    ways.push(Way::new("making up the claims alone", ASKED, move || {
+        (0..ASKED).fold(0, |all, _| {
+            n = (n + 7919) % MILLION;
+            all ^ claim(n as u64).id ^ stamp(n, MILLION)
+        })
+    }));
+    side_by_side("waterfall: a look-up", ways);
+}
+
+/// What comes before a look-up: digesting what a frame claims, under a key.
+fn digesting() -> Way<'static> {
+    let key = ClaimKey::new(1, 2);
+    let me = NodeId::from_bytes(base58::encode(&[0xa5; 48]).into()).unwrap();
+    let composer = Composer::new(Generation::V0_4, Limits::default(), me);
+    let compose = |n: usize| {
+        let payload = [Packet::from("\0"), Packet::from(n.to_string())];
+        composer.compose(&Flag::Broadcast, &payload, NOW).unwrap()
+    };
+    let messages: Vec<_> = (0..256).map(compose).collect();
+    Way::new(
+        "digesting a claim, before the look-up",
+        messages.len(),
+        move || {
+            let claims = messages.iter().map(|message| message.claim(&key));
+            claims.fold(0, |all, claim| all ^ claim.strict)
+        },
+    )
+}
+
+/// Feeds the cache that many messages with those stamps, the clock going along.
+fn stream(
+    count: usize,
+    stamp: impl Fn(usize) -> u64,
+    mut each: impl FnMut(&mut Waterfall, u64, Claim),
+) {
+    let mut cache = Waterfall::new(WINDOW, 2 * MILLION);
+    for n in 0..count {
+        each(&mut cache, stamp(n), claim(n as u64));
+    }
+}
+
+/// What a message costs in a stream, and the most that one did.
+fn streaming() {
+    const COUNT: usize = 5 * MILLION / 2;
+    told("a million a minute, for two and a half", COUNT, |n| {
+        stamp(n, MILLION)
+    });
+    told(
+        "a million in one second, and a few a minute later",
+        MILLION + 10,
+        |n| NOW + if n < MILLION { 0 } else { 2 * WINDOW },
+    );
+}
+
+fn told(title: &str, count: usize, stamp: impl Fn(usize) -> u64) {
+    let title = format!("waterfall: a stream of {title}");
+    if !harness::wanted(&title) {
+        return;
+    }
+    let (took, ()) = timed(|| {
+        stream(count, &stamp, |cache, time, claim| {
+            cache.remember(time, time, claim);
+        });
+    });
+    let mut longest = [Duration::ZERO; 4];
+    stream(count, &stamp, |cache, time, claim| {
+        let (took, _) = timed(|| cache.remember(time, time, claim));
+        if took > longest[0] {
+            longest[0] = took;
+            longest.sort();
+        }
+    });
+    println!("\n{title}");
+    println!(
+        "  each     {:.1} ns",
+        took.as_secs_f64() * 1e9 / count as f64
+    );
+    println!("  longest  {longest:.2?}");
+}
