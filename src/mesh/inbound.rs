@@ -9,7 +9,7 @@ use super::handshake::Handshake;
 use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh};
 use super::waterfall::Seen;
-use crate::wire::{Batch, Claim, Control, Copies, Flag, Frame, SubFlag};
+use crate::wire::{Batch, Claim, Claims, Control, Copies, Flag, Frame, SubFlag};
 
 /// A frame of a batch that must be proven before it counts.
 struct Candidate {
@@ -75,12 +75,13 @@ impl Mesh {
         first: usize,
     ) -> (Vec<Candidate>, Option<String>) {
         let mut candidates = Vec::with_capacity(batch.len());
+        let mut claims = Claims::new(&self.key);
         let mut broken = None;
         for index in first..batch.len() {
             match batch.get(index) {
                 Ok(frame) if frame.is_broadcast() => {
                     if self.is_timely(now, &frame) {
-                        let claim = Some((frame.time(), frame.claim(&self.key)));
+                        let claim = Some((frame.time(), claims.of(&frame)));
                         candidates.push(Candidate { index, claim });
                     }
                 }
