@@ -16,6 +16,30 @@ struct Candidate {
     index: usize,
     /// For broadcasts: when it claims to be written, and what it claims to be.
     claim: Option<(u64, Claim)>,
+    /// What was known of it when it was remembered.
+    seen: Seen,
+}
+
+impl Candidate {
+    fn new(index: usize, claim: Option<(u64, Claim)>) -> Self {
+        Self {
+            index,
+            claim,
+            seen: Seen::Fresh,
+        }
+    }
+}
+
+/// Leaves those before the first whose id is not the hash of what it bears; why that one is not proven.
+fn keep_proven(candidates: &mut Vec<Candidate>, batch: &Batch) -> Option<String> {
+    let which: Vec<usize> = candidates.iter().map(|candidate| candidate.index).collect();
+    let mut proofs = Vec::with_capacity(which.len());
+    batch.prove(&which, &mut proofs);
+    let (at, error) = (0..)
+        .zip(proofs)
+        .find_map(|(at, proof)| Some((at, proof.err()?)))?;
+    candidates.truncate(at);
+    Some(error.to_string())
 }
 
 impl Mesh {
@@ -40,21 +64,18 @@ impl Mesh {
 
     fn on_frames(&mut self, now: Now, conn: ConnId, batch: Batch, first: usize, out: &mut Effects) {
         self.copies = Copies::new(batch.wire_len());
-        let (candidates, mut broken) = self.candidates(now, &batch, first);
-        let which: Vec<usize> = candidates.iter().map(|candidate| candidate.index).collect();
-        let mut proofs = Vec::with_capacity(which.len());
-        batch.prove(&which, &mut proofs);
+        let (mut candidates, mut broken) = self.candidates(now, &batch, first);
+        if let Some(error) = keep_proven(&mut candidates, &batch) {
+            broken = Some(error);
+        }
+        self.remember_all(now, &mut candidates);
         let mut picked = Vec::new();
-        for (candidate, proof) in candidates.into_iter().zip(proofs) {
+        for candidate in candidates {
             let Ok(frame) = batch.get(candidate.index) else {
                 continue;
             };
-            if let Err(error) = proof {
-                broken = Some(error.to_string());
-                break;
-            }
             let relayed = match candidate.claim {
-                Some((_, claim)) => self.on_broadcast(now, conn, &frame, claim, out),
+                Some(_) => self.on_broadcast(now, conn, &frame, candidate.seen, out),
                 None => {
                     self.on_directed(now, conn, &frame, out);
                     false
@@ -86,10 +107,10 @@ impl Mesh {
                 Ok(frame) if frame.is_broadcast() => {
                     if self.is_timely(now, &frame) {
                         let claim = Some((frame.time(), frame.claim(&self.key)));
-                        candidates.push(Candidate { index, claim });
+                        candidates.push(Candidate::new(index, claim));
                     }
                 }
-                Ok(_) => candidates.push(Candidate { index, claim: None }),
+                Ok(_) => candidates.push(Candidate::new(index, None)),
                 Err(error) => {
                     broken = Some(error.to_string());
                     break;
@@ -129,16 +150,25 @@ impl Mesh {
         self.stats.duplicates += (before - candidates.len()) as u64;
     }
 
+    /// One behind the other again, with nothing between that would wait for the memory of one.
+    fn remember_all(&mut self, now: Now, candidates: &mut [Candidate]) {
+        for candidate in candidates {
+            if let Some((time, claim)) = candidate.claim {
+                candidate.seen = self.waterfall.remember(now.unix, time, claim);
+            }
+        }
+    }
+
     /// A proven broadcast; whether it is to be relayed.
     fn on_broadcast(
         &mut self,
         now: Now,
         conn: ConnId,
         frame: &Frame<'_>,
-        claim: Claim,
+        seen: Seen,
         out: &mut Effects,
     ) -> bool {
-        match self.waterfall.remember(now.unix, frame.time(), claim) {
+        match seen {
             Seen::Fresh => {}
             Seen::Twin => self.stats.id_twins += 1,
             // The same message twice in one batch.
