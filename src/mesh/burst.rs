@@ -15,9 +15,7 @@ use super::input::Now;
 use super::machine::{Effects, Mesh};
 use super::routing::Routing;
 use super::waterfall::Seen;
-use crate::wire::{
-    Claim, Composed, Draft, EncodeError, Flag, Frames, Hold, NodeId, Packets, Together,
-};
+use crate::wire::{Composed, Draft, EncodeError, Flag, Frames, Hold, NodeId, Packets, Together};
 
 /// Broadcasts of a burst that stand one behind the other: for a link one piece costs less than one by one.
 struct Piece {
@@ -53,13 +51,10 @@ impl Piece {
     }
 }
 
-/// A message of a burst, its place among the frames, and what it will claim to be.
+/// A message of a burst that has its id, and its place among the frames.
 struct Ready {
     composed: Composed,
     place: Range<usize>,
-    claim: Claim,
-    /// Whether another has its id already.
-    taken: bool,
 }
 
 impl Mesh {
@@ -81,7 +76,7 @@ impl Mesh {
         });
         let drafts: Vec<_> = drafts.collect();
         let Together { messages, whole } = self.composer.compose_many(&drafts);
-        let mut ready = self.ready(messages).into_iter();
+        let mut ready = self.ready(now, messages).into_iter();
         let mut piece = Piece::new(&self.routing, whole);
         let mut send = |admitted| {
             let (flag, payload): (Flag, Packets) = admitted?;
@@ -100,28 +95,34 @@ impl Mesh {
         sent
     }
 
-    /// One look-up behind the other: each waits for memory, and so they wait together.
-    fn ready(&self, messages: Vec<Result<Composed, EncodeError>>) -> Vec<Option<Ready>> {
+    /// Those that could take their id. One look-up behind the other: each waits for memory, and so they wait
+    /// together.
+    fn ready(
+        &mut self,
+        now: Now,
+        messages: Vec<Result<Composed, EncodeError>>,
+    ) -> Vec<Option<Ready>> {
+        let claim = |message: &Result<Composed, _>| {
+            let composed = message.as_ref().ok()?;
+            Some((composed.time, composed.claim(&self.key)))
+        };
+        let mut claims: Vec<_> = messages.iter().map(claim).collect();
+        for place in &mut claims {
+            *place =
+                place.filter(|(time, claim)| self.waterfall.look(*time, *claim) == Seen::Fresh);
+        }
+        for place in &mut claims {
+            *place = place.filter(|(time, claim)| self.take_id(now, *time, *claim));
+        }
         let mut end = 0;
-        let mut ready = |composed: Composed| {
+        let ready = |(message, taken): (Result<Composed, _>, Option<_>)| {
+            let composed = message.ok()?;
             let start = end;
             end += composed.len;
-            Ready {
-                claim: composed.claim(&self.key),
-                composed,
-                place: start..end,
-                taken: false,
-            }
+            let place = start..end;
+            taken.map(|_| Ready { composed, place })
         };
-        let ready = messages
-            .into_iter()
-            .map(|message| message.ok().map(&mut ready));
-        let mut ready: Vec<_> = ready.collect();
-        for message in ready.iter_mut().flatten() {
-            let seen = self.waterfall.look(message.composed.time, message.claim);
-            message.taken = seen != Seen::Fresh;
-        }
-        ready
+        messages.into_iter().zip(claims).map(ready).collect()
     }
 
     #[expect(
@@ -138,16 +139,16 @@ impl Mesh {
         hold: &Hold,
         out: &mut Effects,
     ) -> Result<Sent, SendError> {
-        let composed = match ready.filter(|ready| !ready.taken) {
-            Some(mut ready) if self.take_id(now, ready.composed.time, ready.claim) => {
-                if piece.takes(flag, &ready.composed) {
-                    return Ok(self.join(piece, ready, hold, out));
-                }
+        let composed = match ready {
+            Some(ready) if piece.takes(flag, &ready.composed) => {
+                return Ok(self.join(piece, ready, hold, out));
+            }
+            Some(mut ready) => {
                 ready.composed.frames = Frames::single(piece.whole.slice(ready.place));
                 ready.composed
             }
             // Its second is taken; or it cannot be composed, which is said again.
-            _ => self.stamp(now, flag, payload)?,
+            None => self.stamp(now, flag, payload)?,
         };
         self.post_piece(piece, hold, out);
         Ok(self.post(flag, composed, hold.clone(), out))
