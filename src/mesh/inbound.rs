@@ -9,7 +9,7 @@ use super::handshake::Handshake;
 use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh};
 use super::waterfall::Seen;
-use crate::wire::{Batch, Claim, Control, Flag, Frame, SubFlag};
+use crate::wire::{Batch, Claim, Claims, Control, Copies, Flag, Frame, SubFlag};
 
 /// A frame of a batch that must be proven before it counts.
 struct Candidate {
@@ -39,6 +39,7 @@ impl Mesh {
     }
 
     fn on_frames(&mut self, now: Now, conn: ConnId, batch: Batch, first: usize, out: &mut Effects) {
+        self.copies = Copies::new(batch.wire_len());
         let (mut candidates, mut broken) = self.candidates(now, &batch, first);
         broken = prove(&batch, &mut candidates).or(broken);
         self.remember_all(now, &mut candidates);
@@ -74,12 +75,13 @@ impl Mesh {
         first: usize,
     ) -> (Vec<Candidate>, Option<String>) {
         let mut candidates = Vec::with_capacity(batch.len());
+        let mut claims = Claims::new(&self.key);
         let mut broken = None;
         for index in first..batch.len() {
             match batch.get(index) {
                 Ok(frame) if frame.is_broadcast() => {
                     if self.is_timely(now, &frame) {
-                        let claim = Some((frame.time(), frame.claim(&self.key)));
+                        let claim = Some((frame.time(), claims.of(&frame)));
                         candidates.push(Candidate { index, claim });
                     }
                 }
@@ -257,7 +259,9 @@ impl Mesh {
         }
         if let Some(entry) = self.routing.get(conn) {
             self.stats.delivered += 1;
-            out.push(Effect::Deliver(frame.message(&entry.peer.id)));
+            out.push(Effect::Deliver(
+                frame.message(&entry.peer.id, &mut self.copies),
+            ));
         }
     }
 }

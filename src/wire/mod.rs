@@ -39,14 +39,14 @@ mod subnet;
 
 pub use address::{Address, AddressError};
 pub use batch::Batch;
-pub use claim::{Claim, ClaimKey};
+pub use claim::{Claim, ClaimKey, Claims};
 pub use codec::{Codec, Cut};
 pub use composer::{Composed, Composer, Draft, Together};
 pub use compression::{Deflater, Inflated, Inflater, Method};
 pub use control::{Control, Dialect, PeerEntry};
 pub use error::{ControlError, DecodeError, EncodeError, StreamError};
 pub use flags::{Flag, SubFlag};
-pub use frame::{Frame, PacketIter};
+pub use frame::{Copies, Frame, PacketIter};
 #[cfg(feature = "node")]
 pub(crate) use frames::frames_beyond;
 pub use frames::{Frames, Hold};
