@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use actix_mesh::wire::{
-    Address, Batch, ClaimKey, Claims, Codec, Composer, Control, DecodeError, Deflater, Draft, Flag,
-    Frame, Frames, Generation, Inflater, Limits, MessageId, Method, NodeId, Packet, Packets,
-    base58,
+    Address, Batch, ClaimKey, Claims, Codec, Composer, Control, Copies, DecodeError, Deflater,
+    Draft, Flag, Frame, Frames, Generation, Inflater, Limits, MessageId, Method, NodeId, Packet,
+    Packets, base58,
 };
 use bytes::BytesMut;
 use proptest::{collection::vec, prelude::*, sample};
@@ -204,13 +204,14 @@ proptest! {
             .iter()
             .map(|given| Draft { flag: &given.flag, payload: &given.payload, time: given.time })
             .collect();
-        let together = composer().compose_many(&drafts).messages;
-        prop_assert_eq!(together.len(), drafts.len());
-        for (draft, composed) in drafts.iter().zip(together) {
+        let together = composer().compose_many(&drafts);
+        prop_assert_eq!(together.messages.len(), drafts.len());
+        let mut whole = together.whole;
+        for (draft, composed) in drafts.iter().zip(together.messages) {
             let alone = composer().compose(draft.flag, draft.payload, draft.time).unwrap();
             let composed = composed.unwrap();
             prop_assert_eq!(composed.id, alone.id);
-            prop_assert_eq!(composed.frames.plain, alone.frames.plain);
+            prop_assert_eq!(whole.split_to(composed.len), alone.frames.plain);
             prop_assert_eq!((composed.time, composed.text), (alone.time, alone.text));
         }
     }
@@ -220,7 +221,7 @@ proptest! {
         let batch = read(&on_the_wire(&given));
         let frame = batch.get(0).unwrap();
         let from = NodeId::parse("B").unwrap();
-        let message = frame.message(&from);
+        let message = frame.message(&from, &mut Copies::new(0));
         prop_assert_eq!(message.id(), &MessageId::parse(frame.id()).unwrap());
         prop_assert_eq!(message.sender(), &given.sender);
         prop_assert_eq!(message.from(), &from);
@@ -469,7 +470,7 @@ fn exercise(batch: &Batch) {
             frame.claim(&ClaimKey::new(KEY.0, KEY.1)),
             said(&frame),
         );
-        let _ = frame.message(&NodeId::parse("B").unwrap());
+        let _ = frame.message(&NodeId::parse("B").unwrap(), &mut Copies::new(0));
         let _ = Control::read(&frame, GENERATION);
     }
     assert!(batch.cost() >= batch.wire_len());

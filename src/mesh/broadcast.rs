@@ -4,20 +4,14 @@
 //! back to its author, nor to the connection it came from, and its id is never computed anew.
 
 use std::collections::BTreeMap;
-use std::mem;
-use std::ops::Range;
-use std::sync::Arc;
-
-use bytes::Bytes;
 
 use super::effect::{Effect, Event, SendError, Sent, SkipReason, Skipped, Targets};
 use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh};
-use super::routing::Routing;
 use super::waterfall::Seen;
 use crate::wire::{
-    Batch, Composed, Control, Draft, Flag, Frame, Frames, Hold, IdRule, MessageId, NodeId, Packet,
-    Packets, SubFlag, Together,
+    Batch, Claim, Composed, Control, Flag, Frame, Frames, Hold, IdRule, MessageId, Packet, Packets,
+    SubFlag,
 };
 
 /// A message of the user's own for every peer.
@@ -31,40 +25,6 @@ pub struct Outgoing {
     pub kind: Option<Packet>,
     /// Whether sending to nobody is no error.
     pub allow_empty: bool,
-}
-
-/// Own broadcasts of one burst, one behind the other in one piece: for a link that costs less than one by one.
-struct Joint {
-    /// Every peer.
-    to: Targets,
-    ids: Arc<[NodeId]>,
-    /// Whether nobody compresses: what is compressed is each message by itself.
-    plain: bool,
-    /// The frames of the whole burst, and where among them those of the piece are.
-    whole: Bytes,
-    piece: Range<usize>,
-    count: u32,
-    /// The last of them.
-    last: Option<Frames>,
-}
-
-impl Joint {
-    fn new(routing: &Routing, whole: Bytes) -> Self {
-        let to = routing.conns();
-        Self {
-            ids: routing.ids(&to).collect(),
-            to,
-            plain: routing.iter().all(|entry| entry.peer.compression.is_none()),
-            whole,
-            piece: 0..0,
-            count: 0,
-            last: None,
-        }
-    }
-
-    fn takes(&self, flag: &Flag, composed: &Composed) -> bool {
-        self.plain && *flag == Flag::Broadcast && composed.text
-    }
 }
 
 impl Mesh {
@@ -86,55 +46,8 @@ impl Mesh {
         Ok(self.post(&flag, composed, hold, out))
     }
 
-    /// Sends several messages to every peer, as [`send`](Self::send) would one after the other. Their ids are hashed
-    /// together, which takes a fraction of the time where the processor has wide vectors. `hold` stands for all of them.
-    pub fn send_many(
-        &mut self,
-        now: Now,
-        burst: impl ExactSizeIterator<Item = Outgoing>,
-        hold: &Hold,
-        out: &mut Effects,
-    ) -> Vec<Result<Sent, SendError>> {
-        let admit = |what: Outgoing| Ok((what.flag.clone(), self.admit(what)?));
-        let admitted: Vec<Result<_, SendError>> = burst.map(admit).collect();
-        let drafts = admitted.iter().flatten().map(|(flag, payload)| Draft {
-            flag,
-            payload,
-            time: now.unix,
-        });
-        let drafts: Vec<_> = drafts.collect();
-        let Together { messages, whole } = self.composer.compose_many(&drafts);
-        let mut messages = messages.into_iter();
-        let mut joint = Joint::new(&self.routing, whole);
-        let mut end = 0;
-        let mut send = |admitted| {
-            let (flag, payload): (Flag, Packets) = admitted?;
-            let composed = messages.next().and_then(Result::ok);
-            let start = end;
-            end += composed
-                .as_ref()
-                .map_or(0, |composed| composed.frames.plain.len());
-            if let Some(composed) = composed
-                && self.take_id(now, &composed)
-            {
-                if joint.takes(&flag, &composed) {
-                    return Ok(self.join(&mut joint, start..end, composed, hold, out));
-                }
-                self.post_joint(&mut joint, hold, out);
-                return Ok(self.post(&flag, composed, hold.clone(), out));
-            }
-            // Its second is taken; or it cannot be composed, which is said again.
-            let composed = self.stamp(now, &flag, &payload)?;
-            self.post_joint(&mut joint, hold, out);
-            Ok(self.post(&flag, composed, hold.clone(), out))
-        };
-        let sent = admitted.into_iter().map(&mut send).collect();
-        self.post_joint(&mut joint, hold, out);
-        sent
-    }
-
     /// The payload of a message, if it may be sent.
-    fn admit(&self, what: Outgoing) -> Result<Packets, SendError> {
+    pub(super) fn admit(&self, what: Outgoing) -> Result<Packets, SendError> {
         if !matches!(what.flag, Flag::Broadcast | Flag::Whisper) {
             return Err(SendError::ReservedFlag(format!("{:?}", what.flag)));
         }
@@ -146,7 +59,13 @@ impl Mesh {
     }
 
     /// Sends what was composed to every peer that may have it.
-    fn post(&mut self, flag: &Flag, composed: Composed, hold: Hold, out: &mut Effects) -> Sent {
+    pub(super) fn post(
+        &mut self,
+        flag: &Flag,
+        composed: Composed,
+        hold: Hold,
+        out: &mut Effects,
+    ) -> Sent {
         let frames = Frames {
             hold,
             ..composed.frames
@@ -175,51 +94,6 @@ impl Mesh {
             out.push(Effect::Transmit { to, frames });
         }
         sent
-    }
-
-    /// Puts a message of the burst behind those that are to go in one piece.
-    fn join(
-        &mut self,
-        joint: &mut Joint,
-        place: Range<usize>,
-        composed: Composed,
-        hold: &Hold,
-        out: &mut Effects,
-    ) -> Sent {
-        if joint.piece.end != place.start {
-            self.post_joint(joint, hold, out);
-            joint.piece = place.start..place.start;
-        }
-        self.stats.sent += 1;
-        self.order += 1;
-        joint.piece.end = place.end;
-        joint.count += 1;
-        joint.last = Some(composed.frames);
-        Sent {
-            id: composed.id,
-            time: composed.time,
-            handed_to: Arc::clone(&joint.ids),
-            skipped: Vec::new(),
-        }
-    }
-
-    fn post_joint(&mut self, joint: &mut Joint, hold: &Hold, out: &mut Effects) {
-        let Some(last) = joint.last.take() else {
-            return;
-        };
-        self.keep_broadcast(&last);
-        let frames = Frames {
-            plain: joint.whole.slice(joint.piece.clone()),
-            count: mem::take(&mut joint.count),
-            compressed: None,
-            compressible: false,
-            hold: hold.clone(),
-        };
-        joint.piece.start = joint.piece.end;
-        if !joint.to.is_empty() {
-            let to = joint.to.clone();
-            out.push(Effect::Transmit { to, frames });
-        }
     }
 
     /// Packet 0 and the rest, if they may be sent.
@@ -264,7 +138,7 @@ impl Mesh {
         for ahead in 0..=self.params.seconds_ahead {
             let time = now.unix.saturating_add(ahead);
             let composed = self.composer.compose(flag, payload, time)?;
-            if self.take_id(now, &composed) {
+            if self.take_id(now, time, composed.claim(&self.key)) {
                 return Ok(composed);
             }
         }
@@ -272,11 +146,10 @@ impl Mesh {
     }
 
     /// Claims the id of a message of ours, unless it is taken.
-    fn take_id(&mut self, now: Now, composed: &Composed) -> bool {
-        let claim = composed.claim(&self.key);
-        let free = self.waterfall.look(composed.time, claim) == Seen::Fresh;
+    pub(super) fn take_id(&mut self, now: Now, time: u64, claim: Claim) -> bool {
+        let free = self.waterfall.look(time, claim) == Seen::Fresh;
         if free {
-            self.waterfall.remember(now.unix, composed.time, claim);
+            self.waterfall.remember(now.unix, time, claim);
         }
         free
     }

@@ -9,7 +9,7 @@ use super::handshake::Handshake;
 use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh};
 use super::waterfall::Seen;
-use crate::wire::{Batch, Claim, Claims, Control, Flag, Frame, SubFlag};
+use crate::wire::{Batch, Claim, Claims, Control, Copies, Flag, Frame, SubFlag};
 
 /// A frame of a batch that must be proven before it counts.
 struct Candidate {
@@ -39,6 +39,7 @@ impl Mesh {
     }
 
     fn on_frames(&mut self, now: Now, conn: ConnId, batch: Batch, first: usize, out: &mut Effects) {
+        self.copies = Copies::new(batch.wire_len());
         let (mut candidates, mut broken) = self.candidates(now, &batch, first);
         broken = prove(&batch, &mut candidates).or(broken);
         self.remember_all(now, &mut candidates);
@@ -258,7 +259,9 @@ impl Mesh {
         }
         if let Some(entry) = self.routing.get(conn) {
             self.stats.delivered += 1;
-            out.push(Effect::Deliver(frame.message(&entry.peer.id)));
+            out.push(Effect::Deliver(
+                frame.message(&entry.peer.id, &mut self.copies),
+            ));
         }
     }
 }

@@ -20,8 +20,8 @@ use super::routing::{Peer, Routing};
 use super::status::{Stats, Trouble, Troubles};
 use super::waterfall::Waterfall;
 use crate::wire::{
-    Address, ClaimKey, Composer, Control, Flag, Frames, Generation, Limits, Method, NodeId, Subnet,
-    SubnetId,
+    Address, ClaimKey, Composer, Control, Copies, Flag, Frames, Generation, Limits, Method, NodeId,
+    Subnet, SubnetId,
 };
 
 /// Effects in the order they are to be performed.
@@ -123,6 +123,8 @@ pub struct Mesh {
     pub(super) routing: Routing,
     pub(super) awaiting: AwaitingList,
     pub(super) waterfall: Waterfall,
+    /// Of what a batch delivers.
+    pub(super) copies: Copies,
     pub(super) discovery: Discovery,
     pub(super) stats: Stats,
     pub(super) troubles: Troubles,
@@ -155,6 +157,7 @@ impl Mesh {
             routing: Routing::default(),
             awaiting: AwaitingList::default(),
             waterfall: Waterfall::new(params.window, params.waterfall_capacity),
+            copies: Copies::new(0),
             discovery: Discovery::default(),
             stats: Stats::default(),
             troubles: Troubles::default(),

@@ -50,6 +50,7 @@ mod awaiting;
 mod book;
 mod broadcast;
 mod budget;
+mod burst;
 mod crossing;
 mod discovery;
 pub mod effect;

@@ -52,15 +52,16 @@ pub struct Composed {
     /// Whether each packet of the payload by itself is valid UTF-8. If not, its id differs by the other rule: see
     /// [`IdRule`](super::IdRule).
     pub text: bool,
+    /// The length of that frame.
+    pub len: usize,
     sender: NodeId,
     lengths: SmallVec<[usize; 4]>,
-    len: usize,
 }
 
 /// Messages that were composed together.
 #[derive(Debug)]
 pub struct Together {
-    /// Each of them, or why it cannot be.
+    /// Each of them, or why it cannot be. Their frames are empty: they are in `whole`.
     pub messages: Vec<Result<Composed, EncodeError>>,
     /// The frames of all, one behind the other.
     pub whole: Bytes,
@@ -135,15 +136,11 @@ impl Composer {
                 draft.time,
             )
         };
-        let mut messages: Vec<_> = ids.into_iter().zip(drafts).map(compose).collect();
-        let whole = Bytes::from(whole);
-        let mut at = 0;
-        for composed in messages.iter_mut().flatten() {
-            let end = at + composed.len;
-            composed.frames = Frames::single(whole.slice(at..end));
-            at = end;
+        let messages = ids.into_iter().zip(drafts).map(compose).collect();
+        Together {
+            messages,
+            whole: Bytes::from(whole),
         }
-        Together { messages, whole }
     }
 
     /// The length of a frame, or a little more.

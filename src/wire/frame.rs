@@ -166,8 +166,9 @@ impl<'a> Frame<'a> {
     }
 
     /// The message in a copy of its own, which does not keep the chunk alive. `from` is the peer it came from.
-    pub fn message(&self, from: &NodeId) -> Message {
-        let buffer = self.copy_without_flag();
+    pub fn message(&self, from: &NodeId, copies: &mut Copies) -> Message {
+        let bytes = self.bytes.get(self.ends[0] as usize..).unwrap_or_default();
+        let buffer = copies.of(bytes);
         let start = self.ends[0];
         let at = |index: usize| (self.ends[index] - start) as usize;
         let id = |from, to| buffer.slice(at(from)..at(to));
@@ -181,40 +182,38 @@ impl<'a> Frame<'a> {
             packets.collect::<Packets>(),
         )
     }
+}
 
-    fn copy_without_flag(&self) -> Bytes {
-        shared_copy(self.bytes.get(self.ends[0] as usize..).unwrap_or_default())
+/// Copies of what is delivered. Short ones that are made one after the other share their memory, so that a message is
+/// delivered with fewer allocations; each keeps at most 2 KiB of the others alive.
+#[derive(Debug)]
+pub struct Copies {
+    block: BytesMut,
+    /// Bytes that may still have to be copied.
+    expected: usize,
+}
+
+impl Copies {
+    const BLOCK: usize = 2048;
+
+    /// For about so many bytes.
+    pub fn new(expected: usize) -> Copies {
+        Copies {
+            block: BytesMut::new(),
+            expected,
+        }
     }
-}
 
-/// A copy that is going to be shared. A short one lies beside the counter of those who share it: a message is delivered with
-/// one allocation less.
-fn shared_copy(bytes: &[u8]) -> Bytes {
-    match bytes.len() {
-        ..=256 => Bytes::from_owner(Short::<256>::from(bytes)),
-        257..=512 => Bytes::from_owner(Short::<512>::from(bytes)),
-        513..=1024 => Bytes::from_owner(Short::<1024>::from(bytes)),
-        _ => BytesMut::from(bytes).freeze(),
-    }
-}
-
-/// At most so many bytes.
-struct Short<const MOST: usize> {
-    len: usize,
-    bytes: [u8; MOST],
-}
-
-impl<const MOST: usize> From<&[u8]> for Short<MOST> {
-    fn from(from: &[u8]) -> Self {
-        let len = from.len().min(MOST);
-        let mut bytes = [0; MOST];
-        bytes[..len].copy_from_slice(&from[..len]);
-        Short { len, bytes }
-    }
-}
-
-impl<const MOST: usize> AsRef<[u8]> for Short<MOST> {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes[..self.len]
+    fn of(&mut self, bytes: &[u8]) -> Bytes {
+        if bytes.len() > Self::BLOCK / 4 {
+            return BytesMut::from(bytes).freeze();
+        }
+        if self.block.capacity() < bytes.len() {
+            let size = self.expected.clamp(bytes.len(), Self::BLOCK);
+            self.block = BytesMut::with_capacity(size);
+        }
+        self.expected = self.expected.saturating_sub(bytes.len());
+        self.block.extend_from_slice(bytes);
+        self.block.split().freeze()
     }
 }

@@ -55,8 +55,8 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// A single plain frame of ours.
-    pub(crate) fn single(plain: Bytes) -> Frames {
+    /// A single plain frame.
+    pub fn single(plain: Bytes) -> Frames {
         Frames {
             compressible: is_compressible(plain.len()),
             plain,

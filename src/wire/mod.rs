@@ -46,7 +46,7 @@ pub use compression::{Deflater, Inflated, Inflater, Method};
 pub use control::{Control, Dialect, PeerEntry};
 pub use error::{ControlError, DecodeError, EncodeError, StreamError};
 pub use flags::{Flag, SubFlag};
-pub use frame::{Frame, PacketIter};
+pub use frame::{Copies, Frame, PacketIter};
 pub use frames::{Frames, Hold};
 pub use generation::{Generation, UnknownGeneration};
 pub use id::{IdError, MessageId, NodeId, RequestId, SubnetId};
