@@ -7,8 +7,8 @@
 mod harness;
 
 use actix_mesh::wire::{
-    Batch, ClaimKey, Codec, Composer, Deflater, Draft, Flag, Generation, Inflater, Limits, Method,
-    NodeId, Packet, base58,
+    Batch, ClaimKey, Claims, Codec, Composer, Deflater, Draft, Flag, Generation, Inflater, Limits,
+    Method, NodeId, Packet, base58,
 };
 use bytes::BytesMut;
 use harness::{Way, side_by_side};
@@ -124,6 +124,11 @@ fn decoding(size: usize) {
             }),
             Way::new("what its frames claim", count, || {
                 let claims = batch.iter().flatten().map(|frame| frame.claim(&key).strict);
+                claims.fold(0, |all, claim| all ^ claim)
+            }),
+            Way::new("the same, all from one sender", count, || {
+                let mut claims = Claims::new(&key);
+                let claims = batch.iter().flatten().map(|frame| claims.of(&frame).strict);
                 claims.fold(0, |all, claim| all ^ claim)
             }),
         ],

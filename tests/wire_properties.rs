@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use actix_mesh::wire::{
-    Address, Batch, ClaimKey, Codec, Composer, Control, Copies, DecodeError, Deflater, Draft, Flag,
-    Frame, Frames, Generation, Inflater, Limits, MessageId, Method, NodeId, Packet, Packets,
-    base58,
+    Address, Batch, ClaimKey, Claims, Codec, Composer, Control, Copies, DecodeError, Deflater,
+    Draft, Flag, Frame, Frames, Generation, Inflater, Limits, MessageId, Method, NodeId, Packet,
+    Packets, base58,
 };
 use bytes::BytesMut;
 use proptest::{collection::vec, prelude::*, sample};
@@ -185,6 +185,17 @@ proptest! {
         prop_assert_eq!(frame.compression(), given.method);
         let key = ClaimKey::new(KEY.0, KEY.1);
         prop_assert_eq!(frame.claim(&key), composed.claim(&key));
+    }
+
+    #[test]
+    fn frames_claim_the_same_alone_and_behind_others(given in vec(a_frame(), 0..12)) {
+        let key = ClaimKey::new(KEY.0, KEY.1);
+        let batch = read(&given.concat());
+        let mut claims = Claims::new(&key);
+        for frame in batch.iter().flatten() {
+            prop_assert_eq!(claims.of(&frame), frame.claim(&key));
+            prop_assert_eq!(claims.of(&frame), frame.claim(&key));
+        }
     }
 
     #[test]

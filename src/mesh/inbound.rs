@@ -9,37 +9,13 @@ use super::handshake::Handshake;
 use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh};
 use super::waterfall::Seen;
-use crate::wire::{Batch, Claim, Control, Copies, Flag, Frame, SubFlag};
+use crate::wire::{Batch, Claim, Claims, Control, Copies, Flag, Frame, SubFlag};
 
 /// A frame of a batch that must be proven before it counts.
 struct Candidate {
     index: usize,
     /// For broadcasts: when it claims to be written, and what it claims to be.
     claim: Option<(u64, Claim)>,
-    /// What was known of it when it was remembered.
-    seen: Seen,
-}
-
-impl Candidate {
-    fn new(index: usize, claim: Option<(u64, Claim)>) -> Self {
-        Self {
-            index,
-            claim,
-            seen: Seen::Fresh,
-        }
-    }
-}
-
-/// Leaves those before the first whose id is not the hash of what it bears; why that one is not proven.
-fn keep_proven(candidates: &mut Vec<Candidate>, batch: &Batch) -> Option<String> {
-    let which: Vec<usize> = candidates.iter().map(|candidate| candidate.index).collect();
-    let mut proofs = Vec::with_capacity(which.len());
-    batch.prove(&which, &mut proofs);
-    let (at, error) = (0..)
-        .zip(proofs)
-        .find_map(|(at, proof)| Some((at, proof.err()?)))?;
-    candidates.truncate(at);
-    Some(error.to_string())
 }
 
 impl Mesh {
@@ -65,17 +41,15 @@ impl Mesh {
     fn on_frames(&mut self, now: Now, conn: ConnId, batch: Batch, first: usize, out: &mut Effects) {
         self.copies = Copies::new(batch.wire_len());
         let (mut candidates, mut broken) = self.candidates(now, &batch, first);
-        if let Some(error) = keep_proven(&mut candidates, &batch) {
-            broken = Some(error);
-        }
+        broken = prove(&batch, &mut candidates).or(broken);
         self.remember_all(now, &mut candidates);
-        let mut picked = Vec::new();
+        let mut picked = Vec::with_capacity(candidates.len());
         for candidate in candidates {
             let Ok(frame) = batch.get(candidate.index) else {
                 continue;
             };
             let relayed = match candidate.claim {
-                Some(_) => self.on_broadcast(now, conn, &frame, candidate.seen, out),
+                Some(_) => self.on_broadcast(now, conn, &frame, out),
                 None => {
                     self.on_directed(now, conn, &frame, out);
                     false
@@ -101,16 +75,17 @@ impl Mesh {
         first: usize,
     ) -> (Vec<Candidate>, Option<String>) {
         let mut candidates = Vec::with_capacity(batch.len());
+        let mut claims = Claims::new(&self.key);
         let mut broken = None;
         for index in first..batch.len() {
             match batch.get(index) {
                 Ok(frame) if frame.is_broadcast() => {
                     if self.is_timely(now, &frame) {
-                        let claim = Some((frame.time(), frame.claim(&self.key)));
-                        candidates.push(Candidate::new(index, claim));
+                        let claim = Some((frame.time(), claims.of(&frame)));
+                        candidates.push(Candidate { index, claim });
                     }
                 }
-                Ok(_) => candidates.push(Candidate::new(index, None)),
+                Ok(_) => candidates.push(Candidate { index, claim: None }),
                 Err(error) => {
                     broken = Some(error.to_string());
                     break;
@@ -150,33 +125,28 @@ impl Mesh {
         self.stats.duplicates += (before - candidates.len()) as u64;
     }
 
-    /// One behind the other again, with nothing between that would wait for the memory of one.
-    fn remember_all(&mut self, now: Now, candidates: &mut [Candidate]) {
-        for candidate in candidates {
-            if let Some((time, claim)) = candidate.claim {
-                candidate.seen = self.waterfall.remember(now.unix, time, claim);
-            }
-        }
+    /// Remembers the broadcasts, which are proven, and leaves out what came twice in one batch. As above, one behind the
+    /// other.
+    fn remember_all(&mut self, now: Now, candidates: &mut Vec<Candidate>) {
+        candidates.retain(|candidate| {
+            let Some((time, claim)) = candidate.claim else {
+                return true;
+            };
+            let seen = self.waterfall.remember(now.unix, time, claim);
+            self.stats.id_twins += u64::from(seen == Seen::Twin);
+            self.stats.duplicates += u64::from(seen == Seen::Same);
+            seen != Seen::Same
+        });
     }
 
-    /// A proven broadcast; whether it is to be relayed.
+    /// A broadcast that is proven and new; whether it is to be relayed.
     fn on_broadcast(
         &mut self,
         now: Now,
         conn: ConnId,
         frame: &Frame<'_>,
-        seen: Seen,
         out: &mut Effects,
     ) -> bool {
-        match seen {
-            Seen::Fresh => {}
-            Seen::Twin => self.stats.id_twins += 1,
-            // The same message twice in one batch.
-            Seen::Same => {
-                self.stats.duplicates += 1;
-                return false;
-            }
-        }
         match Control::read(frame, self.params.generation) {
             None => {
                 self.deliver(conn, frame, out);
@@ -294,6 +264,16 @@ impl Mesh {
             ));
         }
     }
+}
+
+/// Proves the candidates and leaves out the first that fails and all after it; why it failed.
+fn prove(batch: &Batch, candidates: &mut Vec<Candidate>) -> Option<String> {
+    let which: Vec<usize> = candidates.iter().map(|candidate| candidate.index).collect();
+    let mut proofs = Vec::with_capacity(which.len());
+    batch.prove(&which, &mut proofs);
+    let failed = proofs.iter().position(Result::is_err)?;
+    candidates.truncate(failed);
+    proofs[failed].err().map(|error| error.to_string())
 }
 
 impl SubFlag {

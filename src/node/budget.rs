@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_millis(25);
 const SHARE: usize = 8;
 /// All slow peers together may use this part of the pool: then they are closed.
 const SLOW: usize = 3;
-/// Large frames that may be coming in at once, and that may be inflated at once.
-const LARGE: usize = 2;
+/// Large frames that are coming in may use this part of the pool, or one of them what it needs.
+const COMING: usize = 2;
 
 /// What all connections of a node have in common.
 #[derive(Debug)]
@@ -29,9 +29,12 @@ pub(super) struct Pool {
     used: AtomicUsize,
     /// Of that, what waits for slow peers.
     slow: AtomicUsize,
+    /// Of that, what large frames take that are coming in.
+    coming: AtomicUsize,
+    /// Connections, and those of them whose peer takes next to nothing.
+    links: AtomicUsize,
+    behind: AtomicUsize,
     size: usize,
-    /// Large frames that are coming in, and that are being inflated.
-    large: [AtomicUsize; 2],
     freed: Notify,
 }
 
@@ -40,8 +43,10 @@ impl Pool {
         Arc::new(Self {
             used: AtomicUsize::new(0),
             slow: AtomicUsize::new(0),
+            coming: AtomicUsize::new(0),
+            links: AtomicUsize::new(0),
+            behind: AtomicUsize::new(0),
             size,
-            large: Default::default(),
             freed: Notify::new(),
         })
     }
@@ -72,9 +77,11 @@ impl Pool {
         self.free() / SHARE
     }
 
-    /// Whether a large frame may go on: there is room for it, or it is the only one.
-    fn has_room_for_large(&self, which: usize, bytes: usize) -> bool {
-        bytes <= self.free() || self.large[which].load(Ordering::Relaxed) == 1
+    /// Whether so much is free for what a frame inflates to, or as much as will ever be: large frames that are
+    /// coming in may have to wait for it themselves.
+    fn has(&self, bytes: usize) -> bool {
+        let used = self.used.load(Ordering::Relaxed);
+        used + bytes <= self.size || used <= self.coming.load(Ordering::Relaxed)
     }
 
     fn release(&self, bytes: usize) {
@@ -84,11 +91,7 @@ impl Pool {
 
     /// Room for what waits for a slow peer, if they have not used up theirs.
     pub(super) fn for_slow(self: &Arc<Self>, bytes: usize) -> Option<Slow> {
-        let most = self.size / SLOW;
-        let more = |slow: usize| slow.checked_add(bytes).filter(|slow| *slow <= most);
-        self.slow
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
-            .ok()?;
+        take(&self.slow, bytes, self.size / SLOW, false)?;
         self.used.fetch_add(bytes, Ordering::Relaxed);
         Some(Slow {
             pool: Arc::clone(self),
@@ -96,16 +99,29 @@ impl Pool {
         })
     }
 
-    fn gate(self: &Arc<Self>, which: usize) -> Option<Gate> {
-        let more = |open: usize| Some(open + 1).filter(|open| *open <= LARGE);
-        self.large[which]
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
-            .ok()?;
-        Some(Gate {
-            pool: Arc::clone(self),
-            which,
-        })
+    /// A peer takes next to nothing, until this is dropped.
+    pub(super) fn one_behind(self: &Arc<Self>) -> Behind {
+        self.behind.fetch_add(1, Ordering::Relaxed);
+        Behind(Arc::clone(self))
     }
+
+    /// Whether peers that take next to nothing are the exception: then the fault is theirs. Where most do,
+    /// the whole mesh is at its limit, and this node as well.
+    pub(super) fn few_are_behind(&self) -> bool {
+        let links = self.links.load(Ordering::Relaxed);
+        self.behind.load(Ordering::Relaxed) * 2 <= links
+    }
+}
+
+/// Adds to what is taken, unless that would be too much; `alone`: whoever is the only one may take more.
+fn take(taken: &AtomicUsize, bytes: usize, most: usize, alone: bool) -> Option<usize> {
+    let more = |taken: usize| {
+        let sum = taken + bytes;
+        (bytes == 0 || sum <= most || (alone && taken == 0)).then_some(sum)
+    };
+    taken
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+        .ok()
 }
 
 /// Room taken by what waits for a slow peer, until it is dropped.
@@ -122,17 +138,13 @@ impl Drop for Slow {
     }
 }
 
-/// The turn of a large frame, until it is dropped.
+/// A peer that takes next to nothing.
 #[derive(Debug)]
-pub(super) struct Gate {
-    pool: Arc<Pool>,
-    which: usize,
-}
+pub(super) struct Behind(Arc<Pool>);
 
-impl Drop for Gate {
+impl Drop for Behind {
     fn drop(&mut self) {
-        self.pool.large[self.which].fetch_sub(1, Ordering::Relaxed);
-        self.pool.freed.notify_waiters();
+        self.0.behind.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -153,6 +165,7 @@ pub(super) struct Account {
 impl Account {
     /// With this many bytes of its own.
     pub(super) fn new(own: usize, pool: Arc<Pool>) -> Arc<Self> {
+        pool.links.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self {
             used: AtomicUsize::new(0),
             own,
@@ -183,45 +196,37 @@ impl Account {
 
     /// Waits until a frame of this many bytes may come in, and charges it.
     pub(super) async fn for_frame(self: &Arc<Self>, bytes: usize) -> Result<Coming, Closed> {
-        let gate = self.for_large(0, bytes, 0).await?;
+        self.until(|| self.is_used_by(0, bytes)).await?;
+        let shared = bytes.saturating_sub(self.own);
+        let most = self.pool.size / COMING;
+        self.until(|| take(&self.pool.coming, shared, most, true))
+            .await?;
         Ok(Coming {
+            charge: self.charge(bytes),
             bytes,
-            _charge: self.charge(bytes),
-            _gate: gate,
+            shared,
         })
     }
 
-    /// Waits until a frame may be inflated to this many bytes; `coming`: what is charged for it already. What
-    /// it really takes is charged afterwards, and the gate dropped then.
+    /// Waits until a frame may be inflated to this many bytes, and charges them; `coming`: it is one that came
+    /// in as such.
     pub(super) async fn to_inflate(
-        &self,
+        self: &Arc<Self>,
         bytes: usize,
         coming: Option<&Coming>,
-    ) -> Result<Option<Gate>, Closed> {
-        self.for_large(1, bytes, coming.map_or(0, |coming| coming.bytes))
-            .await
+    ) -> Result<Arc<Charge>, Closed> {
+        let held = coming.map_or(0, |coming| coming.bytes);
+        self.until(|| self.is_used_by(held, bytes)).await?;
+        let shared = (held + bytes).saturating_sub(self.own.max(held));
+        self.until(|| (shared == 0 || self.pool.has(shared)).then_some(()))
+            .await?;
+        Ok(self.charge(bytes))
     }
 
-    /// Waits for everything else of the connection to be done with, then for a turn, then for room in the
-    /// pool, which the one whose turn it is alone does not need: so nobody waits in a circle.
-    async fn for_large(
-        &self,
-        which: usize,
-        bytes: usize,
-        held: usize,
-    ) -> Result<Option<Gate>, Closed> {
-        let used = || self.used.load(Ordering::Relaxed);
-        let fits = || used() + bytes <= self.own;
-        self.until(|| (fits() || used() <= held).then_some(()))
-            .await?;
-        if fits() {
-            return Ok(None);
-        }
-        let gate = self.until(|| self.pool.gate(which)).await?;
-        let beyond = bytes.saturating_sub(self.own);
-        self.until(|| self.pool.has_room_for_large(which, beyond).then_some(()))
-            .await?;
-        Ok(Some(gate))
+    /// Something large has to be alone, but for what it holds itself, or to fit beside the rest.
+    fn is_used_by(&self, held: usize, bytes: usize) -> Option<()> {
+        let used = self.used.load(Ordering::Relaxed);
+        (used <= held || used + bytes <= self.own).then_some(())
     }
 
     async fn until<T>(&self, attempt: impl Fn() -> Option<T>) -> Result<T, Closed> {
@@ -289,6 +294,12 @@ impl Account {
     }
 }
 
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.pool.links.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// What one batch costs, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Charge {
@@ -312,12 +323,21 @@ impl Drop for Charge {
     }
 }
 
-/// A large frame that is coming in: its charge and its turn, until it is dropped.
+/// What a large frame costs while it is coming in, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Coming {
+    charge: Arc<Charge>,
     bytes: usize,
-    _charge: Arc<Charge>,
-    _gate: Option<Gate>,
+    /// Of that, what is beyond its connection's own.
+    shared: usize,
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        let pool = &self.charge.account.pool;
+        pool.coming.fetch_sub(self.shared, Ordering::Relaxed);
+        pool.freed.notify_waiters();
+    }
 }
 
 #[cfg(test)]
@@ -414,37 +434,56 @@ mod tests {
     }
 
     #[actix::test]
-    async fn large_frames_come_in_two_at_a_time_and_within_the_pool() {
+    async fn large_frames_come_in_within_half_of_the_pool_or_one_by_one() {
         let pool = Pool::new(1000);
         let accounts: Vec<_> = (0..4).map(|_| Account::new(100, pool.clone())).collect();
         let coming = |n: usize, bytes| accounts[n].for_frame(bytes).now_or_never();
-        let small = coming(0, 100).unwrap();
-        let first = coming(1, 5000).unwrap();
-        assert!(coming(2, 200).is_none(), "the first took all of the pool");
+        let huge = coming(0, 5000).unwrap();
+        assert!(coming(1, 101).is_none());
+        assert!(coming(1, 100).is_some(), "it needs nothing but its own");
+        drop(huge);
+        let first = coming(0, 400).unwrap();
+        let second = coming(1, 300).unwrap();
+        assert!(coming(2, 101).is_none());
         drop(first);
-        let first = coming(1, 500).unwrap();
-        let second = coming(2, 600).unwrap();
-        assert!(coming(3, 101).is_none(), "it is the third");
-        assert!(coming(3, 100).is_some(), "it needs nothing but its own");
-        drop((small, first));
-        assert!(coming(3, 200).is_some());
+        assert!(coming(2, 400).is_some());
         drop(second);
+        assert_eq!(pool.coming.load(Ordering::Relaxed), 0);
         assert_eq!(pool.used.load(Ordering::Relaxed), 0);
     }
 
     #[actix::test]
-    async fn who_inflates_waits_for_all_else_of_its_own() {
-        let account = Account::new(100, Pool::new(0));
+    async fn who_inflates_waits_for_all_else_of_its_own_and_for_room_in_the_pool() {
+        let pool = Pool::new(1000);
+        let (account, other) = (
+            Account::new(100, pool.clone()),
+            Account::new(100, pool.clone()),
+        );
+        let inflate = |bytes| account.to_inflate(bytes, None).now_or_never();
         let before = account.charge(50);
-        let inflate = |bytes, coming| account.to_inflate(bytes, coming).now_or_never();
-        assert!(inflate(40, None).unwrap().unwrap().is_none());
-        assert!(inflate(500, None).is_none());
+        assert!(inflate(40).is_some(), "it fits beside the rest");
+        assert!(inflate(500).is_none());
         drop(before);
-        assert!(inflate(500, None).unwrap().unwrap().is_some());
-        let coming = account.for_frame(300).now_or_never().unwrap().unwrap();
-        assert!(inflate(500, None).is_none());
-        assert!(inflate(500, Some(&coming)).unwrap().unwrap().is_some());
+        let inflated = inflate(500).unwrap().unwrap();
+        assert!(other.to_inflate(900, None).now_or_never().is_none());
+        inflated.shrink(100);
+        assert!(other.to_inflate(900, None).now_or_never().is_some());
+        drop(inflated);
+        assert!(inflate(5000).is_some(), "nobody else needs any");
         account.close();
-        assert!(inflate(500, Some(&coming)).unwrap().is_err());
+        assert!(inflate(1).unwrap().is_err());
+    }
+
+    #[actix::test]
+    async fn large_frames_that_came_in_do_not_wait_on_each_other_to_inflate() {
+        let pool = Pool::new(300);
+        let accounts = [100, 100].map(|own| Account::new(own, pool.clone()));
+        let frames = accounts
+            .each_ref()
+            .map(|account| account.for_frame(175).now_or_never().unwrap().unwrap());
+        for (account, frame) in accounts.iter().zip(&frames) {
+            let inflated = account.to_inflate(1000, Some(frame)).now_or_never();
+            assert!(inflated.unwrap().is_ok());
+        }
     }
 }

@@ -146,17 +146,23 @@ impl Intake {
         {
             let coming = self.begun.take().and_then(|begun| begun.large);
             let coming = coming.map(|(_, coming)| coming);
-            let (mut cut, mut gate) = (self.codec.cut(frames, NEAR)?, None);
-            if matches!(cut, Cut::TooTight) {
-                let most = self.frame_limit;
-                gate = self.account.to_inflate(most, coming.as_ref()).await?;
-                cut = self.codec.cut(frames, usize::MAX)?;
-            }
+            let (cut, charge) = match self.codec.cut(frames, NEAR)? {
+                Cut::TooTight => {
+                    let most = self.frame_limit;
+                    let charge = self.account.to_inflate(most, coming.as_ref()).await?;
+                    (self.codec.cut(frames, usize::MAX)?, Some(charge))
+                }
+                cut => (cut, None),
+            };
             let Cut::Batch(batch) = cut else {
                 break;
             };
-            let charge = self.account.charge(batch.cost() + OVERHEAD);
-            drop((coming, gate));
+            let charge = match charge {
+                Some(charge) => charge,
+                None => self.account.charge(batch.cost() + OVERHEAD),
+            };
+            charge.shrink(batch.cost() + OVERHEAD);
+            drop(coming);
             self.hand_in(batch, charge).await?;
             // Nor is more inflated than there is room for.
             self.account.room().await?;

@@ -322,7 +322,8 @@ impl ShutdownReport {
     }
 }
 
-/// What was queued for a peer and not written.
+/// What was queued for a peer and not written. A piece that was written in part counts whole, so some of it
+/// may have arrived.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Unsent {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep};
 
-use super::budget::Pool;
+use super::budget::{Behind, Pool};
 use super::transport::Writer;
 use crate::mesh::{Ended, Traffic};
 use crate::wire::Hold;
@@ -27,7 +27,7 @@ const SLICES: usize = 64;
 const WRITE: usize = 256 * 1024;
 /// How often a peer for which something waits is looked at.
 const LOOK: Duration = Duration::from_millis(100);
-/// A peer so far behind is closed when there is no room left for slow ones.
+/// A peer so far behind is closed when there is no room left for slow ones, unless most are.
 const HASTE: Duration = Duration::from_secs(1);
 /// What a chunk costs besides its bytes.
 const OVERHEAD: usize = 128;
@@ -88,6 +88,8 @@ struct Stall {
     looked: (Instant, u64),
     /// How far it is behind what it has to take at least.
     behind: Duration,
+    /// While that is much.
+    counted: Option<Behind>,
 }
 
 impl Outbox {
@@ -213,6 +215,7 @@ impl Outbox {
             look: Box::pin(tokio::time::sleep(look)),
             looked: (Instant::now(), written),
             behind: Duration::ZERO,
+            counted: None,
         });
         stall.look.as_mut().poll(cx).map(|()| {
             let now = Instant::now();
@@ -223,7 +226,19 @@ impl Outbox {
 
     /// Whether there is no room for what waits for a peer that is so far behind.
     fn is_unwelcome(&mut self, behind: Duration) -> bool {
-        behind >= LOOK.min(self.patience.time) && !self.move_over() && behind >= HASTE
+        self.count(behind >= HASTE);
+        behind >= LOOK.min(self.patience.time)
+            && !self.move_over()
+            && behind >= HASTE
+            && self.pool.few_are_behind()
+    }
+
+    /// Lets the pool know whether the peer takes next to nothing.
+    fn count(&mut self, behind: bool) {
+        if let Some(stall) = &mut self.stall {
+            let counted = stall.counted.take();
+            stall.counted = behind.then(|| counted.unwrap_or_else(|| self.pool.one_behind()));
+        }
     }
 
     /// Lets what waits go of the room of where it came from, as far as there is other room for it; whether
@@ -263,6 +278,7 @@ mod tests {
 
     use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
 
+    use super::super::budget::Account;
     use super::*;
 
     const PATIENCE: Patience = Patience {
@@ -393,14 +409,27 @@ mod tests {
     async fn without_room_for_it_a_stalled_peer_is_closed_soon() {
         tokio::time::pause();
         let (mut outbox, held) = outbox_beside(150_000, [1000; 100]);
+        let links = [1, 2].map(|_| Account::new(1, Arc::clone(&outbox.pool)));
         let (near, _far) = duplex(10);
         let mut writer = Writer::Pipe(near);
         assert!(goes_on(&mut outbox, &mut writer, HASTE - LOOK).await);
         assert_eq!(Arc::strong_count(&held), 101 - 44);
         assert!(!goes_on(&mut outbox, &mut writer, LOOK * 2).await);
         let pool = Arc::clone(&outbox.pool);
-        drop(outbox);
+        drop((outbox, links));
         assert!(pool.for_slow(50_000).is_some(), "given back");
+    }
+
+    #[actix::test]
+    async fn where_most_peers_are_behind_the_fault_is_not_theirs() {
+        tokio::time::pause();
+        let (mut outbox, _held) = outbox_beside(150_000, [1000; 100]);
+        let _links = [1, 2, 3].map(|_| Account::new(1, Arc::clone(&outbox.pool)));
+        let _another = outbox.pool.one_behind();
+        let (near, _far) = duplex(10);
+        let mut writer = Writer::Pipe(near);
+        assert!(goes_on(&mut outbox, &mut writer, HASTE * 3).await);
+        assert_eq!(flush(&mut outbox, &mut writer).await, Err(Ended::Stalled));
     }
 
     #[actix::test]

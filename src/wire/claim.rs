@@ -4,6 +4,8 @@ use std::{fmt, hash::Hasher as _};
 
 use siphasher::sip::SipHasher13;
 
+use super::frame::Frame;
+
 /// The key under which claims are digested. Peers choose what is hashed; with a key from a source of randomness they
 /// do not choose where it lands.
 #[derive(Clone, Copy)]
@@ -13,6 +15,14 @@ impl ClaimKey {
     /// A key of two random halves.
     pub fn new(k0: u64, k1: u64) -> ClaimKey {
         ClaimKey(k0, k1)
+    }
+
+    fn hasher(&self) -> SipHasher13 {
+        SipHasher13::new_with_keys(self.0, self.1)
+    }
+
+    fn digest(&self, text: &[u8]) -> u64 {
+        self.hasher().hash(text)
     }
 }
 
@@ -40,16 +50,53 @@ impl Claim {
         sender: &[u8],
         lengths: impl Iterator<Item = usize>,
     ) -> Claim {
-        let mut hash = SipHasher13::new_with_keys(key.0, key.1);
-        hash.write_usize(id.len());
+        Claim::with_digest(key, id, key.digest(sender), lengths)
+    }
+
+    /// `sender` is the sender's digest. No peer can know it, so none can shift the border between id and sender.
+    fn with_digest(
+        key: &ClaimKey,
+        id: &[u8],
+        sender: u64,
+        lengths: impl Iterator<Item = usize>,
+    ) -> Claim {
+        let mut hash = key.hasher();
         hash.write(id);
         let id = hash.finish();
-        hash.write_usize(sender.len());
-        hash.write(sender);
-        lengths.for_each(|length| hash.write_usize(length));
+        hash.write_u64(sender);
+        lengths.for_each(|length| hash.write_u32(u32::try_from(length).unwrap_or(u32::MAX)));
         Claim {
             id,
             strict: hash.finish(),
         }
+    }
+}
+
+/// Digests the claims of frames that come one behind the other: the same sender is digested once.
+#[derive(Debug)]
+pub struct Claims<'a> {
+    key: ClaimKey,
+    sender: &'a [u8],
+    digest: u64,
+}
+
+impl<'a> Claims<'a> {
+    /// Claims digested under that key.
+    pub fn new(key: &ClaimKey) -> Claims<'a> {
+        Claims {
+            key: *key,
+            sender: &[],
+            digest: key.digest(&[]),
+        }
+    }
+
+    /// The same as [`Frame::claim`].
+    pub fn of(&mut self, frame: &Frame<'a>) -> Claim {
+        let sender = frame.sender();
+        if sender != self.sender {
+            self.sender = sender;
+            self.digest = self.key.digest(sender);
+        }
+        Claim::with_digest(&self.key, frame.id(), self.digest, frame.lengths())
     }
 }

