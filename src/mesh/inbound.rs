@@ -148,6 +148,11 @@ impl Mesh {
         out: &mut Effects,
     ) -> bool {
         match Control::read(frame, self.params.generation) {
+            // No reference sends one, and each closes the connection it comes on.
+            None if frame.kind().is_none() => {
+                self.malformed(now, conn, "no payload", out);
+                false
+            }
             None => {
                 self.deliver(conn, frame, out);
                 true
@@ -183,6 +188,7 @@ impl Mesh {
         let flag = frame.flag();
         match (Control::read(frame, self.params.generation), flag) {
             (_, Flag::Renegotiate) => self.on_renegotiate(now, conn, frame, out),
+            (None, _) if frame.kind().is_none() => self.malformed(now, conn, "no payload", out),
             (None, _) => self.deliver(conn, frame, out),
             (Some(Ok(control)), Flag::Whisper) => self.on_whispered(now, conn, control, out),
             (Some(Ok(_)), _) => self.misplaced(now, conn, out),

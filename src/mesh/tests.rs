@@ -1029,3 +1029,20 @@ fn f3_a_crossing_is_no_news_to_the_user_whichever_link_is_kept() {
         assert_eq!(rig.mesh.peers().len(), 1);
     }
 }
+
+#[test]
+fn t24_a_message_without_payload_is_neither_delivered_nor_relayed() {
+    let mut rig = Rig::new();
+    let (a, _b) = (rig.join("a"), rig.join("bb"));
+    for flag in [
+        Flag::Broadcast,
+        Flag::Waterfall,
+        Flag::Whisper,
+        Flag::Renegotiate,
+    ] {
+        let out = rig.hear(a.conn, &a.frame(&flag, &[], NOON));
+        assert!(out.is_empty(), "{flag:?} led to {out:?}");
+    }
+    let stats = rig.mesh.stats();
+    assert_eq!((stats.malformed, stats.duplicates), (3, 1));
+}
