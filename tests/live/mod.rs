@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 mod coprocess;
+mod neighbour;
 mod peer;
 mod proxy;
 mod py2p;
