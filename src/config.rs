@@ -114,7 +114,7 @@ impl Default for Config {
             waterfall_capacity: 1 << 19,
             inbound_budget: 1 << 20,
             shared_budget: 16 << 20,
-            send_budget: 256 << 10,
+            send_budget: 512 << 10,
             socket_buffer: 256 << 10,
             inbox: 1024,
             backlog: 1024,
@@ -368,7 +368,7 @@ impl Config {
         self
     }
 
-    /// Bytes of this node's own messages that wait to be written. Default 256 KiB. Beyond it, and while more
+    /// Bytes of this node's own messages that wait to be written. Default 512 KiB. Beyond it, and while more
     /// than half of the [`shared_budget`](Self::shared_budget) is in use, [`Send`](struct@crate::Send) and
     /// [`Whisper`](crate::Whisper) are answered only when there is room. A larger message has it to itself.
     ///

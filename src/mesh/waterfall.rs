@@ -4,9 +4,8 @@
 //! its second, so a look-up touches one second's tables, and a whole second is forgotten at once
 //! when it expires. It knows nothing of peers, and reads no clock.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use crate::wire::Claim;
 
@@ -24,7 +23,40 @@ pub(super) enum Seen {
     Twin,
 }
 
-/// Keys are the output of a keyed hash already; hashing them again would add nothing.
+/// A claim in eight bytes: forty bits of the id's digest, by which it is found, and twenty-four of the rest. Both
+/// are of keyed hashes. Beside a million others of its second, a fresh message is taken for a seen one once in 2^49,
+/// and its id for a taken one once in 2^25; nobody without the key can do anything about it.
+#[derive(Clone, Copy)]
+struct Mark(u64);
+
+const STRICT: u32 = 24;
+
+impl Mark {
+    fn of(claim: Claim) -> Self {
+        Self(claim.id << STRICT | claim.strict >> (u64::BITS - STRICT))
+    }
+
+    fn id(self) -> u64 {
+        self.0 >> STRICT
+    }
+}
+
+/// By the id alone.
+impl PartialEq for Mark {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl Eq for Mark {}
+
+impl Hash for Mark {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.id());
+    }
+}
+
+/// Marks are the output of a keyed hash already; hashing them again would add nothing.
 #[derive(Default)]
 struct Keyed(u64);
 
@@ -37,12 +69,13 @@ impl Hasher for Keyed {
             self.0 = self.0.rotate_left(8) ^ u64::from(byte);
         }
     }
-    fn write_u64(&mut self, key: u64) {
-        self.0 = key;
+    /// Tables use the lowest bits and the highest.
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id | id << STRICT;
     }
 }
 
-type Table = HashMap<u64, u64, BuildHasherDefault<Keyed>>;
+type Table = HashSet<Mark, BuildHasherDefault<Keyed>>;
 
 /// What was seen with one second's stamp.
 #[derive(Default)]
@@ -64,43 +97,40 @@ impl Second {
         })
     }
 
-    fn shard(&self, id: u64) -> &Table {
-        &self.shards[shard(id)]
-    }
-
     fn look(&self, claim: Claim) -> Seen {
-        match self.shard(claim.id).get(&claim.id) {
+        let mark = Mark::of(claim);
+        match self.shards[shard(claim.id)].get(&mark) {
             None => Seen::Fresh,
-            Some(&strict) if strict == claim.strict => Seen::Same,
+            Some(seen) if seen.0 == mark.0 => Seen::Same,
             Some(_) if self.twins.contains(&(claim.id, claim.strict)) => Seen::Same,
             Some(_) => Seen::Twin,
         }
     }
 
     fn remember(&mut self, claim: Claim) -> Seen {
-        let shard = &mut self.shards[shard(claim.id)];
-        if shard.is_empty() {
-            shard.reserve(self.expected / SHARDS);
-        }
-        let seen = match shard.entry(claim.id) {
-            Entry::Vacant(free) => {
-                free.insert(claim.strict);
+        let seen = match self.look(claim) {
+            Seen::Fresh => {
+                let shard = &mut self.shards[shard(claim.id)];
+                if shard.is_empty() {
+                    shard.reserve(self.expected / SHARDS);
+                }
+                shard.insert(Mark::of(claim));
                 Seen::Fresh
             }
-            Entry::Occupied(taken) if *taken.get() == claim.strict => Seen::Same,
-            Entry::Occupied(_) => match self.twins.insert((claim.id, claim.strict)) {
-                true => Seen::Twin,
-                false => Seen::Same,
-            },
+            Seen::Twin => {
+                self.twins.insert((claim.id, claim.strict));
+                Seen::Twin
+            }
+            Seen::Same => Seen::Same,
         };
         self.entries += usize::from(seen != Seen::Same);
         seen
     }
 }
 
-/// Bits from the middle: the tables themselves use the lowest and the highest.
+/// By bits that are not in the mark.
 fn shard(id: u64) -> usize {
-    usize::from(id.to_le_bytes()[5]) % SHARDS
+    usize::from(id.to_le_bytes()[7]) % SHARDS
 }
 
 /// See the module.
@@ -249,6 +279,7 @@ mod tests {
     use super::*;
 
     fn claim(id: u64, strict: u64) -> Claim {
+        let strict = spread(strict);
         Claim { id, strict }
     }
 

@@ -249,14 +249,18 @@ impl Intake {
 
 /// A buffer that begins with what was left over and has room for a read.
 ///
-/// A large frame's grows with what is there, by doubling, and to no more than the frame, or the stride.
+/// A large frame's grows with what is there, by doubling, and to no more than the frame. While long strides are
+/// filled, what is left over is copied rather than followed by a short read: many frames are hashed together for
+/// little more than one.
 fn buffer_after(rest: BytesMut, large: Option<usize>, stride: usize) -> BytesMut {
     let len = rest.len();
-    if len >= READ / WORTH && rest.capacity() - len >= READ / WORTH {
+    let strides = stride > READ && len < stride / 2;
+    let enough = if strides { stride / 2 } else { READ / WORTH };
+    if len >= READ / WORTH && rest.capacity() - len >= enough {
         return rest;
     }
     let room = match large {
-        Some(frame) if frame == rest.capacity() => return rest,
+        Some(frame) if frame == rest.capacity() && !strides => return rest,
         Some(frame) => frame.min(len * 2).max(len + 1),
         None if len >= READ / WORTH => len + READ,
         None => READ,

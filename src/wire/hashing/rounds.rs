@@ -73,8 +73,13 @@ pub(super) fn absorb<S: Simd, const V: usize>(
     states: &mut [State; V],
     blocks: &[[&[Block]; LANES]; V],
 ) {
-    let mut state: [Word<S, V>; 8] =
-        std::array::from_fn(|i| std::array::from_fn(|v| u64x8::from_slice(simd, &states[v][i])));
+    // Loops, not closures: what is not inlined here is compiled without the wide vectors.
+    let mut state = [[u64x8::splat(simd, 0); V]; 8];
+    for (i, word) in state.iter_mut().enumerate() {
+        for (v, vector) in word.iter_mut().enumerate() {
+            *vector = u64x8::from_slice(simd, &states[v][i]);
+        }
+    }
     for at in 0..blocks[0][0].len() {
         let mut words = load(simd, blocks, at);
         compress(simd, &mut state, &mut words);
@@ -214,7 +219,8 @@ fn big_zero<S: Simd>(a: u64x8<S>) -> u64x8<S> {
 #[inline(always)]
 fn extend<S: Simd, const V: usize>(words: &mut [Word<S, V>; 16]) {
     for i in 0..16 {
-        let [early, middle, late] = [1, 9, 14].map(|on| words[(i + on) % 16]);
+        let (early, middle) = (words[(i + 1) % 16], words[(i + 9) % 16]);
+        let late = words[(i + 14) % 16];
         for (v, word) in words[i].iter_mut().enumerate() {
             *word = *word + small_zero(early[v]) + middle[v] + small_one(late[v]);
         }
