@@ -402,9 +402,20 @@ impl Mesh {
         self.forget(now, conn, reason, out);
     }
 
-    /// Takes a connection out of whichever list it stands in.
+    /// Takes a connection out of whichever list it stands in, and weighs how it ended.
     fn forget(&mut self, now: Now, conn: ConnId, reason: CloseReason, out: &mut Effects) {
-        self.weigh_end(now, conn, &reason, out);
+        let peer = self.routing.get(conn).map(|entry| &entry.reached);
+        let stranger = self.awaiting.get(conn);
+        let stranger = stranger.and_then(|newcomer| newcomer.reached.as_ref());
+        let reached = peer.or(stranger).cloned();
+        self.take_out(now, conn, reason.clone(), out);
+        // A ban that this leads to closes the others of its host: this one is none of them any more.
+        if let Some(reached) = reached {
+            self.weigh_end(now, &reached, &reason, out);
+        }
+    }
+
+    fn take_out(&mut self, now: Now, conn: ConnId, reason: CloseReason, out: &mut Effects) {
         if let Some(entry) = self.routing.remove(conn) {
             if entry.shadow {
                 return;
@@ -424,8 +435,7 @@ impl Mesh {
         }
     }
 
-    /// Weighs how a connection ended.
-    fn weigh_end(&mut self, now: Now, conn: ConnId, reason: &CloseReason, out: &mut Effects) {
+    fn weigh_end(&mut self, now: Now, reached: &Address, reason: &CloseReason, out: &mut Effects) {
         let offence = match reason {
             CloseReason::BadFrame(_) => {
                 self.stats.bad_frames += 1;
@@ -438,14 +448,7 @@ impl Mesh {
             }
             _ => return,
         };
-        let peer = self.routing.get(conn).map(|entry| &entry.reached);
-        let stranger = self
-            .awaiting
-            .get(conn)
-            .and_then(|newcomer| newcomer.reached.as_ref());
-        if let Some(address) = peer.or(stranger).cloned() {
-            self.blame(now, &address, offence, out);
-        }
+        self.blame(now, reached, offence, out);
     }
 
     /// Tells whom it concerns that a connection ended before its handshake was accepted.

@@ -19,7 +19,7 @@ use tokio::time::{Instant, Sleep};
 use super::budget::{Behind, Pool};
 use super::transport::Writer;
 use crate::mesh::{Ended, Traffic};
-use crate::wire::Hold;
+use crate::wire::{Hold, frames_beyond};
 
 /// Slices of one write: more gain nothing, and the list stands on the stack.
 const SLICES: usize = 64;
@@ -122,11 +122,11 @@ impl Outbox {
 
     /// What waits; a frame begun counts as waiting.
     pub(super) fn unsent(&self) -> Traffic {
-        let messages = self
-            .queue
-            .iter()
-            .map(|chunk| u64::from(chunk.messages))
-            .sum();
+        let mut chunks = self.queue.iter();
+        let begun = chunks.next().map_or(0, |first| {
+            frames_beyond(&first.bytes, self.begun).min(u64::from(first.messages))
+        });
+        let messages = begun + chunks.map(|chunk| u64::from(chunk.messages)).sum::<u64>();
         Traffic {
             messages,
             bytes: self.waiting as u64,

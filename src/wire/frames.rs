@@ -98,6 +98,18 @@ impl Frames {
     }
 }
 
+/// How many of these frames, whole with their prefixes, end after that many bytes of them.
+#[cfg(any(feature = "node", test))]
+pub(crate) fn frames_beyond(frames: &[u8], bytes: usize) -> u64 {
+    let (mut end, mut beyond) = (0_usize, 0);
+    while let Some(length) = frames.get(end..).and_then(|rest| rest.first_chunk()) {
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        end = end.saturating_add(PREFIX).saturating_add(length);
+        beyond += u64::from(end > bytes);
+    }
+    beyond
+}
+
 #[cfg(test)]
 mod tests {
     use sha2::Digest as _;
@@ -111,6 +123,14 @@ mod tests {
             .compose(&Flag::Broadcast, &[Packet::from(body)], 1)
             .unwrap()
             .frames
+    }
+
+    #[test]
+    fn a_frame_begun_counts_as_beyond() {
+        let three = [&prefix(2)[..], b"ab", &prefix(0), &prefix(1), b"c"].concat();
+        let beyond = [0, 1, 5, 6, 9, 10, 14, 15].map(|at| frames_beyond(&three, at));
+        assert_eq!(beyond, [3, 3, 3, 2, 2, 1, 1, 0]);
+        assert_eq!(frames_beyond(&[0xff; 4], 0), 1);
     }
 
     #[test]

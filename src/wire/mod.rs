@@ -47,6 +47,8 @@ pub use control::{Control, Dialect, PeerEntry};
 pub use error::{ControlError, DecodeError, EncodeError, StreamError};
 pub use flags::{Flag, SubFlag};
 pub use frame::{Copies, Frame, PacketIter};
+#[cfg(feature = "node")]
+pub(crate) use frames::frames_beyond;
 pub use frames::{Frames, Hold};
 pub use generation::{Generation, UnknownGeneration};
 pub use id::{IdError, MessageId, NodeId, RequestId, SubnetId};

@@ -1,0 +1,45 @@
+//! Lines on the standard input of `actix-mesh node --format json`: each is a command or an answer in JSON,
+//! and none is longer than allowed.
+
+#![no_main]
+#![allow(dead_code)]
+
+#[path = "../../src/bin/actix-mesh/lines.rs"]
+mod lines;
+#[path = "../../src/bin/actix-mesh/refusal.rs"]
+mod refusal;
+
+#[path = "../../src/bin/actix-mesh/node"]
+mod node {
+    pub(crate) mod command;
+    pub(crate) mod front;
+    pub(crate) mod json;
+    pub(crate) mod known;
+    pub(crate) mod text;
+}
+
+use node::front::{Front as _, Read};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    for line in lines::Lines::new(data, 64) {
+        let line = line.expect("bytes in memory can be read");
+        if let lines::Line::Whole(text) = &line {
+            assert!(text.len() <= 64 && !text.contains(&b'\n'));
+        }
+    }
+    let (text, known) = (
+        node::text::Text {
+            wire: actix_mesh::Generation::V0_4,
+        },
+        node::known::Known::default(),
+    );
+    for line in lines::Lines::new(data, 1 << 20).flatten() {
+        text.read(line, &known);
+    }
+    for line in lines::Lines::new(data, 1 << 20).flatten() {
+        if let Read::Say(said) = node::json::Json.read(line, &known) {
+            let said: serde_json::Value = serde_json::from_str(&said).expect("said in JSON");
+            assert_eq!(said["error"]["code"], "bad_line");
+        }
+    }
+});
