@@ -16,12 +16,13 @@ use super::budget::Budget;
 use super::discovery::Discovery;
 use super::effect::{Answer, CloseReason, ConnectError, Direction, Effect, Event, Targets};
 use super::input::{ConnId, DialError, Ended, Input, Now, Ticket};
+use super::renegotiate::Kept;
 use super::routing::{Peer, Routing};
 use super::status::{Stats, Trouble, Troubles};
 use super::waterfall::Waterfall;
 use crate::wire::{
-    Address, ClaimKey, Composer, Control, Copies, Flag, Frames, Generation, Limits, Method, NodeId,
-    Subnet, SubnetId,
+    Address, ClaimKey, Composer, Control, Copies, Flag, Generation, Limits, Method, NodeId, Subnet,
+    SubnetId,
 };
 
 /// Effects in the order they are to be performed.
@@ -135,7 +136,7 @@ pub struct Mesh {
     pub(super) book: Book,
     pub(super) conduct: Conduct,
     /// Our last broadcast, and its place in the order of all we sent.
-    pub(super) last_broadcast: Option<(u64, Frames)>,
+    pub(super) last_broadcast: Option<(u64, Kept)>,
     /// Messages sent so far: the order they are known by.
     pub(super) order: u64,
     pub(super) audience: bool,
@@ -496,8 +497,10 @@ impl Mesh {
         let packets = control.packets(self.params.generation);
         match self.composer.compose(flag, &packets, now.unix) {
             Ok(composed) => {
-                if *flag == Flag::Whisper {
-                    self.note_whisper(conn, &composed.frames);
+                match control {
+                    Control::Peers { .. } => self.note_peers_list(conn),
+                    _ if *flag == Flag::Whisper => self.note_whisper(conn, &composed.frames),
+                    _ => {}
                 }
                 let to = Targets::from_elem(conn, 1);
                 out.push(Effect::Transmit {

@@ -4,8 +4,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::effect::{Effect, Targets};
 use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh, Params};
@@ -87,8 +85,9 @@ impl Mesh {
             .renegotiated_at
             .is_some_and(|at| now.monotonic <= at + BEHIND);
         let frames = match last {
-            Some((_, frames)) if unread => Some(frames.clone()),
-            Some((_, frames)) => self.copy_of(now, frames),
+            Some((_, Kept::PeersList)) => return self.send_peers(now, conn, out),
+            Some((_, Kept::Frames(frames))) if unread => Some(frames.clone()),
+            Some((_, Kept::Frames(frames))) => self.copy_of(now, frames),
             None => None,
         };
         match frames {
@@ -119,6 +118,14 @@ impl Mesh {
         }
     }
 
+    /// Remembers that the last whisper was a peers list.
+    pub(super) fn note_peers_list(&mut self, conn: ConnId) {
+        self.order += 1;
+        if let Some(entry) = self.routing.get_mut(conn) {
+            entry.last_whisper = Some((self.order, Kept::PeersList));
+        }
+    }
+
     /// Remembers our last broadcast.
     pub(super) fn note_broadcast(&mut self, frames: &Frames) {
         self.order += 1;
@@ -131,17 +138,21 @@ impl Mesh {
     }
 }
 
-/// Kept without its permit, and without whatever was composed with it: what is kept is bounded by its size, and
-/// counts for no budget.
-fn keepable(order: u64, frames: &Frames) -> Option<(u64, Frames)> {
+/// What is sent again to whoever asks.
+#[derive(Clone, Debug)]
+pub(super) enum Kept {
+    Frames(Frames),
+    /// A peers list: it grows with the mesh, so it is not kept but made anew.
+    PeersList,
+}
+
+/// Kept without its permit: what is kept is bounded by its size, and counts for no budget.
+fn keepable(order: u64, frames: &Frames) -> Option<(u64, Kept)> {
     (frames.plain.len() <= MAX_KEPT).then(|| {
-        (
-            order,
-            Frames {
-                plain: Bytes::copy_from_slice(&frames.plain),
-                hold: Hold::none(),
-                ..frames.clone()
-            },
-        )
+        let frames = Frames {
+            hold: Hold::none(),
+            ..frames.clone()
+        };
+        (order, Kept::Frames(frames))
     })
 }

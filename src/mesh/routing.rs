@@ -11,7 +11,8 @@ use serde::Serialize;
 use super::budget::Budget;
 use super::effect::{Direction, Targets};
 use super::input::ConnId;
-use crate::wire::{Address, Frames, Method, NodeId, RequestId};
+use super::renegotiate::Kept;
+use crate::wire::{Address, Method, NodeId, RequestId};
 
 /// What came in or went out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -73,7 +74,7 @@ pub(super) struct Entry {
     /// When it last said which methods it can read.
     pub(super) renegotiated_at: Option<Duration>,
     /// Our last whisper to it, and its place in the order of all we sent.
-    pub(super) last_whisper: Option<(u64, Frames)>,
+    pub(super) last_whisper: Option<(u64, Kept)>,
     /// Broadcasts before this place in the order were not sent to it.
     pub(super) joined_at: u64,
     pub(super) budgets: Budgets,
