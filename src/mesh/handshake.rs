@@ -8,7 +8,7 @@ use super::effect::{CloseReason, ConnectError, Direction, Effect, Event};
 use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh};
 use super::reach::seen_at;
-use super::routing::{Budgets, Entry, Peer, Traffic};
+use super::routing::{Entry, Peer, Traffic};
 use crate::wire::{Address, Batch, Control, Dialect, Flag, Frame, Method, NodeId, SubnetId};
 
 /// Clocks this far apart are told to the user.
@@ -246,7 +246,7 @@ impl Mesh {
             renegotiated_at: None,
             last_whisper: None,
             joined_at: self.order,
-            budgets: Budgets::default(),
+            budgets: None,
         }
     }
 
@@ -305,7 +305,7 @@ impl Mesh {
         if handshake.id != entry.peer.id || handshake.subnet != self.subnet_id {
             self.stats.malformed += 1;
             let addr = entry.peer.address.clone();
-            if entry.budgets.notices.spend(now.monotonic) {
+            if entry.budgets().notices.spend(now.monotonic) {
                 out.push(Effect::Notify(Event::IdConflict {
                     peer: handshake.id,
                     addr,

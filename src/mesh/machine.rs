@@ -498,7 +498,8 @@ impl Mesh {
         match self.composer.compose(flag, &packets, now.unix) {
             Ok(composed) => {
                 match control {
-                    Control::Peers { .. } => self.note_peers_list(conn),
+                    Control::Peers { .. } => self.note(conn, Kept::PeersList),
+                    Control::Request { .. } => self.note(conn, Kept::Ping),
                     _ if *flag == Flag::Whisper => self.note_whisper(conn, &composed.frames),
                     _ => {}
                 }

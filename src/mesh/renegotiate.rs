@@ -43,7 +43,7 @@ impl Mesh {
             conn,
             method: entry.peer.compression,
         });
-        if entry.budgets.renegotiations.spend(now.monotonic) {
+        if entry.budgets().renegotiations.spend(now.monotonic) {
             self.say(
                 now,
                 conn,
@@ -65,7 +65,7 @@ impl Mesh {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
         };
-        if !entry.budgets.resends.spend(now.monotonic) {
+        if !entry.budgets().resends.spend(now.monotonic) {
             self.over_budget(now, conn, out);
             return;
         }
@@ -86,7 +86,8 @@ impl Mesh {
             .is_some_and(|at| now.monotonic <= at + BEHIND);
         let frames = match last {
             Some((_, Kept::PeersList)) => return self.send_peers(now, conn, out),
-            Some((_, Kept::Frames(frames))) if unread => Some(frames.clone()),
+            Some((_, Kept::Ping)) => return,
+            Some((_, Kept::Frames(frames))) if unread => Some(Frames::clone(frames)),
             Some((_, Kept::Frames(frames))) => self.copy_of(now, frames),
             None => None,
         };
@@ -118,11 +119,11 @@ impl Mesh {
         }
     }
 
-    /// Remembers that the last whisper was a peers list.
-    pub(super) fn note_peers_list(&mut self, conn: ConnId) {
+    /// Remembers what the last whisper was, where it need not be kept itself.
+    pub(super) fn note(&mut self, conn: ConnId, whisper: Kept) {
         self.order += 1;
         if let Some(entry) = self.routing.get_mut(conn) {
-            entry.last_whisper = Some((self.order, Kept::PeersList));
+            entry.last_whisper = Some((self.order, whisper));
         }
     }
 
@@ -141,9 +142,11 @@ impl Mesh {
 /// What is sent again to whoever asks.
 #[derive(Clone, Debug)]
 pub(super) enum Kept {
-    Frames(Frames),
+    Frames(Box<Frames>),
     /// A peers list: it grows with the mesh, so it is not kept but made anew.
     PeersList,
+    /// A wish for a sign of life: to ask for it again is one.
+    Ping,
 }
 
 /// Kept without its permit: what is kept is bounded by its size, and counts for no budget.
@@ -153,6 +156,6 @@ fn keepable(order: u64, frames: &Frames) -> Option<(u64, Kept)> {
             hold: Hold::none(),
             ..frames.clone()
         };
-        (order, Kept::Frames(frames))
+        (order, Kept::Frames(Box::new(frames)))
     })
 }

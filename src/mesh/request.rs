@@ -44,7 +44,7 @@ impl Mesh {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
         };
-        if entry.budgets.peers.spend(now.monotonic) {
+        if entry.budgets().peers.spend(now.monotonic) {
             self.send_peers(now, conn, out);
         } else {
             self.over_budget(now, conn, out);
@@ -106,7 +106,7 @@ impl Mesh {
         let Some(asker) = self.routing.get_mut(conn) else {
             return;
         };
-        if !asker.budgets.responses.spend(now.monotonic) {
+        if !asker.budgets().responses.spend(now.monotonic) {
             self.over_budget(now, conn, out);
             return;
         }

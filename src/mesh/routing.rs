@@ -77,7 +77,14 @@ pub(super) struct Entry {
     pub(super) last_whisper: Option<(u64, Kept)>,
     /// Broadcasts before this place in the order were not sent to it.
     pub(super) joined_at: u64,
-    pub(super) budgets: Budgets,
+    /// Made when first asked for: an idle peer has none.
+    pub(super) budgets: Option<Box<Budgets>>,
+}
+
+impl Entry {
+    pub(super) fn budgets(&mut self) -> &mut Budgets {
+        self.budgets.get_or_insert_default()
+    }
 }
 
 /// How often a peer may make us do things.
@@ -110,7 +117,8 @@ impl Default for Budgets {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Routing {
-    entries: BTreeMap<ConnId, Entry>,
+    /// Each in a box of its own: the nodes of the tree are half empty.
+    entries: BTreeMap<ConnId, Box<Entry>>,
     by_id: BTreeMap<NodeId, ConnId>,
     /// How many entries hang on binary: none, nearly always.
     fragile: usize,
@@ -122,11 +130,11 @@ impl Routing {
         if !entry.shadow {
             self.by_id.insert(entry.peer.id.clone(), entry.peer.conn);
         }
-        self.entries.insert(entry.peer.conn, entry);
+        self.entries.insert(entry.peer.conn, Box::new(entry));
     }
 
     pub(super) fn remove(&mut self, conn: ConnId) -> Option<Entry> {
-        let entry = self.entries.remove(&conn)?;
+        let entry = *self.entries.remove(&conn)?;
         self.fragile -= usize::from(entry.hangs_on_binary);
         if self.by_id.get(&entry.peer.id) == Some(&conn) {
             self.by_id.remove(&entry.peer.id);
@@ -155,11 +163,11 @@ impl Routing {
     }
 
     pub(super) fn get(&self, conn: ConnId) -> Option<&Entry> {
-        self.entries.get(&conn)
+        self.entries.get(&conn).map(|entry| &**entry)
     }
 
     pub(super) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Entry> {
-        self.entries.get_mut(&conn)
+        self.entries.get_mut(&conn).map(|entry| &mut **entry)
     }
 
     pub(super) fn conn_of(&self, id: &NodeId) -> Option<ConnId> {
@@ -190,12 +198,12 @@ impl Routing {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values().filter(|entry| !entry.shadow)
+        self.all().filter(|entry| !entry.shadow)
     }
 
     /// Every entry, shadows included.
     pub(super) fn all(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values()
+        self.entries.values().map(|entry| &**entry)
     }
 
     /// The connections of all peers.

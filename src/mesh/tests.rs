@@ -519,7 +519,7 @@ fn a_burst_does_what_its_messages_would_do_one_by_one() {
     assert_eq!(transmissions.count(), 4, "neighbours are one piece");
     let last = |rig: &Rig| match rig.mesh.last_broadcast.as_ref().unwrap() {
         (_, Kept::Frames(frames)) => frames.plain.clone(),
-        (_, Kept::PeersList) => unreachable!("never a broadcast"),
+        (_, kept) => unreachable!("{kept:?} is never a broadcast"),
     };
     assert_eq!(last(&together), last(&alone), "the one to send again");
 }

@@ -97,7 +97,7 @@ impl Connection {
         };
         let (reader, writer) = transport.split();
         self.writer = Some(writer);
-        let intake = Intake {
+        let intake = Box::new(Intake {
             conn: self.conn,
             router: self.terms.router.clone(),
             codec: Codec::new(self.terms.generation, self.terms.limits),
@@ -108,7 +108,7 @@ impl Connection {
             frame_timeout: self.terms.frame_timeout,
             begun: None,
             stride: READ,
-        };
+        });
         ctx.spawn(
             intake
                 .run(reader)

@@ -91,7 +91,7 @@ impl From<Closed> for Stop {
 
 impl Intake {
     /// Reads to the end, and says what it was.
-    pub(super) async fn run(mut self, mut reader: Reader) -> Ended {
+    pub(super) async fn run(mut self: Box<Self>, mut reader: Reader) -> Ended {
         let mut rest = BytesMut::new();
         loop {
             if let Err(ended) = self.readable(&reader).await {
@@ -109,7 +109,8 @@ impl Intake {
     /// Waits for something to read; for the rest of a frame only so long.
     async fn readable(&self, reader: &Reader) -> Result<(), Ended> {
         let readable = match &self.begun {
-            Some(begun) => timeout_at(begun.until, reader.readable())
+            // In a box as well: nearly always nothing has begun.
+            Some(begun) => Box::pin(timeout_at(begun.until, reader.readable()))
                 .await
                 .map_err(|_| Ended::Unfinished)?,
             None => reader.readable().await,
