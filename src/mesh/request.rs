@@ -3,15 +3,21 @@
 //! Owns the answers to `request *` and to requests for an id, and the check of every address that a
 //! peers list offers. A peers list is advice, not an order.
 
+use rand::seq::SliceRandom as _;
+
 use super::awaiting::Purpose;
 use super::effect::Effect;
 use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh};
 use super::reach::{Reach, reach};
+use super::routing::Entry;
 use crate::wire::{Address, Control, Flag, NodeId, PeerEntry, RequestId};
 
 /// Entries of one peers list that are looked at.
 const MAX_LISTED: usize = 32;
+
+/// Entries of a peers list that we send.
+pub(super) const MAX_TOLD: usize = 64;
 
 impl Mesh {
     /// Asks every peer for its peers; how many were asked.
@@ -23,14 +29,15 @@ impl Mesh {
         conns.len()
     }
 
-    /// Tells a peer whom we are connected to: every peer that named its address, itself included.
+    /// Tells a peer whom we are connected to: peers that named their address, itself included, in any order. Of
+    /// many some at random, so that all get known.
     pub(super) fn send_peers(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
-        let entries = self.routing.iter().filter_map(|entry| {
-            let address = entry.announced.clone()?;
-            Some(PeerEntry {
-                id: entry.peer.id.clone(),
-                address,
-            })
+        let named = self.routing.iter();
+        let mut named: Vec<&Entry> = named.filter(|entry| entry.announced.is_some()).collect();
+        let (told, _) = named.partial_shuffle(&mut self.rng, MAX_TOLD);
+        let entries = told.iter().filter_map(|entry| {
+            let (id, address) = (entry.peer.id.clone(), entry.announced.clone()?);
+            Some(PeerEntry { id, address })
         });
         let peers = Control::Peers {
             entries: entries.collect(),

@@ -696,6 +696,32 @@ fn requests_for_all_peers_are_answered_at_a_bounded_rate() {
 }
 
 #[test]
+fn a_peers_list_is_bounded_and_in_time_tells_of_all() {
+    let mut rig = Rig::with(|params| params.silence = Duration::ZERO);
+    let listed = |said: &[(ConnId, Flag, Vec<String>)]| -> Vec<String> {
+        let list: Vec<(serde_json::Value, String)> = serde_json::from_str(&said[0].2[1]).unwrap();
+        list.into_iter().map(|(_, id)| id).collect()
+    };
+    for n in 0..200 {
+        rig.join(&format!("peer {n}"));
+    }
+    let a = rig.join("a");
+    let ask = a.frame(
+        &Flag::Whisper,
+        &Control::RequestPeers.packets(GENERATION),
+        NOON,
+    );
+    let mut told = std::collections::BTreeSet::new();
+    for _ in 0..50 {
+        rig.pass(1);
+        let list = listed(&written(&rig.hear(a.conn, &ask)));
+        assert_eq!(list.len(), super::request::MAX_TOLD);
+        told.extend(list);
+    }
+    assert_eq!(told.len(), 201);
+}
+
+#[test]
 fn a_request_for_a_known_id_is_answered_and_relayed_for_an_unknown_one_relayed() {
     let mut rig = Rig::new();
     let (a, b) = (rig.join("a"), rig.join("bb"));
