@@ -21,7 +21,7 @@ use attack::victim::Victim;
 static COUNTED: PeakAlloc = PeakAlloc;
 
 /// Bytes a connection may take; unoptimized, too, where futures are larger.
-const LAW: usize = 3 * 1024;
+const LAW: usize = 5 * 1024 / 2;
 /// Peers in each of two crowds: the second finds whatever the first made the node grow for good.
 const CROWD: usize = 500;
 

@@ -234,7 +234,7 @@ impl Mesh {
             },
             announced,
             reached,
-            dialled: dialled.then(|| newcomer.address.clone()),
+            dialled: dialled.then(|| Box::new(newcomer.address.clone())),
             methods: handshake.methods,
             shadow: false,
             hangs_on_binary: handshake.dialect == Dialect::Tight,

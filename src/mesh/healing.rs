@@ -56,9 +56,9 @@ impl Mesh {
         if self.closing {
             return;
         }
-        let addresses = lost.dialled.iter().chain(&lost.announced);
+        let addresses = lost.dialled.as_deref().into_iter().chain(&lost.announced);
         if *reason == CloseReason::Requested {
-            self.book.release(&lost.peer.id, lost.dialled.as_ref());
+            self.book.release(&lost.peer.id, lost.dialled.as_deref());
             return;
         }
         for address in addresses {
@@ -138,7 +138,7 @@ impl Mesh {
         entry.probed_until = Some(now.monotonic + patience);
         let wanted = self.composer.me().clone();
         let request = RequestId::derive(&wanted, now.unix, &salt);
-        entry.ping = Some(request.clone());
+        entry.ping = Some(Box::new(request.clone()));
         let ping = Control::Request { request, wanted };
         self.say(now, conn, &Flag::Whisper, &ping, out);
     }

@@ -52,8 +52,8 @@ pub(super) struct Entry {
     pub(super) announced: Option<Address>,
     /// Where its connection leads, or comes from.
     pub(super) reached: Address,
-    /// What we dialled.
-    pub(super) dialled: Option<Address>,
+    /// What we dialled. In a box: of a crowd that came to us there is none.
+    pub(super) dialled: Option<Box<Address>>,
     /// The methods it can read, in its own order.
     pub(super) methods: Vec<Method>,
     /// It dialled us twice at once, and this is the second: read, not written to, until it closes
@@ -68,7 +68,7 @@ pub(super) struct Entry {
     /// It must be heard by then: a probe was sent to it.
     pub(super) probed_until: Option<Duration>,
     /// The request we asked it last for a sign of life.
-    pub(super) ping: Option<RequestId>,
+    pub(super) ping: Option<Box<RequestId>>,
     /// Two connections to it crossed, and this one was kept.
     pub(super) crossed: bool,
     /// When it last said which methods it can read.
@@ -184,7 +184,8 @@ impl Routing {
     pub(super) fn at(&self, address: &Address) -> Option<&NodeId> {
         let there = |entry: &&Entry| {
             let says = entry.announced.as_ref() == Some(address);
-            entry.dialled.as_ref() == Some(address) || (says && entry.reached.host == address.host)
+            entry.dialled.as_deref() == Some(address)
+                || (says && entry.reached.host == address.host)
         };
         self.iter().find(there).map(|entry| &entry.peer.id)
     }

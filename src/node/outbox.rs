@@ -153,8 +153,6 @@ impl Outbox {
             }
         }
         (self.stall, self.moved) = (None, 0);
-        // An idle connection has no queue.
-        self.queue = VecDeque::new();
         Poll::Ready(Ok(()))
     }
 
