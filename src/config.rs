@@ -258,7 +258,7 @@ impl Config {
 
     /// A file in which the addresses of peers are kept between runs. Default: none.
     ///
-    /// A node that is alone dials them. A missing file is made; a torn one is told as
+    /// A node that is alone dials them, and the last two that it had dialled in any case. A missing file is made; a torn one is told as
     /// [`Event::PeerBookFailed`](crate::Event::PeerBookFailed) and replaced.
     #[must_use]
     pub fn peer_book(mut self, path: impl Into<PathBuf>) -> Self {

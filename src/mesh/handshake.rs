@@ -265,10 +265,10 @@ impl Mesh {
                 if let Some(announced) = &entry.announced
                     && announced.host == entry.reached.host
                 {
-                    self.book.found(announced, id, now.unix);
+                    self.book.found(announced, id, false, now.unix);
                 }
             }
-            _ => self.book.found(&newcomer.address, id, now.unix),
+            _ => self.book.found(&newcomer.address, id, true, now.unix),
         }
         if !newcomer.waiting.is_empty() {
             self.book.keep(&newcomer.address);

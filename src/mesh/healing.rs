@@ -17,13 +17,12 @@ use crate::wire::{Address, Control, Flag, RequestId};
 const DIALS_A_TICK: usize = 1;
 
 impl Mesh {
-    /// Adds addresses to the book: from an earlier run, or as seeds of a first one.
+    /// Adds addresses to the book: from an earlier run, or as seeds of a first one. They are dialled while nobody is
+    /// connected; of those that were dialled before, the last two in any case.
     pub fn learn(&mut self, places: impl IntoIterator<Item = Place>) {
-        for place in places {
-            if place.address != self.params.address {
-                self.book.learn(place);
-            }
-        }
+        let places = places.into_iter();
+        let others = places.filter(|place| place.address != self.params.address);
+        self.book.learn(others.collect());
     }
 
     /// Dials this address until somebody there is connected, and again whenever they are lost.
@@ -53,10 +52,15 @@ impl Mesh {
         reason: &CloseReason,
         out: &mut Effects,
     ) {
+        let seen = |address: &&Address| address.host == lost.reached.host;
+        let dialled = lost.dialled.as_deref().into_iter();
+        for address in dialled.clone().chain(lost.announced.as_ref().filter(seen)) {
+            self.book.left(address, now.unix);
+        }
         if self.closing {
             return;
         }
-        let addresses = lost.dialled.as_deref().into_iter().chain(&lost.announced);
+        let addresses = dialled.chain(&lost.announced);
         if *reason == CloseReason::Requested {
             self.book.release(&lost.peer.id, lost.dialled.as_deref());
             return;

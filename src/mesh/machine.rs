@@ -15,6 +15,7 @@ use super::book::Book;
 use super::budget::Budget;
 use super::discovery::Discovery;
 use super::effect::{Answer, CloseReason, ConnectError, Direction, Effect, Event, Targets};
+use super::hearsay::Tried;
 use super::input::{ConnId, DialError, Ended, Input, Now, Ticket};
 use super::renegotiate::Kept;
 use super::routing::{Peer, Routing};
@@ -134,6 +135,7 @@ pub struct Mesh {
     /// Rounds of `request *` that lost peers may still make us begin.
     pub(super) ask_budget: Budget,
     pub(super) book: Book,
+    pub(super) tried: Tried,
     pub(super) conduct: Conduct,
     /// Our last broadcast, and its place in the order of all we sent.
     pub(super) last_broadcast: Option<(u64, Kept)>,
@@ -165,6 +167,7 @@ impl Mesh {
             dial_budget: Budget::new(8.0, 4.0),
             ask_budget: Budget::new(2.0, 0.2),
             book: Book::default(),
+            tried: Tried::default(),
             conduct: Conduct::default(),
             last_broadcast: None,
             order: 0,
