@@ -411,7 +411,8 @@ impl Config {
 
     /// Threads to spread connections over. Default 0: all live on the thread that starts the node.
     ///
-    /// More raise the throughput of a node with many busy peers by about a half, and its latency as well.
+    /// More raise the throughput of a node with many busy peers by about a half, and its latency as well. If one
+    /// cannot be started, the node is not: [`StartError::Threads`].
     #[must_use]
     pub fn arbiters(mut self, threads: usize) -> Self {
         self.arbiters = threads;

@@ -208,6 +208,7 @@ impl Mesh {
             Input::DialFailed { conn, why } => self.on_dial_failed(now, conn, why, out),
             Input::Received { conn, batch } => self.on_received(now, conn, batch, out),
             Input::Closed { conn, why } => self.on_closed(now, conn, why, out),
+            Input::AcceptFailed { why } => self.on_accept_failed(now, why, out),
             Input::Tick => self.on_tick(now, out),
         }
     }
@@ -372,6 +373,13 @@ impl Mesh {
         disappoint(&newcomer, &error, out);
         self.defer(now, &newcomer.address);
         self.on_missed(now, &newcomer, why.to_string(), out);
+    }
+
+    fn on_accept_failed(&mut self, now: Now, why: String, out: &mut Effects) {
+        self.stats.accepts_failed += 1;
+        self.troubles
+            .note(now.unix, format!("accepting is paused: {why}"));
+        out.push(Effect::Notify(Event::ListenerFailed { reason: why }));
     }
 
     fn on_closed(&mut self, now: Now, conn: ConnId, why: Ended, out: &mut Effects) {

@@ -1121,6 +1121,18 @@ fn bad_conduct_leads_to_a_timed_ban() {
 }
 
 #[test]
+fn f6_a_pause_of_accepting_is_told_and_counted() {
+    let mut rig = Rig::new();
+    let why = "too many open files".to_owned();
+    let out = rig.input(Input::AcceptFailed { why: why.clone() });
+    assert!(
+        matches!(&out[..], [Effect::Notify(Event::ListenerFailed { reason })] if *reason == why)
+    );
+    assert_eq!(rig.mesh.stats().accepts_failed, 1);
+    assert_eq!(rig.mesh.troubles().count(), 1);
+}
+
+#[test]
 fn f3_a_crossing_is_no_news_to_the_user_whichever_link_is_kept() {
     for name in ["a", "b", "c", "d", "e", "f"] {
         let mut rig = Rig::new();

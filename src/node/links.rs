@@ -7,13 +7,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor as _, Addr, Arbiter};
+use actix::{Actor as _, Addr};
 use actix_rt::task::JoinHandle;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::connection::{Connection, Orders, Stream, Terms};
 use super::outbox::Chunk;
+use super::threads::Threads;
 use super::transport::Transport;
 use crate::mesh::{ConnId, Targets, Traffic};
 use crate::wire::{Deflater, Frames, Method, NodeId};
@@ -40,19 +41,19 @@ pub(super) struct Links {
     /// New orders, and whose they are.
     orders: Vec<(ConnId, Orders)>,
     deflater: Deflater,
-    arbiters: Vec<Arbiter>,
+    threads: Threads,
 }
 
 impl Links {
-    /// With that many threads of their own.
-    pub(super) fn new(terms: Terms, arbiters: usize) -> Self {
+    /// On these threads.
+    pub(super) fn new(terms: Terms, threads: Threads) -> Self {
         Self {
             terms: Arc::new(terms),
             open: HashMap::new(),
             dials: HashMap::new(),
             orders: Vec::new(),
             deflater: Deflater::new(),
-            arbiters: (0..arbiters).map(|_| Arbiter::new()).collect(),
+            threads,
         }
     }
 
@@ -74,14 +75,11 @@ impl Links {
     /// Starts the actor of a connected stream. If the stream cannot be moved, its actor says so and stops.
     pub(super) fn open(&mut self, conn: ConnId, transport: Transport) {
         let terms = Arc::clone(&self.terms);
-        let turn = usize::try_from(conn.0)
-            .unwrap_or_default()
-            .checked_rem(self.arbiters.len());
-        let actor = match turn.and_then(|turn| self.arbiters.get(turn)) {
+        let actor = match self.threads.turn(conn.0) {
             None => Connection::new(conn, Ok(Stream::Here(transport)), terms).start(),
-            Some(arbiter) => {
+            Some(thread) => {
                 let stream = transport.detach().map(Stream::Elsewhere);
-                Connection::start_in_arbiter(&arbiter.handle(), move |_| {
+                Connection::start_in_arbiter(&thread.handle(), move |_| {
                     Connection::new(conn, stream, terms)
                 })
             }
@@ -192,9 +190,6 @@ impl Links {
 impl Drop for Links {
     fn drop(&mut self) {
         self.dials.values().for_each(JoinHandle::abort);
-        self.arbiters.iter().for_each(|arbiter| {
-            arbiter.stop();
-        });
     }
 }
 
