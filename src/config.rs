@@ -258,7 +258,7 @@ impl Config {
 
     /// A file in which the addresses of peers are kept between runs. Default: none.
     ///
-    /// A node that is alone dials them. A missing file is made; a torn one is told as
+    /// A node that is alone dials them, and the last two that it had dialled in any case. A missing file is made; a torn one is told as
     /// [`Event::PeerBookFailed`](crate::Event::PeerBookFailed) and replaced.
     #[must_use]
     pub fn peer_book(mut self, path: impl Into<PathBuf>) -> Self {
@@ -411,7 +411,8 @@ impl Config {
 
     /// Threads to spread connections over. Default 0: all live on the thread that starts the node.
     ///
-    /// More raise the throughput of a node with many busy peers by about a half, and its latency as well.
+    /// More raise the throughput of a node with many busy peers by about a half, and its latency as well. If one
+    /// cannot be started, the node is not: [`StartError::Threads`].
     #[must_use]
     pub fn arbiters(mut self, threads: usize) -> Self {
         self.arbiters = threads;

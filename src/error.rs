@@ -46,6 +46,9 @@ pub enum StartError {
     /// The operating system gave no randomness for this node's id.
     #[error("no randomness for this node's id")]
     Entropy(#[source] io::Error),
+    /// The operating system gave no thread for connections.
+    #[error("no threads for connections: set fewer arbiters")]
+    Threads(#[source] io::Error),
     /// A setting contradicts itself or another.
     #[error("{setting}: {why}")]
     BadSetting {
@@ -65,6 +68,7 @@ impl StartError {
             Self::AddressInUse { .. } => "address_in_use",
             Self::Listen { .. } => "listen_failed",
             Self::Entropy(_) => "no_entropy",
+            Self::Threads(_) => "no_threads",
             Self::BadSetting { .. } => "bad_setting",
         }
     }

@@ -242,7 +242,7 @@ impl Mesh {
 }
 
 /// The network a host belongs to, as far as crowding goes: its first 16 bits, or 32 in IPv6.
-fn network(host: &str) -> String {
+pub(super) fn network(host: &str) -> String {
     match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
         Ok(IpAddr::V4(v4)) => {
             let [a, b, ..] = v4.octets();

@@ -3,6 +3,7 @@
 //! Owns the addresses that are kept because a user asked for them, and those that peers were seen
 //! at. Dials nothing itself, and reads no file: what is kept between runs is handed in and out.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ const MAX_SEEN: usize = 256;
 /// Addresses kept: those a user connected to and did not disconnect from.
 const MAX_KEPT: usize = 1024;
 
+/// Of the places of an earlier run, so many are dialled at once, whatever else the node learns.
+const ANCHORS: usize = 2;
+
 /// After so many failures an address that is not kept is tried so many times less often than the cap says.
 const PERSISTENT: u32 = 40;
 const SELDOM: u32 = 20;
@@ -30,6 +34,9 @@ pub struct Place {
     pub address: Address,
     /// When a peer was last there, unix seconds.
     pub last_good: u64,
+    /// Whether we dialled it: strangers cannot put such places into the book by coming to us.
+    #[serde(default)]
+    pub dialled: bool,
 }
 
 /// What the book knows of an address.
@@ -37,6 +44,8 @@ pub struct Place {
 struct Line {
     /// The peer that was there last.
     id: Option<NodeId>,
+    /// It was dialled, and a peer answered. Who only came to us and says where it is to be found gives way first.
+    dialled: bool,
     /// It is dialled again and again until it is connected.
     kept: bool,
     /// Its connection failed, as it does when the network parts; until it was reached again.
@@ -75,38 +84,57 @@ impl Backoff {
 pub(super) struct Book(BTreeMap<Address, Line>);
 
 impl Book {
-    /// Takes in what was kept from an earlier run.
-    pub(super) fn learn(&mut self, place: Place) {
+    /// Takes in what was kept from an earlier run. The last places that we dialled ourselves count as lost: whoever
+    /// wants to surround a node that starts again would have had to surround it before.
+    pub(super) fn learn(&mut self, mut places: Vec<Place>) {
+        places.sort_by_key(|place| Reverse((place.dialled, place.last_good)));
         let seen = self.0.values().filter(|line| !line.kept).count();
-        if seen < MAX_SEEN {
+        let places = places.into_iter().take(MAX_SEEN.saturating_sub(seen));
+        for (rank, place) in places.enumerate() {
             let line = self.0.entry(place.address).or_default();
             line.last_good = line.last_good.max(place.last_good);
+            line.dialled |= place.dialled;
+            line.lost |= place.dialled && rank < ANCHORS;
         }
     }
 
-    /// What to keep for a later run, the last good ones first.
+    /// Whether a peer was at this address, or it is kept.
+    pub(super) fn knows(&self, address: &Address) -> bool {
+        self.0.contains_key(address)
+    }
+
+    /// What to keep for a later run, those we dialled first, and the last good ones of them.
     pub(super) fn places(&self) -> Vec<Place> {
         let good = self.0.iter().filter(|(_, line)| line.last_good > 0);
         let mut places: Vec<Place> = good
             .map(|(address, line)| Place {
                 address: address.clone(),
                 last_good: line.last_good,
+                dialled: line.dialled,
             })
             .collect();
-        places.sort_by_key(|place| std::cmp::Reverse(place.last_good));
+        places.sort_by_key(|place| Reverse((place.dialled, place.last_good)));
         places
     }
 
-    /// A peer is there.
-    pub(super) fn found(&mut self, address: &Address, id: &NodeId, unix: u64) {
+    /// A peer is there; `dialled`: because we dialled it.
+    pub(super) fn found(&mut self, address: &Address, id: &NodeId, dialled: bool, unix: u64) {
         if !self.0.contains_key(address) {
             self.make_room();
         }
         let line = self.0.entry(address.clone()).or_default();
         line.id = Some(id.clone());
+        line.dialled |= dialled;
         line.last_good = unix;
         line.failures = 0;
         line.lost = false;
+    }
+
+    /// A peer was there until now.
+    pub(super) fn left(&mut self, address: &Address, unix: u64) {
+        if let Some(line) = self.0.get_mut(address) {
+            line.last_good = unix;
+        }
     }
 
     /// From now on this address is dialled again whenever nobody there is connected.
@@ -177,7 +205,8 @@ impl Book {
     fn make_room(&mut self) {
         let seen = || self.0.iter().filter(|(_, line)| !line.kept);
         if seen().count() >= MAX_SEEN
-            && let Some((address, _)) = seen().min_by_key(|(_, line)| line.last_good)
+            && let Some((address, _)) =
+                seen().min_by_key(|(_, line)| (line.dialled, line.last_good))
         {
             let address = address.clone();
             self.0.remove(&address);
@@ -206,8 +235,8 @@ mod tests {
     fn a_kept_address_is_due_until_its_peer_is_connected_again() {
         let mut book = Book::default();
         book.keep(&address(1));
-        book.found(&address(1), &id("A"), 7);
-        book.found(&address(2), &id("B"), 8);
+        book.found(&address(1), &id("A"), true, 7);
+        book.found(&address(2), &id("B"), true, 8);
         let due = |book: &Book, alone| book.due(Duration::ZERO, alone, |_| false);
         assert_eq!(due(&book, false), [address(1)]);
         assert_eq!(due(&book, true), [address(1), address(2)]);
@@ -237,9 +266,27 @@ mod tests {
     fn the_book_is_bounded() {
         let mut book = Book::default();
         for port in 1..2000 {
-            book.found(&address(port), &id("A"), u64::from(port));
+            book.found(&address(port), &id("A"), true, u64::from(port));
         }
         assert_eq!(book.0.len(), MAX_SEEN);
         assert_eq!(book.places()[0].address, address(1999));
+    }
+
+    #[test]
+    fn t17_strangers_that_come_displace_nobody_we_dialled() {
+        let mut book = Book::default();
+        for port in 1..4 {
+            book.found(&address(port), &id("A"), true, u64::from(port));
+        }
+        for port in 1000..3000 {
+            book.found(&address(port), &id("B"), false, u64::from(port));
+        }
+        let places = book.places();
+        assert_eq!(places.len(), MAX_SEEN);
+        let mut again = Book::default();
+        again.learn(places);
+        // Found again beside others, as a node that is not alone does.
+        let due = again.due(Duration::ZERO, false, |_| false);
+        assert_eq!(due, [address(2), address(3)], "the last two we dialled");
     }
 }

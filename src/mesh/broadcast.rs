@@ -279,7 +279,7 @@ impl Mesh {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
         };
-        if entry.budgets.notices.spend(now.monotonic)
+        if entry.budgets().notices.spend(now.monotonic)
             && let Ok(id) = MessageId::parse(frame.id())
         {
             let peer = entry.peer.id.clone();

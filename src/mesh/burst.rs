@@ -46,6 +46,11 @@ impl Piece {
         }
     }
 
+    /// A frame of the burst by itself: it may be kept, and must not keep the others.
+    fn copy(&self, place: Range<usize>) -> Bytes {
+        Bytes::copy_from_slice(&self.whole[place])
+    }
+
     fn takes(&self, flag: &Flag, head: &Head) -> bool {
         self.plain && *flag == Flag::Broadcast && head.text
     }
@@ -94,7 +99,7 @@ impl Mesh {
                 return Ok(self.join(&mut piece, head, place, hold, out));
             }
             self.post_piece(&mut piece, hold, out);
-            let frames = Frames::single(piece.whole.slice(place)).held(hold);
+            let frames = Frames::single(piece.copy(place)).held(hold);
             Ok(self.post(&flag, head, frames, out))
         };
         let sent = admitted.into_iter().map(&mut send).collect();
@@ -151,8 +156,7 @@ impl Mesh {
         if count == 0 {
             return;
         }
-        let last = piece.whole.slice(piece.last.clone());
-        self.keep_broadcast(&Frames::single(last));
+        self.keep_broadcast(&Frames::single(piece.copy(piece.last.clone())));
         let frames = Frames {
             plain: piece.whole.slice(piece.place.clone()),
             count,

@@ -8,7 +8,7 @@ use super::effect::{CloseReason, ConnectError, Direction, Effect, Event};
 use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh};
 use super::reach::seen_at;
-use super::routing::{Budgets, Entry, Peer, Traffic};
+use super::routing::{Entry, Peer, Traffic};
 use crate::wire::{Address, Batch, Control, Dialect, Flag, Frame, Method, NodeId, SubnetId};
 
 /// Clocks this far apart are told to the user.
@@ -234,7 +234,7 @@ impl Mesh {
             },
             announced,
             reached,
-            dialled: dialled.then(|| newcomer.address.clone()),
+            dialled: dialled.then(|| Box::new(newcomer.address.clone())),
             methods: handshake.methods,
             shadow: false,
             hangs_on_binary: handshake.dialect == Dialect::Tight,
@@ -246,7 +246,7 @@ impl Mesh {
             renegotiated_at: None,
             last_whisper: None,
             joined_at: self.order,
-            budgets: Budgets::default(),
+            budgets: None,
         }
     }
 
@@ -265,10 +265,10 @@ impl Mesh {
                 if let Some(announced) = &entry.announced
                     && announced.host == entry.reached.host
                 {
-                    self.book.found(announced, id, now.unix);
+                    self.book.found(announced, id, false, now.unix);
                 }
             }
-            _ => self.book.found(&newcomer.address, id, now.unix),
+            _ => self.book.found(&newcomer.address, id, true, now.unix),
         }
         if !newcomer.waiting.is_empty() {
             self.book.keep(&newcomer.address);
@@ -305,7 +305,7 @@ impl Mesh {
         if handshake.id != entry.peer.id || handshake.subnet != self.subnet_id {
             self.stats.malformed += 1;
             let addr = entry.peer.address.clone();
-            if entry.budgets.notices.spend(now.monotonic) {
+            if entry.budgets().notices.spend(now.monotonic) {
                 out.push(Effect::Notify(Event::IdConflict {
                     peer: handshake.id,
                     addr,

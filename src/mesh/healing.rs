@@ -17,13 +17,12 @@ use crate::wire::{Address, Control, Flag, RequestId};
 const DIALS_A_TICK: usize = 1;
 
 impl Mesh {
-    /// Adds addresses to the book: from an earlier run, or as seeds of a first one.
+    /// Adds addresses to the book: from an earlier run, or as seeds of a first one. They are dialled while nobody is
+    /// connected; of those that were dialled before, the last two in any case.
     pub fn learn(&mut self, places: impl IntoIterator<Item = Place>) {
-        for place in places {
-            if place.address != self.params.address {
-                self.book.learn(place);
-            }
-        }
+        let places = places.into_iter();
+        let others = places.filter(|place| place.address != self.params.address);
+        self.book.learn(others.collect());
     }
 
     /// Dials this address until somebody there is connected, and again whenever they are lost.
@@ -53,12 +52,17 @@ impl Mesh {
         reason: &CloseReason,
         out: &mut Effects,
     ) {
+        let seen = |address: &&Address| address.host == lost.reached.host;
+        let dialled = lost.dialled.as_deref().into_iter();
+        for address in dialled.clone().chain(lost.announced.as_ref().filter(seen)) {
+            self.book.left(address, now.unix);
+        }
         if self.closing {
             return;
         }
-        let addresses = lost.dialled.iter().chain(&lost.announced);
+        let addresses = dialled.chain(&lost.announced);
         if *reason == CloseReason::Requested {
-            self.book.release(&lost.peer.id, lost.dialled.as_ref());
+            self.book.release(&lost.peer.id, lost.dialled.as_deref());
             return;
         }
         for address in addresses {
@@ -138,7 +142,7 @@ impl Mesh {
         entry.probed_until = Some(now.monotonic + patience);
         let wanted = self.composer.me().clone();
         let request = RequestId::derive(&wanted, now.unix, &salt);
-        entry.ping = Some(request.clone());
+        entry.ping = Some(Box::new(request.clone()));
         let ping = Control::Request { request, wanted };
         self.say(now, conn, &Flag::Whisper, &ping, out);
     }

@@ -166,7 +166,8 @@ impl Mesh {
                 id,
                 address,
             })) => {
-                let ping = self.routing.get(conn).and_then(|entry| entry.ping.as_ref());
+                let entry = self.routing.get(conn);
+                let ping = entry.and_then(|entry| entry.ping.as_deref());
                 let is_pong = ping == Some(&request);
                 self.on_response(now, &request, &id, address, out);
                 // A sign of life was asked for by us alone.

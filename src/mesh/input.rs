@@ -107,6 +107,11 @@ pub enum Input {
         /// How it ended.
         why: Ended,
     },
+    /// Strangers cannot be accepted for a while.
+    AcceptFailed {
+        /// What the operating system said.
+        why: String,
+    },
     /// A second or so has passed. Saying it late, often or in bursts does no harm.
     Tick,
 }

@@ -15,13 +15,15 @@ use super::book::Book;
 use super::budget::Budget;
 use super::discovery::Discovery;
 use super::effect::{Answer, CloseReason, ConnectError, Direction, Effect, Event, Targets};
+use super::hearsay::Tried;
 use super::input::{ConnId, DialError, Ended, Input, Now, Ticket};
+use super::renegotiate::Kept;
 use super::routing::{Peer, Routing};
 use super::status::{Stats, Trouble, Troubles};
 use super::waterfall::Waterfall;
 use crate::wire::{
-    Address, ClaimKey, Composer, Control, Copies, Flag, Frames, Generation, Limits, Method, NodeId,
-    Subnet, SubnetId,
+    Address, ClaimKey, Composer, Control, Copies, Flag, Generation, Limits, Method, NodeId, Subnet,
+    SubnetId,
 };
 
 /// Effects in the order they are to be performed.
@@ -133,9 +135,10 @@ pub struct Mesh {
     /// Rounds of `request *` that lost peers may still make us begin.
     pub(super) ask_budget: Budget,
     pub(super) book: Book,
+    pub(super) tried: Tried,
     pub(super) conduct: Conduct,
     /// Our last broadcast, and its place in the order of all we sent.
-    pub(super) last_broadcast: Option<(u64, Frames)>,
+    pub(super) last_broadcast: Option<(u64, Kept)>,
     /// Messages sent so far: the order they are known by.
     pub(super) order: u64,
     pub(super) audience: bool,
@@ -164,6 +167,7 @@ impl Mesh {
             dial_budget: Budget::new(8.0, 4.0),
             ask_budget: Budget::new(2.0, 0.2),
             book: Book::default(),
+            tried: Tried::default(),
             conduct: Conduct::default(),
             last_broadcast: None,
             order: 0,
@@ -204,6 +208,7 @@ impl Mesh {
             Input::DialFailed { conn, why } => self.on_dial_failed(now, conn, why, out),
             Input::Received { conn, batch } => self.on_received(now, conn, batch, out),
             Input::Closed { conn, why } => self.on_closed(now, conn, why, out),
+            Input::AcceptFailed { why } => self.on_accept_failed(now, why, out),
             Input::Tick => self.on_tick(now, out),
         }
     }
@@ -370,6 +375,13 @@ impl Mesh {
         self.on_missed(now, &newcomer, why.to_string(), out);
     }
 
+    fn on_accept_failed(&mut self, now: Now, why: String, out: &mut Effects) {
+        self.stats.accepts_failed += 1;
+        self.troubles
+            .note(now.unix, format!("accepting is paused: {why}"));
+        out.push(Effect::Notify(Event::ListenerFailed { reason: why }));
+    }
+
     fn on_closed(&mut self, now: Now, conn: ConnId, why: Ended, out: &mut Effects) {
         let reason = match why {
             Ended::ByPeer => CloseReason::ByPeer,
@@ -496,8 +508,11 @@ impl Mesh {
         let packets = control.packets(self.params.generation);
         match self.composer.compose(flag, &packets, now.unix) {
             Ok(composed) => {
-                if *flag == Flag::Whisper {
-                    self.note_whisper(conn, &composed.frames);
+                match control {
+                    Control::Peers { .. } => self.note(conn, Kept::PeersList),
+                    Control::Request { .. } => self.note(conn, Kept::Ping),
+                    _ if *flag == Flag::Whisper => self.note_whisper(conn, &composed.frames),
+                    _ => {}
                 }
                 let to = Targets::from_elem(conn, 1);
                 out.push(Effect::Transmit {

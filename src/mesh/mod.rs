@@ -56,6 +56,7 @@ mod discovery;
 pub mod effect;
 mod handshake;
 mod healing;
+mod hearsay;
 mod inbound;
 pub mod input;
 mod machine;

@@ -4,8 +4,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::effect::{Effect, Targets};
 use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh, Params};
@@ -45,7 +43,7 @@ impl Mesh {
             conn,
             method: entry.peer.compression,
         });
-        if entry.budgets.renegotiations.spend(now.monotonic) {
+        if entry.budgets().renegotiations.spend(now.monotonic) {
             self.say(
                 now,
                 conn,
@@ -67,7 +65,7 @@ impl Mesh {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
         };
-        if !entry.budgets.resends.spend(now.monotonic) {
+        if !entry.budgets().resends.spend(now.monotonic) {
             self.over_budget(now, conn, out);
             return;
         }
@@ -87,8 +85,10 @@ impl Mesh {
             .renegotiated_at
             .is_some_and(|at| now.monotonic <= at + BEHIND);
         let frames = match last {
-            Some((_, frames)) if unread => Some(frames.clone()),
-            Some((_, frames)) => self.copy_of(now, frames),
+            Some((_, Kept::PeersList)) => return self.send_peers(now, conn, out),
+            Some((_, Kept::Ping)) => return,
+            Some((_, Kept::Frames(frames))) if unread => Some(Frames::clone(frames)),
+            Some((_, Kept::Frames(frames))) => self.copy_of(now, frames),
             None => None,
         };
         match frames {
@@ -119,6 +119,14 @@ impl Mesh {
         }
     }
 
+    /// Remembers what the last whisper was, where it need not be kept itself.
+    pub(super) fn note(&mut self, conn: ConnId, whisper: Kept) {
+        self.order += 1;
+        if let Some(entry) = self.routing.get_mut(conn) {
+            entry.last_whisper = Some((self.order, whisper));
+        }
+    }
+
     /// Remembers our last broadcast.
     pub(super) fn note_broadcast(&mut self, frames: &Frames) {
         self.order += 1;
@@ -131,17 +139,23 @@ impl Mesh {
     }
 }
 
-/// Kept without its permit, and without whatever was composed with it: what is kept is bounded by its size, and
-/// counts for no budget.
-fn keepable(order: u64, frames: &Frames) -> Option<(u64, Frames)> {
+/// What is sent again to whoever asks.
+#[derive(Clone, Debug)]
+pub(super) enum Kept {
+    Frames(Box<Frames>),
+    /// A peers list: it grows with the mesh, so it is not kept but made anew.
+    PeersList,
+    /// A wish for a sign of life: to ask for it again is one.
+    Ping,
+}
+
+/// Kept without its permit: what is kept is bounded by its size, and counts for no budget.
+fn keepable(order: u64, frames: &Frames) -> Option<(u64, Kept)> {
     (frames.plain.len() <= MAX_KEPT).then(|| {
-        (
-            order,
-            Frames {
-                plain: Bytes::copy_from_slice(&frames.plain),
-                hold: Hold::none(),
-                ..frames.clone()
-            },
-        )
+        let frames = Frames {
+            hold: Hold::none(),
+            ..frames.clone()
+        };
+        (order, Kept::Frames(Box::new(frames)))
     })
 }

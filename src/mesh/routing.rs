@@ -11,7 +11,8 @@ use serde::Serialize;
 use super::budget::Budget;
 use super::effect::{Direction, Targets};
 use super::input::ConnId;
-use crate::wire::{Address, Frames, Method, NodeId, RequestId};
+use super::renegotiate::Kept;
+use crate::wire::{Address, Method, NodeId, RequestId};
 
 /// What came in or went out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -51,8 +52,8 @@ pub(super) struct Entry {
     pub(super) announced: Option<Address>,
     /// Where its connection leads, or comes from.
     pub(super) reached: Address,
-    /// What we dialled.
-    pub(super) dialled: Option<Address>,
+    /// What we dialled. In a box: of a crowd that came to us there is none.
+    pub(super) dialled: Option<Box<Address>>,
     /// The methods it can read, in its own order.
     pub(super) methods: Vec<Method>,
     /// It dialled us twice at once, and this is the second: read, not written to, until it closes
@@ -67,16 +68,23 @@ pub(super) struct Entry {
     /// It must be heard by then: a probe was sent to it.
     pub(super) probed_until: Option<Duration>,
     /// The request we asked it last for a sign of life.
-    pub(super) ping: Option<RequestId>,
+    pub(super) ping: Option<Box<RequestId>>,
     /// Two connections to it crossed, and this one was kept.
     pub(super) crossed: bool,
     /// When it last said which methods it can read.
     pub(super) renegotiated_at: Option<Duration>,
     /// Our last whisper to it, and its place in the order of all we sent.
-    pub(super) last_whisper: Option<(u64, Frames)>,
+    pub(super) last_whisper: Option<(u64, Kept)>,
     /// Broadcasts before this place in the order were not sent to it.
     pub(super) joined_at: u64,
-    pub(super) budgets: Budgets,
+    /// Made when first asked for: an idle peer has none.
+    pub(super) budgets: Option<Box<Budgets>>,
+}
+
+impl Entry {
+    pub(super) fn budgets(&mut self) -> &mut Budgets {
+        self.budgets.get_or_insert_default()
+    }
 }
 
 /// How often a peer may make us do things.
@@ -109,7 +117,8 @@ impl Default for Budgets {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Routing {
-    entries: BTreeMap<ConnId, Entry>,
+    /// Each in a box of its own: the nodes of the tree are half empty.
+    entries: BTreeMap<ConnId, Box<Entry>>,
     by_id: BTreeMap<NodeId, ConnId>,
     /// How many entries hang on binary: none, nearly always.
     fragile: usize,
@@ -121,11 +130,11 @@ impl Routing {
         if !entry.shadow {
             self.by_id.insert(entry.peer.id.clone(), entry.peer.conn);
         }
-        self.entries.insert(entry.peer.conn, entry);
+        self.entries.insert(entry.peer.conn, Box::new(entry));
     }
 
     pub(super) fn remove(&mut self, conn: ConnId) -> Option<Entry> {
-        let entry = self.entries.remove(&conn)?;
+        let entry = *self.entries.remove(&conn)?;
         self.fragile -= usize::from(entry.hangs_on_binary);
         if self.by_id.get(&entry.peer.id) == Some(&conn) {
             self.by_id.remove(&entry.peer.id);
@@ -154,11 +163,11 @@ impl Routing {
     }
 
     pub(super) fn get(&self, conn: ConnId) -> Option<&Entry> {
-        self.entries.get(&conn)
+        self.entries.get(&conn).map(|entry| &**entry)
     }
 
     pub(super) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Entry> {
-        self.entries.get_mut(&conn)
+        self.entries.get_mut(&conn).map(|entry| &mut **entry)
     }
 
     pub(super) fn conn_of(&self, id: &NodeId) -> Option<ConnId> {
@@ -175,7 +184,8 @@ impl Routing {
     pub(super) fn at(&self, address: &Address) -> Option<&NodeId> {
         let there = |entry: &&Entry| {
             let says = entry.announced.as_ref() == Some(address);
-            entry.dialled.as_ref() == Some(address) || (says && entry.reached.host == address.host)
+            entry.dialled.as_deref() == Some(address)
+                || (says && entry.reached.host == address.host)
         };
         self.iter().find(there).map(|entry| &entry.peer.id)
     }
@@ -189,12 +199,12 @@ impl Routing {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values().filter(|entry| !entry.shadow)
+        self.all().filter(|entry| !entry.shadow)
     }
 
     /// Every entry, shadows included.
     pub(super) fn all(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values()
+        self.entries.values().map(|entry| &**entry)
     }
 
     /// The connections of all peers.

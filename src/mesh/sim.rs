@@ -177,7 +177,7 @@ impl Network {
         self.add_with(|_| {})
     }
 
-    /// Adds a node whose parameters are changed first.
+    /// Adds a node whose parameters are changed first, its address, too, if it shall be another than it is given.
     ///
     /// # Panics
     ///
@@ -196,6 +196,7 @@ impl Network {
     fn host(&mut self, address: Address, change: impl FnOnce(&mut Params)) -> Host {
         let mut params = Params::new(Subnet::default(), address.clone());
         change(&mut params);
+        let address = params.address.clone();
         let subnet = params.subnet.id(params.generation);
         let salt: [u8; 16] = self.rng.random();
         let me = NodeId::derive(&address.to_string(), &subnet, &salt);

@@ -49,6 +49,8 @@ pub struct Stats {
     pub refused: u64,
     /// Dials that came to nothing.
     pub dials_failed: u64,
+    /// Times that accepting was paused because the operating system refused: it is out of descriptors, say.
+    pub accepts_failed: u64,
     /// Whispers that did not reach their peer.
     pub undeliverable: u64,
     /// Seen broadcasts forgotten before their time because the cache was full.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::renegotiate::Kept;
 use super::*;
 use crate::wire::{
     Address, Batch, Composer, Control, Dialect, Flag, Generation, Hold, Limits, Method, NodeId,
@@ -516,7 +517,10 @@ fn a_burst_does_what_its_messages_would_do_one_by_one() {
     let transmissions = together.out.iter();
     let transmissions = transmissions.filter(|e| matches!(e, Effect::Transmit { .. }));
     assert_eq!(transmissions.count(), 4, "neighbours are one piece");
-    let last = |rig: &Rig| rig.mesh.last_broadcast.as_ref().unwrap().1.plain.clone();
+    let last = |rig: &Rig| match rig.mesh.last_broadcast.as_ref().unwrap() {
+        (_, Kept::Frames(frames)) => frames.plain.clone(),
+        (_, kept) => unreachable!("{kept:?} is never a broadcast"),
+    };
     assert_eq!(last(&together), last(&alone), "the one to send again");
 }
 
@@ -673,6 +677,99 @@ fn t16_a_peers_list_is_advice_within_bounds() {
     assert_eq!(dials(&list(&mut rig, &a, entries(&["9.9.9.9"]))), 1);
 }
 
+/// What a rig does with a peers list.
+fn offer(rig: &mut Rig, peer: &Played, entries: Vec<PeerEntry>) -> Vec<ConnId> {
+    let control = Control::Peers {
+        entries,
+        skipped: 0,
+    };
+    let frame = peer.frame(&Flag::Whisper, &control.packets(GENERATION), NOON);
+    let dialled = |effect: &Effect| match effect {
+        Effect::Dial { conn, .. } => Some(*conn),
+        _ => None,
+    };
+    rig.hear(peer.conn, &frame)
+        .iter()
+        .filter_map(dialled)
+        .collect()
+}
+
+#[test]
+fn t16_an_address_of_a_list_is_dialled_once_in_ten_minutes() {
+    let mut rig = Rig::with(|params| params.silence = Duration::ZERO);
+    let a = rig.join("a");
+    let there = address("127.0.0.1:3000");
+    let listed = || {
+        vec![PeerEntry {
+            id: id("listed"),
+            address: there.clone(),
+        }]
+    };
+    let why = DialError::Refused;
+    for _ in 0..2 {
+        let dials = offer(&mut rig, &a, listed());
+        let [conn] = dials[..] else {
+            panic!("{dials:?}");
+        };
+        let why = why.clone();
+        rig.input(Input::DialFailed { conn, why });
+        for _ in 0..599 {
+            rig.pass(1);
+            assert_eq!(offer(&mut rig, &a, listed()), []);
+        }
+        rig.pass(1);
+    }
+    // A user may dial it whenever they like.
+    rig.pass(1);
+    let [conn] = offer(&mut rig, &a, listed())[..] else {
+        panic!("ten minutes are over");
+    };
+    rig.input(Input::DialFailed { conn, why });
+    let mut out = Effects::new();
+    rig.mesh
+        .connect(rig.now, Ticket(1), there.clone(), None, &mut out);
+    let Some(Effect::Dial { conn, .. }) = out.first() else {
+        panic!("{out:?}");
+    };
+    let conn = *conn;
+    // Who was there and is lost may be found again by a list.
+    rig.input(Input::Dialed {
+        conn,
+        addr: there.clone(),
+    });
+    rig.hear(conn, &Rig::handshake("listed", |_| {}));
+    let why = Ended::Failed("cut".into());
+    rig.input(Input::Closed { conn, why });
+    assert_eq!(offer(&mut rig, &a, listed()).len(), 1);
+}
+
+#[test]
+fn t17_peers_lists_lead_to_one_link_in_each_network() {
+    let mut rig = Rig::with(|params| {
+        params.max_outgoing = 8;
+        params.address = address("9.9.1.1:1000");
+    });
+    let a = rig.join("a");
+    let listed = |hosts: &[&str]| {
+        let entry = |host: &&str| PeerEntry {
+            id: id(host),
+            address: address(&format!("{host}:3000")),
+        };
+        hosts.iter().map(entry).collect::<Vec<_>>()
+    };
+    let crowd = ["8.8.1.1", "8.8.2.2", "8.8.3.3", "[2001:db8::1]"];
+    assert_eq!(offer(&mut rig, &a, listed(&crowd)).len(), 2);
+    let crowd = ["8.8.4.4", "[2001:db8:1::1]", "7.7.1.1"];
+    assert_eq!(offer(&mut rig, &a, listed(&crowd)).len(), 1);
+    // A mesh may lie in one network, and that is ours: there may be half of all links.
+    let near = ["9.9.1.2", "9.9.1.3", "9.9.1.4", "9.9.1.5", "9.9.1.6"];
+    let near = near.map(|host| offer(&mut rig, &a, listed(&[host])).len());
+    assert_eq!(near, [1, 1, 1, 1, 0]);
+    // Nor do private networks count: there is only one.
+    let near = listed(&["10.0.0.1", "10.0.0.2"]);
+    assert_eq!(offer(&mut rig, &a, near).len(), 1, "one is left of eight");
+}
+
 #[test]
 fn requests_for_all_peers_are_answered_at_a_bounded_rate() {
     let mut rig = Rig::new();
@@ -689,6 +786,32 @@ fn requests_for_all_peers_are_answered_at_a_bounded_rate() {
     rig.pass(1);
     assert_eq!(targets(&rig.hear(a.conn, &frame)).len(), 1);
     assert_eq!(rig.mesh.stats().over_budget, 997);
+}
+
+#[test]
+fn a_peers_list_is_bounded_and_in_time_tells_of_all() {
+    let mut rig = Rig::with(|params| params.silence = Duration::ZERO);
+    let listed = |said: &[(ConnId, Flag, Vec<String>)]| -> Vec<String> {
+        let list: Vec<(serde_json::Value, String)> = serde_json::from_str(&said[0].2[1]).unwrap();
+        list.into_iter().map(|(_, id)| id).collect()
+    };
+    for n in 0..200 {
+        rig.join(&format!("peer {n}"));
+    }
+    let a = rig.join("a");
+    let ask = a.frame(
+        &Flag::Whisper,
+        &Control::RequestPeers.packets(GENERATION),
+        NOON,
+    );
+    let mut told = std::collections::BTreeSet::new();
+    for _ in 0..50 {
+        rig.pass(1);
+        let list = listed(&written(&rig.hear(a.conn, &ask)));
+        assert_eq!(list.len(), super::request::MAX_TOLD);
+        told.extend(list);
+    }
+    assert_eq!(told.len(), 201);
 }
 
 #[test]
@@ -995,6 +1118,18 @@ fn bad_conduct_leads_to_a_timed_ban() {
     assert!(written(&out).is_empty());
     rig.pass(61);
     assert_eq!(closed(&offend(&mut rig)), ["bad_frame"], "let in again");
+}
+
+#[test]
+fn f6_a_pause_of_accepting_is_told_and_counted() {
+    let mut rig = Rig::new();
+    let why = "too many open files".to_owned();
+    let out = rig.input(Input::AcceptFailed { why: why.clone() });
+    assert!(
+        matches!(&out[..], [Effect::Notify(Event::ListenerFailed { reason })] if *reason == why)
+    );
+    assert_eq!(rig.mesh.stats().accepts_failed, 1);
+    assert_eq!(rig.mesh.troubles().count(), 1);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! end is reported once, from `stopped`.
 
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
@@ -58,18 +59,25 @@ pub(super) enum Stream {
     Elsewhere(Detached),
 }
 
-/// See the module.
+/// How far the stream's written half has come.
+enum Line {
+    Unopened(Box<io::Result<Stream>>),
+    Open(Writer),
+    /// The peer has been told that nothing more will come, or cannot be told.
+    Shut,
+}
+
+/// See the module. There may be very many that are idle, so what only a busy one needs is made when needed.
 pub(super) struct Connection {
     conn: ConnId,
     terms: Arc<Terms>,
     account: Arc<Account>,
-    outbox: Outbox,
-    /// `None` before the start, and once the peer has been told that nothing more will come.
-    writer: Option<Writer>,
-    stream: Option<io::Result<Stream>>,
+    /// While something waits to be written.
+    outbox: Option<Box<Outbox>>,
+    line: Line,
     flushing: bool,
     closing: bool,
-    ended: Option<Ended>,
+    ended: Option<Box<Ended>>,
 }
 
 impl Connection {
@@ -80,10 +88,9 @@ impl Connection {
         Self {
             conn,
             account,
-            outbox: Outbox::new(terms.patience, Arc::clone(&terms.pool)),
+            outbox: None,
             terms,
-            writer: None,
-            stream: Some(stream),
+            line: Line::Unopened(Box::new(stream)),
             flushing: false,
             closing: false,
             ended: None,
@@ -96,19 +103,17 @@ impl Connection {
             Stream::Elsewhere(detached) => detached.attach()?,
         };
         let (reader, writer) = transport.split();
-        self.writer = Some(writer);
-        let intake = Intake {
+        self.line = Line::Open(writer);
+        let intake = Box::new(Intake {
             conn: self.conn,
-            router: self.terms.router.clone(),
+            terms: Arc::clone(&self.terms),
             codec: Codec::new(self.terms.generation, self.terms.limits),
-            frame_limit: self.terms.limits.frame,
             account: Arc::clone(&self.account),
             turns: Arc::new(Semaphore::new(TURNS)),
             pace: Pace::new(self.terms.rates),
-            frame_timeout: self.terms.frame_timeout,
             begun: None,
             stride: READ,
-        };
+        });
         ctx.spawn(
             intake
                 .run(reader)
@@ -120,12 +125,12 @@ impl Connection {
     }
 
     fn end(&mut self, ended: Ended, ctx: &mut Context<Self>) {
-        self.ended = Some(ended);
+        self.ended = Some(Box::new(ended));
         ctx.stop();
     }
 
     fn flush(&mut self, ctx: &mut Context<Self>) {
-        if !self.flushing && self.writer.is_some() {
+        if !self.flushing && matches!(self.line, Line::Open(_)) {
             self.flushing = true;
             ctx.spawn(Flush);
         }
@@ -139,14 +144,17 @@ impl Connection {
     }
 
     fn poll_flush(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), Ended>> {
-        let Some(writer) = &mut self.writer else {
+        let Line::Open(writer) = &mut self.line else {
             return Poll::Ready(Ok(()));
         };
-        task::ready!(self.outbox.poll_flush(writer, cx))?;
+        if let Some(outbox) = &mut self.outbox {
+            task::ready!(outbox.poll_flush(writer, cx))?;
+            self.outbox = None;
+        }
         if self.closing {
             // Whether the peer was still there to be told makes no difference.
             let _ = task::ready!(writer.poll_shutdown(cx));
-            self.writer = None;
+            self.line = Line::Shut;
         }
         Poll::Ready(Ok(()))
     }
@@ -154,13 +162,13 @@ impl Connection {
     /// A write failed. The peer may have said something before it left, so reading ends this, unless it takes
     /// too long.
     fn write_failed(&mut self, why: Ended, ctx: &mut Context<Self>) {
-        self.writer = None;
+        self.line = Line::Shut;
         let patience = if why == Ended::Stalled {
             Duration::ZERO
         } else {
             LAST_WORDS
         };
-        self.ended = Some(why);
+        self.ended = Some(Box::new(why));
         ctx.run_later(patience, |_, ctx| ctx.stop());
     }
 }
@@ -169,7 +177,7 @@ impl Actor for Connection {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        if let Some(stream) = self.stream.take()
+        if let Line::Unopened(stream) = mem::replace(&mut self.line, Line::Shut)
             && let Err(error) = stream.and_then(|stream| self.begin(stream, ctx))
         {
             self.end(Ended::Failed(error.to_string()), ctx);
@@ -178,12 +186,13 @@ impl Actor for Connection {
 
     fn stopped(&mut self, _: &mut Context<Self>) {
         if let Some(router) = self.terms.router.upgrade() {
-            let why = self.ended.take().unwrap_or(Ended::ByPeer);
+            let why = self.ended.take().map_or(Ended::ByPeer, |why| *why);
+            let unsent = self.outbox.as_ref().map(|outbox| outbox.unsent());
             // Once for each connection, so bounded by their number.
             router.do_send(Gone {
                 conn: self.conn,
                 why,
-                unsent: self.outbox.unsent(),
+                unsent: unsent.unwrap_or_default(),
             });
         }
     }
@@ -194,7 +203,9 @@ impl Handler<Orders> for Connection {
 
     fn handle(&mut self, orders: Orders, ctx: &mut Context<Self>) {
         for chunk in orders.write {
-            self.outbox.push(chunk);
+            let terms = &self.terms;
+            let empty = || Box::new(Outbox::new(terms.patience, Arc::clone(&terms.pool)));
+            self.outbox.get_or_insert_with(empty).push(chunk);
         }
         if let Some(within) = orders.close {
             self.close(within, ctx);

@@ -10,15 +10,15 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use actix::WeakAddr;
 use bytes::BytesMut;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::codec::Decoder as _;
 
 use super::budget::{Account, Charge, Closed, Coming};
+use super::connection::Terms;
 use super::pace::Pace;
-use super::router::{Received, Router};
+use super::router::Received;
 use super::spare;
 use super::transport::Reader;
 use crate::mesh::{ConnId, Ended};
@@ -48,16 +48,12 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// Where one connection's batches go, and what they may cost.
 pub(super) struct Intake {
     pub(super) conn: ConnId,
-    pub(super) router: WeakAddr<Router>,
+    pub(super) terms: Arc<Terms>,
     pub(super) codec: Codec,
-    /// The largest frame.
-    pub(super) frame_limit: usize,
     pub(super) account: Arc<Account>,
     pub(super) turns: Arc<Semaphore>,
     pub(super) pace: Pace,
-    /// A frame that has begun must be whole after this time.
-    pub(super) frame_timeout: Duration,
-    pub(super) begun: Option<Begun>,
+    pub(super) begun: Option<Box<Begun>>,
     /// Bytes asked of the socket next.
     pub(super) stride: usize,
 }
@@ -91,7 +87,7 @@ impl From<Closed> for Stop {
 
 impl Intake {
     /// Reads to the end, and says what it was.
-    pub(super) async fn run(mut self, mut reader: Reader) -> Ended {
+    pub(super) async fn run(mut self: Box<Self>, mut reader: Reader) -> Ended {
         let mut rest = BytesMut::new();
         loop {
             if let Err(ended) = self.readable(&reader).await {
@@ -108,11 +104,13 @@ impl Intake {
 
     /// Waits for something to read; for the rest of a frame only so long.
     async fn readable(&self, reader: &Reader) -> Result<(), Ended> {
+        let readable = poll_fn(|cx| reader.poll_readable(cx));
         let readable = match &self.begun {
-            Some(begun) => timeout_at(begun.until, reader.readable())
+            // In a box as well: nearly always nothing has begun.
+            Some(begun) => Box::pin(timeout_at(begun.until, readable))
                 .await
                 .map_err(|_| Ended::Unfinished)?,
-            None => reader.readable().await,
+            None => readable.await,
         };
         readable.map_err(|error| Ended::from(StreamError::Io(error)))
     }
@@ -168,7 +166,7 @@ impl Intake {
             let coming = coming.map(|(_, coming)| coming);
             let (cut, charge) = match self.codec.cut(frames, NEAR)? {
                 Cut::TooTight => {
-                    let most = self.frame_limit;
+                    let most = self.terms.limits.frame;
                     let charge = self.account.to_inflate(most, coming.as_ref()).await?;
                     (self.codec.cut(frames, usize::MAX)?, Some(charge))
                 }
@@ -204,7 +202,7 @@ impl Intake {
         let turns = Arc::clone(&self.turns);
         let turn = turns.acquire_owned().await.map_err(|_| Stop::Closing)?;
         batch.hold(Hold::new(Arc::clone(&charge)));
-        let router = self.router.upgrade().ok_or(Stop::Closing)?;
+        let router = self.terms.router.upgrade().ok_or(Stop::Closing)?;
         let received = Received {
             conn: self.conn,
             batch,
@@ -239,10 +237,10 @@ impl Intake {
             Some(len) => Some((len, self.account.for_frame(len).await?)),
             None => None,
         };
-        self.begun = Some(Begun {
-            until: Instant::now() + self.frame_timeout,
+        self.begun = Some(Box::new(Begun {
+            until: Instant::now() + self.terms.frame_timeout,
             large,
-        });
+        }));
         Ok(())
     }
 }

@@ -4,17 +4,17 @@
 //! which each link gets its frames: compressed once for all that use a method.
 
 use std::collections::HashMap;
-use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor as _, Addr, Arbiter};
+use actix::{Actor as _, Addr};
 use actix_rt::task::JoinHandle;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::connection::{Connection, Orders, Stream, Terms};
 use super::outbox::Chunk;
+use super::threads::Threads;
 use super::transport::Transport;
 use crate::mesh::{ConnId, Targets, Traffic};
 use crate::wire::{Deflater, Frames, Method, NodeId};
@@ -28,9 +28,8 @@ struct Link {
     /// Who is at its other end, once that is known.
     peer: Option<NodeId>,
     method: Option<Method>,
-    orders: Orders,
-    /// Whether `orders` are listed as new.
-    ordered: bool,
+    /// Where among the new orders its own are.
+    order: Option<usize>,
     sent: Traffic,
 }
 
@@ -39,22 +38,22 @@ pub(super) struct Links {
     terms: Arc<Terms>,
     open: HashMap<ConnId, Link>,
     dials: HashMap<ConnId, JoinHandle<()>>,
-    /// Those with new orders.
-    ordered: Vec<ConnId>,
+    /// New orders, and whose they are.
+    orders: Vec<(ConnId, Orders)>,
     deflater: Deflater,
-    arbiters: Vec<Arbiter>,
+    threads: Threads,
 }
 
 impl Links {
-    /// With that many threads of their own.
-    pub(super) fn new(terms: Terms, arbiters: usize) -> Self {
+    /// On these threads.
+    pub(super) fn new(terms: Terms, threads: Threads) -> Self {
         Self {
             terms: Arc::new(terms),
             open: HashMap::new(),
             dials: HashMap::new(),
-            ordered: Vec::new(),
+            orders: Vec::new(),
             deflater: Deflater::new(),
-            arbiters: (0..arbiters).map(|_| Arbiter::new()).collect(),
+            threads,
         }
     }
 
@@ -76,14 +75,11 @@ impl Links {
     /// Starts the actor of a connected stream. If the stream cannot be moved, its actor says so and stops.
     pub(super) fn open(&mut self, conn: ConnId, transport: Transport) {
         let terms = Arc::clone(&self.terms);
-        let turn = usize::try_from(conn.0)
-            .unwrap_or_default()
-            .checked_rem(self.arbiters.len());
-        let actor = match turn.and_then(|turn| self.arbiters.get(turn)) {
+        let actor = match self.threads.turn(conn.0) {
             None => Connection::new(conn, Ok(Stream::Here(transport)), terms).start(),
-            Some(arbiter) => {
+            Some(thread) => {
                 let stream = transport.detach().map(Stream::Elsewhere);
-                Connection::start_in_arbiter(&arbiter.handle(), move |_| {
+                Connection::start_in_arbiter(&thread.handle(), move |_| {
                     Connection::new(conn, stream, terms)
                 })
             }
@@ -92,8 +88,7 @@ impl Links {
             actor,
             peer: None,
             method: None,
-            orders: Orders::default(),
-            ordered: false,
+            order: None,
             sent: Traffic::default(),
         };
         self.open.insert(conn, link);
@@ -140,10 +135,9 @@ impl Links {
             let bytes = forms.of(link.method, &mut self.deflater);
             link.sent.messages += u64::from(frames.count);
             link.sent.bytes += bytes.len() as u64;
-            link.orders
+            Self::orders(*conn, link, &mut self.orders)
                 .write
                 .push(Chunk::new(bytes, frames.count, frames.hold.clone()));
-            Self::note(*conn, link, &mut self.ordered);
         }
     }
 
@@ -153,12 +147,11 @@ impl Links {
             dial.abort();
         }
         if let Some(link) = self.open.get_mut(&conn) {
-            link.orders.close = Some(if link.peer.is_some() {
-                within
-            } else {
-                within.min(STRANGER)
-            });
-            Self::note(conn, link, &mut self.ordered);
+            let within = match link.peer {
+                Some(_) => within,
+                None => within.min(STRANGER),
+            };
+            Self::orders(conn, link, &mut self.orders).close = Some(within);
         }
     }
 
@@ -169,19 +162,26 @@ impl Links {
         self.order();
     }
 
-    fn note(conn: ConnId, link: &mut Link, ordered: &mut Vec<ConnId>) {
-        if !mem::replace(&mut link.ordered, true) {
-            ordered.push(conn);
-        }
+    /// The new orders of a link.
+    fn orders<'a>(
+        conn: ConnId,
+        link: &mut Link,
+        orders: &'a mut Vec<(ConnId, Orders)>,
+    ) -> &'a mut Orders {
+        let at = *link.order.get_or_insert_with(|| {
+            orders.push((conn, Orders::default()));
+            orders.len() - 1
+        });
+        &mut orders[at].1
     }
 
     /// Gives each link its new orders, in one message.
     pub(super) fn order(&mut self) {
-        for conn in self.ordered.drain(..) {
+        for (conn, orders) in self.orders.drain(..) {
             if let Some(link) = self.open.get_mut(&conn) {
-                link.ordered = false;
+                link.order = None;
                 // What is to be written holds permits of the budgets it came from.
-                link.actor.do_send(mem::take(&mut link.orders));
+                link.actor.do_send(orders);
             }
         }
     }
@@ -190,9 +190,6 @@ impl Links {
 impl Drop for Links {
     fn drop(&mut self) {
         self.dials.values().for_each(JoinHandle::abort);
-        self.arbiters.iter().for_each(|arbiter| {
-            arbiter.stop();
-        });
     }
 }
 

@@ -55,6 +55,7 @@ mod spare;
 mod start;
 mod subscribe;
 mod subscriptions;
+mod threads;
 mod transport;
 mod volley;
 

@@ -77,7 +77,7 @@ pub(super) struct Outbox {
     pool: Arc<Pool>,
     /// Chunks at the head of the queue that have such room already.
     moved: usize,
-    stall: Option<Stall>,
+    stall: Option<Box<Stall>>,
 }
 
 /// While the peer does not take all there is.
@@ -153,10 +153,6 @@ impl Outbox {
             }
         }
         (self.stall, self.moved) = (None, 0);
-        // What a burst needed is given back.
-        if self.queue.capacity() > SLICES {
-            self.queue = VecDeque::new();
-        }
         Poll::Ready(Ok(()))
     }
 
@@ -211,11 +207,13 @@ impl Outbox {
     fn poll_look(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
         let (written, rate) = (self.written, self.patience.rate);
         let look = LOOK.min(self.patience.time);
-        let stall = self.stall.get_or_insert_with(|| Stall {
-            look: Box::pin(tokio::time::sleep(look)),
-            looked: (Instant::now(), written),
-            behind: Duration::ZERO,
-            counted: None,
+        let stall = self.stall.get_or_insert_with(|| {
+            Box::new(Stall {
+                look: Box::pin(tokio::time::sleep(look)),
+                looked: (Instant::now(), written),
+                behind: Duration::ZERO,
+                counted: None,
+            })
         });
         stall.look.as_mut().poll(cx).map(|()| {
             let now = Instant::now();

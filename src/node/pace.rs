@@ -48,17 +48,17 @@ impl Bucket {
     }
 }
 
-/// See the module.
 #[derive(Debug)]
-pub(super) struct Pace {
+struct Buckets {
     messages: Option<Bucket>,
     bytes: Option<Bucket>,
     inflated: Bucket,
     filled: Instant,
 }
 
-impl Pace {
-    pub(super) fn new(rates: Rates) -> Self {
+impl Buckets {
+    /// Full ones.
+    fn new(rates: Rates) -> Self {
         let bucket = |rate: u32| (rate > 0).then(|| Bucket::new(f64::from(rate), 1.0));
         Self {
             messages: bucket(rates.messages),
@@ -67,25 +67,46 @@ impl Pace {
             filled: Instant::now(),
         }
     }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Pace {
+    rates: Rates,
+    /// Made when first used.
+    buckets: Option<Box<Buckets>>,
+}
+
+impl Pace {
+    pub(super) fn new(rates: Rates) -> Self {
+        Self {
+            rates,
+            buckets: None,
+        }
+    }
 
     /// So much was read; how long to read nothing.
     pub(super) fn wait(&mut self, messages: usize, wire: usize, whole: usize) -> Duration {
         let inflated = (whole - wire.min(whole)).saturating_sub(wire.saturating_mul(RATIO));
-        if self.messages.is_none() && self.bytes.is_none() && inflated == 0 {
+        if self.rates == Rates::default() && inflated == 0 {
             return Duration::ZERO;
         }
+        let rates = self.rates;
+        let buckets = self
+            .buckets
+            .get_or_insert_with(|| Box::new(Buckets::new(rates)));
         let now = Instant::now();
-        let passed = now.saturating_duration_since(self.filled);
-        self.filled = now;
+        let passed = now.saturating_duration_since(buckets.filled);
+        buckets.filled = now;
         let paid = |bucket: Option<&mut Bucket>, amount: usize| {
             bucket.map_or(Duration::ZERO, |bucket| {
                 bucket.fill(passed);
                 bucket.take(amount as f64)
             })
         };
-        paid(self.messages.as_mut(), messages)
-            .max(paid(self.bytes.as_mut(), whole))
-            .max(paid(Some(&mut self.inflated), inflated))
+        paid(buckets.messages.as_mut(), messages)
+            .max(paid(buckets.bytes.as_mut(), whole))
+            .max(paid(Some(&mut buckets.inflated), inflated))
     }
 }
 

@@ -92,7 +92,7 @@ impl Router {
     pub(super) fn close_book(&mut self) {
         let places = self.mesh.places();
         if let Some(book) = self.peer_book.take()
-            && !same_addresses(&places, &book.saved)
+            && places != book.saved
             && let Err(error) = write(&book.path, &places)
         {
             let event = failed(&book.path, &error);

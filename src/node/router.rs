@@ -31,6 +31,7 @@ use super::promise::Promise;
 use super::sending::Sending;
 use super::shutdown::Draining;
 use super::subscriptions::{Burst, Subscriptions, Topic};
+use super::threads::Threads;
 use super::transport::Transport;
 use super::volley::Volley;
 use crate::mesh::{
@@ -113,7 +114,7 @@ pub(super) struct Parts {
     pub(super) shared_budget: usize,
     pub(super) send_budget: u32,
     pub(super) inbox: usize,
-    pub(super) arbiters: usize,
+    pub(super) threads: Threads,
     pub(super) peer_book: Option<PeerBook>,
     /// What went wrong before there was anybody to tell.
     pub(super) early: Option<Event>,
@@ -175,7 +176,7 @@ impl Router {
         Self {
             clock,
             started: clock.now(),
-            links: Links::new(terms, parts.arbiters),
+            links: Links::new(terms, parts.threads),
             messages: Subscriptions::default(),
             events: Subscriptions::default(),
             interception: Interception::default(),
@@ -527,7 +528,9 @@ impl Handler<ListenerFailed> for Router {
     type Result = ();
 
     fn handle(&mut self, failed: ListenerFailed, ctx: &mut Context<Self>) {
-        self.notify(&Event::ListenerFailed { reason: failed.why });
-        self.pump(ctx);
+        let why = failed.why;
+        self.step(ctx, |mesh, now, out| {
+            mesh.handle(now, Input::AcceptFailed { why }, out)
+        });
     }
 }

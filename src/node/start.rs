@@ -15,6 +15,7 @@ use super::outbox::Patience;
 use super::pace::Rates;
 use super::peer_book::PeerBook;
 use super::router::{Parts, Router};
+use super::threads::Threads;
 use crate::config::Config;
 use crate::error::StartError;
 use crate::mesh::Mesh;
@@ -67,6 +68,7 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
             (Some(book), failed)
         }
     };
+    let threads = Threads::start(config.arbiters).map_err(StartError::Threads)?;
     let router = Router::run(Parts {
         mesh,
         socket,
@@ -86,7 +88,7 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
         shared_budget: config.shared_budget,
         send_budget: permits(config.send_budget),
         inbox: config.inbox,
-        arbiters: config.arbiters,
+        threads,
         peer_book,
         early,
     });

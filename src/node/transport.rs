@@ -79,9 +79,9 @@ pub(super) enum Reader {
 
 impl Reader {
     /// Waits for something to read, without a buffer to put it into.
-    pub(super) async fn readable(&self) -> io::Result<()> {
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Plain(half) => half.readable().await,
+            Self::Plain(half) => half.as_ref().poll_read_ready(cx),
         }
     }
 

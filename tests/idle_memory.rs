@@ -1,0 +1,64 @@
+//! What an idle connection takes of memory beyond the kernel's.
+//!
+//! Every allocation of this program is counted. Its peers are bare sockets and allocate nothing while they
+//! wait, so what is there with them and was not there without is the node's. One test alone.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use actix_mesh::Address;
+use actix_mesh::wire::Control;
+use peak_alloc::PeakAlloc;
+
+mod attack;
+
+use attack::raw::Raw;
+use attack::victim::Victim;
+
+#[global_allocator]
+static COUNTED: PeakAlloc = PeakAlloc;
+
+/// Bytes a connection may take; unoptimized, too, where futures are larger.
+const LAW: usize = 5 * 1024 / 2;
+/// Peers in each of two crowds: the second finds whatever the first made the node grow for good.
+const CROWD: usize = 500;
+
+fn address(number: usize) -> Address {
+    let port = u16::try_from(10_000 + number).unwrap();
+    std::net::SocketAddr::from(([127, 0, 0, 1], port)).into()
+}
+
+/// Joins, and leaves nothing behind but the socket.
+fn join(victim: &Victim, number: usize) -> TcpStream {
+    let named = |control: &mut Control| {
+        if let Control::Handshake { address: own, .. } = control {
+            *own = Some(address(number));
+        }
+    };
+    Raw::join_with(victim, named).stream
+}
+
+/// What is allocated when nothing is under way any more.
+fn at_rest() -> usize {
+    std::thread::sleep(Duration::from_millis(500));
+    COUNTED.current_usage()
+}
+
+#[test]
+fn an_idle_connection_is_small() {
+    let victim = Victim::deaf(|config| config.max_incoming(2 * CROWD));
+    let mut sockets = Vec::with_capacity(2 * CROWD);
+    let mut before = at_rest();
+    for crowd in 0..2 {
+        for number in 0..CROWD {
+            sockets.push(join(&victim, crowd * CROWD + number));
+        }
+        victim.until_peers((crowd + 1) * CROWD);
+        let each = at_rest().saturating_sub(before) / CROWD;
+        before = at_rest();
+        eprintln!("{each} bytes for each of {CROWD} idle connections");
+        assert!(each <= LAW, "{each} bytes");
+    }
+}
