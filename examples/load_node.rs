@@ -37,7 +37,7 @@ use tokio::sync::mpsc;
 
 const STAMP: usize = 17;
 /// Sent before the first of them is answered: messages, and their bytes.
-const UNDER_WAY: (usize, usize) = (128, 512 * 1024);
+const UNDER_WAY: (usize, usize) = (128, 1024 * 1024);
 /// An acknowledgement may be lost; it is said again this often.
 const AGAIN: Duration = Duration::from_millis(50);
 /// Nodes of one measurement.

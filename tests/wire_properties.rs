@@ -210,8 +210,8 @@ proptest! {
         for (draft, composed) in drafts.iter().zip(together.messages) {
             let alone = composer().compose(draft.flag, draft.payload, draft.time).unwrap();
             let composed = composed.unwrap();
-            prop_assert_eq!(composed.id, alone.id);
-            prop_assert_eq!(whole.split_to(composed.len), alone.frames.plain);
+            prop_assert_eq!(&composed.id, &alone.id);
+            prop_assert_eq!(&whole.split_to(composed.len), &alone.frames.plain);
             prop_assert_eq!((composed.time, composed.text), (alone.time, alone.text));
         }
     }

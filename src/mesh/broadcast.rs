@@ -10,8 +10,8 @@ use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh};
 use super::waterfall::Seen;
 use crate::wire::{
-    Batch, Claim, Composed, Control, Flag, Frame, Frames, Hold, IdRule, MessageId, Packet, Packets,
-    SubFlag,
+    Batch, Claim, Composed, Control, Flag, Frame, Frames, Head, Hold, IdRule, MessageId, Packet,
+    Packets, SubFlag,
 };
 
 /// A message of the user's own for every peer.
@@ -43,7 +43,11 @@ impl Mesh {
         let flag = what.flag.clone();
         let payload = self.admit(what)?;
         let composed = self.stamp(now, &flag, &payload)?;
-        Ok(self.post(&flag, composed, hold, out))
+        let frames = Frames {
+            hold,
+            ..composed.frames
+        };
+        Ok(self.post(&flag, composed.head, frames, out))
     }
 
     /// The payload of a message, if it may be sent.
@@ -62,16 +66,12 @@ impl Mesh {
     pub(super) fn post(
         &mut self,
         flag: &Flag,
-        composed: Composed,
-        hold: Hold,
+        head: Head,
+        frames: Frames,
         out: &mut Effects,
     ) -> Sent {
-        let frames = Frames {
-            hold,
-            ..composed.frames
-        };
         self.stats.sent += 1;
-        let fragile = if composed.text {
+        let fragile = if head.text {
             Targets::new()
         } else {
             self.routing.fragile()
@@ -79,8 +79,8 @@ impl Mesh {
         let mut to = self.routing.conns();
         to.retain(|conn| !fragile.contains(conn));
         let sent = Sent {
-            id: composed.id,
-            time: composed.time,
+            id: head.id,
+            time: head.time,
             handed_to: self.routing.ids(&to).collect(),
             skipped: self.skipped(&fragile),
         };

@@ -15,7 +15,7 @@ use super::input::Now;
 use super::machine::{Effects, Mesh};
 use super::routing::Routing;
 use super::waterfall::Seen;
-use crate::wire::{Composed, Draft, EncodeError, Flag, Frames, Hold, NodeId, Packets, Together};
+use crate::wire::{Draft, EncodeError, Flag, Frames, Head, Hold, NodeId, Packets, Together};
 
 /// Broadcasts of a burst that stand one behind the other: for a link one piece costs less than one by one.
 struct Piece {
@@ -46,15 +46,9 @@ impl Piece {
         }
     }
 
-    fn takes(&self, flag: &Flag, composed: &Composed) -> bool {
-        self.plain && *flag == Flag::Broadcast && composed.text
+    fn takes(&self, flag: &Flag, head: &Head) -> bool {
+        self.plain && *flag == Flag::Broadcast && head.text
     }
-}
-
-/// A message of a burst that has its id, and its place among the frames.
-struct Ready {
-    composed: Composed,
-    place: Range<usize>,
 }
 
 impl Mesh {
@@ -76,98 +70,77 @@ impl Mesh {
         });
         let drafts: Vec<_> = drafts.collect();
         let Together { messages, whole } = self.composer.compose_many(&drafts);
-        let mut ready = self.ready(now, messages).into_iter();
+        let taken = self.take_ids(now, &messages);
+        let mut messages = messages.into_iter().zip(taken);
         let mut piece = Piece::new(&self.routing, whole);
+        let mut end = 0;
         let mut send = |admitted| {
             let (flag, payload): (Flag, Packets) = admitted?;
-            self.send_ready(
-                now,
-                ready.next().flatten(),
-                &flag,
-                &payload,
-                &mut piece,
-                hold,
-                out,
-            )
+            let (head, place) = match messages.next() {
+                Some((Ok(head), took)) => {
+                    let place = end..end + head.len;
+                    end = place.end;
+                    (took.then_some(head), place)
+                }
+                _ => (None, end..end),
+            };
+            let Some(head) = head else {
+                // Its second is taken; or it cannot be composed, which is said again.
+                let composed = self.stamp(now, &flag, &payload)?;
+                self.post_piece(&mut piece, hold, out);
+                return Ok(self.post(&flag, composed.head, composed.frames.held(hold), out));
+            };
+            if piece.takes(&flag, &head) {
+                return Ok(self.join(&mut piece, head, place, hold, out));
+            }
+            self.post_piece(&mut piece, hold, out);
+            let frames = Frames::single(piece.whole.slice(place)).held(hold);
+            Ok(self.post(&flag, head, frames, out))
         };
         let sent = admitted.into_iter().map(&mut send).collect();
         self.post_piece(&mut piece, hold, out);
         sent
     }
 
-    /// Those that could take their id. One look-up behind the other: each waits for memory, and so they wait
-    /// together.
-    fn ready(
-        &mut self,
-        now: Now,
-        messages: Vec<Result<Composed, EncodeError>>,
-    ) -> Vec<Option<Ready>> {
-        let claim = |message: &Result<Composed, _>| {
-            let composed = message.as_ref().ok()?;
-            Some((composed.time, composed.claim(&self.key)))
+    /// Which could take their id. One look-up behind the other: each waits for memory, and so they wait together.
+    fn take_ids(&mut self, now: Now, messages: &[Result<Head, EncodeError>]) -> Vec<bool> {
+        let me = self.composer.me();
+        let claim = |message: &Result<Head, _>| {
+            let head = message.as_ref().ok()?;
+            Some((head.time, head.claim(&self.key, me)))
         };
         let mut claims: Vec<_> = messages.iter().map(claim).collect();
         for place in &mut claims {
             *place =
                 place.filter(|(time, claim)| self.waterfall.look(*time, *claim) == Seen::Fresh);
         }
-        for place in &mut claims {
-            *place = place.filter(|(time, claim)| self.take_id(now, *time, *claim));
-        }
-        let mut end = 0;
-        let ready = |(message, taken): (Result<Composed, _>, Option<_>)| {
-            let composed = message.ok()?;
-            let start = end;
-            end += composed.len;
-            let place = start..end;
-            taken.map(|_| Ready { composed, place })
+        let take = |place: Option<(u64, _)>| {
+            place.is_some_and(|(time, claim)| self.take_id(now, time, claim))
         };
-        messages.into_iter().zip(claims).map(ready).collect()
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a step of a loop over all it is about"
-    )]
-    fn send_ready(
-        &mut self,
-        now: Now,
-        ready: Option<Ready>,
-        flag: &Flag,
-        payload: &Packets,
-        piece: &mut Piece,
-        hold: &Hold,
-        out: &mut Effects,
-    ) -> Result<Sent, SendError> {
-        let composed = match ready {
-            Some(ready) if piece.takes(flag, &ready.composed) => {
-                return Ok(self.join(piece, ready, hold, out));
-            }
-            Some(mut ready) => {
-                ready.composed.frames = Frames::single(piece.whole.slice(ready.place));
-                ready.composed
-            }
-            // Its second is taken; or it cannot be composed, which is said again.
-            None => self.stamp(now, flag, payload)?,
-        };
-        self.post_piece(piece, hold, out);
-        Ok(self.post(flag, composed, hold.clone(), out))
+        claims.into_iter().map(take).collect()
     }
 
     /// Puts a message behind those that are to go in one piece.
-    fn join(&mut self, piece: &mut Piece, ready: Ready, hold: &Hold, out: &mut Effects) -> Sent {
-        if piece.place.end != ready.place.start {
+    fn join(
+        &mut self,
+        piece: &mut Piece,
+        head: Head,
+        place: Range<usize>,
+        hold: &Hold,
+        out: &mut Effects,
+    ) -> Sent {
+        if piece.place.end != place.start {
             self.post_piece(piece, hold, out);
-            piece.place.start = ready.place.start;
+            piece.place.start = place.start;
         }
         self.stats.sent += 1;
         self.order += 1;
-        piece.place.end = ready.place.end;
-        piece.last = ready.place;
+        piece.place.end = place.end;
+        piece.last = place;
         piece.count += 1;
         Sent {
-            id: ready.composed.id,
-            time: ready.composed.time,
+            id: head.id,
+            time: head.time,
             handed_to: Arc::clone(&piece.ids),
             skipped: Vec::new(),
         }

@@ -154,7 +154,7 @@ impl Mesh {
                     frames,
                 });
                 Whispered {
-                    id: composed.id,
+                    id: composed.head.id,
                     to: to.clone(),
                     discovered,
                 }

@@ -256,6 +256,11 @@ impl Account {
         Ok(attempt())
     }
 
+    /// Bytes of its own that are free.
+    pub(super) fn left(&self) -> usize {
+        self.own.saturating_sub(self.used.load(Ordering::Relaxed))
+    }
+
     /// Who has waited for long may use as much of the pool as is free: in a circle of nodes that wait on each
     /// other, what one reads makes room at its neighbour.
     fn has_room(&self, waited: bool) -> bool {

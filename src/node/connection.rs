@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 use tokio::sync::Semaphore;
 
 use super::budget::{Account, Pool};
-use super::intake::{BESIDE, Intake, TURNS};
+use super::intake::{BESIDE, Intake, READ, TURNS};
 use super::orphan::Orphan;
 use super::outbox::{Chunk, Outbox, Patience};
 use super::pace::{Pace, Rates};
@@ -107,6 +107,7 @@ impl Connection {
             pace: Pace::new(self.terms.rates),
             frame_timeout: self.terms.frame_timeout,
             begun: None,
+            stride: READ,
         };
         ctx.spawn(
             intake

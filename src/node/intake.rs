@@ -25,7 +25,11 @@ use crate::mesh::{ConnId, Ended};
 use crate::wire::{Batch, Codec, Cut, Hold, StreamError};
 
 /// Bytes asked of the socket at once.
-const READ: usize = 64 * 1024;
+pub(super) const READ: usize = 64 * 1024;
+/// While large frames fill one read after the other, so much is asked at once: they are hashed together.
+const STRIDE: usize = 512 * 1024;
+/// Shorter frames are hashed together in an ordinary read.
+const SHORT: usize = 16 * 1024;
 /// A read that fills less than this share of its buffer is copied out of it: a few bytes must not keep
 /// 64 KiB alive while they wait.
 const WORTH: usize = 4;
@@ -54,6 +58,8 @@ pub(super) struct Intake {
     /// A frame that has begun must be whole after this time.
     pub(super) frame_timeout: Duration,
     pub(super) begun: Option<Begun>,
+    /// Bytes asked of the socket next.
+    pub(super) stride: usize,
 }
 
 /// A frame of which a part is there.
@@ -119,8 +125,11 @@ impl Intake {
         if large.is_none() {
             self.account.room().await?;
         }
-        let mut buffer = buffer_after(mem::take(rest), large);
+        // What is read fits into the account, so that a long stride is no loan.
+        let stride = self.stride.min(self.account.left()).max(READ);
+        let mut buffer = buffer_after(mem::take(rest), large, stride);
         let read = read_now(reader, &mut buffer).await?;
+        self.adapt(&buffer);
         let mut filled = Filled::new(buffer);
         let frames = filled.frames();
         let Some(bytes) = read else {
@@ -137,6 +146,17 @@ impl Intake {
         *rest = filled.left_over();
         breathe().await;
         Ok(())
+    }
+
+    /// Sets how much to ask for next, after what came now.
+    fn adapt(&mut self, buffer: &BytesMut) {
+        let first = self.codec.first_len(buffer).ok().flatten();
+        self.stride = match first {
+            Some(len) if len <= SHORT => READ,
+            _ if buffer.len() == buffer.capacity() => (2 * self.stride).min(STRIDE),
+            _ if buffer.len() < self.stride / 2 => (self.stride / 2).max(READ),
+            _ => self.stride,
+        };
     }
 
     /// All whole frames, batch by batch, each when there is room for what it inflates to.
@@ -229,59 +249,71 @@ impl Intake {
 
 /// A buffer that begins with what was left over and has room for a read.
 ///
-/// A large frame's grows with what is there, by doubling, and to no more than the frame.
-fn buffer_after(rest: BytesMut, large: Option<usize>) -> BytesMut {
-    if rest.len() >= READ / WORTH {
-        if rest.capacity() - rest.len() >= READ / WORTH || large == Some(rest.capacity()) {
-            return rest;
-        }
-        let room = match large {
-            Some(len) => len.min(rest.len() * 2).max(rest.len() + 1),
-            None => rest.len() + READ,
-        };
-        let mut buffer = BytesMut::with_capacity(room);
-        buffer.extend_from_slice(&rest);
-        return buffer;
+/// A large frame's grows with what is there, by doubling, and to no more than the frame, or the stride.
+fn buffer_after(rest: BytesMut, large: Option<usize>, stride: usize) -> BytesMut {
+    let len = rest.len();
+    if len >= READ / WORTH && rest.capacity() - len >= READ / WORTH {
+        return rest;
     }
-    let mut buffer = spare::take(READ);
+    let room = match large {
+        Some(frame) if frame == rest.capacity() => return rest,
+        Some(frame) => frame.min(len * 2).max(len + 1),
+        None if len >= READ / WORTH => len + READ,
+        None => READ,
+    };
+    let mut buffer = match room.max(stride) {
+        READ => spare::take(READ),
+        room => BytesMut::with_capacity(room),
+    };
     buffer.extend_from_slice(&rest);
     buffer
 }
 
 /// Frames that were read, and what is left over of them.
 enum Filled {
-    /// The buffer itself.
-    Buffer(BytesMut),
-    /// A copy of just what was in it.
-    Copy(BytesMut),
+    /// The spare buffer itself.
+    Spare(BytesMut),
+    /// A copy of just what was in it, or a larger buffer.
+    Own(BytesMut),
 }
 
 impl Filled {
     fn new(buffer: BytesMut) -> Self {
-        if buffer.len() >= buffer.capacity() / WORTH {
-            return Self::Buffer(buffer);
+        let (well_filled, spare) = (
+            buffer.len() >= buffer.capacity() / WORTH,
+            buffer.capacity() == READ,
+        );
+        match (well_filled, spare) {
+            (true, true) => Self::Spare(buffer),
+            (true, false) => Self::Own(buffer),
+            (false, _) => {
+                let copy = BytesMut::from(&buffer[..]);
+                if spare {
+                    spare::give_back(buffer);
+                }
+                Self::Own(copy)
+            }
         }
-        let copy = BytesMut::from(&buffer[..]);
-        spare::give_back(buffer);
-        Self::Copy(copy)
     }
 
     fn frames(&mut self) -> &mut BytesMut {
         match self {
-            Self::Buffer(frames) | Self::Copy(frames) => frames,
+            Self::Spare(frames) | Self::Own(frames) => frames,
         }
     }
 
-    /// What no frame was cut from: without the buffer, unless it is a good part of it.
+    /// What no frame was cut from: without the buffer, unless it is a good part of one.
     fn left_over(self) -> BytesMut {
-        match self {
-            Self::Buffer(frames) if frames.len() < READ / WORTH => {
-                let rest = BytesMut::from(&frames[..]);
-                spare::give_back(frames);
-                rest
-            }
-            Self::Buffer(frames) | Self::Copy(frames) => frames,
+        let (Self::Spare(frames) | Self::Own(frames)) = &self;
+        if frames.len() >= READ / WORTH {
+            let (Self::Spare(frames) | Self::Own(frames)) = self;
+            return frames;
         }
+        let rest = BytesMut::from(&frames[..]);
+        if let Self::Spare(frames) = self {
+            spare::give_back(frames);
+        }
+        rest
     }
 }
 

@@ -17,7 +17,7 @@ use crate::mesh::{Outgoing, SendError, Sent};
 use crate::wire::Hold;
 
 /// A volley ends with this many messages or bytes: more gain nothing, and the first of them should leave.
-const MOST: (usize, usize) = (64, 256 * 1024);
+const MOST: (usize, usize) = (64, 1024 * 1024);
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -1,5 +1,7 @@
 //! Composing: payload, flag and time become a frame with its id, encoded once for all connections.
 
+use std::ops::Deref;
+
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -40,29 +42,56 @@ pub struct Draft<'a> {
     pub time: u64,
 }
 
-/// A message ready to be sent.
+/// What there is to say of a message that was composed.
 #[derive(Clone, Debug)]
-pub struct Composed {
+pub struct Head {
     /// Its id.
     pub id: MessageId,
     /// The time it bears, in unix seconds.
     pub time: u64,
-    /// Its bytes: a single plain frame.
-    pub frames: Frames,
+    /// The length of its frame.
+    pub len: usize,
     /// Whether each packet of the payload by itself is valid UTF-8. If not, its id differs by the other rule: see
     /// [`IdRule`](super::IdRule).
     pub text: bool,
-    /// The length of that frame.
-    pub len: usize,
+    lengths: SmallVec<[usize; 2]>,
+}
+
+impl Head {
+    /// The claim that the frame makes when it comes back from this sender's peers.
+    pub fn claim(&self, key: &ClaimKey, sender: &NodeId) -> Claim {
+        Claim::new(
+            key,
+            self.id.as_bytes(),
+            sender.as_bytes(),
+            self.lengths.iter().copied(),
+        )
+    }
+}
+
+/// A message ready to be sent.
+#[derive(Clone, Debug)]
+pub struct Composed {
+    /// What there is to say of it.
+    pub head: Head,
+    /// Its bytes: a single plain frame.
+    pub frames: Frames,
     sender: NodeId,
-    lengths: SmallVec<[usize; 4]>,
+}
+
+impl Deref for Composed {
+    type Target = Head;
+
+    fn deref(&self) -> &Head {
+        &self.head
+    }
 }
 
 /// Messages that were composed together.
 #[derive(Debug)]
 pub struct Together {
-    /// Each of them, or why it cannot be. Their frames are empty: they are in `whole`.
-    pub messages: Vec<Result<Composed, EncodeError>>,
+    /// Each of them, or why it cannot be.
+    pub messages: Vec<Result<Head, EncodeError>>,
     /// The frames of all, one behind the other.
     pub whole: Bytes,
 }
@@ -70,12 +99,7 @@ pub struct Together {
 impl Composed {
     /// The claim that the frame makes when it comes back.
     pub fn claim(&self, key: &ClaimKey) -> Claim {
-        Claim::new(
-            key,
-            self.id.as_bytes(),
-            self.sender.as_bytes(),
-            self.lengths.iter().copied(),
-        )
+        self.head.claim(key, &self.sender)
     }
 }
 
@@ -164,14 +188,15 @@ impl Composer {
         time: u64,
     ) -> Result<Composed, EncodeError> {
         let mut plain = Vec::new();
-        let composed = self.compose_into(&mut plain, id, sender, flag, payload, time)?;
+        let head = self.compose_into(&mut plain, id, sender, flag, payload, time)?;
         Ok(Composed {
+            head,
             frames: Frames::single(Bytes::from(plain)),
-            ..composed
+            sender: sender.clone(),
         })
     }
 
-    /// A message whose frame is appended to these bytes; it does not have it yet.
+    /// A message whose frame is appended to these bytes.
     fn compose_into(
         &self,
         frames: &mut Vec<u8>,
@@ -180,22 +205,20 @@ impl Composer {
         flag: &Flag,
         payload: &[Packet],
         time: u64,
-    ) -> Result<Composed, EncodeError> {
+    ) -> Result<Head, EncodeError> {
         let flag = flag.packet(self.generation);
         let time58 = base58::encode_u64(time);
         let header = [flag.as_bytes(), sender.as_bytes(), id.as_bytes(), &time58];
         let len = self.encode(&header, payload, frames)?;
-        Ok(Composed {
+        Ok(Head {
             id,
             time,
-            frames: Frames::single(Bytes::new()),
+            len,
             text: payload.iter().all(|packet| packet.as_str().is_some()),
-            sender: sender.clone(),
             lengths: payload
                 .iter()
                 .map(|packet| packet.as_bytes().len())
                 .collect(),
-            len,
         })
     }
 

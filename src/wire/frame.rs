@@ -172,7 +172,12 @@ impl<'a> Frame<'a> {
         let start = self.ends[0];
         let at = |index: usize| (self.ends[index] - start) as usize;
         let id = |from, to| buffer.slice(at(from)..at(to));
-        let packets = (HEADER..self.ends.len()).map(|index| Packet::from(id(index - 1, index)));
+        // A packet of one byte, as most sub-flags are, needs nothing of the buffer.
+        let packet = |index: usize| match self.packet(index) {
+            [number] => Packet::number(*number),
+            _ => Packet::from(id(index - 1, index)),
+        };
+        let packets = (HEADER..self.ends.len()).map(packet);
         Message::from_parts(
             MessageId::checked(id(1, 2)),
             NodeId::checked(id(0, 1)),

@@ -66,6 +66,15 @@ impl Frames {
         }
     }
 
+    /// The same, holding this.
+    #[must_use]
+    pub fn held(self, hold: &Hold) -> Frames {
+        Frames {
+            hold: hold.clone(),
+            ..self
+        }
+    }
+
     /// The bytes for a peer who reads that method: compressed if they are at hand in it, else plain.
     pub fn wire_form(&self, method: Option<Method>) -> &Bytes {
         match &self.compressed {

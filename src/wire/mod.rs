@@ -41,7 +41,7 @@ pub use address::{Address, AddressError};
 pub use batch::Batch;
 pub use claim::{Claim, ClaimKey, Claims};
 pub use codec::{Codec, Cut};
-pub use composer::{Composed, Composer, Draft, Together};
+pub use composer::{Composed, Composer, Draft, Head, Together};
 pub use compression::{Deflater, Inflated, Inflater, Method};
 pub use control::{Control, Dialect, PeerEntry};
 pub use error::{ControlError, DecodeError, EncodeError, StreamError};

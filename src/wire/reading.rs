@@ -89,6 +89,7 @@ impl Reading {
     }
 
     /// `None` for want of room.
+    #[inline(always)]
     fn read(&mut self, body: &[u8], room: usize) -> Option<Result<Content, DecodeError>> {
         let limit = self.frame_limit.min(room);
         let inflated = match Inflater::sniff(body) {
@@ -129,6 +130,8 @@ impl Reading {
         Ok(content)
     }
 
+    /// Inline: handed over in memory, what was found is read back before it is written.
+    #[inline(always)]
     fn parse(&mut self, body: &[u8], source: Source) -> Result<Content, DecodeError> {
         let ends = &mut self.batch.ends;
         let before = ends.len();

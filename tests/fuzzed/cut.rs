@@ -80,10 +80,7 @@ pub(crate) fn packets(body: &[u8]) {
     let read = batch.get(0).map_err(|error| *error);
     match (slowly(body), read) {
         (Some(packets), Ok(frame)) => {
-            assert_eq!(
-                (frame.sender(), frame.id()),
-                (&packets[1][..], &packets[2][..])
-            );
+            assert_eq!((frame.sender(), frame.id()), (packets[1], packets[2]));
             assert_eq!(frame.payload().collect::<Vec<_>>(), packets[4..]);
         }
         // What the packets themselves say may still be wrong.

@@ -55,7 +55,8 @@ fn run<'a, S: Simd, P: Packets<'a>>(
 fn longest_first<'a, P: Packets<'a>>(messages: &[Stamped<P>]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..messages.len()).collect();
     if messages.len() > LANES {
-        order.sort_by_cached_key(|&index| Reverse(messages[index].len() / BLOCK));
+        let len = |message: &Stamped<P>| message.packets.clone().map(<[u8]>::len).sum::<usize>();
+        order.sort_by_cached_key(|&index| Reverse(len(&messages[index]) / BLOCK));
     }
     order
 }

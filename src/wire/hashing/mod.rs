@@ -37,10 +37,6 @@ impl<'a, P: Packets<'a>> Stamped<P> {
         hash.update(base58::encode_u64(self.time));
         hash.finalize().into()
     }
-
-    fn len(&self) -> usize {
-        self.packets.clone().map(<[u8]>::len).sum()
-    }
 }
 
 /// The digest of each: as many at once as the processor's vectors hold, if it has wide ones.
