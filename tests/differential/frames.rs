@@ -5,8 +5,15 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use sha2::{Digest as _, Sha384};
 
+/// See the module.
+pub(crate) struct Drawn {
+    pub(crate) frame: Vec<u8>,
+    /// It was compressed in two halves, one stream behind the other.
+    pub(crate) halves: bool,
+}
+
 /// So many, the same ones each time.
-pub(crate) fn draw(count: usize) -> Vec<Vec<u8>> {
+pub(crate) fn draw(count: usize) -> Vec<Drawn> {
     let mut dice = StdRng::seed_from_u64(25);
     (0..count).map(|_| frame(&mut dice)).collect()
 }
@@ -18,29 +25,30 @@ struct Parts {
     payload: Vec<Vec<u8>>,
 }
 
-fn frame(dice: &mut StdRng) -> Vec<u8> {
+fn frame(dice: &mut StdRng) -> Drawn {
     let mut parts = parts(dice);
     if dice.random_bool(0.001) {
         parts.payload = vec![b"x".repeat(4 << 20)];
         let body = Deflater::new()
             .deflate(Method::Zlib, &body(&parts, dice))
             .unwrap();
-        return framed(body);
+        return framed(body, false);
     }
     let mut body = body(&parts, dice);
     if dice.random_bool(0.15) {
         body = broken(body, dice);
     }
+    let mut halves = false;
     if dice.random_bool(0.4) {
-        body = compressed(body, dice);
+        (body, halves) = compressed(&body, dice);
     }
-    framed(body)
+    framed(body, halves)
 }
 
-fn framed(body: Vec<u8>) -> Vec<u8> {
+fn framed(body: Vec<u8>, halves: bool) -> Drawn {
     let mut frame = u32::try_from(body.len()).unwrap().to_be_bytes().to_vec();
     frame.extend(body);
-    frame
+    Drawn { frame, halves }
 }
 
 fn parts(dice: &mut StdRng) -> Parts {
@@ -173,23 +181,20 @@ fn broken(mut body: Vec<u8>, dice: &mut StdRng) -> Vec<u8> {
     body
 }
 
-fn compressed(body: Vec<u8>, dice: &mut StdRng) -> Vec<u8> {
+/// And whether that is in halves.
+fn compressed(body: &[u8], dice: &mut StdRng) -> (Vec<u8>, bool) {
     let method = [Method::Zlib, Method::Gzip, Method::Bzip2, Method::Lzma][dice.random_range(0..4)];
     let deflate = |bytes: &[u8]| Deflater::new().deflate(method, bytes).unwrap();
-    let mut out = deflate(&body);
+    let mut out = deflate(body);
     match dice.random_range(0..12) {
         0 => out = broken(out, dice),
         1 => out.extend(some(dice, 20)),
-        // A second stream, in halves.
         2 => {
-            out = [
-                deflate(&body[..body.len() / 2]),
-                deflate(&body[body.len() / 2..]),
-            ]
-            .concat()
+            let (head, tail) = body.split_at(body.len() / 2);
+            return ([deflate(head), deflate(tail)].concat(), true);
         }
         3 => out = deflate(&out),
         _ => {}
     }
-    out
+    (out, false)
 }
