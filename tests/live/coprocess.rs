@@ -171,6 +171,7 @@ impl Coprocess {
     }
 
     /// Its number, as signals are sent to it.
+    #[allow(dead_code, reason = "live peers are sent none")]
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
