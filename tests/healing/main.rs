@@ -163,7 +163,8 @@ fn f1_a_frozen_process_under_load_costs_the_others_nothing() {
     one.until_peers(2);
     frozen.signal("STOP");
     // Far more than all buffers on the way hold, and it does not compress.
-    let texts: Vec<String> = (0..256).map(node::noise).collect();
+    let noise = node::noise();
+    let texts: Vec<String> = (0..256).map(|n| format!("{n} {noise}")).collect();
     for text in &texts {
         one.ask(actix_mesh::Send::new(text.clone())).unwrap();
     }
