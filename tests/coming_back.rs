@@ -88,7 +88,7 @@ async fn a_kept_address_is_dialled_until_somebody_is_there_and_again_when_they_a
 }
 
 #[actix::test]
-async fn a_node_finds_its_peers_again_from_its_book() {
+async fn f5_a_missing_peer_book_is_made_and_leads_back() {
     let folder = tempfile::tempdir().unwrap();
     let book = folder.path().join("peers.json");
     let (there, _) = start(Config::new()).await;
@@ -134,5 +134,22 @@ async fn f5_a_peer_book_that_cannot_be_written_is_told_and_stops_nothing() {
     })
     .await;
     until(&mut events, joined).await;
+    stop(&node).await;
+}
+
+#[actix::test]
+async fn f5_a_peer_book_whose_folder_is_gone_is_told_and_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let book = folder.path().join("peers.json");
+    let (there, _) = start(Config::new()).await;
+    let config = Config::new().peer_book(&book).keep(there.addr);
+    let (node, mut events) = start(config).await;
+    folder.close().unwrap();
+    until(&mut events, joined).await;
+    until(&mut events, |event| {
+        matches!(event, Event::PeerBookFailed { .. })
+    })
+    .await;
+    assert_eq!(node.router.send(Peers).await.unwrap()[0].id, there.id);
     stop(&node).await;
 }

@@ -10,7 +10,9 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix::{Actor, Context, Handler};
 use actix_mesh::wire::{Control, Deflater, Flag, Method, Packet, PeerEntry, RequestId};
+use actix_mesh::{Filter, Message, Subscribe};
 use peak_alloc::PeakAlloc;
 
 mod attack;
@@ -30,7 +32,43 @@ const PEERS: usize = 16;
 
 /// Runs an attack on a node beside `mute` peers that take nothing, and holds what was allocated to the law.
 fn attack(name: &str, mute: usize, bytes: &Arc<Vec<Vec<u8>>>) {
+    attack_on(Victim::deaf(|config| config), name, mute, bytes);
+}
+
+/// The same, on a node one of whose subscribers takes nothing.
+fn attack_beside_a_stalled_subscriber(name: &str, bytes: &Arc<Vec<Vec<u8>>>) {
     let victim = Victim::deaf(|config| config);
+    let (started, actor) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        actix::System::new().block_on(async move {
+            started.send(Stalled.start()).unwrap();
+            std::future::pending::<()>().await;
+        });
+    });
+    let subscribe = Subscribe::messages(actor.recv().unwrap());
+    victim.ask(subscribe.filter(Filter::new().any_kind()));
+    attack_on(victim, name, 0, bytes);
+}
+
+/// Its first message is its last.
+struct Stalled;
+
+impl Actor for Stalled {
+    type Context = Context<Self>;
+}
+
+impl Handler<Message> for Stalled {
+    type Result = ();
+
+    fn handle(&mut self, _: Message, _: &mut Context<Self>) {
+        // As long as the test: nobody wakes it.
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+fn attack_on(victim: Victim, name: &str, mute: usize, bytes: &Arc<Vec<Vec<u8>>>) {
     let (base, began) = (COUNTED.current_usage(), Instant::now());
     COUNTED.reset_peak_usage();
     let mutes: Vec<Raw> = (0..mute)
@@ -158,7 +196,7 @@ fn control(n: usize) -> Vec<u8> {
 }
 
 #[test]
-fn the_memory_law_holds_under_every_attack() {
+fn t5_the_memory_law_holds_under_every_attack() {
     let length_bomb = each(|_| vec![0xff, 0xff, 0xff, 0xff, 0]);
     attack("t1 length bombs", 0, &length_bomb);
 
@@ -215,8 +253,10 @@ fn the_memory_law_holds_under_every_attack() {
     let flood = each(|n| (0..10_000).flat_map(|m| plain(10_000 * n + m, 1)).collect());
     attack("t5 t10 fresh small messages", 0, &flood);
     attack("t7 the same beside mute peers", 8, &flood);
+    attack_beside_a_stalled_subscriber("t6 the same beside a stalled subscriber", &flood);
     drop(flood);
 
     let large = each(|n| (0..4).flat_map(|m| plain(10 * n + m, 3 * MIB)).collect());
     attack("t7 large messages beside mute peers", 8, &large);
+    attack_beside_a_stalled_subscriber("t6 large messages beside a stalled subscriber", &large);
 }

@@ -44,7 +44,7 @@ fn texts(net: &Network, node: Node) -> Vec<String> {
 }
 
 #[test]
-fn every_connected_node_delivers_every_broadcast_exactly_once() {
+fn f8_every_connected_node_delivers_every_broadcast_exactly_once() {
     for seed in seeds(400) {
         let mut dice = StdRng::seed_from_u64(seed);
         let mut net = Network::new(seed);
@@ -76,8 +76,41 @@ fn every_connected_node_delivers_every_broadcast_exactly_once() {
     }
 }
 
+/// From its author to all others, and from each of those to all but the author and itself.
 #[test]
-fn crossing_dials_always_leave_one_link() {
+fn t23_in_a_full_mesh_a_broadcast_is_sent_as_often_as_promised_and_no_more() {
+    for count in 2..9 {
+        // Each way takes less than two others, so everybody hears it from its author first.
+        let near = Duration::from_millis(10)..Duration::from_millis(11);
+        let mut net = Network::new(1).latency(near);
+        let nodes: Vec<Node> = (0..count)
+            .map(|_| net.add_with(|params| params.max_outgoing = 0))
+            .collect();
+        for (index, node) in nodes.iter().enumerate() {
+            for other in &nodes[..index] {
+                net.connect(*node, *other);
+                net.run_for(second());
+            }
+        }
+        let heard = |net: &Network| -> u64 {
+            let stats = nodes.iter().map(|node| net.mesh(*node).stats());
+            stats
+                .map(|stats| stats.delivered + stats.duplicates + stats.echoes)
+                .sum()
+        };
+        let before = heard(&net);
+        net.broadcast(nodes[0], "to all").unwrap();
+        net.run_for(second());
+        assert_eq!(
+            heard(&net) - before,
+            (count - 1) * (count - 1),
+            "{count} nodes"
+        );
+    }
+}
+
+#[test]
+fn f3_crossing_dials_always_leave_one_link() {
     for seed in seeds(3000) {
         let mut dice = StdRng::seed_from_u64(seed);
         let mut net = Network::new(seed);

@@ -5,14 +5,15 @@ use std::net::Shutdown as Half;
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler};
+use actix_mesh::wire::Flag;
 use actix_mesh::{
     CloseReason, Config, Connect, Message, Node, Send, Shutdown, Subscribe, Unsubscribe,
 };
 
 use crate::assert_serves;
-use crate::attack::raw::{Raw, some_text};
+use crate::attack::raw::{Raw, some_text, user};
 use crate::attack::victim::Victim;
-use crate::attack::{PATIENCE, until};
+use crate::attack::{PATIENCE, unix, until};
 
 #[test]
 fn f1_a_peer_that_is_torn_away_in_the_middle_of_a_frame_is_no_offender() {
@@ -175,4 +176,75 @@ fn f7_what_a_mute_peer_did_not_take_is_in_the_report() {
         );
         assert!(unsent + report.refused as u64 <= accepted + 2, "{report:?}");
     });
+}
+
+/// Six nodes in a ring with one chord, all of them talking at the same time.
+#[test]
+fn f8_on_real_sockets_everybody_hears_everything_once() {
+    const EACH: usize = 200;
+    let mut nodes: Vec<Victim> = Vec::new();
+    for n in 0..6 {
+        nodes.push(Victim::with(|config| match n {
+            0 => config,
+            5 => config.keep(nodes[4].addr).keep(nodes[0].addr),
+            3 => config.keep(nodes[2].addr).keep(nodes[0].addr),
+            _ => config.keep(nodes[n - 1].addr),
+        }));
+    }
+    for (node, links) in nodes.iter().zip([3, 2, 2, 3, 2, 2]) {
+        node.until_peers(links);
+    }
+    let text = |author: usize, n: usize| format!("{author} {n}");
+    for n in 0..EACH {
+        for (author, node) in nodes.iter().enumerate() {
+            node.ask(Send::new(text(author, n))).unwrap();
+        }
+    }
+    for (me, node) in nodes.iter().enumerate() {
+        let mut expected: Vec<String> = (0..nodes.len())
+            .filter(|author| *author != me)
+            .flat_map(|author| (0..EACH).map(move |n| text(author, n)))
+            .collect();
+        let mut heard = Vec::new();
+        until("all were heard", || {
+            heard.extend(node.heard_within(Duration::from_millis(20)));
+            heard.len() >= expected.len()
+        });
+        heard.extend(node.heard_within(Duration::from_millis(300)));
+        heard.sort();
+        expected.sort();
+        assert_eq!(heard, expected, "node {me}");
+    }
+}
+
+/// What one author said reaches us over two relays, each of which has an order of its own.
+#[test]
+fn f9_whatever_the_order_each_message_is_heard_once() {
+    let victim = Victim::start();
+    let author = Raw::join(&victim);
+    let (mut backwards, mut forwards) = (Raw::join(&victim), Raw::join(&victim));
+    let time = unix();
+    let frames: Vec<Vec<u8>> = (0..100)
+        .map(|n| author.frame(&Flag::Broadcast, &user(&n.to_string()), time))
+        .collect();
+    // The newer half comes first, and from its end.
+    for frame in frames[50..].iter().rev() {
+        backwards.write(frame);
+    }
+    victim.hears("50");
+    frames.iter().for_each(|frame| forwards.write(frame));
+    until("all have come", || victim.status().stats.duplicates == 50);
+    let heard = victim.heard_within(Duration::from_millis(300));
+    let older: Vec<String> = (0..50).map(|n| n.to_string()).collect();
+    assert_eq!(
+        heard, older,
+        "what is older is heard later, and nothing again"
+    );
+    // The reader is told that this is so.
+    for document in [
+        include_str!("../../README.md"),
+        include_str!("../../SECURITY.md"),
+    ] {
+        assert!(document.contains("Two messages of one author may arrive in either order."));
+    }
 }

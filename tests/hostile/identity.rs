@@ -1,11 +1,12 @@
 //! Who is whom: claims of names that are taken, and of messages that others wrote.
 
-use actix_mesh::wire::{Control, Flag};
+use actix_mesh::wire::{Batch, ClaimKey, Control, Flag, Limits};
 use actix_mesh::{CloseReason, Event, Peers};
 
-use crate::attack::raw::{Raw, some_id, some_text, user};
+use crate::attack::raw::{GENERATION, Raw, some_text, user};
 use crate::attack::victim::Victim;
 use crate::attack::{PATIENCE, unix, until};
+use crate::source;
 
 #[test]
 fn t13_no_claim_unseats_a_live_peer() {
@@ -90,16 +91,68 @@ fn t21_one_broadcast_has_one_id_on_every_link() {
     }
 }
 
+/// Ids that fall into one place of a table of 128 whose hash has no key of its own.
+fn colliding(member: &Raw, time: u64) -> Vec<Vec<u8>> {
+    let unkeyed = ClaimKey::new(0, 0);
+    let frames = (0..20_000).map(|n| member.frame(&Flag::Broadcast, &user(&n.to_string()), time));
+    let collide = |frame: &Vec<u8>| place(frame, &unkeyed) == 0;
+    frames.filter(collide).collect()
+}
+
+/// Where a frame's claim falls in a table of 128.
+fn place(frame: &[u8], key: &ClaimKey) -> usize {
+    let batch = Batch::from_frames(GENERATION, Limits::default(), frame).unwrap();
+    let claim = batch.get(0).unwrap().claim(key);
+    usize::try_from(claim.id % 128).unwrap()
+}
+
 #[test]
-fn t11_names_that_collide_elsewhere_do_not_here() {
-    // The tables whose keys peers choose are keyed anew in every node, or sorted: the same names cost the
-    // same whoever chose them. Here: that a thousand names of one prefix are looked up as any.
+fn t11_ids_that_collide_under_a_known_hash_neither_collide_nor_get_lost() {
     let victim = Victim::start();
     let mut member = Raw::join(&victim);
-    let time = unix();
-    let frames: Vec<u8> = (0..5000)
-        .flat_map(|n| member.frame(&Flag::Broadcast, &user(&format!("{n} {}", some_id())), time))
-        .collect();
-    member.write(&frames);
-    until("all were heard", || victim.status().stats.delivered == 5000);
+    let frames = colliding(&member, unix());
+    assert!(frames.len() > 100);
+    // With a key that the sender does not know they are spread as any others.
+    let key = ClaimKey::new(0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210);
+    let mut places = [0; 128];
+    for frame in &frames {
+        places[place(frame, &key)] += 1;
+    }
+    let most = places.iter().max().unwrap();
+    assert!(*most < frames.len() / 8, "{places:?}");
+    for _ in 0..2 {
+        member.write(&frames.concat());
+    }
+    let count = frames.len() as u64;
+    until("all were heard", || {
+        victim.status().stats.duplicates == count
+    });
+    assert_eq!(victim.status().stats.delivered, count);
+}
+
+/// Standard tables have a key of their own each; who names another hasher says here why it may.
+#[test]
+fn t11_no_table_is_hashed_without_a_key() {
+    const KEYED: &[(&str, &str)] = &[(
+        "mesh/waterfall.rs",
+        "type Table = HashMap<u64, u64, BuildHasherDefault<Keyed>>;",
+    )];
+    for (file, line) in source::lines("") {
+        let others = [
+            "BuildHasherDefault<",
+            "with_hasher(",
+            "fnv",
+            "ahash",
+            "rustc_hash",
+        ];
+        if others.iter().any(|other| line.contains(other)) {
+            let known = KEYED.contains(&(&*file, &*line));
+            assert!(known, "is it keyed? {file}: {line}");
+        }
+    }
+    // What that table is asked for are claims, digested under the node's own key, drawn at its start.
+    let lines = source::lines("mesh");
+    let drawn =
+        |(_, line): &(String, String)| line.contains("ClaimKey::new(rng.random(), rng.random())");
+    assert!(lines.iter().any(drawn));
 }

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
 use actix_mesh::CloseReason;
-use actix_mesh::wire::Flag;
+use actix_mesh::wire::{Control, Flag, RequestId, SubFlag};
 
 use crate::assert_serves;
 use crate::attack::raw::{Raw, some_text, user};
@@ -173,4 +173,74 @@ fn t10_a_peer_is_read_no_faster_than_it_may_send() {
         "nothing is lost, nobody is blamed"
     );
     assert_serves(&victim);
+}
+
+#[test]
+fn t10_the_same_message_ten_thousand_times_is_work_for_once() {
+    let victim = Victim::start();
+    let (mut flooder, mut hearer) = (Raw::join(&victim), Raw::join(&victim));
+    let text = some_text("again");
+    let frames = flooder.broadcast_frame(&text).repeat(10_000);
+    flooder.write(&frames);
+    until("all have come", || {
+        victim.status().stats.duplicates == 9_999
+    });
+    let stats = victim.status().stats;
+    assert_eq!((stats.delivered, stats.relayed), (1, 1));
+    flooder.broadcast("behind them");
+    let copies = |hearer: &mut Raw| {
+        std::iter::from_fn(|| hearer.next_within(PATIENCE))
+            .take_while(|heard| heard.text() != "behind them")
+            .filter(|heard| heard.text() == text)
+            .count()
+    };
+    assert_eq!(copies(&mut hearer), 1);
+}
+
+#[test]
+fn t10_behind_a_bad_frame_nothing_is_read() {
+    let victim = Victim::start();
+    let mut flooder = Raw::join(&victim);
+    let good: Vec<u8> = (0..1000)
+        .flat_map(|n| flooder.broadcast_frame(&format!("after it {n}")))
+        .collect();
+    flooder.write_anyhow(&[&[0, 0, 0, 1, 9], &good[..], &[0, 0, 0, 1, 9].repeat(10_000)].concat());
+    assert!(flooder.is_closed_within(PATIENCE));
+    victim.told_left(flooder.id());
+    let stats = victim.status().stats;
+    assert_eq!((stats.bad_frames, stats.delivered), (1, 0));
+    assert_serves(&victim);
+}
+
+/// However often it asks for whatever it likes, it is answered a burst and then at a rate; the rest is counted.
+#[test]
+fn t10_a_peer_that_asks_for_everything_all_the_time_is_answered_seldom() {
+    const ASKED: u32 = 2000;
+    let victim = Victim::start();
+    let (mut asker, known) = (Raw::join(&victim), Raw::join(&victim));
+    let began = Instant::now();
+    for n in 0..ASKED {
+        let wanted = known.id().clone();
+        let request = RequestId::derive(&wanted, unix(), &n.to_be_bytes());
+        asker.say_control(&Flag::Broadcast, &Control::Request { request, wanted });
+        asker.say_control(&Flag::Whisper, &Control::RequestPeers);
+        asker.say_control(&Flag::Renegotiate, &Control::Resend);
+    }
+    let last = some_text("that was all");
+    asker.broadcast(&last);
+    victim.hears(&last);
+    let seconds = usize::try_from(began.elapsed().as_secs()).unwrap() + 1;
+    let answers = asker.all_within(Duration::from_millis(500));
+    let of = |kind| {
+        let fits = |heard: &&crate::attack::raw::Heard| heard.kind() == Some(kind);
+        answers.iter().filter(fits).count()
+    };
+    // The budgets of docs/limits.md. One list came with the handshake, and one may answer a resend.
+    let (lists, found) = (of(SubFlag::Peers), of(SubFlag::Response));
+    assert!(lists <= 3 + seconds + 2, "{lists} lists in {seconds} s");
+    assert!(found <= 32 + 8 * seconds, "{found} answers in {seconds} s");
+    assert!(answers.len() <= lists + found + 1 + seconds, "{answers:?}");
+    let refused = victim.status().stats.over_budget;
+    let granted = (lists + found + 1 + seconds) as u64;
+    assert!(refused + granted >= u64::from(ASKED) * 3, "{refused}");
 }

@@ -10,11 +10,14 @@
 mod attack;
 
 mod bytes;
+mod caps;
 mod control;
 mod crowds;
 mod faults;
 mod identity;
 mod load;
+mod mailboxes;
+mod source;
 mod time;
 
 use attack::raw::{Raw, some_text};

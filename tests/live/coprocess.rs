@@ -170,6 +170,12 @@ impl Coprocess {
             .collect()
     }
 
+    /// Its number, as signals are sent to it.
+    #[allow(dead_code, reason = "live peers are sent none")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn kill(&mut self) {
         // A process that has ended by itself is as good as killed.
         let _ = self.child.kill();

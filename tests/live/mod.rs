@@ -4,6 +4,7 @@ use std::time::Duration;
 
 mod coprocess;
 mod neighbour;
+mod package;
 mod peer;
 mod proxy;
 mod py2p;

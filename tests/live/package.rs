@@ -1,0 +1,61 @@
+//! The py2p package: set up under `target/` on first use, and said aloud where it cannot be.
+//!
+//! Knows nothing of what its Python scripts do with it.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::thread;
+
+const VERSION: &str = "0.4.516";
+
+/// Where the package is. Returns nothing where it cannot be set up, after saying loudly that this case did
+/// not run. Under `CI` that is a failure instead: nobody reads the log of a green run.
+pub(crate) fn ready() -> Option<&'static Path> {
+    static PACKAGE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    match PACKAGE.get_or_init(install) {
+        Ok(package) => Some(package),
+        Err(why) => {
+            say_not_run(why);
+            None
+        }
+    }
+}
+
+/// Python, to run a script of the tests' folder.
+pub(crate) fn python(script: &str) -> Command {
+    let mut command = Command::new("python3");
+    // A byte-code folder beside the scripts would be a change to the source tree.
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    command.arg(tests.join(script));
+    command
+}
+
+fn install() -> Result<PathBuf, String> {
+    let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("py2p-{VERSION}"));
+    let output = python("live/install.py")
+        .arg(&package)
+        .arg(VERSION)
+        .output();
+    let output = output.map_err(|why| format!("python3 does not start: {why}"))?;
+    if output.status.success() {
+        Ok(package)
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
+}
+
+fn say_not_run(why: &str) {
+    let case = thread::current().name().unwrap_or("a case").to_owned();
+    let text = format!(
+        "\n**** {case} did NOT run: it needs python3 with pip, and py2p {VERSION} from PyPI.\n{why}\n"
+    );
+    assert!(
+        std::env::var_os("CI").is_none_or(|ci| ci.is_empty()),
+        "{text}"
+    );
+    // Written to the stream itself: `eprintln!` would be captured, and a passing case shows nothing.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
