@@ -173,13 +173,9 @@ impl Heard {
     ) {
         loop {
             from.readable().await.unwrap();
-            let mut buffer = buffer.borrow_mut();
-            let count = match from.try_read(&mut buffer) {
-                Ok(count) => self.pass(&buffer[..count]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
-                Err(error) => panic!("{error}"),
+            let Some(count) = self.read(&from, &mut buffer.borrow_mut()) else {
+                continue;
             };
-            drop(buffer);
             if let Some(tally) = tally {
                 // One too many goes below zero, which nothing waits for: the sums at the end tell.
                 tally.missing.set(tally.missing.get().wrapping_sub(count));
@@ -188,6 +184,15 @@ impl Heard {
                 }
             }
             yield_now().await;
+        }
+    }
+
+    /// The frames that end in what there is to read.
+    fn read(&mut self, from: &ReadHalf<'_>, buffer: &mut [u8]) -> Option<u64> {
+        match from.try_read(buffer) {
+            Ok(count) => Some(self.pass(&buffer[..count])),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) => panic!("{error}"),
         }
     }
 
