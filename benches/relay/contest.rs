@@ -10,7 +10,7 @@ use super::hub::{Hub, Kind, Spent};
 use super::stream::{self, Form};
 
 /// Measured rounds; one more goes before them.
-pub(crate) const ROUNDS: usize = 9;
+pub(crate) const ROUNDS: usize = 15;
 /// Messages remembered by default.
 pub(crate) const CAPACITY: usize = 1 << 19;
 
@@ -25,8 +25,8 @@ pub(crate) struct Contender {
     rates: Vec<f64>,
     user: u64,
     system: u64,
-    sent: u64,
-    expected: u64,
+    /// Frames that its peers should have heard.
+    pub(crate) expected: u64,
 }
 
 /// What came of it.
@@ -58,7 +58,6 @@ impl Contender {
             rates: Vec::new(),
             user: 0,
             system: 0,
-            sent: 0,
             expected: 0,
         }
     }
@@ -76,35 +75,36 @@ impl Contender {
         }
     }
 
-    /// Relays messages of the first peer to all others.
-    pub(crate) fn round(&mut self, messages: &Bytes, count: usize) {
+    /// Relays messages of the first peer to all others; the nanoseconds of CPU time that each took.
+    pub(crate) fn round(&mut self, messages: &Bytes, count: usize) -> f64 {
         let sinks = self.crowd.len() as u64 - 1;
         let start = Instant::now();
         let spent = self.relay(std::slice::from_ref(messages), count as u64 * sinks);
         self.rates
             .push(count as f64 / start.elapsed().as_secs_f64());
-        self.costs
-            .push(spent.total.as_secs_f64() * 1e9 / count as f64);
+        let cost = spent.total.as_secs_f64() * 1e9 / count as f64;
+        self.costs.push(cost);
         self.user += spent.user;
         self.system += spent.system;
-        self.sent += count as u64;
+        cost
     }
 
-    /// What was heard, and what should have been.
-    pub(crate) fn balance(&mut self) -> (u64, u64) {
-        (self.crowd.heard().iter().sum(), self.expected)
+    /// What was heard by all, as it should be; fails if it is not.
+    pub(crate) fn delivered(&mut self) -> u64 {
+        let delivered = self.crowd.heard();
+        assert_eq!(delivered, self.expected, "each is heard exactly once");
+        delivered
     }
 
-    fn warm_up(&mut self, messages: &Bytes, count: usize) {
-        self.round(messages, count);
+    /// Forgets what the rounds before came to.
+    fn begin(&mut self) {
         (self.user, self.system) = (0, 0);
         self.costs.clear();
         self.rates.clear();
     }
 
     fn outcome(&mut self, ratio: f64) -> Outcome {
-        let (delivered, expected) = self.balance();
-        assert_eq!(delivered, expected, "each is heard exactly once");
+        let delivered = self.delivered();
         Outcome {
             kind: self.kind,
             form: self.form,
@@ -113,14 +113,14 @@ impl Contender {
             user: 100.0 * self.user as f64 / (self.user + self.system) as f64,
             rate: median(&mut self.rates),
             delivered,
-            expected,
+            expected: self.expected,
         }
     }
 }
 
 /// As many messages of that size as take some ten milliseconds.
 pub(crate) fn count_of(size: usize) -> usize {
-    (12_000_000 / (size + 170)).clamp(30, 40_000)
+    (8_000_000 / (size + 170)).clamp(30, 30_000)
 }
 
 /// All contenders in turn, round by round, each with messages of its form.
@@ -133,9 +133,9 @@ pub(crate) fn contest(mut contenders: Vec<Contender>, size: usize, count: usize)
                 composed.push((form, stream::messages(form, size, count)));
             }
             let (_, messages) = composed.iter().find(|(of, _)| *of == form).unwrap();
-            match round {
-                0 => contender.warm_up(messages, count),
-                _ => contender.round(messages, count),
+            contender.round(messages, count);
+            if round == 0 {
+                contender.begin();
             }
         }
     }

@@ -90,15 +90,15 @@ impl Crowd {
         });
     }
 
-    /// How many frames each has heard since it joined; waits a little for such that should not come.
-    pub(crate) fn heard(&mut self) -> Vec<u64> {
+    /// How many frames all have heard since they joined; waits a little for such that should not come.
+    pub(crate) fn heard(&mut self) -> u64 {
         let (peers, buffer) = (&mut self.peers, &self.buffer);
         let readers = peers
             .iter_mut()
             .map(|peer| peer.heard.listen(peer.stream.split().0, buffer, None));
         let listening = async { timeout(QUIET, join_all(readers)).await.is_ok() };
         self.runtime.block_on(listening);
-        self.peers.iter().map(|peer| peer.heard.frames).collect()
+        self.peers.iter().map(|peer| peer.heard.frames).sum()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::contest::{CAPACITY, Contender, ROUNDS, contest, count_of};
+use super::contest::{CAPACITY, Contender, ROUNDS, count_of};
 use super::harness::median;
 use super::hub::{BY_HAND, Kind, NODE};
 use super::stream::{self, Form};
@@ -10,7 +10,7 @@ use super::stream::{self, Form};
 /// Peers that feed; one more only listens.
 const FEEDERS: usize = 7;
 
-/// Nanoseconds of CPU time.
+/// Nanoseconds of CPU time, of one round.
 struct Costs {
     /// A message that is relayed to one peer.
     to_one: f64,
@@ -18,53 +18,73 @@ struct Costs {
     to_seven: f64,
     /// A message heard again.
     again: f64,
-    heard: (u64, u64),
 }
 
 pub(crate) fn told() {
     println!("\n## Duplicates: each message heard from {FEEDERS} peers\n");
     println!(
-        "| hub | payload | fresh, to 1 | fresh, to 7 | duplicate | of fresh to 1 | of fresh to 7 | delivered |"
+        "| payload | hub | fresh, to 1: ns | fresh, to 7: ns | duplicate: ns | of fresh to 1 | of fresh to 7 | delivered |"
     );
-    println!("|---|--:|--:|--:|--:|--:|--:|--:|");
+    println!("|--:|---|--:|--:|--:|--:|--:|--:|");
     for size in [100, 160, 1024] {
-        for kind in [BY_HAND, NODE] {
-            let costs = measured(kind, size);
-            println!(
-                "| {} | {size} | {:.0} | {:.0} | {:.0} | {:.2} | {:.2} | {} of {} |",
-                kind.name,
-                costs.to_one,
-                costs.to_seven,
-                costs.again,
-                costs.again / costs.to_one,
-                costs.again / costs.to_seven,
-                costs.heard.0,
-                costs.heard.1,
-            );
+        let mut hubs = [BY_HAND, NODE].map(Hubs::start);
+        // The first round warms up.
+        hubs.iter_mut().for_each(|hubs| _ = hubs.round(size));
+        let mut costs = [Vec::new(), Vec::new()];
+        for _ in 0..ROUNDS {
+            for (hubs, costs) in hubs.iter_mut().zip(&mut costs) {
+                costs.push(hubs.round(size));
+            }
+        }
+        for (hubs, costs) in hubs.into_iter().zip(costs) {
+            hubs.row(size, &costs);
         }
     }
 }
 
-fn measured(kind: Kind, size: usize) -> Costs {
-    let count = count_of(size) / 2;
-    let alone = Contender::new(kind, Form::Plain, 2, CAPACITY);
-    let to_one = contest(vec![alone], size, count)[0].cost;
-    let mut hub = Contender::new(kind, Form::Plain, FEEDERS + 1, CAPACITY);
-    let (mut fresh, mut again) = (Vec::new(), Vec::new());
-    for _ in 0..=ROUNDS {
-        let once = said(&mut hub, 1, size, count);
-        let by_all = said(&mut hub, FEEDERS, size, count);
-        fresh.push(once / count as f64);
-        again.push((by_all - once) / (count * (FEEDERS - 1)) as f64);
+/// A hub with one listener, and one with all those who feed and a listener.
+struct Hubs {
+    kind: Kind,
+    small: Contender,
+    large: Contender,
+}
+
+impl Hubs {
+    fn start(kind: Kind) -> Hubs {
+        let start = |peers| Contender::new(kind, Form::Plain, peers, CAPACITY);
+        Hubs {
+            kind,
+            small: start(2),
+            large: start(FEEDERS + 1),
+        }
     }
-    // The first round warmed up.
-    let heard = hub.balance();
-    assert_eq!(heard.0, heard.1, "each is heard exactly once");
-    Costs {
-        to_one,
-        to_seven: median(&mut fresh[1..]),
-        again: median(&mut again[1..]),
-        heard,
+
+    fn round(&mut self, size: usize) -> Costs {
+        let count = count_of(size) / 2;
+        let messages = stream::messages(Form::Plain, size, count);
+        let to_one = self.small.round(&messages, count);
+        let once = said(&mut self.large, 1, size, count);
+        let by_all = said(&mut self.large, FEEDERS, size, count);
+        Costs {
+            to_one,
+            to_seven: once / count as f64,
+            again: (by_all - once) / (count * (FEEDERS - 1)) as f64,
+        }
+    }
+
+    fn row(mut self, size: usize, costs: &[Costs]) {
+        let of = |what: fn(&Costs) -> f64| median(&mut costs.iter().map(what).collect::<Vec<_>>());
+        let delivered = self.small.delivered() + self.large.delivered();
+        let expected = self.small.expected + self.large.expected;
+        println!(
+            "| {size} | {} | {:.0} | {:.0} | {:.0} | {:.2} | {:.2} | {delivered} of {expected} |",
+            self.kind.name,
+            of(|costs| costs.to_one),
+            of(|costs| costs.to_seven),
+            of(|costs| costs.again),
+            of(|costs| costs.again / costs.to_one),
+            of(|costs| costs.again / costs.to_seven),
+        );
     }
 }
 
