@@ -29,6 +29,21 @@ pub(crate) fn clock() -> Duration {
     START.elapsed()
 }
 
+/// CPU time of this process, all its threads together.
+#[cfg(unix)]
+pub(crate) fn process_clock() -> Duration {
+    use rustix::time::{ClockId, clock_gettime};
+    clock_gettime(ClockId::ProcessCPUTime)
+        .try_into()
+        .expect("CPU time is never negative")
+}
+
+/// Time, where CPU time is hard to come by.
+#[cfg(not(unix))]
+pub(crate) fn process_clock() -> Duration {
+    clock()
+}
+
 /// How long that took.
 pub(crate) fn timed<R>(what: impl FnOnce() -> R) -> (Duration, R) {
     let start = clock();

@@ -1,0 +1,221 @@
+//! The peers of a hub: raw sockets that know the handshake, feed what was composed before, and count what they hear.
+//!
+//! All on one thread, so that on two processors the hub has one to itself.
+
+use std::cell::{Cell, RefCell};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use actix_mesh::wire::{Codec, Control, Dialect, Flag, Limits, Method, SubFlag, Subnet};
+use bytes::{Bytes, BytesMut};
+use futures_util::future::join_all;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
+use tokio::task::yield_now;
+use tokio::time::timeout;
+use tokio_util::codec::Decoder as _;
+
+use super::stream::{self, GENERATION};
+
+/// Whatever is missing by then is lost.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What came twice has come by then.
+const QUIET: Duration = Duration::from_millis(20);
+/// Written and read at once.
+const WRITTEN: usize = 64 * 1024;
+const READ: usize = 256 * 1024;
+
+/// Peers of one hub.
+pub(crate) struct Crowd {
+    runtime: Runtime,
+    peers: Vec<Peer>,
+    buffer: RefCell<Vec<u8>>,
+}
+
+struct Peer {
+    stream: TcpStream,
+    heard: Heard,
+}
+
+/// What is counted together, until there is enough.
+struct Tally {
+    missing: Cell<u64>,
+    complete: Notify,
+}
+
+impl Crowd {
+    /// So many peers, one after the other, all with these methods of compression.
+    pub(crate) fn join(hub: SocketAddr, count: usize, methods: &[Method]) -> Crowd {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let peers = (0..count).map(|number| runtime.block_on(Peer::join(hub, number, methods)));
+        Crowd {
+            peers: peers.collect(),
+            buffer: RefCell::new(vec![0; READ]),
+            runtime,
+        }
+    }
+
+    /// How many they are.
+    pub(crate) fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// The first peers say one feed each, all at once, until that many frames were heard by all together.
+    pub(crate) fn feed(&mut self, feeds: &[Bytes], expected: u64) {
+        let tally = Tally {
+            missing: Cell::new(expected),
+            complete: Notify::new(),
+        };
+        let (peers, buffer) = (&mut self.peers, &self.buffer);
+        let (mut readers, mut writers) = (Vec::new(), Vec::new());
+        for peer in peers {
+            let (read, write) = peer.stream.split();
+            readers.push(peer.heard.listen(read, buffer, Some(&tally)));
+            writers.push(write);
+        }
+        let feeding = writers
+            .into_iter()
+            .zip(feeds)
+            .map(|(to, what)| say(to, what));
+        let fed = async { tokio::join!(join_all(feeding), tally.complete.notified()) };
+        self.runtime.block_on(async {
+            tokio::select! {
+                _ = join_all(readers) => {}
+                fed = timeout(PATIENCE, fed) => assert!(fed.is_ok(), "{} of {expected} frames are missing", tally.missing.get()),
+            }
+        });
+    }
+
+    /// How many frames all have heard since they joined; waits a little for such that should not come.
+    pub(crate) fn heard(&mut self) -> u64 {
+        let (peers, buffer) = (&mut self.peers, &self.buffer);
+        let readers = peers
+            .iter_mut()
+            .map(|peer| peer.heard.listen(peer.stream.split().0, buffer, None));
+        let listening = async { timeout(QUIET, join_all(readers)).await.is_ok() };
+        self.runtime.block_on(listening);
+        self.peers.iter().map(|peer| peer.heard.frames).sum()
+    }
+}
+
+async fn say(mut to: WriteHalf<'_>, what: &[u8]) {
+    for piece in what.chunks(WRITTEN) {
+        to.write_all(piece).await.unwrap();
+        yield_now().await;
+    }
+}
+
+impl Peer {
+    async fn join(hub: SocketAddr, number: usize, methods: &[Method]) -> Peer {
+        let mut stream = TcpStream::connect(hub).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let me = stream::composer(&format!("peer {number}"));
+        let handshake = Control::Handshake {
+            id: me.me().clone(),
+            subnet: Subnet::default().id(GENERATION),
+            address: Some(stream.local_addr().unwrap().into()),
+            methods: methods.to_vec(),
+            dialect: Dialect::Spaced,
+        };
+        let handshake = handshake.packets(GENERATION);
+        let composed = me.compose(&Flag::Whisper, &handshake, stream::unix());
+        let bytes = composed.unwrap().frames.plain;
+        stream.write_all(&bytes).await.unwrap();
+        timeout(PATIENCE, welcome(&mut stream)).await.unwrap();
+        Peer {
+            stream,
+            heard: Heard::default(),
+        }
+    }
+}
+
+/// Reads until the peers list, with which a handshake is accepted; nothing may come after it.
+async fn welcome(stream: &mut TcpStream) {
+    let (mut unread, mut codec) = (BytesMut::new(), Codec::new(GENERATION, Limits::default()));
+    codec.established();
+    loop {
+        assert_ne!(stream.read_buf(&mut unread).await.unwrap(), 0, "refused");
+        while let Some(batch) = codec.decode(&mut unread).unwrap() {
+            let kind = |kind| SubFlag::read(kind, GENERATION) == Some(SubFlag::Peers);
+            if batch
+                .iter()
+                .any(|frame| frame.unwrap().kind().is_some_and(kind))
+            {
+                assert!(unread.is_empty());
+                return;
+            }
+        }
+    }
+}
+
+/// Frames counted by their lengths alone.
+#[derive(Default)]
+struct Heard {
+    frames: u64,
+    prefix: [u8; 4],
+    /// Bytes of the prefix that have come.
+    begun: usize,
+    /// Bytes of the frame still to come.
+    left: usize,
+}
+
+impl Heard {
+    /// Counts for ever.
+    async fn listen(
+        &mut self,
+        from: ReadHalf<'_>,
+        buffer: &RefCell<Vec<u8>>,
+        tally: Option<&Tally>,
+    ) {
+        loop {
+            from.readable().await.unwrap();
+            let Some(count) = self.read(&from, &mut buffer.borrow_mut()) else {
+                continue;
+            };
+            if let Some(tally) = tally {
+                // One too many goes below zero, which nothing waits for: the sums at the end tell.
+                tally.missing.set(tally.missing.get().wrapping_sub(count));
+                if tally.missing.get() == 0 {
+                    tally.complete.notify_one();
+                }
+            }
+            yield_now().await;
+        }
+    }
+
+    /// The frames that end in what there is to read.
+    fn read(&mut self, from: &ReadHalf<'_>, buffer: &mut [u8]) -> Option<u64> {
+        match from.try_read(buffer) {
+            Ok(count) => Some(self.pass(&buffer[..count])),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The frames that end in these bytes.
+    fn pass(&mut self, mut bytes: &[u8]) -> u64 {
+        assert!(!bytes.is_empty(), "the hub closed a connection");
+        let before = self.frames;
+        while !bytes.is_empty() {
+            if self.left == 0 {
+                self.prefix[self.begun] = bytes[0];
+                self.begun += 1;
+                bytes = &bytes[1..];
+                if self.begun == 4 {
+                    self.left = u32::from_be_bytes(self.prefix) as usize;
+                    self.begun = 0;
+                }
+                continue;
+            }
+            let some = self.left.min(bytes.len());
+            self.left -= some;
+            bytes = &bytes[some..];
+            self.frames += u64::from(self.left == 0);
+        }
+        self.frames - before
+    }
+}
