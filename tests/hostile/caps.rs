@@ -223,10 +223,6 @@ const BOUNDED: &[(&str, &str)] = &[
     ("mesh/machine.rs methods", "our own"),
     ("mesh/machine.rs second_chances", "MAX_SECOND_CHANCES"),
     ("mesh/renegotiate.rs methods", "MAX_METHODS of the reader"),
-    (
-        "mesh/request.rs entries",
-        "MAX_PEERS of the reader; it is handed on",
-    ),
     ("mesh/routing.rs by_id", "the peers"),
     (
         "mesh/routing.rs entries",
@@ -264,14 +260,12 @@ const BOUNDED: &[(&str, &str)] = &[
         "node/interception.rs line",
         "the budgets of the connections it came from",
     ),
-    ("node/links.rs arbiters", "Config::arbiters"),
     ("node/links.rs deflated", "the methods there are"),
     ("node/links.rs dials", "MAX_DIALS: t5_as_many_dials.."),
     (
         "node/links.rs open",
         "max_incoming, max_pending, and what we dialled",
     ),
-    ("node/links.rs ordered", "the connections"),
     ("node/links.rs orders", "the connections"),
     ("node/messages.rs troubles", "TROUBLES"),
     ("node/messages.rs unsent", "the peers"),
@@ -286,7 +280,7 @@ const BOUNDED: &[(&str, &str)] = &[
     ),
     (
         "node/sending.rs line",
-        "the user's; what it waits for is bounded: t5_own_messages_wait_in_line..",
+        "what the user asks to send: t5_own_messages_wait_in_line..",
     ),
     (
         "node/shutdown.rs askers",
@@ -294,6 +288,7 @@ const BOUNDED: &[(&str, &str)] = &[
     ),
     ("node/sieve.rs kinds", "the user's"),
     ("node/subscriptions.rs list", "the user's"),
+    ("node/threads.rs Threads", "Config::arbiters"),
     ("node/volley.rs askers", "MOST of a volley"),
     ("node/volley.rs messages", "MOST of a volley"),
 ];
@@ -305,4 +300,7 @@ fn t5_every_collection_in_the_source_is_known_with_what_bounds_it() {
     let known = |place: &String| BOUNDED.iter().any(|(known, _)| known == place);
     let unknown: Vec<_> = found.iter().filter(|place| !known(place)).collect();
     assert!(unknown.is_empty(), "what bounds them? {unknown:#?}");
+    for (place, _) in BOUNDED {
+        assert!(found.contains(*place), "{place} is no more");
+    }
 }
