@@ -913,6 +913,47 @@ async fn sending_waits_for_room_and_nothing_is_lost() {
 }
 
 #[actix::test]
+async fn own_messages_wait_within_a_bound_and_only_if_they_may() {
+    let alice = start(Config::new().compression([])).await;
+    let bob = node().await;
+    let mut told = events(&alice).await;
+    let mute = mute_peer(&bob, &alice).await;
+    joined(&mut told).await;
+    let large = "x".repeat(1024 * 1024);
+    let send = |n: usize| Send::new((format!("{n}"), large.as_str()));
+    let sends: Vec<_> = (0..80).map(|n| alice.router.send(send(n))).collect();
+    let sent = actix::spawn(futures_util::future::join_all(sends));
+    let deadline = std::time::Instant::now() + PATIENCE;
+    let status = loop {
+        let status = ask(&alice, Status).await;
+        if status.turned_away > 0 {
+            break status;
+        }
+        assert!(std::time::Instant::now() < deadline, "all were taken");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert!((1..=32).contains(&status.waiting), "{}", status.waiting);
+    let small = Send::new("small").or_busy();
+    let refused = ask(&alice, small).await.unwrap_err();
+    assert!(matches!(refused, SendError::Busy(1..=32)), "{refused}");
+    let whisper = Whisper::new(bob.id.clone(), "small").or_busy();
+    let refused = ask(&alice, whisper).await.unwrap_err();
+    assert!(
+        matches!(refused, WhisperError::Refused(SendError::Busy(_))),
+        "{refused}"
+    );
+    drop(mute);
+    let sent = soon(sent).await.unwrap();
+    let busy = |sent: &&Result<_, _>| matches!(sent, Err(SendError::Busy(_)));
+    let sent: Vec<_> = sent.into_iter().map(Result::unwrap).collect();
+    let busy = sent.iter().filter(busy).count();
+    let status = ask(&alice, Status).await;
+    assert_eq!(status.turned_away, busy as u64 + 2, "each is counted");
+    assert_eq!(status.waiting, 0);
+    assert!(sent.iter().any(Result::is_ok) && busy < sent.len());
+}
+
+#[actix::test]
 async fn a_peer_that_reads_nothing_is_closed_as_slow() {
     let alice = start(
         Config::new()

@@ -15,7 +15,10 @@ fn seeds(count: u64) -> Vec<u64> {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     match number("SEED") {
         Some(seed) => vec![seed],
-        None => (0..number("SEEDS").unwrap_or(count)).collect(),
+        None => {
+            let first = number("FIRST").unwrap_or(0);
+            (first..first + number("SEEDS").unwrap_or(count)).collect()
+        }
     }
 }
 

@@ -246,13 +246,10 @@ impl Seen {
     }
 
     fn is_fresh(&mut self, key: u128) -> bool {
-        if self.old.contains(&key) || self.young.contains(&key) {
-            return false;
-        }
         if self.young.len() == self.half {
             std::mem::swap(&mut self.young, &mut self.old);
             self.young.clear();
         }
-        self.young.insert(key)
+        !self.old.contains(&key) && self.young.insert(key)
     }
 }

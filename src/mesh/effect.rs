@@ -327,6 +327,11 @@ pub enum SendError {
     /// One cannot whisper to oneself.
     #[error("that is this node itself")]
     Oneself,
+    /// Nothing more may wait to be sent, or this was not to wait. So many messages do.
+    #[error(
+        "no room to send, and {0} messages wait for some: await the answers of those sent before"
+    )]
+    Busy(usize),
     /// The node is shutting down.
     #[error("the node is shutting down")]
     ShuttingDown,
@@ -343,6 +348,7 @@ impl SendError {
             Self::TooOften(_) => "too_often",
             Self::TooLarge(error) => error.code(),
             Self::Oneself => "oneself",
+            Self::Busy(_) => "busy",
             Self::ShuttingDown => "shutting_down",
         }
     }

@@ -237,11 +237,12 @@ impl Waterfall {
     fn second_mut(&mut self, time: u64) -> &mut Second {
         self.reach(time);
         let index = usize::try_from(time - self.first).unwrap_or(0);
-        // Seconds resemble those before them.
+        // Seconds resemble those before them; but what is reserved is bounded by the capacity as well.
         let before = index
             .checked_sub(1)
             .and_then(|before| self.seconds[before].as_ref());
-        let expected = before.map_or(0, |before| before.entries);
+        let free = self.capacity.saturating_sub(self.entries);
+        let expected = before.map_or(0, |before| before.entries).min(free);
         self.seconds[index].get_or_insert_with(|| Second::sized(expected))
     }
 

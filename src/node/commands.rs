@@ -80,6 +80,7 @@ impl Router {
             to,
             packets,
             within,
+            or_busy: _,
         } = whisper;
         self.step(ctx, |mesh, now, out| {
             mesh.whisper(now, ticket, to, packets, within, Hold::new(room), out)
@@ -195,6 +196,7 @@ impl Handler<Status> for Router {
             awaiting: self.mesh.awaiting().len(),
             sending: self.sending.in_use(),
             waiting: self.sending.waiting(),
+            turned_away: self.sending.turned_away(),
             stats: self.mesh.stats(),
             troubles: self.mesh.troubles().cloned().collect(),
         }))

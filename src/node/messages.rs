@@ -63,7 +63,9 @@ impl Connect {
 ///
 /// Answers when the message has been handed to the connections: its id, the peers it was handed to and
 /// those passed over. While this node's own messages fill its send budget, the answer waits until there is
-/// room: await it, and the node sends as fast as its slowest peer takes.
+/// room: await it, and the node sends as fast as its slowest peer takes. Who does not want to wait says
+/// [`or_busy`](Self::or_busy); and if 32 MiB wait already (each message counts 512 bytes more than it has), as
+/// where nobody awaits any answer, the answer is [`SendError::Busy`] in any case, and the message is not sent.
 ///
 /// Fails if no peer is connected (unless allowed), if a packet is not valid UTF-8 (unless the node allows
 /// binary), if the kind is one of the mesh's own, or if it does not fit a frame. The same payload sent again
@@ -81,6 +83,8 @@ pub struct Send {
     pub kind: Option<Packet>,
     /// Whether it is all right that nobody is connected.
     pub allow_empty: bool,
+    /// Whether it is refused rather than kept waiting for room in the send budget.
+    pub or_busy: bool,
 }
 
 impl Send {
@@ -91,6 +95,7 @@ impl Send {
             flag: Flag::Broadcast,
             kind: None,
             allow_empty: false,
+            or_busy: false,
         }
     }
 
@@ -114,6 +119,13 @@ impl Send {
         self.allow_empty = true;
         self
     }
+
+    /// Has it refused with [`SendError::Busy`] if there is no room in the send budget at once.
+    #[must_use]
+    pub fn or_busy(mut self) -> Self {
+        self.or_busy = true;
+        self
+    }
 }
 
 /// Send to one peer, connected or not.
@@ -132,6 +144,8 @@ pub struct Whisper {
     pub packets: Packets,
     /// How long the peer may be looked for. Default 10 s.
     pub within: Duration,
+    /// Whether it is refused rather than kept waiting for room in the send budget.
+    pub or_busy: bool,
 }
 
 impl Whisper {
@@ -141,6 +155,7 @@ impl Whisper {
             to,
             packets: packets.into(),
             within: Duration::from_secs(10),
+            or_busy: false,
         }
     }
 
@@ -148,6 +163,13 @@ impl Whisper {
     #[must_use]
     pub fn within(mut self, time: Duration) -> Self {
         self.within = time;
+        self
+    }
+
+    /// Has it refused with [`SendError::Busy`] if there is no room in the send budget at once.
+    #[must_use]
+    pub fn or_busy(mut self) -> Self {
+        self.or_busy = true;
         self
     }
 }
@@ -262,6 +284,8 @@ pub struct StatusReport {
     pub sending: usize,
     /// Own messages that wait for room in the send budget.
     pub waiting: usize,
+    /// Own messages refused so far as [`SendError::Busy`].
+    pub turned_away: u64,
     /// What was counted since the start.
     pub stats: Stats,
     /// What went wrong lately, oldest first; bounded.

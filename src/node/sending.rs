@@ -18,6 +18,8 @@ use crate::wire::Packets;
 const OVERHEAD: usize = 512;
 /// What a packet costs besides its bytes.
 const PACKET: usize = 8;
+/// What may wait in line, at that cost: 65,536 messages at most.
+pub(super) const MOST_WAITING: usize = 32 * 1024 * 1024;
 
 /// Room in the budget, for as long as this lives.
 pub(super) type Room = OwnedSemaphorePermit;
@@ -37,14 +39,30 @@ impl Parcel {
         }
     }
 
-    /// The node is shutting down.
-    pub(super) fn refuse(self) {
-        // Whoever asked may have stopped waiting.
+    /// What it costs.
+    fn cost(&self) -> usize {
+        cost(self.packets())
+    }
+
+    /// Whether it is to wait where there is no room.
+    fn is_patient(&self) -> bool {
         match self {
-            Self::Send(_, promise) => drop(promise.keep(Err(SendError::ShuttingDown))),
-            Self::Whisper(_, promise) => drop(promise.keep(Err(SendError::ShuttingDown.into()))),
+            Self::Send(send, _) => !send.or_busy,
+            Self::Whisper(whisper, _) => !whisper.or_busy,
         }
     }
+
+    fn refuse(self, why: SendError) {
+        // Whoever asked may have stopped waiting.
+        match self {
+            Self::Send(_, promise) => drop(promise.keep(Err(why))),
+            Self::Whisper(_, promise) => drop(promise.keep(Err(why.into()))),
+        }
+    }
+}
+
+fn cost(packets: &Packets) -> usize {
+    packets.byte_len() + packets.len() * PACKET + OVERHEAD
 }
 
 /// See the module.
@@ -56,6 +74,10 @@ pub(super) struct Sending {
     /// While it is used up, others' messages go first: they cannot wait at their source.
     pool: Arc<Pool>,
     line: VecDeque<Parcel>,
+    /// What those in line cost.
+    in_line: usize,
+    /// How many were refused for want of room.
+    turned_away: u64,
     /// Whether somebody awaits room for the first in line.
     awaited: bool,
 }
@@ -68,14 +90,17 @@ impl Sending {
             size,
             pool,
             line: VecDeque::new(),
+            in_line: 0,
+            turned_away: 0,
             awaited: false,
         }
     }
 
     /// What a message of these packets costs: a large one the whole budget.
     fn cost(&self, packets: &Packets) -> u32 {
-        let bytes = packets.byte_len() + packets.len() * PACKET + OVERHEAD;
-        u32::try_from(bytes).unwrap_or(u32::MAX).min(self.size)
+        u32::try_from(cost(packets))
+            .unwrap_or(u32::MAX)
+            .min(self.size)
     }
 
     /// Room for a message, if there is and nobody waits for it.
@@ -88,9 +113,23 @@ impl Sending {
             .ok()
     }
 
-    /// Puts it in line.
+    /// Puts it in line; refuses it if it is not to wait, or too much waits already. One of any size may wait.
     pub(super) fn queue(&mut self, parcel: Parcel) {
-        self.line.push_back(parcel);
+        let in_line = self.in_line + parcel.cost();
+        if parcel.is_patient() && (self.line.is_empty() || in_line <= MOST_WAITING) {
+            self.in_line = in_line;
+            self.line.push_back(parcel);
+        } else {
+            self.turned_away += 1;
+            parcel.refuse(SendError::Busy(self.line.len()));
+        }
+    }
+
+    /// Takes the first out of the line.
+    fn next(&mut self) -> Option<Parcel> {
+        let next = self.line.pop_front()?;
+        self.in_line -= next.cost();
+        Some(next)
     }
 
     /// Room for the first in line, to be awaited; `None` if it is awaited already, or nobody waits.
@@ -113,31 +152,34 @@ impl Sending {
     /// The room awaited is there: for whom. The next in line come with what is left.
     pub(super) fn served(&mut self, room: Room) -> Vec<(Parcel, Room)> {
         self.awaited = false;
-        let mut served: Vec<_> = self
-            .line
-            .pop_front()
-            .map(|first| (first, room))
-            .into_iter()
-            .collect();
+        let first = self.next().map(|first| (first, room));
+        let mut served: Vec<_> = first.into_iter().collect();
         while let Some(next) = self.line.front()
             && let Ok(room) =
                 Arc::clone(&self.budget).try_acquire_many_owned(self.cost(next.packets()))
         {
-            served.extend(self.line.pop_front().map(|next| (next, room)));
+            served.extend(self.next().map(|next| (next, room)));
         }
         served
     }
 
-    /// Refuses all in line; how many they were.
+    /// Refuses all in line, as the node is shutting down; how many they were.
     pub(super) fn refuse_all(&mut self) -> usize {
         let refused = self.line.len();
-        self.line.drain(..).for_each(Parcel::refuse);
+        while let Some(parcel) = self.next() {
+            parcel.refuse(SendError::ShuttingDown);
+        }
         refused
     }
 
     /// How many wait in line.
     pub(super) fn waiting(&self) -> usize {
         self.line.len()
+    }
+
+    /// How many were refused because too much waited, or because they were not to wait.
+    pub(super) fn turned_away(&self) -> u64 {
+        self.turned_away
     }
 
     /// Bytes of the budget in use.

@@ -38,6 +38,7 @@ impl Volley {
             flag,
             kind,
             allow_empty,
+            or_busy: _,
         } = send;
         self.bytes += packets.byte_len();
         let what = Outgoing {

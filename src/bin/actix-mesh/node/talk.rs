@@ -22,8 +22,9 @@ use crate::lines::Line;
 use crate::output::{Gone, Output};
 use crate::warn;
 
-/// Bytes of lines whose commands are under way; beyond it, no further lines are read until some have ended.
-const UNDER_WAY: u32 = 64 << 20;
+/// Bytes of lines whose commands are under way; beyond it, no further lines are read until some have ended. Less
+/// than a node lets wait to be sent, so that a line is never refused because of those before it.
+const UNDER_WAY: u32 = 24 << 20;
 
 /// What a command costs beside the bytes of its line.
 const OVERHEAD: usize = 4096;
