@@ -91,6 +91,24 @@ fn t25_our_reader_and_py2ps_agree_but_for_what_is_meant() {
     assert!(seen["both read the same"] > count / 5 && seen["both refuse"] > count / 10);
 }
 
+#[test]
+fn the_document_lists_the_same_differences() {
+    let document = include_str!("../../docs/reliability.md");
+    let (_, rest) = document
+        .split_once("\n## Where we and py2p differ")
+        .unwrap();
+    let section = rest.split("\n## ").next().unwrap();
+    let rows: Vec<&str> = section
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .skip(1)
+        .collect();
+    let listed = DIFFERENCES
+        .iter()
+        .map(|(what, why)| format!("| {what} | {why} |"));
+    assert_eq!(rows, listed.collect::<Vec<_>>());
+}
+
 /// What was read, whoever read it.
 #[derive(Debug, PartialEq, Eq)]
 struct Content {
