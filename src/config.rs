@@ -211,7 +211,8 @@ impl Config {
     /// Bytes a second that are "next to nothing" for a peer for which more waits. Default 8 KiB.
     ///
     /// A peer that takes more, but less than it is sent, holds back those who send to it, so that nothing is
-    /// lost: also one that reads slowly on purpose. Raise it in a mesh whose links are all faster.
+    /// lost: also one that reads slowly on purpose, until something has waited a minute for it; then it is closed as
+    /// slow. Raise it in a mesh whose links are all faster.
     #[must_use]
     pub fn slow_rate(mut self, bytes: u32) -> Self {
         self.slow_rate = bytes;

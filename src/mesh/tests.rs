@@ -771,6 +771,31 @@ fn t17_peers_lists_lead_to_one_link_in_each_network() {
 }
 
 #[test]
+fn t17_after_a_start_the_last_own_choices_are_dialled_whoever_is_there() {
+    let mut rig = Rig::with(|params| params.silence = Duration::ZERO);
+    let place = |port: u16, dialled| Place {
+        address: address(&format!("127.0.0.1:{port}")),
+        last_good: u64::from(port),
+        dialled,
+    };
+    // Strangers that came later than those it chose itself, and one of them is here first again.
+    let strangers = (5000..5100).map(|port| place(port, false));
+    let chosen = (3000..3010).map(|port| place(port, true));
+    rig.mesh.learn(chosen.chain(strangers));
+    rig.join("stranger");
+    let mut dialled = Vec::new();
+    for _ in 0..60 {
+        let out = rig.pass(1);
+        dialled.extend(out.iter().filter_map(|effect| match effect {
+            Effect::Dial { addr, .. } => Some(addr.port),
+            _ => None,
+        }));
+    }
+    dialled.sort_unstable();
+    assert_eq!(dialled, [3008, 3009]);
+}
+
+#[test]
 fn requests_for_all_peers_are_answered_at_a_bounded_rate() {
     let mut rig = Rig::new();
     let a = rig.join("a");

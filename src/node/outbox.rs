@@ -29,6 +29,9 @@ const WRITE: usize = 256 * 1024;
 const LOOK: Duration = Duration::from_millis(100);
 /// A peer so far behind is closed when there is no room left for slow ones, unless most are.
 const HASTE: Duration = Duration::from_secs(1);
+/// What waits at one moment must have been written so much later, whatever the peer takes: a broadcast that waited
+/// for longer is dropped as expired wherever it arrives.
+const STALE: Duration = Duration::from_secs(60);
 /// What a chunk costs besides its bytes.
 const OVERHEAD: usize = 128;
 /// The last resort: all that is relayed or sent is bounded by the budgets it came from, and answers by the
@@ -90,6 +93,8 @@ struct Stall {
     behind: Duration,
     /// While that is much.
     counted: Option<Behind>,
+    /// At some moment, how much will have been written once all that waited then is.
+    mark: (Instant, u64),
 }
 
 impl Outbox {
@@ -196,7 +201,7 @@ impl Outbox {
 
     fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         while let Poll::Ready(behind) = self.poll_look(cx) {
-            if behind >= self.patience.time || self.is_unwelcome(behind) {
+            if behind >= self.patience.time || self.is_unwelcome(behind) || self.is_stale() {
                 return Poll::Ready(Ended::Stalled);
             }
         }
@@ -206,6 +211,7 @@ impl Outbox {
     /// Waits until it is time to look, and says how far the peer is behind.
     fn poll_look(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
         let (written, rate) = (self.written, self.patience.rate);
+        let all = self.all();
         let look = LOOK.min(self.patience.time);
         let stall = self.stall.get_or_insert_with(|| {
             Box::new(Stall {
@@ -213,6 +219,7 @@ impl Outbox {
                 looked: (Instant::now(), written),
                 behind: Duration::ZERO,
                 counted: None,
+                mark: (Instant::now(), all),
             })
         });
         stall.look.as_mut().poll(cx).map(|()| {
@@ -229,6 +236,24 @@ impl Outbox {
             && !self.move_over()
             && behind >= HASTE
             && self.pool.few_are_behind()
+    }
+
+    /// What will have been written when nothing waits any more.
+    fn all(&self) -> u64 {
+        self.written + self.waiting as u64
+    }
+
+    /// Whether something has waited too long. A large frame alone holds back nobody and may take its time.
+    fn is_stale(&mut self) -> bool {
+        let (now, all) = (Instant::now(), self.all());
+        let Some(stall) = &mut self.stall else {
+            return false;
+        };
+        if self.written >= stall.mark.1 {
+            stall.mark = (now, all);
+        }
+        let waited = now.saturating_duration_since(stall.mark.0);
+        self.queue.len() > 1 && waited >= STALE.max(self.patience.time)
     }
 
     /// Lets the pool know whether the peer takes next to nothing.
@@ -365,6 +390,20 @@ mod tests {
         let (near, far) = duplex(8 * 1024);
         actix::spawn(read_slowly(far, 9 * 1024, Duration::from_secs(1)));
         assert_eq!(flush(&mut outbox, &mut Writer::Pipe(near)).await, Ok(()));
+    }
+
+    #[actix::test]
+    async fn t7_a_peer_that_takes_enough_but_is_minutes_behind_is_closed() {
+        tokio::time::pause();
+        for (rate, verdict) in [(9 * 1024, Err(Ended::Stalled)), (40 * 1024, Ok(()))] {
+            let (mut outbox, _held) = outbox([1000; 2000]);
+            let (near, far) = duplex(rate);
+            actix::spawn(read_slowly(far, rate, Duration::from_secs(1)));
+            let start = Instant::now();
+            let flushed = flush(&mut outbox, &mut Writer::Pipe(near)).await;
+            assert_eq!(flushed, verdict, "{rate} bytes a second");
+            assert!(start.elapsed() <= STALE + LOOK * 2);
+        }
     }
 
     #[actix::test]
