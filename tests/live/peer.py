@@ -105,11 +105,8 @@ class Peer:
         named = {name: to_packet(value) for name, value in options.items() if value is not None}
         # py2p stamps a message anew for each peer: where the second rolls over in between, it is two messages.
         into_the_second = time.time() % 1
-        if into_the_second > 0.5:
+        if into_the_second > 0.2:
             time.sleep(1 - into_the_second)
-        # py2p stamps the copy of each link anew: a second that ends in between would make two messages of one.
-        if time.time() % 1 > 0.5:
-            time.sleep(1.05 - time.time() % 1)
         self.node.send(*map(to_packet, packets), **named)
         return {}
 
