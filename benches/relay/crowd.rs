@@ -5,7 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_mesh::wire::{Codec, Control, Dialect, Flag, Limits, Method, SubFlag, Subnet};
 use bytes::{Bytes, BytesMut};
@@ -90,6 +90,51 @@ impl Crowd {
         });
     }
 
+    /// The first peer says these frames, one each time that this much has passed; how long each took to the second peer.
+    /// Of the others those listen that `listening` counts in; the rest take nothing.
+    pub(crate) fn pace(
+        &mut self,
+        frames: &[Bytes],
+        every: Duration,
+        listening: usize,
+    ) -> Vec<Duration> {
+        let (peers, buffer) = (&mut self.peers, &self.buffer);
+        let (feeder, rest) = peers.split_first_mut().unwrap();
+        let (listener, others) = rest.split_first_mut().unwrap();
+        listener.heard.least = frames[0].len() / 2;
+        let others = others.iter_mut().take(listening);
+        let others = others.map(|peer| peer.heard.listen(peer.stream.split().0, buffer, None));
+        let sent = RefCell::new(Vec::with_capacity(frames.len()));
+        let feeding = async {
+            let mut turns = tokio::time::interval(every);
+            let mut to = feeder.stream.split().1;
+            for frame in frames {
+                turns.tick().await;
+                sent.borrow_mut().push(Instant::now());
+                to.write_all(frame).await.unwrap();
+            }
+        };
+        let listening = async {
+            let mut took = Vec::with_capacity(frames.len());
+            let from = listener.stream.split().0;
+            while took.len() < frames.len() {
+                from.readable().await.unwrap();
+                let heard = listener.heard.read(&from, &mut buffer.borrow_mut());
+                for _ in 0..heard.unwrap_or_default() {
+                    took.push(sent.borrow()[took.len()].elapsed());
+                }
+            }
+            took
+        };
+        self.runtime.block_on(async {
+            let all = timeout(PATIENCE, async { tokio::join!(feeding, listening).1 });
+            tokio::select! {
+                _ = async { join_all(others).await; std::future::pending::<()>().await } => unreachable!(),
+                took = all => took.unwrap(),
+            }
+        })
+    }
+
     /// How many frames all have heard since they joined; waits a little for such that should not come.
     pub(crate) fn heard(&mut self) -> u64 {
         let (peers, buffer) = (&mut self.peers, &self.buffer);
@@ -161,6 +206,9 @@ struct Heard {
     begun: usize,
     /// Bytes of the frame still to come.
     left: usize,
+    /// Shorter frames are not counted: where peers are lost, others are asked for more.
+    least: usize,
+    short: bool,
 }
 
 impl Heard {
@@ -208,13 +256,14 @@ impl Heard {
                 if self.begun == 4 {
                     self.left = u32::from_be_bytes(self.prefix) as usize;
                     self.begun = 0;
+                    self.short = self.left < self.least;
                 }
                 continue;
             }
             let some = self.left.min(bytes.len());
             self.left -= some;
             bytes = &bytes[some..];
-            self.frames += u64::from(self.left == 0);
+            self.frames += u64::from(self.left == 0 && !self.short);
         }
         self.frames - before
     }

@@ -6,6 +6,7 @@
 //!     cargo bench --bench relay -- fan-out           1 to 500 listen
 //!     cargo bench --bench relay -- payload           16 B to 1 MB
 //!     cargo bench --bench relay -- cache             up to a million live ids
+//!     cargo bench --bench relay -- slow              beside peers that take nothing
 //!     cargo bench --bench relay -- full-mesh         2 to 16 nodes, all of which send
 //!
 //! Messages are composed before the clock starts, and fed and counted by raw sockets in this process. What is told is the
@@ -22,6 +23,7 @@ mod duplicates;
 mod harness;
 mod hub;
 mod mesh;
+mod slow;
 mod stream;
 
 use contest::{CAPACITY, Contender, Outcome, contest, count_of};
@@ -48,6 +50,7 @@ fn case(word: &str) {
         "fan-out" => fan_out(),
         "payload" => payload(),
         "cache" => cache(),
+        "slow" => slow::told(),
         "full-mesh" => mesh::told(),
         _ => panic!("no such case: {word}"),
     }

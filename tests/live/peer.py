@@ -105,7 +105,7 @@ class Peer:
         named = {name: to_packet(value) for name, value in options.items() if value is not None}
         # py2p stamps a message anew for each peer: where the second rolls over in between, it is two messages.
         into_the_second = time.time() % 1
-        if into_the_second > 0.5:
+        if into_the_second > 0.2:
             time.sleep(1 - into_the_second)
         self.node.send(*map(to_packet, packets), **named)
         return {}
