@@ -4,6 +4,7 @@
 //! which each link gets its frames: compressed once for all that use a method.
 
 use std::collections::HashMap;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,10 @@ use crate::wire::{Deflater, Frames, Method, NodeId};
 /// How long a link may take to close that never was a peer's: there is only our handshake to be flushed.
 const STRANGER: Duration = Duration::from_secs(1);
 
+/// Links that may take their time to close. More are cut at once: or whoever comes and is thrown out fast could
+/// have any number of them.
+const LEAVING: usize = 256;
+
 /// One link.
 struct Link {
     actor: Addr<Connection>,
@@ -31,6 +36,8 @@ struct Link {
     /// Where among the new orders its own are.
     order: Option<usize>,
     sent: Traffic,
+    /// Whether it has been told to close.
+    leaving: bool,
 }
 
 /// See the module.
@@ -40,6 +47,8 @@ pub(super) struct Links {
     dials: HashMap<ConnId, JoinHandle<()>>,
     /// New orders, and whose they are.
     orders: Vec<(ConnId, Orders)>,
+    /// How many have been told to close.
+    leaving: usize,
     deflater: Deflater,
     threads: Threads,
 }
@@ -52,6 +61,7 @@ impl Links {
             open: HashMap::new(),
             dials: HashMap::new(),
             orders: Vec::new(),
+            leaving: 0,
             deflater: Deflater::new(),
             threads,
         }
@@ -90,13 +100,16 @@ impl Links {
             method: None,
             order: None,
             sent: Traffic::default(),
+            leaving: false,
         };
         self.open.insert(conn, link);
     }
 
     /// A link's actor has ended: who was at its other end.
     pub(super) fn gone(&mut self, conn: ConnId) -> Option<NodeId> {
-        self.open.remove(&conn)?.peer
+        let link = self.open.remove(&conn)?;
+        self.leaving -= usize::from(link.leaving);
+        link.peer
     }
 
     pub(super) fn establish(&mut self, conn: ConnId, peer: NodeId) {
@@ -141,8 +154,18 @@ impl Links {
         }
     }
 
-    /// Closes a link within this time, after what is ordered for it; gives up a dial at once.
+    /// Closes a link within this time, after what is ordered for it, and at once if many are closing; gives up a
+    /// dial at once.
     pub(super) fn close(&mut self, conn: ConnId, within: Duration) {
+        let within = if self.leaving < LEAVING {
+            within
+        } else {
+            Duration::ZERO
+        };
+        self.close_within(conn, within);
+    }
+
+    fn close_within(&mut self, conn: ConnId, within: Duration) {
         if let Some(dial) = self.dials.remove(&conn) {
             dial.abort();
         }
@@ -151,14 +174,16 @@ impl Links {
                 Some(_) => within,
                 None => within.min(STRANGER),
             };
+            self.leaving += usize::from(!mem::replace(&mut link.leaving, true));
             Self::orders(conn, link, &mut self.orders).close = Some(within);
         }
     }
 
-    /// Closes all that are left, as [`close`](Self::close) does.
+    /// Closes all that are left within this time, however many they are.
     pub(super) fn close_all(&mut self, within: Duration) {
         let all: Vec<ConnId> = self.open.keys().chain(self.dials.keys()).copied().collect();
-        all.into_iter().for_each(|conn| self.close(conn, within));
+        all.into_iter()
+            .for_each(|conn| self.close_within(conn, within));
         self.order();
     }
 

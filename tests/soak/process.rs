@@ -68,6 +68,12 @@ impl Process {
         serde_json::from_str(&line).unwrap()
     }
 
+    /// Files and sockets it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        std::fs::read_dir(folder).expect("the node lives").count()
+    }
+
     /// KiB that are resident, now (`VmRSS`) or at most so far (`VmHWM`).
     pub(crate) fn resident(&self, which: &str) -> usize {
         let file = format!("/proc/{}/status", self.child.id());
