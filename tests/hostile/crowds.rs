@@ -179,6 +179,24 @@ impl Drop for Cramped {
     }
 }
 
+/// They do not close their side, so each takes its time.
+#[cfg(target_os = "linux")]
+#[test]
+fn t8_strangers_that_are_thrown_out_do_not_pile_up() {
+    let node = Cramped::start(3000);
+    let folder = format!("/proc/{}/fd", node.child.id());
+    let mut crowd = Vec::new();
+    for n in 0..2000 {
+        crowd.push(TcpStream::connect(&node.addr).unwrap());
+        if n % 50 == 0 {
+            let open = std::fs::read_dir(&folder).unwrap().count();
+            // 64 wait, 256 are closing, and some were just told to.
+            assert!(open < 1000, "{open} descriptors for {n} strangers");
+        }
+    }
+    node.join();
+}
+
 #[test]
 fn f6_out_of_descriptors_it_keeps_its_links_and_accepts_again_later() {
     let node = Cramped::start(40);
