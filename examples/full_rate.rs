@@ -79,9 +79,21 @@ async fn mesh(
     Ok(nodes)
 }
 
+/// Text that hardly shrinks: what inflates to many times its size is read at a bounded pace.
+fn filling(bytes: usize, seed: usize) -> String {
+    let mut state = seed as u64 + 0x9e37_79b9_7f4a_7c15;
+    let mut letter = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(b'0' + (state >> 58) as u8)
+    };
+    (0..bytes).map(|_| letter()).collect()
+}
+
 /// Sends until the time is up; how many.
 async fn send_all(node: Node, at: usize, until: Instant, bytes: usize) -> u64 {
-    let filling = "x".repeat(bytes);
+    let filling = filling(bytes, at);
     let mut sent = 0;
     while Instant::now() < until {
         let some = (0..AT_ONCE as u64).map(|n| format!("{at} {}", sent + n));

@@ -369,13 +369,13 @@ impl Config {
         self
     }
 
-    /// Bytes of this node's own messages that wait to be written. Default 512 KiB. Beyond it, and while more
-    /// than half of the [`shared_budget`](Self::shared_budget) is in use, [`Send`](struct@crate::Send) and
+    /// Bytes of this node's own messages that wait to be written, the copies for up to eight peers counted one
+    /// by one. Default 512 KiB. Beyond it, and while more than half of the
+    /// [`shared_budget`](Self::shared_budget) is in use, [`Send`](struct@crate::Send) and
     /// [`Whisper`](crate::Whisper) are answered only when there is room. A larger message has it to itself.
     ///
     /// Too small, and a burst is paced by the slowest peer at once. Too large, and a mesh in which many send
-    /// all they can has more under way than its nodes have room for: more than a mebibyte has been seen to
-    /// end with peers closed as slow.
+    /// all they can has more under way than its nodes have room for, which ends with peers closed as slow.
     #[must_use]
     pub fn send_budget(mut self, bytes: usize) -> Self {
         self.send_budget = bytes;

@@ -69,6 +69,11 @@ impl Pool {
         }
     }
 
+    /// Connections that have an account.
+    pub(super) fn links(&self) -> usize {
+        self.links.load(Ordering::Relaxed)
+    }
+
     fn free(&self) -> usize {
         self.size.saturating_sub(self.used.load(Ordering::Relaxed))
     }
@@ -108,7 +113,7 @@ impl Pool {
     /// Whether peers that take next to nothing are the exception: then the fault is theirs. Where most do,
     /// the whole mesh is at its limit, and this node as well.
     pub(super) fn few_are_behind(&self) -> bool {
-        let links = self.links.load(Ordering::Relaxed);
+        let links = self.links();
         self.behind.load(Ordering::Relaxed) * 2 <= links
     }
 }

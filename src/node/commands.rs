@@ -43,7 +43,7 @@ impl Handler<Send> for Router {
             return Reply::now(Err(SendError::ShuttingDown));
         }
         let (promise, reply) = Reply::later();
-        match self.sending.room(&send.packets) {
+        match self.sending.room_for_all(&send.packets) {
             Some(room) => self.gather(send, room, promise, ctx),
             None => self.queue(Parcel::Send(send, promise), ctx),
         }
@@ -59,7 +59,7 @@ impl Handler<Whisper> for Router {
             return Reply::now(Err(SendError::ShuttingDown.into()));
         }
         let (promise, reply) = Reply::later();
-        match self.sending.room(&whisper.packets) {
+        match self.sending.room_for_one(&whisper.packets) {
             Some(room) => self.whisper(whisper, promise, room, ctx),
             None => self.queue(Parcel::Whisper(whisper, promise), ctx),
         }

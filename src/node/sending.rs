@@ -21,6 +21,9 @@ const PACKET: usize = 8;
 /// What may wait in line, at that cost: 65,536 messages at most.
 pub(super) const MOST_WAITING: usize = 32 * 1024 * 1024;
 
+/// A broadcast is charged for each copy, but for no more: with very many peers, messages would go one by one.
+const COPIES: usize = 8;
+
 /// Room in the budget, for as long as this lives.
 pub(super) type Room = OwnedSemaphorePermit;
 
@@ -96,21 +99,42 @@ impl Sending {
         }
     }
 
-    /// What a message of these packets costs: a large one the whole budget.
-    fn cost(&self, packets: &Packets) -> u32 {
-        u32::try_from(cost(packets))
+    /// What copies of these packets cost: large ones the whole budget.
+    fn cost(&self, packets: &Packets, copies: usize) -> u32 {
+        u32::try_from(cost(packets).saturating_mul(copies))
             .unwrap_or(u32::MAX)
             .min(self.size)
     }
 
-    /// Room for a message, if there is and nobody waits for it.
-    pub(super) fn room(&self, packets: &Packets) -> Option<Room> {
+    /// Copies that a broadcast is charged for: in a full mesh, where each peer passes it on as often again, what all
+    /// send at once has to fit into all of them.
+    fn copies(&self) -> usize {
+        self.pool.links().clamp(1, COPIES)
+    }
+
+    /// Room for a message to every peer, if there is and nobody waits for it.
+    pub(super) fn room_for_all(&self, packets: &Packets) -> Option<Room> {
+        self.room(self.cost(packets, self.copies()))
+    }
+
+    /// The same for a message to one.
+    pub(super) fn room_for_one(&self, packets: &Packets) -> Option<Room> {
+        self.room(self.cost(packets, 1))
+    }
+
+    fn room(&self, cost: u32) -> Option<Room> {
         if !self.line.is_empty() || !self.pool.is_calm() {
             return None;
         }
-        Arc::clone(&self.budget)
-            .try_acquire_many_owned(self.cost(packets))
-            .ok()
+        Arc::clone(&self.budget).try_acquire_many_owned(cost).ok()
+    }
+
+    fn cost_of(&self, parcel: &Parcel) -> u32 {
+        let copies = match parcel {
+            Parcel::Send(..) => self.copies(),
+            Parcel::Whisper(..) => 1,
+        };
+        self.cost(parcel.packets(), copies)
     }
 
     /// Puts it in line; refuses it if it is not to wait, or too much waits already. One of any size may wait.
@@ -139,7 +163,7 @@ impl Sending {
         if self.awaited {
             return None;
         }
-        let cost = self.cost(self.line.front()?.packets());
+        let cost = self.cost_of(self.line.front()?);
         self.awaited = true;
         let (budget, pool) = (Arc::clone(&self.budget), Arc::clone(&self.pool));
         Some(async move {
@@ -155,8 +179,7 @@ impl Sending {
         let first = self.next().map(|first| (first, room));
         let mut served: Vec<_> = first.into_iter().collect();
         while let Some(next) = self.line.front()
-            && let Ok(room) =
-                Arc::clone(&self.budget).try_acquire_many_owned(self.cost(next.packets()))
+            && let Ok(room) = Arc::clone(&self.budget).try_acquire_many_owned(self.cost_of(next))
         {
             served.extend(self.next().map(|next| (next, room)));
         }
