@@ -15,10 +15,11 @@ use smallvec::SmallVec;
 
 use super::connection::{Connection, Orders, Stream, Terms};
 use super::outbox::Chunk;
+use super::press::Press;
 use super::threads::Threads;
 use super::transport::Transport;
 use crate::mesh::{ConnId, Targets, Traffic};
-use crate::wire::{Deflater, Frames, Method, NodeId};
+use crate::wire::{Frames, Method, NodeId};
 
 /// How long a link may take to close that never was a peer's: there is only our handshake to be flushed.
 const STRANGER: Duration = Duration::from_secs(1);
@@ -49,7 +50,7 @@ pub(super) struct Links {
     orders: Vec<(ConnId, Orders)>,
     /// How many have been told to close.
     leaving: usize,
-    deflater: Deflater,
+    press: Press,
     threads: Threads,
 }
 
@@ -62,7 +63,7 @@ impl Links {
             dials: HashMap::new(),
             orders: Vec::new(),
             leaving: 0,
-            deflater: Deflater::new(),
+            press: Press::new(),
             threads,
         }
     }
@@ -145,7 +146,7 @@ impl Links {
             let Some(link) = self.open.get_mut(conn) else {
                 continue;
             };
-            let bytes = forms.of(link.method, &mut self.deflater);
+            let bytes = forms.of(link.method, &mut self.press);
             link.sent.messages += u64::from(frames.count);
             link.sent.bytes += bytes.len() as u64;
             Self::orders(*conn, link, &mut self.orders)
@@ -225,7 +226,7 @@ struct Forms<'a> {
 }
 
 impl Forms<'_> {
-    fn of(&mut self, method: Option<Method>, deflater: &mut Deflater) -> Bytes {
+    fn of(&mut self, method: Option<Method>, press: &mut Press) -> Bytes {
         let at_hand = self
             .frames
             .compressed
@@ -233,18 +234,18 @@ impl Forms<'_> {
             .is_some_and(|(have, _)| Some(*have) == method);
         match method.filter(|_| self.frames.compressible && !at_hand) {
             Some(method) => self
-                .deflated(method, deflater)
+                .deflated(method, press)
                 .unwrap_or_else(|| self.frames.plain.clone()),
             None => self.frames.wire_form(method).clone(),
         }
     }
 
     /// `None` where it does not pay.
-    fn deflated(&mut self, method: Method, deflater: &mut Deflater) -> Option<Bytes> {
+    fn deflated(&mut self, method: Method, press: &mut Press) -> Option<Bytes> {
         if let Some((_, bytes)) = self.deflated.iter().find(|(have, _)| *have == method) {
             return bytes.clone();
         }
-        let bytes = self.frames.deflate(deflater, method);
+        let bytes = press.press(self.frames, method);
         self.deflated.push((method, bytes.clone()));
         bytes
     }

@@ -46,6 +46,7 @@ mod orphan;
 mod outbox;
 mod pace;
 mod peer_book;
+mod press;
 mod promise;
 mod router;
 mod sending;
