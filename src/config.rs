@@ -337,7 +337,7 @@ impl Config {
         self
     }
 
-    /// Broadcasts remembered as seen, of the last minute. Default 524,288, at most 20 MB.
+    /// Broadcasts remembered as seen, of the last minute. Default 524,288, at most 11 MB.
     ///
     /// Too small for the rate of the mesh, and messages that arrive twice are delivered twice.
     #[must_use]

@@ -17,93 +17,18 @@ use super::discovery::Discovery;
 use super::effect::{Answer, CloseReason, ConnectError, Direction, Effect, Event, Targets};
 use super::hearsay::Tried;
 use super::input::{ConnId, DialError, Ended, Input, Now, Ticket};
+use super::params::Params;
 use super::renegotiate::Kept;
 use super::routing::{Peer, Routing};
 use super::status::{Stats, Trouble, Troubles};
 use super::waterfall::Waterfall;
-use crate::wire::{
-    Address, ClaimKey, Composer, Control, Copies, Flag, Generation, Limits, Method, NodeId, Subnet,
-    SubnetId,
-};
+use crate::wire::{Address, ClaimKey, Composer, Control, Copies, Flag, NodeId, SubnetId};
 
 /// Effects in the order they are to be performed.
 pub type Effects = Vec<Effect>;
 
 /// Dials under way at once, whoever asked for them.
 const MAX_DIALS: usize = 256;
-
-/// What the core is told once, at its making.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Params {
-    /// The subnet: only nodes with the same one are let in.
-    pub subnet: Subnet,
-    /// The generation spoken.
-    pub generation: Generation,
-    /// Sizes a frame may have.
-    pub limits: Limits,
-    /// The outward address: where others can dial this node.
-    pub address: Address,
-    /// The methods we announce and use, most preferred first.
-    pub methods: Vec<Method>,
-    /// Connections we open because peers lists name them: at most this many. Default 4, as the
-    /// reference peers.
-    pub max_outgoing: usize,
-    /// Peers that may come to us. Default 1,024. Beyond it the largest network gives way to smaller
-    /// ones, and who cannot stay is told whom else to ask.
-    pub max_incoming: usize,
-    /// Connections from strangers that may wait for their handshake. Default 64. Beyond it the
-    /// oldest of the host with the most of them goes.
-    pub max_pending: usize,
-    /// Whether hosts of this machine can be banned. Default no: everybody on it would be.
-    pub ban_loopback: bool,
-    /// A connection must have handed in its handshake after this time. Default 5 s.
-    pub handshake_timeout: Duration,
-    /// Broadcasts are accepted this many seconds around now, and remembered as long. Default 60,
-    /// as the reference peers; they must agree.
-    pub window: u64,
-    /// Broadcasts remembered at once. Default 2^19, at most 20 MB; beyond it the oldest
-    /// are forgotten early and could be delivered twice.
-    pub waterfall_capacity: usize,
-    /// Whether payload that is not valid UTF-8 may be sent. Default no: in generation 0.4 it hangs
-    /// js2p peers.
-    pub allow_binary: bool,
-    /// The same payload may be stamped at most this many seconds ahead to keep its id unique.
-    /// Default 30.
-    pub seconds_ahead: u64,
-    /// Lost addresses are dialled again after at most this time; zero: never. Default 30 s.
-    pub reconnect_cap: Duration,
-    /// A peer silent for this long is asked for a sign of life, and closed if it gives none within
-    /// half of it again; zero: never. Default 20 s.
-    pub silence: Duration,
-    /// Whispers that may wait for their peer to be found. Default 1,024.
-    pub max_waiting_whispers: usize,
-}
-
-impl Params {
-    /// The defaults named at each field.
-    pub fn new(subnet: Subnet, address: Address) -> Self {
-        Self {
-            subnet,
-            generation: Generation::default(),
-            limits: Limits::default(),
-            address,
-            methods: Method::available().to_vec(),
-            max_outgoing: 4,
-            max_incoming: 1024,
-            max_pending: 64,
-            ban_loopback: false,
-            handshake_timeout: Duration::from_secs(5),
-            window: 60,
-            waterfall_capacity: 1 << 19,
-            allow_binary: false,
-            seconds_ahead: 30,
-            reconnect_cap: Duration::from_secs(30),
-            silence: Duration::from_secs(20),
-            max_waiting_whispers: 1024,
-        }
-    }
-}
 
 /// A node's whole protocol, without a socket: what happens goes in, what is to be done comes out.
 ///

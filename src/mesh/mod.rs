@@ -60,6 +60,7 @@ mod hearsay;
 mod inbound;
 pub mod input;
 mod machine;
+mod params;
 mod reach;
 mod renegotiate;
 mod request;
@@ -79,6 +80,7 @@ pub use effect::{
     Skipped, Targets, WhisperError, Whispered,
 };
 pub use input::{ConnId, DialError, Ended, Input, Now, Ticket};
-pub use machine::{Effects, Mesh, Params};
+pub use machine::{Effects, Mesh};
+pub use params::Params;
 pub use routing::{Peer, Traffic};
 pub use status::{Stats, Trouble};

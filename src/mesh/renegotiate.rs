@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::effect::{Effect, Targets};
 use super::input::{ConnId, Now};
-use super::machine::{Effects, Mesh, Params};
+use super::machine::{Effects, Mesh};
+use super::params::Params;
 use crate::wire::{Batch, Control, Flag, Frames, Hold, Method, Packet};
 
 /// A request to resend belongs to a renegotiation that came at most this long before it.

@@ -46,7 +46,8 @@ use rand::{RngExt, SeedableRng};
 use super::Outgoing;
 use super::effect::{Answer, Effect, Event, SendError, Sent};
 use super::input::{ConnId, DialError, Ended, Input, Now, Ticket};
-use super::machine::{Effects, Mesh, Params};
+use super::machine::{Effects, Mesh};
+use super::params::Params;
 use crate::wire::{Address, Batch, Control, Flag, Frames, Hold, Message, NodeId, Packets, Subnet};
 
 /// A node of the virtual network.

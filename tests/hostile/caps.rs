@@ -220,7 +220,7 @@ const BOUNDED: &[(&str, &str)] = &[
         "mesh/hearsay.rs entries",
         "MAX_PEERS of the reader; it is handed on",
     ),
-    ("mesh/machine.rs methods", "our own"),
+    ("mesh/params.rs methods", "our own"),
     ("mesh/machine.rs second_chances", "MAX_SECOND_CHANCES"),
     ("mesh/renegotiate.rs methods", "MAX_METHODS of the reader"),
     ("mesh/routing.rs by_id", "the peers"),
