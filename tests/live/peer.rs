@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -114,6 +114,15 @@ impl Peer {
     pub(crate) fn times_heard(&self, text: impl Into<Value>) -> usize {
         let text = text.into();
         self.lines(|line| is_message(line, &text)).len()
+    }
+
+    /// Whether the message arrives in that time.
+    pub(crate) fn hears_within(&self, text: &str, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        while self.times_heard(text) == 0 && Instant::now() < until {
+            thread::sleep(Duration::from_millis(20));
+        }
+        self.times_heard(text) > 0
     }
 
     /// The message arrives, and a while later it is still the only one of its kind.
