@@ -1,6 +1,6 @@
 //! A node under load: what the numbers in `docs/performance.md` are measured with.
 //!
-//!     load_node --id N --base PORT [--connect ID,ID..] [--idle COUNT] [--opt compression=zlib] [--opt deliver=one-by-one]
+//!     load_node --id N --base PORT [--connect ID,ID..] [--idle COUNT] [--opt compression=zlib] [--opt one-by-one]
 //!
 //! Node N listens on PORT + N of the loopback and dials the nodes it is told to. It is driven by lines:
 //!
@@ -14,8 +14,9 @@
 //! | `quit`, or the end | the process ends |
 //!
 //! It says `READY` when its peers are connected, and `DONE` when all that was expected has come. Receivers
-//! tell publishers how much they have on a UDP port of each node's own, PORT + 100 + N. With `--idle` it is
-//! that many nodes that do nothing.
+//! tell publishers how much they have on a UDP port of each node's own, PORT + 100 + N. Messages are sent many in
+//! one order and delivered in bundles, or, with `--opt one-by-one`, each by itself. With `--idle` it is that many nodes
+//! that do nothing.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -26,10 +27,11 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket as StdUdpSocket};
 use std::rc::Rc;
 use std::time::Duration;
 
+use actix::dev::Request;
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler};
 use actix_mesh::{
-    Bundle, Config, Connect, Message, Method, Node, Overflow, Packet, Peers, Router, Send, Status,
-    Subscribe,
+    Bundle, Config, Connect, Message, Method, Node, Overflow, Packet, Peers, Router, Send,
+    SendMany, Status, Subscribe,
 };
 use rustix::time::{ClockId, clock_gettime};
 use tokio::net::UdpSocket;
@@ -74,7 +76,7 @@ impl Args {
     }
 
     fn option(&mut self, option: &str) {
-        self.one_by_one |= option == "deliver=one-by-one";
+        self.one_by_one |= option == "one-by-one";
         if let Some(name) = option.strip_prefix("compression=") {
             let methods = Method::available().iter().copied();
             self.compression = methods
@@ -398,12 +400,14 @@ struct Publish {
     received: [u64; NODES],
     /// What is sent, but for the stamp.
     payload: Vec<u8>,
-    under_way: usize,
+    /// Messages of one order, and how many orders may be under way.
+    together: u64,
+    orders: usize,
     sent: u64,
 }
 
 impl Publish {
-    fn new(args: &[&str], publisher: u16, round: u64) -> Fallible<Self> {
+    fn new(args: &[&str], meter: &Meter) -> Fallible<Self> {
         let [count, size, window, receivers] = args else {
             return Err("pub N SIZE WINDOW ID,ID..".into());
         };
@@ -411,15 +415,19 @@ impl Publish {
         if size < STAMP {
             return Err("the size must hold a stamp".into());
         }
+        let publisher = meter.args.id;
+        let under_way = UNDER_WAY.0.min(UNDER_WAY.1 / size).max(2);
+        let orders = if meter.args.one_by_one { under_way } else { 2 };
         Ok(Self {
             count: count.parse()?,
             window: window.parse()?,
-            round,
+            round: meter.round.borrow().number,
             publisher,
             receivers: numbers(receivers)?,
             received: [0; NODES],
             payload: filler(size, publisher),
-            under_way: UNDER_WAY.0.min(UNDER_WAY.1 / size).max(1),
+            together: u64::try_from(under_way / orders)?,
+            orders,
             sent: 0,
         })
     }
@@ -428,15 +436,24 @@ impl Publish {
         let mut under_way = VecDeque::new();
         while self.sent < self.count || !under_way.is_empty() {
             let (limit, now) = (self.limit(), now());
-            while under_way.len() < self.under_way && self.sent < limit {
-                under_way.push_back(router.send(Send::new(self.next(now))));
+            while under_way.len() < self.orders && self.sent < limit {
+                under_way.push_back(self.order(&router, limit, now));
             }
             match under_way.pop_front() {
-                Some(answer) => drop(answer.await??),
+                Some(order) => order.end().await?,
                 None => self.await_credit(&acks).await?,
             }
         }
         Ok(())
+    }
+
+    fn order(&mut self, router: &Addr<Router>, limit: u64, now: u64) -> Order {
+        if self.together == 1 {
+            return Order::One(router.send(Send::new(self.next(now))));
+        }
+        let many = self.sent..limit.min(self.sent + self.together);
+        let many: SendMany = many.map(|_| Send::new(self.next(now))).collect();
+        Order::Many(router.send(many))
     }
 
     fn limit(&self) -> u64 {
@@ -488,6 +505,26 @@ impl Publish {
     }
 }
 
+/// What is under way to the node.
+enum Order {
+    One(Request<Router, Send>),
+    Many(Request<Router, SendMany>),
+}
+
+impl Order {
+    async fn end(self) -> Fallible<()> {
+        match self {
+            Self::One(order) => drop(order.await??),
+            Self::Many(order) => {
+                for sent in order.await? {
+                    sent?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Does what the lines say, until there are no more.
 async fn obey(
     mut lines: mpsc::UnboundedReceiver<String>,
@@ -517,8 +554,7 @@ async fn obey(
                 say("OK");
             }
             ["pub", args @ ..] => {
-                let round = meter.round.borrow().number;
-                let publish = Publish::new(args, meter.args.id, round)?;
+                let publish = Publish::new(args, &meter)?;
                 let published = publish.run(node.router.clone(), Rc::clone(&acks));
                 actix::spawn(async move {
                     if let Err(error) = published.await {

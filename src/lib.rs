@@ -82,8 +82,9 @@ pub use mesh::{
 #[cfg(feature = "node")]
 pub use node::{
     Awaited, Awaiting, Bundle, Connect, Disconnect, Filter, Intercept, Kind, Node, Offer, Overflow,
-    Peer, Peers, Queue, Recv, Reply, RequestPeers, Router, Send, Shutdown, ShutdownReport, Status,
-    StatusReport, Subscribe, SubscriptionId, Unsent, Unsubscribe, Verdict, Whisper,
+    Peer, Peers, Queue, Recv, Reply, RequestPeers, Router, Send, SendMany, Shutdown,
+    ShutdownReport, Status, StatusReport, Subscribe, SubscriptionId, Unsent, Unsubscribe, Verdict,
+    Whisper,
 };
 pub use wire::{
     Address, AddressError, EncodeError, Flag, Generation, IdError, Limits, Message, MessageId,

@@ -147,11 +147,7 @@ impl Mesh {
 
     /// Claims the id of a message of ours, unless it is taken.
     pub(super) fn take_id(&mut self, now: Now, time: u64, claim: Claim) -> bool {
-        let free = self.waterfall.look(time, claim) == Seen::Fresh;
-        if free {
-            self.waterfall.remember(now.unix, time, claim);
-        }
-        free
+        self.waterfall.remember(now.unix, time, claim) == Seen::Fresh
     }
 
     /// A broadcast control message of our own, remembered like any broadcast.

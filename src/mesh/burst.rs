@@ -14,8 +14,9 @@ use super::effect::{Effect, SendError, Sent, Targets};
 use super::input::Now;
 use super::machine::{Effects, Mesh};
 use super::routing::Routing;
-use super::waterfall::Seen;
-use crate::wire::{Draft, EncodeError, Flag, Frames, Head, Hold, NodeId, Packets, Together};
+use crate::wire::{
+    Claims, Draft, EncodeError, Flag, Frames, Head, Hold, NodeId, Packets, Together,
+};
 
 /// Broadcasts of a burst that stand one behind the other: for a link one piece costs less than one by one.
 struct Piece {
@@ -110,15 +111,12 @@ impl Mesh {
     /// Which could take their id. One look-up behind the other: each waits for memory, and so they wait together.
     fn take_ids(&mut self, now: Now, messages: &[Result<Head, EncodeError>]) -> Vec<bool> {
         let me = self.composer.me();
+        let mut digests = Claims::new(&self.key);
         let claim = |message: &Result<Head, _>| {
             let head = message.as_ref().ok()?;
-            Some((head.time, head.claim(&self.key, me)))
+            Some((head.time, head.claim(&mut digests, me)))
         };
-        let mut claims: Vec<_> = messages.iter().map(claim).collect();
-        for place in &mut claims {
-            *place =
-                place.filter(|(time, claim)| self.waterfall.look(*time, *claim) == Seen::Fresh);
-        }
+        let claims: Vec<_> = messages.iter().map(claim).collect();
         let take = |place: Option<(u64, _)>| {
             place.is_some_and(|(time, claim)| self.take_id(now, time, claim))
         };

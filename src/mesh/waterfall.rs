@@ -108,21 +108,18 @@ impl Second {
     }
 
     fn remember(&mut self, claim: Claim) -> Seen {
-        let seen = match self.look(claim) {
-            Seen::Fresh => {
-                let shard = &mut self.shards[shard(claim.id)];
-                if shard.is_empty() {
-                    shard.reserve(self.expected / SHARDS);
-                }
-                shard.insert(Mark::of(claim));
-                Seen::Fresh
-            }
-            Seen::Twin => {
-                self.twins.insert((claim.id, claim.strict));
-                Seen::Twin
-            }
-            Seen::Same => Seen::Same,
+        let shard = &mut self.shards[shard(claim.id)];
+        if shard.is_empty() {
+            shard.reserve(self.expected / SHARDS);
+        }
+        let seen = if shard.insert(Mark::of(claim)) {
+            Seen::Fresh
+        } else {
+            self.look(claim)
         };
+        if seen == Seen::Twin {
+            self.twins.insert((claim.id, claim.strict));
+        }
         self.entries += usize::from(seen != Seen::Same);
         seen
     }

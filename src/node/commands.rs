@@ -4,12 +4,13 @@ use actix::fut::wrap_future;
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult};
 
 use super::messages::{
-    Awaited, Awaiting, Connect, Disconnect, Peer, Peers, RequestPeers, Send, Status, StatusReport,
-    Whisper,
+    Awaited, Awaiting, Connect, Disconnect, Peer, Peers, RequestPeers, Send, SendMany, Status,
+    StatusReport, Whisper,
 };
 use super::promise::{Promise, Reply};
 use super::router::{Asker, Router};
 use super::sending::{Parcel, Room};
+use super::share::{Owed, Share};
 use super::sieve::Sieve;
 use super::subscribe::{
     Bundle, Filter, Intercept, Queue, Recv, Subscribe, SubscriptionId, Unsubscribe,
@@ -43,9 +44,23 @@ impl Handler<Send> for Router {
             return Reply::now(Err(SendError::ShuttingDown));
         }
         let (promise, reply) = Reply::later();
-        match self.sending.room_for_all(&send.packets) {
-            Some(room) => self.gather(send, room, promise, ctx),
-            None => self.queue(Parcel::Send(send, promise), ctx),
+        self.take_up(send, Owed::Alone(promise), ctx);
+        reply
+    }
+}
+
+impl Handler<SendMany> for Router {
+    type Result = Reply<Vec<Result<Sent, SendError>>>;
+
+    fn handle(&mut self, many: SendMany, ctx: &mut Context<Self>) -> Self::Result {
+        let SendMany(many) = many;
+        if self.draining.is_some() {
+            let refuse = |_| Err(SendError::ShuttingDown);
+            return Reply::now(many.into_iter().map(refuse).collect());
+        }
+        let (promise, reply) = Reply::later();
+        for (share, send) in Share::of(promise, many.len()).zip(many) {
+            self.take_up(send, Owed::Share(share), ctx);
         }
         reply
     }
@@ -68,6 +83,18 @@ impl Handler<Whisper> for Router {
 }
 
 impl Router {
+    fn take_up(
+        &mut self,
+        send: Send,
+        owed: Owed<Result<Sent, SendError>>,
+        ctx: &mut Context<Self>,
+    ) {
+        match self.sending.room_for_all(&send.packets) {
+            Some(room) => self.gather(send, room, owed, ctx),
+            None => self.queue(Parcel::Send(send, owed), ctx),
+        }
+    }
+
     fn whisper(
         &mut self,
         whisper: Whisper,
@@ -112,7 +139,7 @@ impl Router {
 
     fn post(&mut self, parcel: Parcel, room: Room, ctx: &mut Context<Self>) {
         match parcel {
-            Parcel::Send(send, promise) => self.gather(send, room, promise, ctx),
+            Parcel::Send(send, owed) => self.gather(send, room, owed, ctx),
             Parcel::Whisper(whisper, promise) => self.whisper(whisper, promise, room, ctx),
         }
     }

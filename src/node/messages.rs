@@ -128,6 +128,25 @@ impl Send {
     }
 }
 
+/// Send several messages to all connected peers, in this order.
+///
+/// Each is sent, refused and answered as it would be by itself as a [`Send`](struct@Send); answers, in the same order, when all
+/// of them are. It is for whoever sends many at a time: the way to the node and back is gone once for all of them.
+/// What does not fit the send budget waits in line, where 32 MiB at most may wait: send a few hundred at a time, await the answer, and
+/// go on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, actix::Message)]
+#[rtype(result = "Vec<Result<Sent, SendError>>")]
+pub struct SendMany(
+    /// What is sent.
+    pub Vec<Send>,
+);
+
+impl FromIterator<Send> for SendMany {
+    fn from_iter<I: IntoIterator<Item = Send>>(messages: I) -> Self {
+        Self(messages.into_iter().collect())
+    }
+}
+
 /// Send to one peer, connected or not.
 ///
 /// A peer that is not connected is asked for in the mesh, dialled where it is said to be, and handed the

@@ -50,6 +50,7 @@ mod press;
 mod promise;
 mod router;
 mod sending;
+mod share;
 mod shutdown;
 mod sieve;
 mod spare;
@@ -61,7 +62,7 @@ mod transport;
 mod volley;
 
 pub use messages::{
-    Awaited, Awaiting, Connect, Disconnect, Peer, Peers, RequestPeers, Send, Shutdown,
+    Awaited, Awaiting, Connect, Disconnect, Peer, Peers, RequestPeers, Send, SendMany, Shutdown,
     ShutdownReport, Status, StatusReport, Unsent, Whisper,
 };
 pub use promise::Reply;

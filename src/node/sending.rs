@@ -11,6 +11,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use super::budget::Pool;
 use super::messages::{Send, Whisper};
 use super::promise::Promise;
+use super::share::Owed;
 use crate::mesh::{SendError, Sent, WhisperError, Whispered};
 use crate::wire::Packets;
 
@@ -30,7 +31,7 @@ pub(super) type Room = OwnedSemaphorePermit;
 /// Something of ours that is to go out, and whom to tell.
 #[derive(Debug)]
 pub(super) enum Parcel {
-    Send(Send, Promise<Result<Sent, SendError>>),
+    Send(Send, Owed<Result<Sent, SendError>>),
     Whisper(Whisper, Promise<Result<Whispered, WhisperError>>),
 }
 
@@ -58,7 +59,7 @@ impl Parcel {
     fn refuse(self, why: SendError) {
         // Whoever asked may have stopped waiting.
         match self {
-            Self::Send(_, promise) => drop(promise.keep(Err(why))),
+            Self::Send(_, owed) => owed.keep(Err(why)),
             Self::Whisper(_, promise) => drop(promise.keep(Err(why.into()))),
         }
     }

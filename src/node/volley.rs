@@ -10,9 +10,9 @@ use actix::fut;
 use actix::{AsyncContext as _, Context};
 
 use super::messages::Send;
-use super::promise::Promise;
 use super::router::Router;
 use super::sending::Room;
+use super::share::Owed;
 use crate::mesh::{Outgoing, SendError, Sent};
 use crate::wire::Hold;
 
@@ -25,14 +25,14 @@ pub(super) struct Volley {
     messages: Vec<Outgoing>,
     /// Of all of them together.
     room: Option<Room>,
-    askers: Vec<Promise<Result<Sent, SendError>>>,
+    askers: Vec<Owed<Result<Sent, SendError>>>,
     bytes: usize,
     /// Whether its sending is due once the mailbox is read.
     due: bool,
 }
 
 impl Volley {
-    fn push(&mut self, send: Send, room: Room, asker: Promise<Result<Sent, SendError>>) {
+    fn push(&mut self, send: Send, room: Room, asker: Owed<Result<Sent, SendError>>) {
         let Send {
             packets,
             flag,
@@ -66,7 +66,7 @@ impl Router {
         &mut self,
         send: Send,
         room: Room,
-        asker: Promise<Result<Sent, SendError>>,
+        asker: Owed<Result<Sent, SendError>>,
         ctx: &mut Context<Self>,
     ) {
         self.volley.push(send, room, asker);
@@ -94,8 +94,7 @@ impl Router {
             mesh.send_many(now, messages, &hold, out)
         });
         for (asker, sent) in volley.askers.drain(..).zip(sent) {
-            // Whoever asked may have stopped waiting.
-            let _ = asker.keep(sent);
+            asker.keep(sent);
         }
         volley.bytes = 0;
         self.volley = volley;

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::{
     base58::{self, Digits},
-    claim::{Claim, ClaimKey},
+    claim::{Claim, ClaimKey, Claims},
     error::EncodeError,
     flags::Flag,
     frame::HEADER,
@@ -59,11 +59,10 @@ pub struct Head {
 
 impl Head {
     /// The claim that the frame makes when it comes back from this sender's peers.
-    pub fn claim(&self, key: &ClaimKey, sender: &NodeId) -> Claim {
-        Claim::new(
-            key,
-            self.id.as_bytes(),
+    pub fn claim<'a>(&self, claims: &mut Claims<'a>, sender: &'a NodeId) -> Claim {
+        claims.claim(
             sender.as_bytes(),
+            self.id.as_bytes(),
             self.lengths.iter().copied(),
         )
     }
@@ -99,7 +98,7 @@ pub struct Together {
 impl Composed {
     /// The claim that the frame makes when it comes back.
     pub fn claim(&self, key: &ClaimKey) -> Claim {
-        self.head.claim(key, &self.sender)
+        self.head.claim(&mut Claims::new(key), &self.sender)
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{
-    claim::{Claim, ClaimKey},
+    claim::{Claim, ClaimKey, Claims},
     compression::Method,
     error::DecodeError,
     flags::Flag,
@@ -151,7 +151,7 @@ impl<'a> Frame<'a> {
 
     /// Digests of what the frame claims to be.
     pub fn claim(&self, key: &ClaimKey) -> Claim {
-        Claim::new(key, self.id(), self.sender(), self.lengths())
+        Claims::new(key).of(self)
     }
 
     /// Whether the id is the hash of payload and time, by either rule.
