@@ -36,7 +36,7 @@ fn main() {
 }
 
 fn composer() -> Composer {
-    let me = NodeId::from_bytes(base58::encode(&[0xa5; 48]).into()).unwrap();
+    let me = NodeId::parse(base58::encode(&[0xa5; 48])).unwrap();
     Composer::new(GENERATION, Limits::default(), me)
 }
 

@@ -108,7 +108,7 @@ fn looking_up() {
 /// What comes before a look-up: digesting what a frame claims, under a key.
 fn digesting() -> Way<'static> {
     let key = ClaimKey::new(1, 2);
-    let me = NodeId::from_bytes(base58::encode(&[0xa5; 48]).into()).unwrap();
+    let me = NodeId::parse(base58::encode(&[0xa5; 48])).unwrap();
     let composer = Composer::new(Generation::V0_4, Limits::default(), me);
     let compose = |n: usize| {
         let payload = [Packet::from("\0"), Packet::from(n.to_string())];

@@ -736,7 +736,7 @@ async fn connect_says_why_not() {
         panic!("{refused}");
     };
     assert_eq!(
-        (theirs.as_str(), ours),
+        (theirs.as_str(), &**ours),
         (other.subnet_id.as_str(), &alice.subnet_id)
     );
 
@@ -767,7 +767,7 @@ async fn connect_says_why_not() {
     else {
         panic!("connected to the wrong one");
     };
-    assert_eq!((expected, found), (other.id, bob.id.clone()));
+    assert_eq!((*expected, *found), (other.id, bob.id.clone()));
     assert_eq!(
         ask(&alice, Connect::to(bob.addr).expect(bob.id.clone())).await,
         Ok(bob.id.clone())

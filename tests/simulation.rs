@@ -271,7 +271,7 @@ fn another_subnet_is_refused_on_both_sides_with_both_ids() {
     );
     let reason = CloseReason::OtherSubnet {
         theirs: theirs.to_string(),
-        ours,
+        ours: Box::new(ours),
     };
     assert!(
         matches!(net.answer(ticket), Some(Answer::Connect(Err(ConnectError::Closed { reason: r, .. }))) if *r == reason),

@@ -98,7 +98,7 @@ pub enum Direction {
     Outgoing,
 }
 
-/// Why a connection was, or is to be, closed.
+/// Why a connection was, or is to be, closed. Ids that are rarely named are in boxes, so that no reason is large.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "code", content = "detail", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -126,7 +126,7 @@ pub enum CloseReason {
         /// The id it named.
         theirs: String,
         /// Our own.
-        ours: SubnetId,
+        ours: Box<SubnetId>,
     },
     /// It was ourselves at the other end.
     #[error("that is this node itself")]
@@ -138,9 +138,9 @@ pub enum CloseReason {
     #[error("expected {expected}, found {found}")]
     WrongId {
         /// Whom we wanted.
-        expected: NodeId,
+        expected: Box<NodeId>,
         /// Who answered.
-        found: NodeId,
+        found: Box<NodeId>,
     },
     /// The peer sent a frame that is not one, or whose id does not fit its contents.
     #[error("it sent a bad frame: {0}")]

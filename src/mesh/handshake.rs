@@ -146,7 +146,7 @@ impl Mesh {
         if handshake.subnet != self.subnet_id {
             return Err(CloseReason::OtherSubnet {
                 theirs: handshake.subnet.to_string(),
-                ours: self.subnet_id.clone(),
+                ours: Box::new(self.subnet_id.clone()),
             });
         }
         if handshake.id == *self.me() {
@@ -155,8 +155,8 @@ impl Mesh {
         match &newcomer.purpose {
             Purpose::Asked(Some(expected)) if *expected != handshake.id => {
                 Err(CloseReason::WrongId {
-                    expected: expected.clone(),
-                    found: handshake.id.clone(),
+                    expected: Box::new(expected.clone()),
+                    found: Box::new(handshake.id.clone()),
                 })
             }
             _ => Ok(()),
@@ -335,8 +335,8 @@ pub(super) fn found(newcomer: &Newcomer, id: &NodeId, out: &mut Effects) {
             Some(expected) if expected != id => Err(ConnectError::Closed {
                 addr: newcomer.address.clone(),
                 reason: CloseReason::WrongId {
-                    expected: expected.clone(),
-                    found: id.clone(),
+                    expected: Box::new(expected.clone()),
+                    found: Box::new(id.clone()),
                 },
             }),
             _ => Ok(id.clone()),

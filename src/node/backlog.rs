@@ -19,9 +19,9 @@ pub(super) trait Item {
 
 impl Item for Message {
     fn cost(&self) -> usize {
-        /// Ids, lists and counters.
-        const REST: usize = 256;
-        self.byte_len() + REST
+        /// Its ids and counters, and its place in a queue.
+        const REST: usize = 320;
+        self.byte_len() + size_of_val(self.packets()) + REST
     }
 
     fn after_gap(self, missed: u64) -> Self {

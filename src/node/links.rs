@@ -31,8 +31,8 @@ const LEAVING: usize = 256;
 /// One link.
 struct Link {
     actor: Addr<Connection>,
-    /// Who is at its other end, once that is known.
-    peer: Option<NodeId>,
+    /// Who is at its other end, once that is known. In a box: the table of links is half empty, and seldom asks.
+    peer: Option<Box<NodeId>>,
     method: Option<Method>,
     /// Where among the new orders its own are.
     order: Option<usize>,
@@ -110,12 +110,12 @@ impl Links {
     pub(super) fn gone(&mut self, conn: ConnId) -> Option<NodeId> {
         let link = self.open.remove(&conn)?;
         self.leaving -= usize::from(link.leaving);
-        link.peer
+        link.peer.map(|peer| *peer)
     }
 
     pub(super) fn establish(&mut self, conn: ConnId, peer: NodeId) {
         if let Some(link) = self.open.get_mut(&conn) {
-            link.peer = Some(peer);
+            link.peer = Some(Box::new(peer));
         }
     }
 

@@ -15,6 +15,7 @@ use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handle
 use tokio::net::TcpListener;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::backlog::Item as _;
 use super::budget::{Charge, Pool};
 
 use super::clock::Clock;
@@ -44,8 +45,6 @@ use crate::wire::{Address, Batch, Generation, Hold, Message, NodeId};
 const TICK: Duration = Duration::from_secs(1);
 /// How long a link may take to close in order. Peers of the reference close as soon as they are closed.
 const CLOSING: Duration = Duration::from_secs(5);
-/// What a message for the user takes besides its packets.
-const DELIVERY: usize = 256;
 /// Messages of users that wait without parking their senders.
 const MAILBOX: usize = 1024;
 
@@ -460,7 +459,7 @@ fn kept(effect: &Effect) -> usize {
                 .map_or(0, |(_, bytes)| bytes.len());
             frames.plain.len() + compressed
         }
-        Effect::Deliver(message) => message.byte_len() + DELIVERY,
+        Effect::Deliver(message) => message.cost(),
         _ => 0,
     }
 }

@@ -157,15 +157,15 @@ impl Control {
                 methods,
                 dialect,
             } => vec![
-                id.to_bytes().into(),
-                subnet.to_bytes().into(),
+                id.as_bytes().into(),
+                subnet.as_bytes().into(),
                 json::write_address(address.as_ref()).into(),
                 json::write_methods(methods, *dialect).into(),
             ],
             Control::Peers { entries, .. } => vec![json::write_peers(entries).into()],
             Control::RequestPeers => vec![ALL.into()],
             Control::Request { request, wanted } => {
-                vec![request.to_bytes().into(), wanted.to_bytes().into()]
+                vec![request.as_bytes().into(), wanted.as_bytes().into()]
             }
             Control::Response {
                 request,
@@ -173,7 +173,7 @@ impl Control {
                 address,
             } => {
                 vec![
-                    request.to_bytes().into(),
+                    request.as_bytes().into(),
                     json::write_peer(address, id).into(),
                 ]
             }

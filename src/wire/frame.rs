@@ -1,6 +1,6 @@
 //! One frame of a batch: a view of its packets where they lie.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 
 use super::{
     claim::{Claim, ClaimKey, Claims},
@@ -167,41 +167,43 @@ impl<'a> Frame<'a> {
 
     /// The message in a copy of its own, which does not keep the chunk alive. `from` is the peer it came from.
     pub fn message(&self, from: &NodeId, copies: &mut Copies) -> Message {
-        let bytes = self.bytes.get(self.ends[0] as usize..).unwrap_or_default();
-        let buffer = copies.of(bytes);
-        let start = self.ends[0];
-        let at = |index: usize| (self.ends[index] - start) as usize;
-        let id = |from, to| buffer.slice(at(from)..at(to));
-        // A packet of one byte, as most sub-flags are, needs nothing of the buffer.
-        let packet = |index: usize| match self.packet(index) {
-            [number] => Packet::number(*number),
-            _ => Packet::from(id(index - 1, index)),
-        };
-        let packets = (HEADER..self.ends.len()).map(packet);
         Message::from_parts(
-            MessageId::checked(id(1, 2)),
-            NodeId::checked(id(0, 1)),
+            MessageId::checked(self.id()),
+            NodeId::checked(self.sender()),
             from.clone(),
             self.flag(),
             self.time,
-            packets.collect::<Packets>(),
+            self.copy_payload(copies),
         )
+    }
+
+    fn copy_payload(&self, copies: &mut Copies) -> Packets {
+        let mut rest = copies.of(self.whole_payload(), self.wire_len);
+        // A packet of one byte, as most sub-flags are, needs nothing of the copy; the last one takes what is left of it.
+        let packet = |packet: &[u8]| match packet {
+            [number] => {
+                rest.advance(1);
+                Packet::number(*number)
+            }
+            _ => Packet::from(rest.split_to(packet.len())),
+        };
+        self.payload().map(packet).collect()
     }
 }
 
-/// Copies of what is delivered. Short ones that are made one after the other share their memory, so that a message is
-/// delivered with fewer allocations; each keeps at most 2 KiB of the others alive.
+/// Copies of the payloads that are delivered. Short ones that are made one after the other share their memory, so that a
+/// message is delivered with fewer allocations; each keeps at most 2 KiB of the others alive.
 #[derive(Debug)]
 pub struct Copies {
     block: BytesMut,
-    /// Bytes that may still have to be copied.
+    /// Bytes of the wire whose payload may still have to be copied.
     expected: usize,
 }
 
 impl Copies {
     const BLOCK: usize = 2048;
 
-    /// For about so many bytes.
+    /// For the payloads of so many bytes of the wire, about.
     pub fn new(expected: usize) -> Copies {
         Copies {
             block: BytesMut::new(),
@@ -209,16 +211,54 @@ impl Copies {
         }
     }
 
-    fn of(&mut self, bytes: &[u8]) -> Bytes {
-        if bytes.len() > Self::BLOCK / 4 {
-            return BytesMut::from(bytes).freeze();
+    /// A copy of a payload that came in so many bytes of the wire.
+    fn of(&mut self, payload: &[u8], wire_len: usize) -> Bytes {
+        self.expected = self.expected.saturating_sub(wire_len);
+        if payload.len() > Self::BLOCK / 4 {
+            return Bytes::copy_from_slice(payload);
         }
-        if self.block.capacity() < bytes.len() {
-            let size = self.expected.clamp(bytes.len(), Self::BLOCK);
+        if self.block.capacity() < payload.len() {
+            let size = (payload.len() + self.expected).min(Self::BLOCK);
             self.block = BytesMut::with_capacity(size);
         }
-        self.expected = self.expected.saturating_sub(bytes.len());
-        self.block.extend_from_slice(bytes);
+        self.block.extend_from_slice(payload);
         self.block.split().freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_copied_alone_or_last_takes_no_more_than_it_needs() {
+        let mut copies = Copies::new(300);
+        assert_eq!(copies.of(&[1; 100], 300), [1; 100][..]);
+        assert_eq!(copies.block.capacity(), 0);
+    }
+
+    #[test]
+    fn short_copies_share_blocks_of_2_kib_at_most() {
+        let mut copies = Copies::new(64 * 1024);
+        let made: Vec<Bytes> = (0..100).map(|n| copies.of(&[n; 100], 300)).collect();
+        for (n, copy) in (0..).zip(&made) {
+            assert_eq!(copy, &[n; 100][..]);
+        }
+        let follows = |pair: &&[Bytes]| pair[0].as_ptr_range().end == pair[1].as_ptr();
+        // 20 fit a block.
+        assert!(
+            made.chunks(20)
+                .all(|block| block.windows(2).all(|pair| follows(&pair)))
+        );
+        assert_eq!(copies.block.capacity(), Copies::BLOCK - 20 * 100);
+    }
+
+    #[test]
+    fn a_long_copy_has_memory_of_its_own() {
+        let mut copies = Copies::new(64 * 1024);
+        copies.of(&[1; 100], 300);
+        let left = copies.block.capacity();
+        assert_eq!(copies.of(&[2; 600], 800), [2; 600][..]);
+        assert_eq!(copies.block.capacity(), left);
     }
 }

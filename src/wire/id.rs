@@ -4,11 +4,14 @@
 
 use std::{cmp::Ordering, fmt, str::FromStr};
 
-use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha384};
 
 use super::base58;
+
+mod text;
+
+use text::Text;
 
 /// Longest id that is read, in characters.
 pub(crate) const MAX_LEN: usize = 128;
@@ -40,48 +43,37 @@ macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         ///
-        /// 1 to 128 base58 characters; clones share the text.
+        /// 1 to 128 base58 characters. Up to 66, as many as a derived id has, are held in place, so that a clone allocates nothing.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Bytes);
+        pub struct $name(Text);
 
         impl $name {
             /// The id spelled by this text, copied.
             pub fn parse(text: impl AsRef<[u8]>) -> Result<Self, IdError> {
                 check(text.as_ref())?;
-                Ok($name(Bytes::copy_from_slice(text.as_ref())))
-            }
-
-            /// The id spelled by these bytes, without a copy.
-            pub fn from_bytes(text: Bytes) -> Result<Self, IdError> {
-                check(&text)?;
-                Ok($name(text))
+                Ok($name(Text::new(text.as_ref())))
             }
 
             /// The text.
             pub fn as_str(&self) -> &str {
-                std::str::from_utf8(&self.0).expect("checked to be base58 when made")
+                std::str::from_utf8(self.as_bytes()).expect("checked to be base58 when made")
             }
 
             /// The text as bytes.
             pub fn as_bytes(&self) -> &[u8] {
-                &self.0
-            }
-
-            /// The text as shared bytes, without a copy.
-            pub fn to_bytes(&self) -> Bytes {
-                self.0.clone()
+                self.0.as_bytes()
             }
         }
 
         impl From<base58::Digits> for $name {
             fn from(digits: base58::Digits) -> Self {
-                $name(Bytes::copy_from_slice(&digits))
+                $name(Text::new(&digits))
             }
         }
 
         impl AsRef<[u8]> for $name {
             fn as_ref(&self) -> &[u8] {
-                &self.0
+                self.as_bytes()
             }
         }
 
@@ -146,9 +138,9 @@ macro_rules! checked {
     ($name:ident) => {
         impl $name {
             /// The id spelled by these bytes, which have been checked already.
-            pub(crate) fn checked(text: Bytes) -> Self {
-                debug_assert_eq!(check(&text), Ok(()));
-                $name(text)
+            pub(crate) fn checked(text: &[u8]) -> Self {
+                debug_assert_eq!(check(text), Ok(()));
+                $name(Text::new(text))
             }
         }
     };
@@ -174,7 +166,7 @@ impl NodeId {
 
     /// The order of the integers which the ids spell, by which two crossing connections are decided.
     pub fn cmp_numeric(&self, other: &NodeId) -> Ordering {
-        let (ours, theirs) = (significant(&self.0), significant(&other.0));
+        let (ours, theirs) = (significant(self.as_bytes()), significant(other.as_bytes()));
         // The alphabet is in ASCII order, so texts of one length compare as their numbers do.
         ours.len().cmp(&theirs.len()).then_with(|| ours.cmp(theirs))
     }
