@@ -1,4 +1,5 @@
-//! What a message costs the core: decoded, told from what was seen, proven, passed on to two peers; and heard again.
+//! What a message costs the core: decoded, told from what was seen, proven, passed on to two peers; heard again; and
+//! sent, which is to be composed, remembered, and passed on to three.
 //!
 //! `cargo bench --bench core`. Every batch is one read of up to 64 KiB; nothing is written to a socket.
 
@@ -9,9 +10,10 @@ mod harness;
 use std::cell::RefCell;
 use std::time::Duration;
 
-use actix_mesh::mesh::{ConnId, Effects, Input, Mesh, Now, Params};
+use actix_mesh::mesh::{ConnId, Effects, Input, Mesh, Now, Outgoing, Params};
 use actix_mesh::wire::{
-    Address, Codec, Composer, Control, Dialect, Flag, Generation, Limits, NodeId, Packet, Subnet,
+    Address, Codec, Composer, Control, Dialect, Flag, Generation, Hold, Limits, NodeId, Packet,
+    Packets, Subnet,
 };
 use bytes::BytesMut;
 use harness::{Way, side_by_side, timed};
@@ -25,6 +27,9 @@ const NOW: Now = Now {
 const CHUNK: usize = 64 * 1024;
 
 fn main() {
+    for size in [100, 1024] {
+        sending(size);
+    }
     for audience in [false, true] {
         for size in [100, 160, 1024, 64 * 1024] {
             for frames in [1, 8, CHUNK / (size + 170)] {
@@ -158,4 +163,54 @@ fn relaying(size: usize, frames: usize, audience: bool) {
         stats.duplicates, stats.relayed,
         "each was heard twice, and passed on once"
     );
+}
+
+/// Messages of our own that were never sent before.
+fn own(size: usize, count: usize, first: &mut u64) -> Vec<Outgoing> {
+    let mut own = || {
+        *first += 1;
+        let body = format!("{first:016}").into_bytes().repeat(size / 16 + 1);
+        Outgoing {
+            packets: Packets::from(&body[..size]),
+            flag: Flag::Broadcast,
+            kind: None,
+            allow_empty: false,
+        }
+    };
+    (0..count).map(|_| own()).collect()
+}
+
+fn sending(size: usize) {
+    const TOGETHER: usize = 64;
+    const ROUNDS: usize = 32;
+    let title = format!("core, {size} B of our own");
+    if !harness::wanted(&title) {
+        return;
+    }
+    let state = RefCell::new((Node::new(false), 0));
+    let send = |together: bool| {
+        let (node, first) = &mut *state.borrow_mut();
+        let bursts: Vec<_> = (0..ROUNDS).map(|_| own(size, TOGETHER, first)).collect();
+        let hold = Hold::none();
+        let (took, ()) = timed(|| {
+            for burst in bursts {
+                let burst = burst.into_iter();
+                let sent: Vec<_> = if together {
+                    node.mesh.send_many(NOW, burst, &hold, &mut node.out)
+                } else {
+                    burst
+                        .map(|what| node.mesh.send(NOW, what, hold.clone(), &mut node.out))
+                        .collect()
+                };
+                assert!(sent.iter().all(Result::is_ok));
+                node.out.clear();
+            }
+        });
+        (took, ROUNDS * TOGETHER)
+    };
+    let ways = vec![
+        Way::timing_itself("one by one", || send(false)),
+        Way::timing_itself(format!("{TOGETHER} together"), || send(true)),
+    ];
+    side_by_side(&title, ways);
 }
