@@ -70,6 +70,13 @@ impl<'a> Frame<'a> {
         range(self.bytes, start, self.ends[index])
     }
 
+    /// A packet and all that is behind it.
+    #[inline]
+    fn from_packet(&self, index: usize) -> &'a [u8] {
+        let start = self.ends[index - 1] as usize;
+        self.bytes.get(start..).unwrap_or_default()
+    }
+
     /// Whether the message bears the flag of a relayed broadcast.
     pub(super) fn is_relay(&self) -> bool {
         self.generation.profile().flags.is_relay(self.packet(0))
@@ -168,8 +175,8 @@ impl<'a> Frame<'a> {
     /// The message in a copy of its own, which does not keep the chunk alive. `from` is the peer it came from.
     pub fn message(&self, from: &NodeId, copies: &mut Copies) -> Message {
         Message::from_parts(
-            MessageId::checked(self.id()),
-            NodeId::checked(self.sender()),
+            MessageId::checked(self.from_packet(2), self.id().len()),
+            NodeId::checked(self.from_packet(1), self.sender().len()),
             from.clone(),
             self.flag(),
             self.time,

@@ -137,10 +137,11 @@ id! {
 macro_rules! checked {
     ($name:ident) => {
         impl $name {
-            /// The id spelled by these bytes, which have been checked already.
-            pub(crate) fn checked(text: &[u8]) -> Self {
-                debug_assert_eq!(check(text), Ok(()));
-                $name(Text::new(text))
+            /// The id with which these bytes begin, of that length. It has been checked already.
+            #[inline]
+            pub(crate) fn checked(bytes: &[u8], len: usize) -> Self {
+                debug_assert_eq!(check(&bytes[..len]), Ok(()));
+                $name(Text::begins(bytes, len))
             }
         }
     };

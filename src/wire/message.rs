@@ -43,6 +43,7 @@ impl Message {
         Message::from_parts(id, sender, from, flag, time, packets.into())
     }
 
+    #[inline]
     pub(crate) fn from_parts(
         id: MessageId,
         sender: NodeId,
