@@ -189,7 +189,10 @@ impl Waterfall {
         if self.entries >= self.capacity {
             self.evict_oldest();
         }
-        let seen = self.second_mut(time).remember(claim);
+        let seen = match self.remember_more(time, claim) {
+            Some(seen) => seen,
+            None => self.begin_second(time).remember(claim),
+        };
         if seen != Seen::Same {
             self.entries += 1;
         }
@@ -231,7 +234,15 @@ impl Waterfall {
         self.seconds.get(index)?.as_deref()
     }
 
-    fn second_mut(&mut self, time: u64) -> &mut Second {
+    /// Remembers a claim of a second that has some already.
+    fn remember_more(&mut self, time: u64, claim: Claim) -> Option<Seen> {
+        let index = usize::try_from(time.checked_sub(self.first)?).ok()?;
+        let second = self.seconds.get_mut(index)?.as_mut()?;
+        Some(second.remember(claim))
+    }
+
+    /// A second that is to have its first claim.
+    fn begin_second(&mut self, time: u64) -> &mut Second {
         self.reach(time);
         let index = usize::try_from(time - self.first).unwrap_or(0);
         // Seconds resemble those before them; but what is reserved is bounded by the capacity as well.

@@ -42,10 +42,11 @@ impl Item for Event {
 #[derive(Debug)]
 struct Waiting<T> {
     item: T,
+    cost: usize,
     /// How many were dropped between the one before and this one.
     missed: u64,
-    /// Under [`Overflow::Pause`]: its place in the budget of the connection it came from.
-    _hold: Hold,
+    /// Under [`Overflow::Pause`]: a place in the budget of the connection it came from.
+    hold: Hold,
 }
 
 /// See the module.
@@ -107,35 +108,52 @@ impl<T: Item> Backlog<T> {
                 Overflow::Pause => {}
             }
         }
-        let _hold = match self.bounds.overflow {
-            Overflow::Pause => hold.clone(),
+        let hold = match self.bounds.overflow {
+            Overflow::Pause => self.place(hold),
             _ => Hold::none(),
         };
         self.bytes += cost;
         self.queue.push_back(Waiting {
             item,
+            cost,
             missed: mem::take(&mut self.gap),
-            _hold,
+            hold,
         });
     }
 
+    /// A place in the budget. Of items that share one, the last holds it: all before it are gone when it goes.
+    fn place(&mut self, hold: &Hold) -> Hold {
+        match self.queue.back_mut() {
+            Some(last) if last.hold.is(hold) => mem::take(&mut last.hold),
+            _ => hold.clone(),
+        }
+    }
+
     pub(super) fn pop(&mut self) -> Option<T> {
+        self.pop_costly().map(|(item, _)| item)
+    }
+
+    /// The first, and what it costs.
+    pub(super) fn pop_costly(&mut self) -> Option<(T, usize)> {
         let first = self.queue.pop_front()?;
-        self.bytes -= first.item.cost();
-        Some(if first.missed > 0 {
+        self.bytes -= first.cost;
+        let item = if first.missed > 0 {
             first.item.after_gap(first.missed)
         } else {
             first.item
-        })
+        };
+        Some((item, first.cost))
     }
 
     /// Puts back what was popped last, for whom it could not reach.
     pub(super) fn unpop(&mut self, item: T, missed: u64) {
-        self.bytes += item.cost();
+        let cost = item.cost();
+        self.bytes += cost;
         self.queue.push_front(Waiting {
             item,
+            cost,
             missed,
-            _hold: Hold::none(),
+            hold: Hold::none(),
         });
     }
 
@@ -149,7 +167,7 @@ impl<T: Item> Backlog<T> {
             let Some(oldest) = self.queue.pop_front() else {
                 return;
             };
-            self.bytes -= oldest.item.cost();
+            self.bytes -= oldest.cost;
             self.unreported += 1;
             // The gap is told by whoever now comes first.
             let missed = oldest.missed + 1;

@@ -82,9 +82,9 @@ impl<T: Item> Line<T> {
         if self.waits {
             return None;
         }
-        let item = self.backlog.pop()?;
+        let (item, cost) = self.backlog.pop_costly()?;
         self.ahead.0 += 1;
-        self.ahead.1 += item.cost();
+        self.ahead.1 += cost;
         self.waits = self.ahead.0 >= self.burst || self.ahead.1 >= BURST.1;
         Some(item)
     }
@@ -121,7 +121,11 @@ impl<T: Topic> Subscription<T> {
                 }
             }
             Taker::Bundled(recipient) => {
-                let items: Vec<T> = std::iter::from_fn(|| self.line.next()).collect();
+                if self.line.waits || self.line.backlog.is_empty() {
+                    return None;
+                }
+                let mut items = Vec::with_capacity(self.line.backlog.len().min(self.line.burst));
+                items.extend(std::iter::from_fn(|| self.line.next()));
                 if self.line.waits && !items.is_empty() {
                     return Some(Either::Right(recipient.send(Bundle(items))));
                 }

@@ -23,6 +23,14 @@ impl Hold {
     pub fn new(held: impl Any + Send + Sync) -> Hold {
         Hold(Some(Arc::new(held)))
     }
+
+    /// Whether it is a clone of the other.
+    pub fn is(&self, other: &Hold) -> bool {
+        match (&self.0, &other.0) {
+            (Some(held), Some(other)) => Arc::ptr_eq(held, other),
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Debug for Hold {
