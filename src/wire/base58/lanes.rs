@@ -11,8 +11,8 @@ use super::{
 };
 use crate::wire::vectors::{LANES, UNOPTIMISED, transpose, words_of};
 
-/// With fewer digests one by one is faster.
-const FEWEST: usize = 3;
+/// One by one is faster for one alone.
+const FEWEST: usize = 2;
 
 /// A word of each digest.
 type Words<S> = [u64x8<S>; WORDS];
@@ -38,35 +38,22 @@ pub(super) fn encode_digests(digests: &[[u8; 48]]) -> Option<Vec<Digits>> {
 }
 
 fn run<S: Simd>(simd: S, digests: &[[u8; 48]]) -> Vec<Digits> {
-    let mut texts = Vec::with_capacity(digests.len());
-    for digests in digests.chunks(LANES) {
-        let mut rows = [[0; 64]; LANES];
-        for (row, digest) in rows.iter_mut().zip(digests) {
-            row[..48].copy_from_slice(digest);
-        }
-        let heads = simd.vectorize(
+    let text = [0; DIGEST_LEN];
+    let mut texts = vec![Digits { text, start: 0 }; digests.len()];
+    for (at, texts) in (0..).step_by(LANES).zip(texts.chunks_mut(LANES)) {
+        let digests = &digests[at..];
+        simd.vectorize(
             #[inline(always)]
-            || spell(simd, &mut rows),
+            || spell(simd, digests, texts),
         );
-        let spelled = rows.iter().zip(&heads).take(digests.len());
-        texts.extend(spelled.map(|(row, head)| digits(row, head.to_le_bytes())));
     }
     texts
 }
 
-fn digits(row: &[u8; 64], head: [u8; 8]) -> Digits {
-    let mut text = [0; DIGEST_LEN];
-    text[..HEAD].copy_from_slice(&head[..HEAD]);
-    text[HEAD..].copy_from_slice(row);
-    let zeros = text.iter().take_while(|&&c| c == ALPHABET[0]).count();
-    let start = zeros.min(DIGEST_LEN - 1);
-    Digits { text, start }
-}
-
-/// Turns each row from a digest, filled up with anything, into its text without the first characters, which it returns.
+/// Spells as many digests as there are places for texts; those that follow may be looked at.
 #[inline(always)]
-fn spell<S: Simd>(simd: S, rows: &mut [[u8; 64]; LANES]) -> [u64; LANES] {
-    let words = load(simd, rows);
+fn spell<S: Simd>(simd: S, digests: &[[u8; 48]], places: &mut [Digits]) {
+    let words = load(simd, digests);
     let mut texts = [u64x8::splat(simd, 0); LANES + 1];
     let mut carry = u64x8::splat(simd, 0);
     macro_rules! limbs {
@@ -78,15 +65,23 @@ fn spell<S: Simd>(simd: S, rows: &mut [[u8; 64]; LANES]) -> [u64; LANES] {
     limbs!(13 12 11 10 9 8 7 6 5 4 3 2 1);
     // 58^66 is more than 48 bytes hold: of the first limb only one digit can be in use, and nothing else adds to it.
     put(&mut texts, 0, carry << 32);
-    store(simd, texts, rows)
+    store(simd, texts, places);
 }
 
 /// Words of 32 bits of each digest, the most significant first.
 #[inline(always)]
-fn load<S: Simd>(simd: S, rows: &[[u8; 64]; LANES]) -> Words<S> {
+fn load<S: Simd>(simd: S, digests: &[[u8; 48]]) -> Words<S> {
     let mut pairs = [u64x8::splat(simd, 0); LANES];
-    for (pair, row) in pairs.iter_mut().zip(rows) {
-        *pair = words_of(simd, row);
+    for (at, (pair, digest)) in pairs.iter_mut().zip(digests).enumerate() {
+        // A vector takes more than a digest; of what follows nothing is used.
+        *pair = match digests.as_flattened().get(48 * at..48 * at + 64) {
+            Some(bytes) => words_of(simd, bytes),
+            None => {
+                let mut bytes = [0; 64];
+                bytes[..48].copy_from_slice(digest);
+                words_of(simd, &bytes)
+            }
+        };
     }
     transpose(simd, &mut pairs);
     let mut words = [u64x8::splat(simd, 0); WORDS];
@@ -166,9 +161,9 @@ fn put<S: Simd>(texts: &mut Texts<S>, digit: usize, halves: u64x8<S>) {
     texts[word] |= moved & (0xff << (8 * byte));
 }
 
-/// From digits to characters, and from lanes to rows.
+/// From digits to characters, and from lanes to places.
 #[inline(always)]
-fn store<S: Simd>(simd: S, texts: Texts<S>, rows: &mut [[u8; 64]; LANES]) -> [u64; LANES] {
+fn store<S: Simd>(simd: S, texts: Texts<S>, places: &mut [Digits]) {
     const CHARACTERS: [u8; 64] = {
         let mut characters = [0; 64];
         characters.split_at_mut(58).0.copy_from_slice(ALPHABET);
@@ -180,14 +175,25 @@ fn store<S: Simd>(simd: S, texts: Texts<S>, rows: &mut [[u8; 64]; LANES]) -> [u6
         *turned = Bytes::from_bytes(simd.swizzle_dyn_u8x64(characters, text.to_bytes()));
     }
     transpose(simd, &mut turned);
-    for (row, turned) in rows.iter_mut().zip(turned) {
-        turned.to_bytes().store_slice(row);
-    }
     let mut heads = [0; LANES];
     let head: u64x8<S> =
         Bytes::from_bytes(simd.swizzle_dyn_u8x64(characters, texts[LANES].to_bytes()));
     head.store_slice(&mut heads);
-    heads
+    for (place, (turned, head)) in places.iter_mut().zip(turned.into_iter().zip(heads)) {
+        place.text[..HEAD].copy_from_slice(&head.to_le_bytes()[..HEAD]);
+        turned.to_bytes().store_slice(&mut place.text[HEAD..]);
+        place.start = match place.text[0] == ALPHABET[0] {
+            true => zeros(&place.text),
+            false => 0,
+        };
+    }
+}
+
+/// Digits before the first that is not zero, which the last digit counts as.
+#[inline(never)]
+fn zeros(text: &[u8; DIGEST_LEN]) -> usize {
+    let zeros = text.iter().take_while(|&&c| c == ALPHABET[0]).count();
+    zeros.min(DIGEST_LEN - 1)
 }
 
 #[cfg(test)]
