@@ -154,11 +154,13 @@ fn put<S: Simd>(texts: &mut Texts<S>, digit: usize, halves: u64x8<S>) {
         Some(digit) => (digit / 8, digit % 8),
         None => (LANES, digit),
     };
-    let moved = match byte {
-        0..4 => halves >> (32 - 8 * byte as u32),
-        _ => halves << (8 * byte as u32 - 32),
+    const SHIFTS: [u32; 8] = [0, 8, 16, 24, 32, 40, 48, 56];
+    let shift = SHIFTS[byte];
+    let moved = match shift.checked_sub(32) {
+        Some(left) => halves << left,
+        None => halves >> (32 - shift),
     };
-    texts[word] |= moved & (0xff << (8 * byte));
+    texts[word] |= moved & (0xff << shift);
 }
 
 /// From digits to characters, and from lanes to places.
