@@ -92,9 +92,9 @@ fn load<S: Simd>(simd: S, digests: &[[u8; 48]]) -> Words<S> {
     words
 }
 
-/// The magic number of division by a limb's range: 58^5 is 2^5 times this.
-const ODD: u64 = LIMB >> 5;
-const MAGIC: u64 = (1 << 56) / ODD;
+/// Multiplied with this and shifted, a number is divided by a limb's range: 58^5 is 2^5 times an odd number. Rounded down as
+/// it is, the quotient is never too great; rounded up, it is exact for numbers below 2^37.
+const MAGIC: u64 = (1 << 56) / (LIMB >> 5);
 
 /// The limb of that number, of which the carry from the one after it is part; leaves what it carries to the one before it.
 #[cfg_attr(debug_assertions, inline(never))]
@@ -106,7 +106,7 @@ fn take_limb<S: Simd, const AT: usize>(
 ) -> u64x8<S> {
     let (front, front_carry) = loosely(sum::<S, AT, 0>(simd, words));
     let (back, back_carry) = loosely(sum::<S, AT, { WORDS / 2 }>(simd, words));
-    // Twice less than 16 ranges, and a carry of less than 86 of them: less than 2^37.
+    // Twice less than 16 ranges, and a carry of less than 86 of them, which is no more than all sums can give.
     let limb = front + back + *carry;
     let exact = (((limb >> 5) & LOW) * (MAGIC + 1)) >> 56;
     *carry = front_carry + back_carry + exact;
@@ -147,7 +147,7 @@ fn put_limb<S: Simd, const AT: usize>(texts: &mut Texts<S>, limb: u64x8<S>) {
     }
 }
 
-/// Writes the digit of that number, which is the high half.
+/// Writes the digit that is the high half.
 #[inline(always)]
 fn put<S: Simd>(texts: &mut Texts<S>, digit: usize, halves: u64x8<S>) {
     let (word, byte) = match digit.checked_sub(HEAD) {
@@ -191,7 +191,7 @@ fn store<S: Simd>(simd: S, texts: Texts<S>, places: &mut [Digits]) {
     }
 }
 
-/// Digits before the first that is not zero, which the last digit counts as.
+/// Digits before the first that is not zero, which the last digit counts as. Kept apart: one text of ten begins with any.
 #[inline(never)]
 fn zeros(text: &[u8; DIGEST_LEN]) -> usize {
     let zeros = text.iter().take_while(|&&c| c == ALPHABET[0]).count();
