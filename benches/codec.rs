@@ -65,16 +65,21 @@ fn frames(size: usize, count: usize) -> Vec<u8> {
 fn base58() {
     let digest: [u8; 48] = [0xa5; 48];
     let text = base58::encode_digest(&digest);
-    side_by_side(
-        "base58 of a digest: general, fixed size",
-        vec![
-            Way::new("encode, any size", 1, || base58::encode(&digest)),
-            Way::new("encode, 48 bytes", 1, || base58::encode_digest(&digest)),
-            Way::new("decode, any size", 1, || base58::decode(&text)),
-            Way::new("decode, 48 bytes", 1, || base58::decode_digest(&text)),
-            Way::new("encode a time", 1, || base58::encode_u64(TIME)),
-        ],
-    );
+    let digests: Vec<[u8; 48]> = (0..64).map(|byte| [byte * 3 + 1; 48]).collect();
+    let mut ways = vec![
+        Way::new("encode, any size", 1, || base58::encode(&digest)),
+        Way::new("encode, 48 bytes", 1, || base58::encode_digest(&digest)),
+        Way::new("decode, any size", 1, || base58::decode(&text)),
+        Way::new("decode, 48 bytes", 1, || base58::decode_digest(&text)),
+        Way::new("encode a time", 1, || base58::encode_u64(TIME)),
+    ];
+    for count in [1, 2, 3, 8, 16, 64] {
+        let (name, digests) = (format!("encode, {count} at a time"), &digests[..count]);
+        ways.push(Way::new(name, count, move || {
+            base58::encode_digests(digests)
+        }));
+    }
+    side_by_side("base58 of a digest: general, fixed size, several", ways);
 }
 
 fn composing(size: usize) {

@@ -9,6 +9,7 @@ use actix_mesh::wire::{
 };
 use bytes::BytesMut;
 use proptest::{collection::vec, prelude::*, sample};
+use sha2::{Digest as _, Sha384};
 use tokio_util::codec::{Decoder as _, Encoder as _};
 
 const GENERATION: Generation = Generation::V0_4;
@@ -130,6 +131,43 @@ fn on_the_wire(given: &Given) -> Vec<u8> {
     }
 }
 
+/// A plain frame with another id.
+fn renamed(plain: &[u8], id: &[u8]) -> Vec<u8> {
+    let count = 4 + read(plain).get(0).unwrap().payload().count();
+    let (sizes, packets) = plain[4..].split_at(4 * count);
+    let mut sizes: Vec<[u8; 4]> = sizes.as_chunks().0.to_vec();
+    let size = |at: usize| u32::from_be_bytes(sizes[at]) as usize;
+    let (before, after) = packets.split_at(size(0) + size(1));
+    let after = &after[size(2)..];
+    sizes[2] = u32::try_from(id.len()).unwrap().to_be_bytes();
+    framed(&[sizes.as_flattened(), before, id, after].concat())
+}
+
+/// The id by the rule of js2p.
+fn lossy_id(given: &Given) -> Vec<u8> {
+    let mut hash = Sha384::new();
+    for packet in &given.payload {
+        hash.update(String::from_utf8_lossy(packet.as_bytes()).as_bytes());
+    }
+    hash.update(base58::encode_u64(given.time));
+    base58::encode(&hash.finalize()).into_bytes()
+}
+
+/// Ids that prove a message, and others that do not.
+fn an_id(given: &Given, kind: u8) -> (Vec<u8>, Result<(), DecodeError>) {
+    let id = composer().message_id(&given.payload, given.time);
+    let id = id.as_bytes();
+    match kind {
+        0 => (id.to_vec(), Ok(())),
+        1 => (lossy_id(given), Ok(())),
+        2 => ([b"1", id].concat(), Err(DecodeError::IdMismatch)),
+        3 => (id[..id.len() - 1].to_vec(), Err(DecodeError::IdMismatch)),
+        4 => ([b'z'; 66].to_vec(), Err(DecodeError::IdMismatch)),
+        5 => ([b'z'; 128].to_vec(), Err(DecodeError::IdMismatch)),
+        _ => (b"1".to_vec(), Err(DecodeError::IdMismatch)),
+    }
+}
+
 /// A frame of a peer, good or bad.
 fn a_frame() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![8 => a_message().prop_map(|given| on_the_wire(&given)), 1 => vec(any::<u8>(), 0..60).prop_map(|body| framed(&body))]
@@ -242,6 +280,20 @@ proptest! {
     }
 
     #[test]
+    fn no_id_but_that_by_one_of_the_rules_proves_a_message(given in vec((a_message(), 0..7_u8), 0..20)) {
+        let ids: Vec<_> = given.iter().map(|(given, kind)| an_id(given, *kind)).collect();
+        let named = given.iter().zip(&ids).map(|((given, _), (id, _))| renamed(&plain(given), id));
+        let batch = read(&named.collect::<Vec<_>>().concat());
+        let all: Vec<usize> = (0..batch.len()).collect();
+        let mut together = Vec::new();
+        batch.prove(&all, &mut together);
+        let expected: Vec<_> = ids.into_iter().map(|(_, proof)| proof).collect();
+        prop_assert_eq!(together, &expected[..]);
+        let alone: Vec<_> = batch.iter().map(|frame| frame.unwrap().prove()).collect();
+        prop_assert_eq!(alone, expected);
+    }
+
+    #[test]
     fn a_relay_changes_nothing_but_the_flag(frames in vec(a_frame(), 0..12), picks in vec(any::<bool>(), 12), all in any::<bool>()) {
         let batch = read(&frames.concat());
         let picked: Vec<usize> = (0..batch.len()).filter(|&index| all || picks[index]).collect();
@@ -349,10 +401,15 @@ proptest! {
     }
 
     #[test]
-    fn digests_are_spelled_as_the_general_routine_spells_them(digest in a_digest()) {
-        let digits = base58::encode_digest(&digest);
-        prop_assert_eq!(digits.as_str(), base58::encode(&digest));
-        prop_assert_eq!(base58::decode_digest(&digits), Some(digest));
+    fn digests_are_spelled_as_the_general_routine_spells_them(digests in vec(a_digest(), 0..20)) {
+        let together = base58::encode_digests(&digests);
+        prop_assert_eq!(together.len(), digests.len());
+        for (digest, together) in digests.into_iter().zip(together) {
+            let digits = base58::encode_digest(&digest);
+            prop_assert_eq!(digits.as_str(), base58::encode(&digest));
+            prop_assert_eq!(together, digits);
+            prop_assert_eq!(base58::decode_digest(&digits), Some(digest));
+        }
     }
 
     #[test]

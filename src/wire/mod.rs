@@ -36,6 +36,8 @@ mod proof;
 mod reading;
 mod relay;
 mod subnet;
+#[cfg(target_arch = "x86_64")]
+mod vectors;
 
 pub use address::{Address, AddressError};
 pub use batch::Batch;

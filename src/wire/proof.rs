@@ -32,8 +32,7 @@ pub(crate) fn ids<'a>(messages: impl Iterator<Item = (&'a [Packet], u64)>) -> Ve
     let messages: Vec<_> = messages
         .map(|(payload, time)| stamped(payload, time))
         .collect();
-    let digests = hashing::digests(&messages);
-    digests.iter().map(base58::encode_digest).collect()
+    base58::encode_digests(&hashing::digests(&messages))
 }
 
 fn stamped<'a>(payload: &'a [Packet], time: u64) -> Stamped<impl Packets<'a>> {
@@ -43,47 +42,31 @@ fn stamped<'a>(payload: &'a [Packet], time: u64) -> Stamped<impl Packets<'a>> {
 
 /// Which rule makes the frame's id the id of its payload.
 pub(crate) fn prove(frame: &Frame<'_>) -> Result<IdRule, DecodeError> {
-    let claimed = claimed(frame)?;
-    judge(frame, &claimed, &frame.stamped().digest())
+    judge(frame, base58::spell(frame.id(), &frame.stamped().digest()))
 }
 
 /// The same of several frames, hashed together: one verdict for each.
 pub(crate) fn prove_each(
     frames: &[Result<Frame<'_>, DecodeError>],
 ) -> impl Iterator<Item = Result<IdRule, DecodeError>> {
-    let claims: Vec<_> = frames
-        .iter()
-        .map(|frame| {
-            let frame = frame.as_ref().map_err(|error| *error)?;
-            Ok((frame, claimed(frame)?))
-        })
-        .collect();
-    // A frame whose id names no digest needs no hashing.
-    let messages: Vec<_> = claims
-        .iter()
-        .flatten()
-        .map(|(frame, _)| frame.stamped())
-        .collect();
-    let mut digests = hashing::digests(&messages).into_iter();
-    claims.into_iter().map(move |claim| {
-        let (frame, claimed) = claim?;
-        let digest = digests.next().ok_or(DecodeError::IdMismatch)?;
-        judge(frame, &claimed, &digest)
+    let decoded = || frames.iter().flatten();
+    // An id that names no digest costs no more than one that names a wrong one, which anybody can send.
+    let messages: Vec<_> = decoded().map(Frame::stamped).collect();
+    let digests = hashing::digests(&messages);
+    let mut proven = base58::spell_each(decoded().map(Frame::id), &digests).into_iter();
+    frames.iter().map(move |frame| {
+        let frame = frame.as_ref().map_err(|error| *error)?;
+        judge(frame, proven.next().unwrap_or_default())
     })
 }
 
-/// The digest that the frame's id names.
-fn claimed(frame: &Frame<'_>) -> Result<Digest, DecodeError> {
-    base58::decode_digest(frame.id()).ok_or(DecodeError::IdMismatch)
-}
-
-/// Compares the digest claimed with that by the rule of bytes, then with that by the other.
-fn judge(frame: &Frame<'_>, claimed: &Digest, digest: &Digest) -> Result<IdRule, DecodeError> {
-    if digest == claimed {
+/// What is not proven by the rule of bytes may be by the other.
+fn judge(frame: &Frame<'_>, by_bytes: bool) -> Result<IdRule, DecodeError> {
+    if by_bytes {
         return Ok(IdRule::Bytes);
     }
     // For text the rules agree.
-    if !frame.is_text() && lossy(frame.payload(), frame.time()) == *claimed {
+    if !frame.is_text() && base58::spell(frame.id(), &lossy(frame.payload(), frame.time())) {
         return Ok(IdRule::LossyText);
     }
     Err(DecodeError::IdMismatch)

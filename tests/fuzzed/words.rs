@@ -21,6 +21,7 @@ pub(crate) fn base58(data: &[u8]) {
     if let Some(digest) = data.first_chunk::<48>() {
         let fast = digits::encode_digest(digest);
         assert_eq!(fast.as_str(), digits::encode(digest));
+        assert_eq!(digits::encode_digests(&[*digest; 3]), [fast; 3]);
         assert_eq!(digits::decode_digest(fast.as_bytes()), Some(*digest));
     }
     // The bytes as a text.

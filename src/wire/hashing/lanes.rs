@@ -10,15 +10,15 @@ use sha2::block_api::compress512;
 
 use super::{
     Digest, FEWEST, Packets, Stamped,
-    rounds::{BLOCK, Block, LANES, START, State, absorb},
+    rounds::{BLOCK, Block, START, State, absorb},
 };
-use crate::wire::base58::{self, Digits};
+use crate::wire::{
+    base58::{self, Digits},
+    vectors::{LANES, UNOPTIMISED},
+};
 
 /// Vectors at most: the second fills the waits of the first.
 const VECTORS: usize = 2;
-
-/// Vectors gain nothing before the compiler has put them into registers.
-const UNOPTIMISED: bool = cfg!(debug_assertions);
 
 /// Bytes that follow the message: a mark, and its length in bits.
 const CLOSING: usize = 1 + 16;

@@ -2,10 +2,9 @@
 //!
 //! Owns the arithmetic of FIPS 180-4. Which message stands in which lane is its caller's.
 
-use fearless_simd::{Simd, prelude::*, u8x64, u64x8};
+use fearless_simd::{Simd, prelude::*, u64x8};
 
-/// Messages in one vector.
-pub(super) const LANES: usize = 8;
+use crate::wire::vectors::{LANES, transpose, words_of};
 
 /// Bytes that are hashed at once of each message.
 pub(super) const BLOCK: usize = 128;
@@ -51,18 +50,6 @@ static K: [u64; 80] = [
     0x4cc5d4becb3e42b6, 0x597f299cfc657e2a, 0x5fcb6fab3ad6faec, 0x6c44198c4a475817,
 ];
 
-/// Big-endian words to those of a little-endian machine.
-#[rustfmt::skip]
-const SWAP: [u8; 64] = {
-    let mut swap = [0; 64];
-    let mut at = 0;
-    while at < 64 {
-        swap[at] = [7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8][at % 16];
-        at += 1;
-    }
-    swap
-};
-
 /// A word of each message, in `V` vectors: more than one keep the machine busy where it would wait for the one.
 type Word<S, const V: usize> = [u64x8<S>; V];
 
@@ -103,7 +90,7 @@ fn load<S: Simd, const V: usize>(
         for half in 0..2 {
             let mut rows = [u64x8::splat(simd, 0); LANES];
             for (row, blocks) in rows.iter_mut().zip(lanes) {
-                *row = row_of(simd, &blocks[at][64 * half..]);
+                *row = words_of(simd, &blocks[at][64 * half..]);
             }
             transpose(simd, &mut rows);
             for (i, row) in rows.into_iter().enumerate() {
@@ -112,27 +99,6 @@ fn load<S: Simd, const V: usize>(
         }
     }
     words
-}
-
-/// Eight words of one message.
-#[inline(always)]
-fn row_of<S: Simd>(simd: S, bytes: &[u8]) -> u64x8<S> {
-    let swap = u8x64::from_slice(simd, &SWAP);
-    let bytes = u8x64::from_slice(simd, &bytes[..64]);
-    Bytes::from_bytes(simd.swizzle_dyn_within_blocks_u8x64(bytes, swap))
-}
-
-/// Three perfect shuffles of an eight by eight square exchange its rows and columns.
-#[inline(always)]
-fn transpose<S: Simd>(simd: S, rows: &mut [u64x8<S>; LANES]) {
-    for _ in 0..3 {
-        let from = *rows;
-        for i in 0..LANES / 2 {
-            let (low, high) = simd.interleave_u64x8(from[i], from[i + LANES / 2]);
-            rows[2 * i] = low;
-            rows[2 * i + 1] = high;
-        }
-    }
 }
 
 #[inline(always)]

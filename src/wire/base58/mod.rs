@@ -4,7 +4,14 @@
 //! general routines stand fixed-size ones for digests (48 bytes, SHA-384) and times (`u64`), which a relay needs for
 //! every frame; tests hold them to the general ones.
 
+mod digest;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
+
 use std::{fmt, ops::Deref};
+
+pub use digest::{decode_digest, encode_digest, encode_digests};
+pub(crate) use digest::{spell, spell_each};
 
 const ALPHABET: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
@@ -199,165 +206,4 @@ pub fn decode_u64(text: &[u8]) -> Result<u64, Base58Error> {
             .ok_or(Base58Error::TooLarge)?;
     }
     Ok(number)
-}
-
-/// 58 to the fifth: the greatest power that fits 32 bits.
-const LIMB: u64 = 58 * 58 * 58 * 58 * 58;
-const WORDS: usize = 12;
-const LIMBS: usize = 14;
-
-/// Row `i`: the weight of the `i`th 32-bit word of a digest, in limbs of five digits, most significant first.
-static POWERS: [[u32; LIMBS]; WORDS] = {
-    let mut table = [[0; LIMBS]; WORDS];
-    table[WORDS - 1][LIMBS - 1] = 1;
-    let mut row = WORDS - 1;
-    while row > 0 {
-        let mut carry: u64 = 0;
-        let mut limb = LIMBS;
-        while limb > 0 {
-            limb -= 1;
-            let product = ((table[row][limb] as u64) << 32) + carry;
-            table[row - 1][limb] = (product % LIMB) as u32;
-            carry = product / LIMB;
-        }
-        row -= 1;
-    }
-    table
-};
-
-/// The text of a SHA-384 digest.
-pub fn encode_digest(digest: &[u8; 48]) -> Digits {
-    let (words, _) = digest.as_chunks::<4>();
-    let mut limbs = [0_u64; LIMBS];
-    for half in [0..WORDS / 2, WORDS / 2..WORDS] {
-        // Six products of 32 and 30 bits, and what the carrying leaves, just fit a u64.
-        for row in half {
-            let word = u64::from(u32::from_be_bytes(words[row]));
-            for (limb, power) in limbs.iter_mut().zip(&POWERS[row]) {
-                *limb += word * u64::from(*power);
-            }
-        }
-        carry_once(&mut limbs);
-    }
-    carry_once(&mut limbs);
-    write_limbs(&carry_through(&limbs))
-}
-
-/// Carries from each limb to the next, all at once: a limb may still pass its range, but by far less.
-#[inline]
-fn carry_once(limbs: &mut [u64; LIMBS]) {
-    let carries = limbs.map(|limb| limb / LIMB);
-    for (limb, carry) in limbs.iter_mut().zip(carries) {
-        *limb -= carry * LIMB;
-    }
-    for (limb, carry) in limbs.iter_mut().zip(&carries[1..]) {
-        *limb += carry;
-    }
-}
-
-/// Carries from the last limb to the first. None has more than one to give.
-#[inline]
-fn carry_through(limbs: &[u64; LIMBS]) -> [u32; LIMBS] {
-    let mut carried = [0; LIMBS];
-    let mut carry = 0;
-    for (carried, limb) in carried.iter_mut().zip(limbs).rev() {
-        let sum = limb + carry;
-        carry = u64::from(sum >= LIMB);
-        *carried = ((sum - carry * LIMB) & 0xffff_ffff) as u32;
-    }
-    carried
-}
-
-/// The digits of all limbs side by side, because each needs the one after it.
-#[inline]
-fn write_limbs(limbs: &[u32; LIMBS]) -> Digits {
-    let mut rest = *limbs;
-    let mut digits = [[0_u8; LIMBS]; 5];
-    for digits in digits.iter_mut().rev() {
-        for (digit, rest) in digits.iter_mut().zip(&mut rest) {
-            *digit = (*rest % 58) as u8;
-            *rest /= 58;
-        }
-    }
-    let mut wide = [0; LIMBS * 5];
-    let (groups, _) = wide.as_chunks_mut::<5>();
-    for (limb, group) in groups.iter_mut().enumerate() {
-        for (c, digits) in group.iter_mut().zip(&digits) {
-            *c = ALPHABET[usize::from(digits[limb])];
-        }
-    }
-    let zeros = wide.iter().take_while(|&&c| c == ALPHABET[0]).count();
-    // 48 bytes never need more than DIGEST_LEN digits, so the first of the 70 are zero.
-    const ABOVE: usize = LIMBS * 5 - DIGEST_LEN;
-    let mut text = [0; DIGEST_LEN];
-    text.copy_from_slice(&wide[ABOVE..]);
-    let start = zeros.min(LIMBS * 5 - 1).saturating_sub(ABOVE);
-    Digits { text, start }
-}
-
-/// Ten digits fit a `u64`.
-const CHUNK: usize = 10;
-
-/// The digest that a text spells; `None` unless the text is what [`encode_digest`] would write: base58 digits, no leading
-/// `1` but for zero itself, a number of at most 48 bytes.
-pub fn decode_digest(text: &[u8]) -> Option<[u8; 48]> {
-    let canonical =
-        !text.is_empty() && text.len() <= DIGEST_LEN && (text[0] != b'1' || text.len() == 1);
-    if !canonical {
-        return None;
-    }
-    let (head, chunks) = text.as_rchunks::<CHUNK>();
-    let mut limbs = [0_u64; 6];
-    limbs[0] = digits_value(head)?;
-    for (used, chunk) in (1..).zip(chunks) {
-        multiply_add(&mut limbs, used, chunk_value(chunk)?)?;
-    }
-    let mut digest = [0; 48];
-    let (words, _) = digest.as_chunks_mut::<8>();
-    for (word, limb) in words.iter_mut().rev().zip(limbs) {
-        *word = limb.to_be_bytes();
-    }
-    Some(digest)
-}
-
-#[inline]
-fn digits_value(text: &[u8]) -> Option<u64> {
-    let mut sum = 0_u64;
-    let mut seen = 0_u8;
-    for &c in text {
-        let value = VALUES[usize::from(c)];
-        seen |= value;
-        sum = sum.wrapping_mul(58).wrapping_add(u64::from(value));
-    }
-    // Digits are below 64: a high bit can only come from the mark of a character that is none.
-    (seen < 64).then_some(sum)
-}
-
-/// The same for a whole chunk, by halves that need not wait for each other.
-#[inline]
-fn chunk_value(chunk: &[u8; CHUNK]) -> Option<u64> {
-    let digits = chunk.map(|c| u64::from(VALUES[usize::from(c)]));
-    let seen = digits.iter().fold(0, |seen, digit| seen | digit);
-    let pair = |at: usize| digits[at] * 58 + digits[at + 1];
-    let four = |at: usize| pair(at) * (58 * 58) + pair(at + 2);
-    let value = (four(0) * (58 * 58 * 58 * 58) + four(4)) * (58 * 58) + pair(8);
-    (seen < 64).then_some(value)
-}
-
-/// `limbs = limbs * 58^10 + chunk`, least significant limb first, where so many are in use; `None` when it overflows.
-#[inline]
-fn multiply_add(limbs: &mut [u64; 6], used: usize, chunk: u64) -> Option<()> {
-    const SHIFT: u128 = (LIMB * LIMB) as u128;
-    let mut carry = u128::from(chunk);
-    for limb in limbs.iter_mut().take(used) {
-        let sum = u128::from(*limb) * SHIFT + carry;
-        *limb = (sum & 0xffff_ffff_ffff_ffff) as u64;
-        carry = sum >> 64;
-    }
-    match limbs.get_mut(used) {
-        Some(limb) => *limb = (carry & 0xffff_ffff_ffff_ffff) as u64,
-        None if carry > 0 => return None,
-        None => {}
-    }
-    Some(())
 }

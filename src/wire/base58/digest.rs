@@ -1,0 +1,358 @@
+//! Digests: 48 bytes, SHA-384, and the texts that ids are.
+//!
+//! Owns their arithmetic one by one, and the choice to do several at once, which changes no text.
+
+use super::{ALPHABET, DIGEST_LEN, Digits, VALUES};
+
+/// 58 to the fifth: the greatest power that fits 32 bits.
+pub(super) const LIMB: u64 = 58 * 58 * 58 * 58 * 58;
+pub(super) const WORDS: usize = 12;
+const LIMBS: usize = 14;
+
+/// Row `i`: the weight of the `i`th 32-bit word of a digest, in limbs of five digits, most significant first.
+pub(super) static POWERS: [[u32; LIMBS]; WORDS] = {
+    let mut table = [[0; LIMBS]; WORDS];
+    table[WORDS - 1][LIMBS - 1] = 1;
+    let mut row = WORDS - 1;
+    while row > 0 {
+        let mut carry: u64 = 0;
+        let mut limb = LIMBS;
+        while limb > 0 {
+            limb -= 1;
+            let product = ((table[row][limb] as u64) << 32) + carry;
+            table[row - 1][limb] = (product % LIMB) as u32;
+            carry = product / LIMB;
+        }
+        row -= 1;
+    }
+    table
+};
+
+/// The text of a SHA-384 digest.
+pub fn encode_digest(digest: &[u8; 48]) -> Digits {
+    let (words, _) = digest.as_chunks::<4>();
+    let mut limbs = [0_u64; LIMBS];
+    for half in [0..WORDS / 2, WORDS / 2..WORDS] {
+        // Six products of 32 and 30 bits, and what the carrying leaves, just fit a u64.
+        for row in half {
+            let word = u64::from(u32::from_be_bytes(words[row]));
+            for (limb, power) in limbs.iter_mut().zip(&POWERS[row]) {
+                *limb += word * u64::from(*power);
+            }
+        }
+        carry_once(&mut limbs);
+    }
+    carry_once(&mut limbs);
+    write_limbs(&carry_through(&limbs))
+}
+
+/// The texts of several, in order: as many at once as the processor's vectors hold, if it has wide ones.
+pub fn encode_digests(digests: &[[u8; 48]]) -> Vec<Digits> {
+    at_once(digests).unwrap_or_else(|| digests.iter().map(encode_digest).collect())
+}
+
+/// `None` if one by one is faster.
+#[cfg(target_arch = "x86_64")]
+fn at_once(digests: &[[u8; 48]]) -> Option<Vec<Digits>> {
+    super::lanes::encode_digests(digests)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn at_once(_: &[[u8; 48]]) -> Option<Vec<Digits>> {
+    None
+}
+
+/// Whether the text is the digest's.
+pub(crate) fn spell(text: &[u8], digest: &[u8; 48]) -> bool {
+    decode_digest(text).as_ref() == Some(digest)
+}
+
+/// Whether each text is its digest's. A digest has one text that is read, so that writing the digests tells the same as
+/// reading the texts, and writing is what can be done at once.
+pub(crate) fn spell_each<'a>(
+    texts: impl Iterator<Item = &'a [u8]>,
+    digests: &[[u8; 48]],
+) -> Vec<bool> {
+    match at_once(digests) {
+        Some(spelled) => texts
+            .zip(spelled)
+            .map(|(text, spelled)| *text == *spelled)
+            .collect(),
+        None => texts
+            .zip(digests)
+            .map(|(text, digest)| spell(text, digest))
+            .collect(),
+    }
+}
+
+/// Carries from each limb to the next, all at once: a limb may still pass its range, but by far less.
+#[inline]
+fn carry_once(limbs: &mut [u64; LIMBS]) {
+    let carries = limbs.map(|limb| limb / LIMB);
+    for (limb, carry) in limbs.iter_mut().zip(carries) {
+        *limb -= carry * LIMB;
+    }
+    for (limb, carry) in limbs.iter_mut().zip(&carries[1..]) {
+        *limb += carry;
+    }
+}
+
+/// Carries from the last limb to the first. None has more than one to give.
+#[inline]
+fn carry_through(limbs: &[u64; LIMBS]) -> [u32; LIMBS] {
+    let mut carried = [0; LIMBS];
+    let mut carry = 0;
+    for (carried, limb) in carried.iter_mut().zip(limbs).rev() {
+        let sum = limb + carry;
+        carry = u64::from(sum >= LIMB);
+        *carried = ((sum - carry * LIMB) & 0xffff_ffff) as u32;
+    }
+    carried
+}
+
+/// The digits of all limbs side by side, because each needs the one after it.
+#[inline]
+fn write_limbs(limbs: &[u32; LIMBS]) -> Digits {
+    let mut rest = *limbs;
+    let mut digits = [[0_u8; LIMBS]; 5];
+    for digits in digits.iter_mut().rev() {
+        for (digit, rest) in digits.iter_mut().zip(&mut rest) {
+            *digit = (*rest % 58) as u8;
+            *rest /= 58;
+        }
+    }
+    let mut wide = [0; LIMBS * 5];
+    let (groups, _) = wide.as_chunks_mut::<5>();
+    for (limb, group) in groups.iter_mut().enumerate() {
+        for (c, digits) in group.iter_mut().zip(&digits) {
+            *c = ALPHABET[usize::from(digits[limb])];
+        }
+    }
+    let zeros = wide.iter().take_while(|&&c| c == ALPHABET[0]).count();
+    // 48 bytes never need more than DIGEST_LEN digits, so the first of the 70 are zero.
+    const ABOVE: usize = LIMBS * 5 - DIGEST_LEN;
+    let mut text = [0; DIGEST_LEN];
+    text.copy_from_slice(&wide[ABOVE..]);
+    let start = zeros.min(LIMBS * 5 - 1).saturating_sub(ABOVE);
+    Digits { text, start }
+}
+
+/// Ten digits fit a `u64`.
+const CHUNK: usize = 10;
+
+/// The digest that a text spells; `None` unless the text is what [`encode_digest`] would write: base58 digits, no leading
+/// `1` but for zero itself, a number of at most 48 bytes.
+pub fn decode_digest(text: &[u8]) -> Option<[u8; 48]> {
+    let canonical =
+        !text.is_empty() && text.len() <= DIGEST_LEN && (text[0] != b'1' || text.len() == 1);
+    if !canonical {
+        return None;
+    }
+    let (head, chunks) = text.as_rchunks::<CHUNK>();
+    let mut limbs = [0_u64; 6];
+    limbs[0] = digits_value(head)?;
+    for (used, chunk) in (1..).zip(chunks) {
+        multiply_add(&mut limbs, used, chunk_value(chunk)?)?;
+    }
+    let mut digest = [0; 48];
+    let (words, _) = digest.as_chunks_mut::<8>();
+    for (word, limb) in words.iter_mut().rev().zip(limbs) {
+        *word = limb.to_be_bytes();
+    }
+    Some(digest)
+}
+
+#[inline]
+fn digits_value(text: &[u8]) -> Option<u64> {
+    let mut sum = 0_u64;
+    let mut seen = 0_u8;
+    for &c in text {
+        let value = VALUES[usize::from(c)];
+        seen |= value;
+        sum = sum.wrapping_mul(58).wrapping_add(u64::from(value));
+    }
+    // Digits are below 64: a high bit can only come from the mark of a character that is none.
+    (seen < 64).then_some(sum)
+}
+
+/// The same for a whole chunk, by halves that need not wait for each other.
+#[inline]
+fn chunk_value(chunk: &[u8; CHUNK]) -> Option<u64> {
+    let digits = chunk.map(|c| u64::from(VALUES[usize::from(c)]));
+    let seen = digits.iter().fold(0, |seen, digit| seen | digit);
+    let pair = |at: usize| digits[at] * 58 + digits[at + 1];
+    let four = |at: usize| pair(at) * (58 * 58) + pair(at + 2);
+    let value = (four(0) * (58 * 58 * 58 * 58) + four(4)) * (58 * 58) + pair(8);
+    (seen < 64).then_some(value)
+}
+
+/// `limbs = limbs * 58^10 + chunk`, least significant limb first, where so many are in use; `None` when it overflows.
+#[inline]
+fn multiply_add(limbs: &mut [u64; 6], used: usize, chunk: u64) -> Option<()> {
+    const SHIFT: u128 = (LIMB * LIMB) as u128;
+    let mut carry = u128::from(chunk);
+    for limb in limbs.iter_mut().take(used) {
+        let sum = u128::from(*limb) * SHIFT + carry;
+        *limb = (sum & 0xffff_ffff_ffff_ffff) as u64;
+        carry = sum >> 64;
+    }
+    match limbs.get_mut(used) {
+        Some(limb) => *limb = (carry & 0xffff_ffff_ffff_ffff) as u64,
+        None if carry > 0 => return None,
+        None => {}
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+    use crate::wire::base58::{decode, encode};
+
+    /// Every way of spelling them gives what the general routine does.
+    fn check(digests: &[[u8; 48]]) {
+        let general: Vec<String> = digests.iter().map(|digest| encode(digest)).collect();
+        let same = |texts: Vec<Digits>| {
+            let texts: Vec<&str> = texts.iter().map(Digits::as_str).collect();
+            assert_eq!(texts, general);
+        };
+        same(digests.iter().map(encode_digest).collect());
+        same(encode_digests(digests));
+        #[cfg(target_arch = "x86_64")]
+        crate::wire::base58::lanes::tests::in_every_width(digests)
+            .into_iter()
+            .for_each(same);
+    }
+
+    /// The number that a text spells, cut to the size of a digest.
+    fn number(text: &str) -> [u8; 48] {
+        let bytes = decode(text.as_bytes()).unwrap();
+        let mut digest = [0; 48];
+        digest[48 - bytes.len().min(48)..]
+            .copy_from_slice(&bytes[bytes.len().saturating_sub(48)..]);
+        digest
+    }
+
+    /// One less and one more, as far as that fits.
+    fn around(digest: [u8; 48]) -> [[u8; 48]; 3] {
+        let (mut less, mut more) = (digest, digest);
+        for byte in less.iter_mut().rev() {
+            *byte = byte.wrapping_sub(1);
+            if *byte != 0xff {
+                break;
+            }
+        }
+        for byte in more.iter_mut().rev() {
+            *byte = byte.wrapping_add(1);
+            if *byte != 0 {
+                break;
+            }
+        }
+        [less, digest, more]
+    }
+
+    /// Where digits and limbs begin, where words and bytes do, and the ends: each number as `around` has it.
+    fn edges() -> Vec<[u8; 48]> {
+        let powers = (0..DIGEST_LEN).map(|zeros| number(&format!("2{}", "1".repeat(zeros))));
+        let greatest = (0..65).map(|digits| number(&"z".repeat(digits)));
+        let limbs = (0..13).map(|limbs| number(&"zzzzz".repeat(limbs)));
+        let turns = (0..13).map(|limbs| number(&"21111".repeat(limbs)));
+        let bits = (0..384).map(|bit| {
+            let mut digest = [0; 48];
+            digest[bit / 8] = 0x80 >> (bit % 8);
+            digest
+        });
+        let ends = [[0; 48], [0xff; 48]];
+        powers
+            .chain(greatest)
+            .chain(limbs)
+            .chain(turns)
+            .chain(bits)
+            .chain(ends)
+            .flat_map(around)
+            .collect()
+    }
+
+    #[test]
+    fn no_way_of_spelling_changes_a_text_at_the_edges() {
+        let edges = edges();
+        check(&edges);
+        for count in 0..=17 {
+            check(&edges[..count]);
+        }
+    }
+
+    #[test]
+    fn a_text_is_its_digest_s_alone_and_in_one_spelling() {
+        let digests: Vec<[u8; 48]> = [[0; 48], [0xff; 48]]
+            .into_iter()
+            .chain((0..14).map(|byte| {
+                let mut digest = [byte; 48];
+                digest[..usize::from(byte)].fill(0);
+                digest
+            }))
+            .collect();
+        let texts: Vec<String> = digests.iter().map(|digest| encode(digest)).collect();
+        let none = vec![false; digests.len()];
+        let each = |texts: &[String]| spell_each(texts.iter().map(String::as_bytes), &digests);
+        assert_eq!(each(&texts), vec![true; digests.len()]);
+        assert_eq!(
+            each(
+                &texts
+                    .iter()
+                    .map(|text| format!("1{text}"))
+                    .collect::<Vec<_>>()
+            ),
+            none
+        );
+        assert_eq!(
+            each(
+                &texts
+                    .iter()
+                    .map(|text| format!("{text}1"))
+                    .collect::<Vec<_>>()
+            ),
+            none
+        );
+        assert_eq!(
+            each(
+                &texts
+                    .iter()
+                    .map(|text| text[1..].to_owned())
+                    .collect::<Vec<_>>()
+            ),
+            none
+        );
+        // Greater than the greatest digest: there is no such number of 48 bytes, but there is one of 49.
+        assert_eq!(each(&vec!["z".repeat(DIGEST_LEN); digests.len()]), none);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_way_of_spelling_changes_a_text(
+            given in vec((vec(any::<u8>(), 48), 0..96_usize), 0..40)
+        ) {
+            let digests: Vec<[u8; 48]> = given
+                .iter()
+                .map(|(bytes, zeros)| {
+                    let mut digest = <[u8; 48]>::try_from(bytes.as_slice()).unwrap();
+                    digest[..zeros.saturating_sub(48)].fill(0);
+                    digest
+                })
+                .collect();
+            check(&digests);
+        }
+
+        #[test]
+        fn limbs_near_their_ends_carry_right(
+            given in vec(vec("11111|11112|zzzzz|zzzzy|[1-9A-HJ-NP-Za-km-z]{5}", 13), 8..17)
+        ) {
+            let digests: Vec<[u8; 48]> = given.iter().map(|limbs| number(&limbs.concat())).collect();
+            check(&digests);
+        }
+    }
+}

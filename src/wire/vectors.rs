@@ -1,0 +1,45 @@
+//! Vectors of eight words, one of each of eight messages.
+//!
+//! Owns how the bytes of messages come into lanes, and whether that pays. What is reckoned there is its users'.
+
+use fearless_simd::{Simd, prelude::*, u8x64, u64x8};
+
+/// Messages in one vector.
+pub(super) const LANES: usize = 8;
+
+/// Vectors gain nothing before the compiler has put them into registers.
+pub(super) const UNOPTIMISED: bool = cfg!(debug_assertions);
+
+/// Big-endian words to those of a little-endian machine.
+#[rustfmt::skip]
+const SWAP: [u8; 64] = {
+    let mut swap = [0; 64];
+    let mut at = 0;
+    while at < 64 {
+        swap[at] = [7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8][at % 16];
+        at += 1;
+    }
+    swap
+};
+
+/// Eight big-endian words of one message: the first 64 bytes.
+#[inline(always)]
+pub(super) fn words_of<S: Simd>(simd: S, bytes: &[u8]) -> u64x8<S> {
+    let swap = u8x64::from_slice(simd, &SWAP);
+    let bytes = u8x64::from_slice(simd, &bytes[..64]);
+    Bytes::from_bytes(simd.swizzle_dyn_within_blocks_u8x64(bytes, swap))
+}
+
+/// From a vector for each message to a vector for each word, and back: three perfect shuffles of an eight by eight square
+/// exchange its rows and columns.
+#[inline(always)]
+pub(super) fn transpose<S: Simd>(simd: S, rows: &mut [u64x8<S>; LANES]) {
+    for _ in 0..3 {
+        let from = *rows;
+        for i in 0..LANES / 2 {
+            let (low, high) = simd.interleave_u64x8(from[i], from[i + LANES / 2]);
+            rows[2 * i] = low;
+            rows[2 * i + 1] = high;
+        }
+    }
+}
