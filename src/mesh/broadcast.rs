@@ -27,6 +27,14 @@ pub struct Outgoing {
     pub allow_empty: bool,
 }
 
+/// A message that may be sent.
+pub(super) struct Admitted {
+    pub(super) flag: Flag,
+    pub(super) payload: Packets,
+    /// Whether each packet of it is valid UTF-8.
+    pub(super) text: bool,
+}
+
 impl Mesh {
     /// Sends a message to every peer.
     ///
@@ -40,38 +48,47 @@ impl Mesh {
         hold: Hold,
         out: &mut Effects,
     ) -> Result<Sent, SendError> {
-        let flag = what.flag.clone();
-        let payload = self.admit(what)?;
-        let composed = self.stamp(now, &flag, &payload)?;
+        let admitted = self.admit(what)?;
+        let composed = self.stamp(now, &admitted.flag, &admitted.payload)?;
         let frames = Frames {
             hold,
             ..composed.frames
         };
-        Ok(self.post(&flag, composed.head, frames, out))
+        Ok(self.post(&admitted, composed.head, frames, out))
     }
 
-    /// The payload of a message, if it may be sent.
-    pub(super) fn admit(&self, what: Outgoing) -> Result<Packets, SendError> {
-        if !matches!(what.flag, Flag::Broadcast | Flag::Whisper) {
-            return Err(SendError::ReservedFlag(format!("{:?}", what.flag)));
+    /// What is to be sent, if it may be.
+    pub(super) fn admit(&self, what: Outgoing) -> Result<Admitted, SendError> {
+        let Outgoing {
+            packets,
+            flag,
+            kind,
+            allow_empty,
+        } = what;
+        if !matches!(flag, Flag::Broadcast | Flag::Whisper) {
+            return Err(SendError::ReservedFlag(format!("{flag:?}")));
         }
-        let payload = self.payload(what.kind, &what.flag, what.packets)?;
-        if self.routing.is_empty() && !what.allow_empty {
+        let (payload, text) = self.payload(kind, &flag, packets)?;
+        if self.routing.is_empty() && !allow_empty {
             return Err(SendError::NoPeers);
         }
-        Ok(payload)
+        Ok(Admitted {
+            flag,
+            payload,
+            text,
+        })
     }
 
     /// Sends what was composed to every peer that may have it.
     pub(super) fn post(
         &mut self,
-        flag: &Flag,
+        what: &Admitted,
         head: Head,
         frames: Frames,
         out: &mut Effects,
     ) -> Sent {
         self.stats.sent += 1;
-        let fragile = if head.text {
+        let fragile = if what.text {
             Targets::new()
         } else {
             self.routing.fragile()
@@ -85,7 +102,7 @@ impl Mesh {
             skipped: self.skipped(&fragile),
         };
         self.stats.relay_skipped += fragile.len() as u64;
-        if *flag == Flag::Broadcast {
+        if what.flag == Flag::Broadcast {
             self.note_broadcast(&frames);
         } else {
             to.iter().for_each(|conn| self.note_whisper(*conn, &frames));
@@ -96,13 +113,13 @@ impl Mesh {
         sent
     }
 
-    /// Packet 0 and the rest, if they may be sent.
+    /// Packet 0 and the rest, if they may be sent; and whether each is valid UTF-8.
     pub(super) fn payload(
         &self,
         kind: Option<Packet>,
         flag: &Flag,
         packets: Packets,
-    ) -> Result<Packets, SendError> {
+    ) -> Result<(Packets, bool), SendError> {
         if self.closing {
             return Err(SendError::ShuttingDown);
         }
@@ -119,12 +136,11 @@ impl Mesh {
             return Err(SendError::ReservedKind);
         }
         let payload = packets.led_by(kind);
-        if !self.params.allow_binary
-            && let Some(packet) = payload.iter().position(|packet| packet.as_str().is_none())
-        {
-            return Err(SendError::NotText { packet });
+        let binary = payload.iter().position(|packet| packet.as_str().is_none());
+        match binary {
+            Some(packet) if !self.params.allow_binary => Err(SendError::NotText { packet }),
+            _ => Ok((payload, binary.is_none())),
         }
-        Ok(payload)
     }
 
     /// Composes with the first second in which the payload's id is still free, and claims the id:
@@ -174,20 +190,23 @@ impl Mesh {
     }
 
     /// Passes on the frames picked from a batch: to all peers but the one they came from, each
-    /// frame not to its author, and none that would hang a peer to that peer.
+    /// frame not to its author, and none that would hang a peer to that peer. `by_bytes`: whether the ids of all are by
+    /// the rule of bytes.
     pub(super) fn relay(
         &mut self,
         now: Now,
         source: ConnId,
         batch: Batch,
         picked: &[usize],
+        by_bytes: bool,
         out: &mut Effects,
     ) {
         if picked.is_empty() || self.routing.len() < 2 {
             return;
         }
         self.stats.relayed += picked.len() as u64;
-        let exceptions = self.exceptions(now, source, &batch, picked, out);
+        let harmless = by_bytes && !self.routing.has_fragile();
+        let exceptions = self.exceptions(now, source, &batch, picked, harmless, out);
         for (conn, without) in &exceptions {
             let rest: Vec<usize> = picked
                 .iter()
@@ -214,13 +233,14 @@ impl Mesh {
         }
     }
 
-    /// Which peers must not get which of the frames. Empty, nearly always.
+    /// Which peers must not get which of the frames. Empty, nearly always. `harmless`: whether none can harm anybody.
     fn exceptions(
         &mut self,
         now: Now,
         source: ConnId,
         batch: &Batch,
         picked: &[usize],
+        harmless: bool,
         out: &mut Effects,
     ) -> BTreeMap<ConnId, Vec<usize>> {
         let mut exceptions: BTreeMap<ConnId, Vec<usize>> = BTreeMap::new();
@@ -235,7 +255,7 @@ impl Mesh {
             if let Some(author) = last.1.filter(|author| *author != source) {
                 exceptions.entry(author).or_default().push(index);
             }
-            if !frame.is_text() {
+            if !harmless && !frame.is_text() {
                 for (conn, reason) in self.harmed(&frame) {
                     if conn != source {
                         exceptions.entry(conn).or_default().push(index);

@@ -9,14 +9,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::broadcast::Outgoing;
+use super::broadcast::{Admitted, Outgoing};
 use super::effect::{Effect, SendError, Sent, Targets};
 use super::input::Now;
 use super::machine::{Effects, Mesh};
 use super::routing::Routing;
-use crate::wire::{
-    Claims, Draft, EncodeError, Flag, Frames, Head, Hold, NodeId, Packets, Together,
-};
+use crate::wire::{Claims, Draft, EncodeError, Flag, Frames, Head, Hold, NodeId, Together};
 
 /// Broadcasts of a burst that stand one behind the other: for a link one piece costs less than one by one.
 struct Piece {
@@ -52,8 +50,8 @@ impl Piece {
         Bytes::copy_from_slice(&self.whole[place])
     }
 
-    fn takes(&self, flag: &Flag, head: &Head) -> bool {
-        self.plain && *flag == Flag::Broadcast && head.text
+    fn takes(&self, what: &Admitted) -> bool {
+        self.plain && what.flag == Flag::Broadcast && what.text
     }
 }
 
@@ -67,11 +65,10 @@ impl Mesh {
         hold: &Hold,
         out: &mut Effects,
     ) -> Vec<Result<Sent, SendError>> {
-        let admit = |what: Outgoing| Ok((what.flag.clone(), self.admit(what)?));
-        let admitted: Vec<Result<_, SendError>> = burst.map(admit).collect();
-        let drafts = admitted.iter().flatten().map(|(flag, payload)| Draft {
-            flag,
-            payload,
+        let admitted: Vec<_> = burst.map(|what| self.admit(what)).collect();
+        let drafts = admitted.iter().flatten().map(|what| Draft {
+            flag: &what.flag,
+            payload: &what.payload,
             time: now.unix,
         });
         let drafts: Vec<_> = drafts.collect();
@@ -80,8 +77,8 @@ impl Mesh {
         let mut messages = messages.into_iter().zip(taken);
         let mut piece = Piece::new(&self.routing, whole);
         let mut end = 0;
-        let mut send = |admitted| {
-            let (flag, payload): (Flag, Packets) = admitted?;
+        let mut send = |admitted: Result<Admitted, _>| {
+            let what = admitted?;
             let (head, place) = match messages.next() {
                 Some((Ok(head), took)) => {
                     let place = end..end + head.len;
@@ -92,16 +89,16 @@ impl Mesh {
             };
             let Some(head) = head else {
                 // Its second is taken; or it cannot be composed, which is said again.
-                let composed = self.stamp(now, &flag, &payload)?;
+                let composed = self.stamp(now, &what.flag, &what.payload)?;
                 self.post_piece(&mut piece, hold, out);
-                return Ok(self.post(&flag, composed.head, composed.frames.held(hold), out));
+                return Ok(self.post(&what, composed.head, composed.frames.held(hold), out));
             };
-            if piece.takes(&flag, &head) {
+            if piece.takes(&what) {
                 return Ok(self.join(&mut piece, head, place, hold, out));
             }
             self.post_piece(&mut piece, hold, out);
             let frames = Frames::single(piece.copy(place)).held(hold);
-            Ok(self.post(&flag, head, frames, out))
+            Ok(self.post(&what, head, frames, out))
         };
         let sent = admitted.into_iter().map(&mut send).collect();
         self.post_piece(&mut piece, hold, out);

@@ -64,7 +64,7 @@ impl Mesh {
         let refusal = match self.payload(None, &Flag::Whisper, packets) {
             Err(error) => error.into(),
             Ok(_) if to == *self.me() => SendError::Oneself.into(),
-            Ok(payload) => {
+            Ok((payload, _)) => {
                 let until = now.monotonic.saturating_add(within);
                 let waiting = Waiting {
                     ticket,

@@ -9,7 +9,7 @@ use super::handshake::Handshake;
 use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh};
 use super::waterfall::Seen;
-use crate::wire::{Batch, Claim, Claims, Control, Copies, Flag, Frame, SubFlag};
+use crate::wire::{Batch, Claim, Claims, Control, Copies, Flag, Frame, IdRule, SubFlag};
 
 /// A frame of a batch that must be proven before it counts.
 struct Candidate {
@@ -41,7 +41,8 @@ impl Mesh {
     fn on_frames(&mut self, now: Now, conn: ConnId, batch: Batch, first: usize, out: &mut Effects) {
         self.copies = Copies::new(batch.wire_len());
         let (mut candidates, mut broken) = self.candidates(now, &batch, first);
-        broken = prove(&batch, &mut candidates).or(broken);
+        let proven = prove(&batch, &mut candidates);
+        broken = proven.failed.or(broken);
         self.remember_all(now, &mut candidates);
         let mut picked = Vec::with_capacity(candidates.len());
         for candidate in candidates {
@@ -59,7 +60,7 @@ impl Mesh {
                 picked.push(candidate.index);
             }
         }
-        self.relay(now, conn, batch, &picked, out);
+        self.relay(now, conn, batch, &picked, proven.by_bytes, out);
         if let Some(what) = broken
             && self.routing.get(conn).is_some()
         {
@@ -273,14 +274,28 @@ impl Mesh {
     }
 }
 
-/// Proves the candidates and leaves out the first that fails and all after it; why it failed.
-fn prove(batch: &Batch, candidates: &mut Vec<Candidate>) -> Option<String> {
+/// What became of the candidates.
+struct Proven {
+    /// Why the first that failed did.
+    failed: Option<String>,
+    /// Whether all are by the rule of bytes.
+    by_bytes: bool,
+}
+
+/// Proves the candidates and leaves out the first that fails and all after it.
+fn prove(batch: &Batch, candidates: &mut Vec<Candidate>) -> Proven {
     let which: Vec<usize> = candidates.iter().map(|candidate| candidate.index).collect();
     let mut proofs = Vec::with_capacity(which.len());
     batch.prove(&which, &mut proofs);
-    let failed = proofs.iter().position(Result::is_err)?;
-    candidates.truncate(failed);
-    proofs[failed].err().map(|error| error.to_string())
+    let proven = proofs.iter().take_while(|proof| proof.is_ok()).count();
+    candidates.truncate(proven);
+    let failed = proofs.get(proven).and_then(|proof| proof.err());
+    Proven {
+        failed: failed.map(|error| error.to_string()),
+        by_bytes: proofs[..proven]
+            .iter()
+            .all(|proof| *proof == Ok(IdRule::Bytes)),
+    }
 }
 
 impl SubFlag {

@@ -241,9 +241,14 @@ impl Routing {
         incoming.map(|entry| entry.peer.conn).collect()
     }
 
+    /// Whether there are peers that hang on payload which is not valid UTF-8.
+    pub(super) fn has_fragile(&self) -> bool {
+        self.fragile > 0
+    }
+
     /// The peers that hang on payload which is not valid UTF-8.
     pub(super) fn fragile(&self) -> Targets {
-        if self.fragile == 0 {
+        if !self.has_fragile() {
             return Targets::new();
         }
         self.iter()

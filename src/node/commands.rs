@@ -59,7 +59,8 @@ impl Handler<SendMany> for Router {
             return Reply::now(many.into_iter().map(refuse).collect());
         }
         let (promise, reply) = Reply::later();
-        for (share, send) in Share::of(promise, many.len()).zip(many) {
+        let shares = Share::of(promise, many.len());
+        for (send, share) in many.into_iter().zip(shares) {
             self.take_up(send, Owed::Share(share), ctx);
         }
         reply

@@ -5,8 +5,14 @@
 use bytes::BytesMut;
 
 use super::{
-    compression::Method, error::DecodeError, frame::Frame, frames::Hold, generation::Generation,
-    hashing, layout::PREFIX, proof,
+    compression::Method,
+    error::DecodeError,
+    frame::Frame,
+    frames::Hold,
+    generation::Generation,
+    hashing,
+    layout::PREFIX,
+    proof::{self, IdRule},
 };
 
 /// The frames of one read, in order. Those that do not decode are among them as errors.
@@ -137,11 +143,11 @@ impl Batch {
     }
 
     /// Proves several frames: `out` becomes one verdict for each of `which`. A frame is proven if its id is the hash of its
-    /// payload and time, by either rule; a message must not be kept, relayed or delivered before.
-    pub fn prove(&self, which: &[usize], out: &mut Vec<Result<(), DecodeError>>) {
+    /// payload and time, by the rule it says; a message must not be kept, relayed or delivered before.
+    pub fn prove(&self, which: &[usize], out: &mut Vec<Result<IdRule, DecodeError>>) {
         out.clear();
         if which.len() < hashing::FEWEST {
-            let prove = |&index| self.get(index).map_err(|error| *error)?.prove();
+            let prove = |&index| self.get(index).map_err(|error| *error)?.proof();
             return out.extend(which.iter().map(prove));
         }
         for which in which.chunks(PROVEN_AT_ONCE) {
@@ -149,7 +155,7 @@ impl Batch {
                 .iter()
                 .map(|&index| self.get(index).map_err(|error| *error))
                 .collect();
-            out.extend(proof::prove_each(&frames).map(|proof| proof.map(drop)));
+            out.extend(proof::prove_each(&frames));
         }
     }
 }

@@ -51,9 +51,6 @@ pub struct Head {
     pub time: u64,
     /// The length of its frame.
     pub len: usize,
-    /// Whether each packet of the payload by itself is valid UTF-8. If not, its id differs by the other rule: see
-    /// [`IdRule`](super::IdRule).
-    pub text: bool,
     lengths: SmallVec<[usize; 2]>,
 }
 
@@ -213,7 +210,6 @@ impl Composer {
             id,
             time,
             len,
-            text: payload.iter().all(|packet| packet.as_str().is_some()),
             lengths: payload
                 .iter()
                 .map(|packet| packet.as_bytes().len())

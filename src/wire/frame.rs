@@ -72,7 +72,7 @@ impl<'a> Frame<'a> {
 
     /// A packet and all that is behind it.
     #[inline]
-    fn from_packet(&self, index: usize) -> &'a [u8] {
+    fn tail(&self, index: usize) -> &'a [u8] {
         let start = self.ends[index - 1] as usize;
         self.bytes.get(start..).unwrap_or_default()
     }
@@ -175,8 +175,8 @@ impl<'a> Frame<'a> {
     /// The message in a copy of its own, which does not keep the chunk alive. `from` is the peer it came from.
     pub fn message(&self, from: &NodeId, copies: &mut Copies) -> Message {
         Message::from_parts(
-            MessageId::checked(self.from_packet(2), self.id().len()),
-            NodeId::checked(self.from_packet(1), self.sender().len()),
+            MessageId::checked(self.tail(2), self.id().len()),
+            NodeId::checked(self.tail(1), self.sender().len()),
             from.clone(),
             self.flag(),
             self.time,
