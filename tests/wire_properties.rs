@@ -219,7 +219,7 @@ proptest! {
         prop_assert_eq!(frame.id(), composed.id.as_bytes());
         prop_assert_eq!(frame.time(), given.time);
         prop_assert!(frame.payload().eq(given.payload.iter().map(Packet::as_bytes)));
-        prop_assert_eq!(frame.is_text(), composed.text);
+        prop_assert_eq!(frame.is_text(), given.payload.iter().all(|packet| packet.as_str().is_some()));
         prop_assert_eq!(frame.compression(), given.method);
         let key = ClaimKey::new(KEY.0, KEY.1);
         prop_assert_eq!(frame.claim(&key), composed.claim(&key));
