@@ -54,8 +54,8 @@ pub enum Effect {
         /// Why.
         reason: CloseReason,
     },
-    /// Hand this message to the user.
-    Deliver(Message),
+    /// Hand these messages to the user, in this order.
+    Deliver(Vec<Message>),
     /// Tell the user.
     Notify(Event),
     /// What was asked under this ticket has come to its end.

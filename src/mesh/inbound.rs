@@ -265,11 +265,14 @@ impl Mesh {
         if !self.audience {
             return;
         }
-        if let Some(entry) = self.routing.get(conn) {
-            self.stats.delivered += 1;
-            out.push(Effect::Deliver(
-                frame.message(&entry.peer.id, &mut self.copies),
-            ));
+        let Some(entry) = self.routing.get(conn) else {
+            return;
+        };
+        self.stats.delivered += 1;
+        let message = frame.message(&entry.peer.id, &mut self.copies);
+        match out.last_mut() {
+            Some(Effect::Deliver(before)) => before.push(message),
+            _ => out.push(Effect::Deliver(vec![message])),
         }
     }
 }

@@ -639,7 +639,7 @@ impl Network {
                 }
                 Effect::SetCompression { .. } => {}
                 Effect::Close { conn, .. } => self.hang_up((node, conn)),
-                Effect::Deliver(message) => self.hosts[node.0].delivered.push(message),
+                Effect::Deliver(messages) => self.hosts[node.0].delivered.extend(messages),
                 Effect::Notify(event) => self.hosts[node.0].events.push(event),
                 Effect::Answer { ticket, answer } => {
                     let before = self.hosts[node.0].answers.insert(ticket, answer);

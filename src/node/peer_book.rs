@@ -83,7 +83,7 @@ impl Router {
             Ok(()) => book.saved = places,
             Err(error) => {
                 let event = failed(&book.path, &error);
-                self.notify(&event);
+                self.notify(event);
             }
         }
     }
@@ -96,7 +96,7 @@ impl Router {
             && let Err(error) = write(&book.path, &places)
         {
             let event = failed(&book.path, &error);
-            self.notify(&event);
+            self.notify(event);
         }
     }
 }

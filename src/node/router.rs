@@ -15,7 +15,7 @@ use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handle
 use tokio::net::TcpListener;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::backlog::Item as _;
+use super::backlog::Item;
 use super::budget::{Charge, Pool};
 
 use super::clock::Clock;
@@ -264,8 +264,8 @@ impl Router {
             Effect::Establish { conn, peer } => self.links.establish(conn, peer),
             Effect::SetCompression { conn, method } => self.links.set_compression(conn, method),
             Effect::Close { conn, .. } => self.links.close(conn, self.closing_time()),
-            Effect::Deliver(message) => self.deliver(message, hold),
-            Effect::Notify(event) => self.notify(&event),
+            Effect::Deliver(messages) => self.deliver(messages, hold),
+            Effect::Notify(event) => self.notify(event),
             Effect::Answer { ticket, answer } => self.answer(ticket, answer),
         }
     }
@@ -288,17 +288,19 @@ impl Router {
         self.links.dialing(conn, task);
     }
 
-    fn deliver(&mut self, message: Message, hold: &Hold) {
+    fn deliver(&mut self, messages: Vec<Message>, hold: &Hold) {
         if self.interception.is_idle() {
-            self.hand_out(&message, hold);
+            self.hand_out(messages, hold);
         } else {
-            self.interception.push(message, hold.clone());
+            for message in messages {
+                self.interception.push(message, hold.clone());
+            }
         }
     }
 
-    fn hand_out(&mut self, message: &Message, hold: &Hold) {
-        self.inbox.push(message);
-        self.messages.push(message, hold);
+    fn hand_out(&mut self, messages: Vec<Message>, hold: &Hold) {
+        messages.iter().for_each(|message| self.inbox.push(message));
+        self.messages.push_all(messages, hold);
     }
 
     fn answer(&mut self, ticket: Ticket, answer: Answer) {
@@ -315,7 +317,7 @@ impl Router {
         loop {
             match self.interception.step() {
                 Step::Ask(question) => Self::ask(question, ctx),
-                Step::Deliver(message, hold) => self.hand_out(&message, &hold),
+                Step::Deliver(message, hold) => self.hand_out(vec![message], &hold),
                 Step::Rest => break,
             }
         }
@@ -382,13 +384,13 @@ impl Router {
             .into_iter()
             .chain(self.interception.lagged())
         {
-            self.notify(&event);
+            self.notify(event);
         }
         for event in self.events.lagged() {
-            self.notify(&event);
+            self.notify(event);
         }
         if let Some(event) = self.early.take() {
-            self.notify(&event);
+            self.notify(event);
         }
         self.save_book(ctx);
         self.heed_audience();
@@ -396,8 +398,8 @@ impl Router {
         self.step(ctx, |_, _, _| ());
     }
 
-    pub(super) fn notify(&mut self, event: &Event) {
-        self.events.push(event, &Hold::none());
+    pub(super) fn notify(&mut self, event: Event) {
+        self.events.push_all(vec![event], &Hold::none());
     }
 
     /// Lets the core know whether anybody is there to deliver to.
@@ -459,7 +461,7 @@ fn kept(effect: &Effect) -> usize {
                 .map_or(0, |(_, bytes)| bytes.len());
             frames.plain.len() + compressed
         }
-        Effect::Deliver(message) => message.cost(),
+        Effect::Deliver(messages) => messages.iter().map(Item::cost).sum(),
         _ => 0,
     }
 }

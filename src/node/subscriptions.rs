@@ -108,6 +108,13 @@ type Request<T> = Either<RecipientRequest<T>, RecipientRequest<Bundle<T>>>;
 pub(super) type Burst<T> = (SubscriptionId, Request<T>);
 
 impl<T: Topic> Subscription<T> {
+    /// Puts it into the queue if it is wanted.
+    fn push(&mut self, item: T, hold: &Hold) {
+        if item.passes(&self.sieve) {
+            self.line.backlog.push(item, hold);
+        }
+    }
+
     /// Sends what may be sent; the request to await, if a burst is at its end. What is sent without a request is
     /// bounded by the burst: what follows waits until its end is known to be handled.
     fn pump(&mut self) -> Option<Request<T>> {
@@ -189,13 +196,18 @@ impl<T: Topic> Subscriptions<T> {
             .sum()
     }
 
-    /// Puts it into the queue of each who wants it.
-    pub(super) fn push(&mut self, item: &T, hold: &Hold) {
-        for subscription in self.list.values_mut() {
-            if item.passes(&subscription.sieve) {
-                subscription.line.backlog.push(item.clone(), hold);
-            }
+    /// Puts each item into the queue of each who wants it; the last of them gets the items themselves.
+    pub(super) fn push_all(&mut self, items: Vec<T>, hold: &Hold) {
+        let mut subscriptions = self.list.values_mut();
+        let Some(last) = subscriptions.next_back() else {
+            return;
+        };
+        for subscription in subscriptions {
+            items
+                .iter()
+                .for_each(|item| subscription.push(item.clone(), hold));
         }
+        items.into_iter().for_each(|item| last.push(item, hold));
     }
 
     /// Sends what may be sent, and gives the ends of bursts to be awaited.

@@ -385,7 +385,10 @@ impl<'a> Driver<'a> {
                     );
                     self.closed.insert(*conn);
                 }
-                Effect::Deliver(message) => assert!(message.from() != self.mesh.me()),
+                Effect::Deliver(messages) => {
+                    let mut senders = messages.iter().map(|message| message.from());
+                    assert!(senders.all(|from| from != self.mesh.me()));
+                }
                 Effect::Answer { ticket, .. } => {
                     assert!(self.asked.contains(ticket));
                     assert!(self.answered.insert(*ticket), "answered twice");
