@@ -8,8 +8,8 @@ use actix::{Actor, Addr, Context, Handler};
 use actix_mesh::{
     Address, Awaiting, CloseReason, Config, Connect, ConnectError, DialError, Disconnect, Event,
     Filter, Flag, Intercept, Message, Node, NodeId, Offer, Overflow, Packet, Peers, Recv,
-    RequestPeers, Send, SendError, Shutdown, StartError, Status, Subscribe, Unsubscribe, Verdict,
-    Whisper, WhisperError,
+    RequestPeers, Send, SendError, SendMany, Shutdown, StartError, Status, Subscribe, Unsubscribe,
+    Verdict, Whisper, WhisperError,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -910,6 +910,78 @@ async fn sending_waits_for_room_and_nothing_is_lost() {
             .all(|sent| sent.unwrap().is_ok())
     );
     assert_eq!(ask(&alice, Status).await.waiting, 0);
+}
+
+#[actix::test]
+async fn many_are_answered_together_each_as_it_would_be_alone() {
+    let (alice, bob) = (node().await, node().await);
+    let many = || {
+        SendMany(vec![
+            Send::new("a"),
+            Send::new([0xff_u8]),
+            Send::new("b").allow_empty(),
+        ])
+    };
+    let answers = ask(&alice, many()).await;
+    assert_eq!(answers[0], Err(SendError::NoPeers));
+    assert_eq!(answers[1], Err(SendError::NotText { packet: 1 }));
+    assert!(answers[2].as_ref().unwrap().handed_to.is_empty());
+    assert!(ask(&alice, SendMany::default()).await.is_empty());
+
+    let mut seen = messages(&bob, |s| s).await;
+    link(&alice, &bob).await;
+    let answers = ask(&alice, many()).await;
+    let [Ok(first), Err(SendError::NotText { .. }), Ok(last)] = &answers[..] else {
+        panic!("{answers:?}");
+    };
+    for sent in [first, last] {
+        assert_eq!(next(&mut seen).await.id(), &sent.id);
+        assert_eq!(sent.handed_to[..], [bob.id.clone()]);
+    }
+    ask(&alice, Shutdown::new()).await;
+}
+
+#[actix::test]
+async fn many_that_do_not_fit_the_send_budget_wait_and_keep_their_order() {
+    const COUNT: usize = 1000;
+    let alice = start(Config::new().send_budget(16 * 1024)).await;
+    let bob = node().await;
+    let mut seen = messages(&bob, |s| s.items(2 * COUNT)).await;
+    link(&alice, &bob).await;
+    let many = |from: usize| -> SendMany {
+        let large = "x".repeat(1000);
+        let send = |n: usize| Send::new((format!("{n}"), large.as_str()));
+        (from..from + COUNT).map(send).collect()
+    };
+    let orders = [0, COUNT].map(|from| alice.router.send(many(from)));
+    let sent = actix::spawn(futures_util::future::join_all(orders));
+    for n in 0..2 * COUNT {
+        let heard = next(&mut seen).await;
+        assert_eq!(heard.body()[0].as_str().unwrap(), n.to_string());
+    }
+    for answers in soon(sent).await.unwrap() {
+        let answers = answers.unwrap();
+        assert_eq!(answers.len(), COUNT);
+        assert!(answers.iter().all(Result::is_ok));
+    }
+    assert_eq!(ask(&alice, Status).await.waiting, 0);
+}
+
+#[actix::test]
+async fn of_many_those_that_find_no_room_are_refused_one_by_one() {
+    let alice = start(Config::new().send_budget(16 * 1024)).await;
+    let bob = node().await;
+    link(&alice, &bob).await;
+    let large = "x".repeat(12 * 1024);
+    let send = |n: usize| Send::new((format!("{n}"), large.as_str())).or_busy();
+    let answers = ask(&alice, (0..3).map(send).collect::<SendMany>()).await;
+    assert!(answers[0].is_ok());
+    assert!(
+        answers[1..]
+            .iter()
+            .all(|answer| matches!(answer, Err(SendError::Busy(_))))
+    );
+    assert_eq!(ask(&alice, Status).await.turned_away, 2);
 }
 
 #[actix::test]

@@ -130,10 +130,11 @@ impl Send {
 
 /// Send several messages to all connected peers, in this order.
 ///
-/// Each is sent, refused and answered as it would be by itself as a [`Send`](struct@Send); answers, in the same order, when all
-/// of them are. It is for whoever sends many at a time: the way to the node and back is gone once for all of them.
-/// What does not fit the send budget waits in line, where 32 MiB at most may wait: send a few hundred at a time, await the answer, and
-/// go on.
+/// Each is sent, refused and counted as it would be alone, as a [`Send`](struct@Send). Answers, in the same order, when
+/// all of them are answered. For whoever has many to send at once: the way through a mailbox and back, which is a third
+/// of what a short message costs its sender, is gone once for all of them. What does not fit the send budget waits in
+/// line, where 32 MiB at most may wait (each message counts 512 bytes more than it has): send a few dozen, await the
+/// answer of those before, go on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Vec<Result<Sent, SendError>>")]
 pub struct SendMany(

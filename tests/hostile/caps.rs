@@ -286,6 +286,8 @@ const BOUNDED: &[(&str, &str)] = &[
         "node/shutdown.rs askers",
         "one for each Shutdown of the user's",
     ),
+    ("node/share.rs answers", "one SendMany of the user's"),
+    ("node/share.rs promise", "one SendMany of the user's"),
     ("node/sieve.rs kinds", "the user's"),
     ("node/subscriptions.rs list", "the user's"),
     ("node/threads.rs Threads", "Config::arbiters"),
