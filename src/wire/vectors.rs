@@ -7,8 +7,9 @@ use fearless_simd::{Simd, prelude::*, u8x64, u64x8};
 /// Messages in one vector.
 pub(super) const LANES: usize = 8;
 
-/// Vectors gain nothing before the compiler has put them into registers.
-pub(super) const UNOPTIMISED: bool = cfg!(debug_assertions);
+/// Whether wide vectors are left alone. They gain nothing before the compiler has put them into registers; and what they
+/// gain can be measured by building without them.
+pub(super) const NARROW: bool = cfg!(any(debug_assertions, without_wide_vectors));
 
 /// Big-endian words to those of a little-endian machine.
 #[rustfmt::skip]

@@ -9,7 +9,7 @@ use super::{
     ALPHABET, DIGEST_LEN, Digits,
     digest::{LIMB, POWERS, WORDS},
 };
-use crate::wire::vectors::{LANES, UNOPTIMISED, transpose, words_of};
+use crate::wire::vectors::{LANES, NARROW, transpose, words_of};
 
 /// One by one is faster for one alone.
 const FEWEST: usize = 2;
@@ -27,7 +27,7 @@ const LOW: u64 = 0xffff_ffff;
 
 /// The text of each digest; `None` if one by one is faster, for want of digests or of wide vectors.
 pub(super) fn encode_digests(digests: &[[u8; 48]]) -> Option<Vec<Digits>> {
-    if digests.len() < FEWEST || UNOPTIMISED {
+    if digests.len() < FEWEST || NARROW {
         return None;
     }
     match Level::new() {

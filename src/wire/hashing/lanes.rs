@@ -14,7 +14,7 @@ use super::{
 };
 use crate::wire::{
     base58::{self, Digits},
-    vectors::{LANES, UNOPTIMISED},
+    vectors::{LANES, NARROW},
 };
 
 /// Vectors at most: the second fills the waits of the first.
@@ -25,7 +25,7 @@ const CLOSING: usize = 1 + 16;
 
 /// The digest of each message; `None` if one by one is faster, for want of messages or of wide vectors.
 pub(super) fn digests<'a, P: Packets<'a>>(messages: &[Stamped<P>]) -> Option<Vec<Digest>> {
-    if messages.len() < FEWEST || UNOPTIMISED {
+    if messages.len() < FEWEST || NARROW {
         return None;
     }
     match Level::new() {
