@@ -936,7 +936,7 @@ async fn many_are_answered_together_each_as_it_would_be_alone() {
     };
     for sent in [first, last] {
         assert_eq!(next(&mut seen).await.id(), &sent.id);
-        assert_eq!(sent.handed_to[..], [bob.id.clone()]);
+        assert_eq!(*sent.handed_to, *std::slice::from_ref(&bob.id));
     }
     ask(&alice, Shutdown::new()).await;
 }
