@@ -161,7 +161,7 @@ impl Mesh {
         Err(SendError::TooOften(self.params.seconds_ahead))
     }
 
-    /// Claims the id of a message of ours, unless it is taken.
+    /// Claims the id of a message of ours; false if it is taken.
     pub(super) fn take_id(&mut self, now: Now, time: u64, claim: Claim) -> bool {
         self.waterfall.remember(now.unix, time, claim) == Seen::Fresh
     }

@@ -105,7 +105,8 @@ impl Mesh {
         sent
     }
 
-    /// Which could take their id. One look-up behind the other: each waits for memory, and so they wait together.
+    /// Which could take their id. All are digested before the first is looked up: look-ups wait for memory, and so they
+    /// wait together.
     fn take_ids(&mut self, now: Now, messages: &[Result<Head, EncodeError>]) -> Vec<bool> {
         let me = self.composer.me();
         let mut digests = Claims::new(&self.key);

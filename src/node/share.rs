@@ -70,7 +70,7 @@ impl<T> Drop for Whole<T> {
     fn drop(&mut self) {
         let answers = mem::take(self.answers.get_mut()).into_iter().collect();
         if let (Some(promise), Some(answers)) = (self.promise.take(), answers) {
-            // As above.
+            // Whoever asked may have stopped waiting.
             drop(promise.keep(answers));
         }
     }

@@ -133,12 +133,10 @@ impl<T: Topic> Subscription<T> {
                 }
                 let mut items = Vec::with_capacity(self.line.backlog.len().min(self.line.burst));
                 items.extend(std::iter::from_fn(|| self.line.next()));
-                if self.line.waits && !items.is_empty() {
+                if self.line.waits {
                     return Some(Either::Right(recipient.send(Bundle(items))));
                 }
-                if !items.is_empty() {
-                    recipient.do_send(Bundle(items));
-                }
+                recipient.do_send(Bundle(items));
             }
         }
         None

@@ -295,38 +295,21 @@ mod tests {
             }))
             .collect();
         let texts: Vec<String> = digests.iter().map(|digest| encode(digest)).collect();
-        let none = vec![false; digests.len()];
-        let each = |texts: &[String]| spell_each(texts.iter().map(String::as_bytes), &digests);
-        assert_eq!(each(&texts), vec![true; digests.len()]);
-        assert_eq!(
-            each(
-                &texts
-                    .iter()
-                    .map(|text| format!("1{text}"))
-                    .collect::<Vec<_>>()
-            ),
-            none
-        );
-        assert_eq!(
-            each(
-                &texts
-                    .iter()
-                    .map(|text| format!("{text}1"))
-                    .collect::<Vec<_>>()
-            ),
-            none
-        );
-        assert_eq!(
-            each(
-                &texts
-                    .iter()
-                    .map(|text| text[1..].to_owned())
-                    .collect::<Vec<_>>()
-            ),
-            none
-        );
-        // Greater than the greatest digest: there is no such number of 48 bytes, but there is one of 49.
-        assert_eq!(each(&vec!["z".repeat(DIGEST_LEN); digests.len()]), none);
+        let each = |spelled: &dyn Fn(&String) -> String| {
+            let spelled: Vec<String> = texts.iter().map(spelled).collect();
+            spell_each(spelled.iter().map(String::as_bytes), &digests)
+        };
+        assert_eq!(each(&String::clone), vec![true; digests.len()]);
+        let others: [&dyn Fn(&String) -> String; 4] = [
+            &|text| format!("1{text}"),
+            &|text| format!("{text}1"),
+            &|text| text[1..].to_owned(),
+            // Greater than the greatest digest: there is no such number of 48 bytes, but there is one of 49.
+            &|_| "z".repeat(DIGEST_LEN),
+        ];
+        for other in others {
+            assert_eq!(each(other), vec![false; digests.len()]);
+        }
     }
 
     proptest! {
