@@ -10,41 +10,38 @@ use sha2::block_api::compress512;
 
 use super::{
     Digest, FEWEST, Packets, Stamped,
-    rounds::{BLOCK, Block, START, State, absorb},
+    rounds::{BLOCK, Block, START, State, absorb, is_register},
 };
 use crate::wire::{
     base58::{self, Digits},
     vectors::{LANES, NARROW},
 };
 
-/// Vectors at most: the second fills the waits of the first.
-const VECTORS: usize = 2;
-
 /// Bytes that follow the message: a mark, and its length in bits.
 const CLOSING: usize = 1 + 16;
 
 /// The digest of each message; `None` if one by one is faster, for want of messages or of wide vectors.
 pub(super) fn digests<'a, P: Packets<'a>>(messages: &[Stamped<P>]) -> Option<Vec<Digest>> {
-    if messages.len() < FEWEST || NARROW {
+    if NARROW {
         return None;
     }
     match Level::new() {
-        Level::Avx512(simd) => Some(run(simd, VECTORS, messages)),
-        // Half as wide, so that one of our vectors is two of its own.
-        Level::Avx2(simd) => Some(run(simd, 1, messages)),
+        Level::Avx512(simd) if messages.len() >= fewest(simd) => Some(run(simd, messages)),
+        Level::Avx2(simd) if messages.len() >= fewest(simd) => Some(run(simd, messages)),
         _ => None,
     }
 }
 
-fn run<'a, S: Simd, P: Packets<'a>>(
-    simd: S,
-    vectors: usize,
-    messages: &[Stamped<P>],
-) -> Vec<Digest> {
+/// With fewer messages one by one is faster. Where one of our vectors is two of the machine's own, it takes twice as long.
+fn fewest<S: Simd>(_: S) -> usize {
+    if is_register::<S>() { FEWEST } else { 5 }
+}
+
+fn run<'a, S: Simd, P: Packets<'a>>(simd: S, messages: &[Stamped<P>]) -> Vec<Digest> {
     let mut digests = vec![[0; 48]; messages.len()];
     let mut waiting = longest_first(messages).into_iter();
     let mut lanes = Lanes::new();
-    while lanes.fill(vectors * LANES, messages, &mut waiting) >= FEWEST {
+    while lanes.fill(messages, &mut waiting) >= fewest(simd) {
         lanes.step(simd, &mut digests);
     }
     lanes.finish_one_by_one(&mut digests);
@@ -188,35 +185,34 @@ impl Clock {
 }
 
 struct Lanes<'a, P> {
-    passages: [Passage<'a, P>; VECTORS * LANES],
-    states: [State; VECTORS],
+    passages: [Passage<'a, P>; LANES],
+    states: State,
     clock: Clock,
 }
 
 impl<'a, P: Packets<'a>> Lanes<'a, P> {
     fn new() -> Lanes<'a, P> {
         Lanes {
-            passages: [const { Passage::none() }; VECTORS * LANES],
-            states: [[[0; LANES]; 8]; VECTORS],
+            passages: [const { Passage::none() }; LANES],
+            states: [[0; LANES]; 8],
             clock: Clock(0, base58::encode_u64(0)),
         }
     }
 
-    /// Lets waiting messages into that many lanes, as far as they are free; how many are in use then.
+    /// Lets waiting messages into the lanes that are free; how many are in use then.
     fn fill(
         &mut self,
-        lanes: usize,
         messages: &[Stamped<P>],
         waiting: &mut impl Iterator<Item = usize>,
     ) -> usize {
         let mut used = 0;
-        for (lane, passage) in self.passages[..lanes].iter_mut().enumerate() {
+        for (lane, passage) in self.passages.iter_mut().enumerate() {
             if !passage.is_under_way()
                 && let Some(index) = waiting.next()
             {
                 passage.begin(index, &messages[index], &mut self.clock);
-                for (words, word) in self.states[lane / LANES].iter_mut().zip(START) {
-                    words[lane % LANES] = word;
+                for (words, word) in self.states.iter_mut().zip(START) {
+                    words[lane] = word;
                 }
             }
             used += usize::from(passage.is_under_way());
@@ -242,11 +238,10 @@ impl<'a, P: Packets<'a>> Lanes<'a, P> {
             Some(_) => &passage.next()[..count],
             None => nearest,
         });
-        let (blocks, _) = blocks.as_chunks::<LANES>();
-        match self.passages[LANES..].iter().any(Passage::is_under_way) {
-            true => hash::<S, 2>(simd, &mut self.states, blocks),
-            false => hash::<S, 1>(simd, &mut self.states, blocks),
-        }
+        simd.vectorize(
+            #[inline(always)]
+            || absorb(simd, &mut self.states, &blocks),
+        );
         self.advance(count, digests);
     }
 
@@ -276,20 +271,8 @@ impl<'a, P: Packets<'a>> Lanes<'a, P> {
     }
 }
 
-/// Hashes the blocks of the first `V` vectors.
-fn hash<S: Simd, const V: usize>(simd: S, states: &mut [State], blocks: &[[&[Block]; LANES]]) {
-    if let (Some(states), Some(blocks)) = (states.first_chunk_mut::<V>(), blocks.first_chunk::<V>())
-    {
-        simd.vectorize(
-            #[inline(always)]
-            || absorb(simd, states, blocks),
-        );
-    }
-}
-
-fn state(states: &[State], lane: usize) -> [u64; 8] {
-    let words = &states[lane / LANES];
-    std::array::from_fn(|i| words[i][lane % LANES])
+fn state(states: &State, lane: usize) -> [u64; 8] {
+    states.map(|words| words[lane])
 }
 
 /// SHA-384 shows six of the eight words.
@@ -311,9 +294,9 @@ pub(super) mod tests {
         messages: &[Stamped<P>],
     ) -> Vec<Vec<Digest>> {
         let level = Level::new();
-        let sse2 = level.as_sse2().map(|simd| run(simd, VECTORS, messages));
-        let avx2 = level.as_avx2().map(|simd| run(simd, 1, messages));
-        let avx512 = level.as_avx512().map(|simd| run(simd, VECTORS, messages));
+        let sse2 = level.as_sse2().map(|simd| run(simd, messages));
+        let avx2 = level.as_avx2().map(|simd| run(simd, messages));
+        let avx512 = level.as_avx512().map(|simd| run(simd, messages));
         [sse2, avx2, avx512].into_iter().flatten().collect()
     }
 }

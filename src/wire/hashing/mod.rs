@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha384};
 use super::base58;
 
 /// With fewer messages one by one is faster, on all machines.
-pub(crate) const FEWEST: usize = 3;
+pub(crate) const FEWEST: usize = 2;
 
 /// SHA-384 of what an id is hashed over.
 pub(crate) type Digest = [u8; 48];

@@ -26,77 +26,74 @@ pub(super) const START: [u64; 8] = [
     0x47b5_481d_befa_4fa4,
 ];
 
+/// Those of sixteen rounds each.
 #[rustfmt::skip]
-static K: [u64; 80] = [
-    0x428a2f98d728ae22, 0x7137449123ef65cd, 0xb5c0fbcfec4d3b2f, 0xe9b5dba58189dbbc,
-    0x3956c25bf348b538, 0x59f111f1b605d019, 0x923f82a4af194f9b, 0xab1c5ed5da6d8118,
-    0xd807aa98a3030242, 0x12835b0145706fbe, 0x243185be4ee4b28c, 0x550c7dc3d5ffb4e2,
-    0x72be5d74f27b896f, 0x80deb1fe3b1696b1, 0x9bdc06a725c71235, 0xc19bf174cf692694,
-    0xe49b69c19ef14ad2, 0xefbe4786384f25e3, 0x0fc19dc68b8cd5b5, 0x240ca1cc77ac9c65,
-    0x2de92c6f592b0275, 0x4a7484aa6ea6e483, 0x5cb0a9dcbd41fbd4, 0x76f988da831153b5,
-    0x983e5152ee66dfab, 0xa831c66d2db43210, 0xb00327c898fb213f, 0xbf597fc7beef0ee4,
-    0xc6e00bf33da88fc2, 0xd5a79147930aa725, 0x06ca6351e003826f, 0x142929670a0e6e70,
-    0x27b70a8546d22ffc, 0x2e1b21385c26c926, 0x4d2c6dfc5ac42aed, 0x53380d139d95b3df,
-    0x650a73548baf63de, 0x766a0abb3c77b2a8, 0x81c2c92e47edaee6, 0x92722c851482353b,
-    0xa2bfe8a14cf10364, 0xa81a664bbc423001, 0xc24b8b70d0f89791, 0xc76c51a30654be30,
-    0xd192e819d6ef5218, 0xd69906245565a910, 0xf40e35855771202a, 0x106aa07032bbd1b8,
-    0x19a4c116b8d2d0c8, 0x1e376c085141ab53, 0x2748774cdf8eeb99, 0x34b0bcb5e19b48a8,
-    0x391c0cb3c5c95a63, 0x4ed8aa4ae3418acb, 0x5b9cca4f7763e373, 0x682e6ff3d6b2b8a3,
-    0x748f82ee5defb2fc, 0x78a5636f43172f60, 0x84c87814a1f0ab72, 0x8cc702081a6439ec,
-    0x90befffa23631e28, 0xa4506cebde82bde9, 0xbef9a3f7b2c67915, 0xc67178f2e372532b,
-    0xca273eceea26619c, 0xd186b8c721c0c207, 0xeada7dd6cde0eb1e, 0xf57d4f7fee6ed178,
-    0x06f067aa72176fba, 0x0a637dc5a2c898a6, 0x113f9804bef90dae, 0x1b710b35131c471b,
-    0x28db77f523047d84, 0x32caab7b40c72493, 0x3c9ebe0a15c9bebc, 0x431d67c49c100d4c,
-    0x4cc5d4becb3e42b6, 0x597f299cfc657e2a, 0x5fcb6fab3ad6faec, 0x6c44198c4a475817,
+static K: [[u64; 16]; 5] = [
+    [
+        0x428a2f98d728ae22, 0x7137449123ef65cd, 0xb5c0fbcfec4d3b2f, 0xe9b5dba58189dbbc,
+        0x3956c25bf348b538, 0x59f111f1b605d019, 0x923f82a4af194f9b, 0xab1c5ed5da6d8118,
+        0xd807aa98a3030242, 0x12835b0145706fbe, 0x243185be4ee4b28c, 0x550c7dc3d5ffb4e2,
+        0x72be5d74f27b896f, 0x80deb1fe3b1696b1, 0x9bdc06a725c71235, 0xc19bf174cf692694,
+    ],
+    [
+        0xe49b69c19ef14ad2, 0xefbe4786384f25e3, 0x0fc19dc68b8cd5b5, 0x240ca1cc77ac9c65,
+        0x2de92c6f592b0275, 0x4a7484aa6ea6e483, 0x5cb0a9dcbd41fbd4, 0x76f988da831153b5,
+        0x983e5152ee66dfab, 0xa831c66d2db43210, 0xb00327c898fb213f, 0xbf597fc7beef0ee4,
+        0xc6e00bf33da88fc2, 0xd5a79147930aa725, 0x06ca6351e003826f, 0x142929670a0e6e70,
+    ],
+    [
+        0x27b70a8546d22ffc, 0x2e1b21385c26c926, 0x4d2c6dfc5ac42aed, 0x53380d139d95b3df,
+        0x650a73548baf63de, 0x766a0abb3c77b2a8, 0x81c2c92e47edaee6, 0x92722c851482353b,
+        0xa2bfe8a14cf10364, 0xa81a664bbc423001, 0xc24b8b70d0f89791, 0xc76c51a30654be30,
+        0xd192e819d6ef5218, 0xd69906245565a910, 0xf40e35855771202a, 0x106aa07032bbd1b8,
+    ],
+    [
+        0x19a4c116b8d2d0c8, 0x1e376c085141ab53, 0x2748774cdf8eeb99, 0x34b0bcb5e19b48a8,
+        0x391c0cb3c5c95a63, 0x4ed8aa4ae3418acb, 0x5b9cca4f7763e373, 0x682e6ff3d6b2b8a3,
+        0x748f82ee5defb2fc, 0x78a5636f43172f60, 0x84c87814a1f0ab72, 0x8cc702081a6439ec,
+        0x90befffa23631e28, 0xa4506cebde82bde9, 0xbef9a3f7b2c67915, 0xc67178f2e372532b,
+    ],
+    [
+        0xca273eceea26619c, 0xd186b8c721c0c207, 0xeada7dd6cde0eb1e, 0xf57d4f7fee6ed178,
+        0x06f067aa72176fba, 0x0a637dc5a2c898a6, 0x113f9804bef90dae, 0x1b710b35131c471b,
+        0x28db77f523047d84, 0x32caab7b40c72493, 0x3c9ebe0a15c9bebc, 0x431d67c49c100d4c,
+        0x4cc5d4becb3e42b6, 0x597f299cfc657e2a, 0x5fcb6fab3ad6faec, 0x6c44198c4a475817,
+    ],
 ];
 
-/// A word of each message, in `V` vectors: more than one keep the machine busy where it would wait for the one.
-type Word<S, const V: usize> = [u64x8<S>; V];
+/// Whether a vector is one of the machine's registers. Then it has 32 of them, and all words stay there.
+pub(super) const fn is_register<S: Simd>() -> bool {
+    <S::u64s as SimdBase<S>>::LEN == LANES
+}
 
 /// Hashes further blocks of each message, as many of each as the first has.
 #[inline(always)]
-pub(super) fn absorb<S: Simd, const V: usize>(
-    simd: S,
-    states: &mut [State; V],
-    blocks: &[[&[Block]; LANES]; V],
-) {
+pub(super) fn absorb<S: Simd>(simd: S, words: &mut State, blocks: &[&[Block]; LANES]) {
     // Loops, not closures: what is not inlined here is compiled without the wide vectors.
-    let mut state = [[u64x8::splat(simd, 0); V]; 8];
-    for (i, word) in state.iter_mut().enumerate() {
-        for (v, vector) in word.iter_mut().enumerate() {
-            *vector = u64x8::from_slice(simd, &states[v][i]);
-        }
+    let mut state = [u64x8::splat(simd, 0); 8];
+    for (vector, word) in state.iter_mut().zip(words.iter()) {
+        *vector = u64x8::from_slice(simd, word);
     }
-    for at in 0..blocks[0][0].len() {
-        let mut words = load(simd, blocks, at);
-        compress(simd, &mut state, &mut words);
+    for at in 0..blocks[0].len() {
+        let mut block = load(simd, blocks, at);
+        compress(simd, &mut state, &mut block);
     }
-    for (i, word) in state.iter().enumerate() {
-        for (v, vector) in word.iter().enumerate() {
-            vector.store_slice(&mut states[v][i]);
-        }
+    for (vector, word) in state.iter().zip(words) {
+        vector.store_slice(word);
     }
 }
 
 /// The sixteen words of one block of each message, turned so that a vector has one word of all.
 #[inline(always)]
-fn load<S: Simd, const V: usize>(
-    simd: S,
-    blocks: &[[&[Block]; LANES]; V],
-    at: usize,
-) -> [Word<S, V>; 16] {
-    let mut words = [[u64x8::splat(simd, 0); V]; 16];
-    for (v, lanes) in blocks.iter().enumerate() {
-        for half in 0..2 {
-            let mut rows = [u64x8::splat(simd, 0); LANES];
-            for (row, blocks) in rows.iter_mut().zip(lanes) {
-                *row = words_of(simd, &blocks[at][64 * half..]);
-            }
-            transpose(simd, &mut rows);
-            for (i, row) in rows.into_iter().enumerate() {
-                words[8 * half + i][v] = row;
-            }
+fn load<S: Simd>(simd: S, blocks: &[&[Block]; LANES], at: usize) -> [u64x8<S>; 16] {
+    let mut words = [u64x8::splat(simd, 0); 16];
+    for half in 0..2 {
+        let mut rows = [u64x8::splat(simd, 0); LANES];
+        for (row, blocks) in rows.iter_mut().zip(blocks) {
+            *row = words_of(simd, &blocks[at][64 * half..]);
         }
+        transpose(simd, &mut rows);
+        words[8 * half..8 * half + 8].copy_from_slice(&rows);
     }
     words
 }
@@ -107,57 +104,61 @@ fn rotate<S: Simd, const BY: u32, const REST: u32>(word: u64x8<S>) -> u64x8<S> {
 }
 
 #[inline(always)]
-fn compress<S: Simd, const V: usize>(
-    simd: S,
-    state: &mut [Word<S, V>; 8],
-    words: &mut [Word<S, V>; 16],
-) {
+fn compress<S: Simd>(simd: S, state: &mut [u64x8<S>; 8], words: &mut [u64x8<S>; 16]) {
     let before = *state;
-    sixteen(simd, state, words, 0);
-    for first in [16, 32, 48, 64] {
-        extend(words);
-        sixteen(simd, state, words, first);
-    }
-    for (word, before) in state.iter_mut().zip(before) {
-        for v in 0..V {
-            word[v] += before[v];
+    let (turns, last) = (&K[..4], &K[4]);
+    for k in turns {
+        if is_register::<S>() {
+            sixteen::<S, true>(simd, state, words, k);
+        } else {
+            sixteen::<S, false>(simd, state, words, k);
+            for i in 0..16 {
+                extend(words, i);
+            }
         }
+    }
+    sixteen::<S, false>(simd, state, words, last);
+    for (word, before) in state.iter_mut().zip(before) {
+        *word += before;
     }
 }
 
+/// Sixteen rounds. Each word, once it is used, is followed by the one that takes its place, if that is wanted at once:
+/// neither of the two chains of sums has to wait for the other then.
 #[inline(always)]
-fn sixteen<S: Simd, const V: usize>(
+fn sixteen<S: Simd, const AND_EXTEND: bool>(
     simd: S,
-    state: &mut [Word<S, V>; 8],
-    words: &[Word<S, V>; 16],
-    first: usize,
+    state: &mut [u64x8<S>; 8],
+    words: &mut [u64x8<S>; 16],
+    k: &[u64; 16],
 ) {
     macro_rules! rounds {
         ($($t:literal)*) => { $(
-            round::<S, V, $t>(state, &words[$t], u64x8::splat(simd, K[first + $t]));
+            round::<S, $t>(state, words[$t], u64x8::splat(simd, k[$t]));
+            if AND_EXTEND {
+                extend(words, $t);
+            }
         )* };
     }
     rounds!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
 }
 
 /// The letters of the standard move on by one each round; here the words stay, and the letters name others.
+///
+/// Sums are taken in an order in which little waits: of what a round has to do with the last one's, the longest comes last.
+/// The standard adds a sum to two words; the second is made of the first here, or the compiler would reckon what they share
+/// before the rest.
 #[cfg_attr(debug_assertions, inline(never))]
 #[cfg_attr(not(debug_assertions), inline(always))]
-fn round<S: Simd, const V: usize, const T: usize>(
-    state: &mut [Word<S, V>; 8],
-    word: &Word<S, V>,
-    k: u64x8<S>,
-) {
+fn round<S: Simd, const T: usize>(state: &mut [u64x8<S>; 8], word: u64x8<S>, k: u64x8<S>) {
     let [a, b, c, d, e, f, g, h] = const { letters(T) };
-    for v in 0..V {
-        let (x, y, z) = (state[a][v], state[b][v], state[c][v]);
-        let majority = (x & y) ^ (x & z) ^ (y & z);
-        let p = state[e][v];
-        let choice = (p & state[f][v]) ^ (!p & state[g][v]);
-        let mixed = state[h][v] + k + word[v] + choice + big_one(p);
-        state[d][v] += mixed;
-        state[h][v] = mixed + big_zero(x) + majority;
-    }
+    let [x, y, z] = [state[a], state[b], state[c]];
+    let majority = y ^ ((x ^ y) & (y ^ z));
+    let [p, q, r] = [state[e], state[f], state[g]];
+    let choice = r ^ (p & (q ^ r));
+    let before = state[d];
+    state[d] = state[h] + k + word + before + choice + big_one(p);
+    state[h] = (majority - before + big_zero(x)) + state[d];
 }
 
 /// Where the letters a to h are in that round.
@@ -181,16 +182,11 @@ fn big_zero<S: Simd>(a: u64x8<S>) -> u64x8<S> {
     rotate::<S, 28, 36>(a) ^ rotate::<S, 34, 30>(a) ^ rotate::<S, 39, 25>(a)
 }
 
-/// The sixteen words that follow these.
+/// Puts the word that comes sixteen later in the place of one.
 #[inline(always)]
-fn extend<S: Simd, const V: usize>(words: &mut [Word<S, V>; 16]) {
-    for i in 0..16 {
-        let (early, middle) = (words[(i + 1) % 16], words[(i + 9) % 16]);
-        let late = words[(i + 14) % 16];
-        for (v, word) in words[i].iter_mut().enumerate() {
-            *word = *word + small_zero(early[v]) + middle[v] + small_one(late[v]);
-        }
-    }
+fn extend<S: Simd>(words: &mut [u64x8<S>; 16], i: usize) {
+    let (early, late) = (words[(i + 1) % 16], words[(i + 14) % 16]);
+    words[i] = words[i] + small_zero(early) + words[(i + 9) % 16] + small_one(late);
 }
 
 #[inline(always)]
