@@ -77,9 +77,9 @@ pub fn is_base58(text: &[u8]) -> bool {
 #[inline]
 fn is_digit(c: u8) -> bool {
     let number = c.wrapping_sub(b'1') < 9;
-    let upper = (c.wrapping_sub(b'A') < 26) & (c != b'I') & (c != b'O');
-    let lower = (c.wrapping_sub(b'a') < 26) & (c != b'l');
-    number | upper | lower
+    let letter = (c | 0x20).wrapping_sub(b'a') < 26;
+    let left_out = (c == b'I') | (c == b'O') | (c == b'l');
+    number | letter & !left_out
 }
 
 /// The text of a big-endian integer. Inputs longer than [`MAX_LEN`] are cut to their last `MAX_LEN` bytes.
