@@ -19,7 +19,7 @@ use super::budget::{Account, Charge, Closed, Coming};
 use super::connection::Terms;
 use super::pace::Pace;
 use super::router::Received;
-use super::spare;
+use super::spare::{self, Spare};
 use super::transport::Reader;
 use crate::mesh::{ConnId, Ended};
 use crate::wire::{Batch, Codec, Cut, Hold, StreamError};
@@ -28,7 +28,9 @@ use crate::wire::{Batch, Codec, Cut, Hold, StreamError};
 pub(super) const READ: usize = 64 * 1024;
 /// While large frames fill one read after the other, so much is asked at once: they are hashed together.
 const STRIDE: usize = 512 * 1024;
-/// Shorter frames are hashed together in an ordinary read.
+/// The same while short ones do: more would keep other connections waiting, and gain nothing.
+const SHORT_STRIDE: usize = 128 * 1024;
+/// Shorter frames than this are short.
 const SHORT: usize = 16 * 1024;
 /// A read that fills less than this share of its buffer is copied out of it: a few bytes must not keep
 /// 64 KiB alive while they wait.
@@ -125,11 +127,11 @@ impl Intake {
         }
         // What is read fits into the account, so that a long stride is no loan.
         let stride = self.stride.min(self.account.left()).max(READ);
-        let mut buffer = buffer_after(mem::take(rest), large, stride);
-        let read = read_now(reader, &mut buffer).await?;
-        self.adapt(&buffer);
-        let mut filled = Filled::new(buffer);
-        let frames = filled.frames();
+        let mut buffer = Buffer::after(mem::take(rest), large, stride);
+        let read = read_now(reader, buffer.bytes()).await?;
+        self.adapt(buffer.bytes());
+        let mut filled = buffer.filled();
+        let frames = filled.bytes();
         let Some(bytes) = read else {
             *rest = filled.left_over();
             return Ok(());
@@ -148,11 +150,13 @@ impl Intake {
 
     /// Sets how much to ask for next, after what came now.
     fn adapt(&mut self, buffer: &BytesMut) {
-        let first = self.codec.first_len(buffer).ok().flatten();
-        self.stride = match first {
-            Some(len) if len <= SHORT => READ,
-            _ if buffer.len() == buffer.capacity() => (2 * self.stride).min(STRIDE),
-            _ if buffer.len() < self.stride / 2 => (self.stride / 2).max(READ),
+        let most = match self.codec.first_len(buffer) {
+            Ok(Some(len)) if len <= SHORT => SHORT_STRIDE,
+            _ => STRIDE,
+        };
+        self.stride = match buffer.len() {
+            len if len == buffer.capacity() => (2 * self.stride).min(most),
+            len if len < self.stride / 2 => (self.stride / 2).max(READ),
             _ => self.stride,
         };
     }
@@ -245,77 +249,73 @@ impl Intake {
     }
 }
 
-/// A buffer that begins with what was left over and has room for a read.
-///
-/// A large frame's grows with what is there, by doubling, and to no more than the frame. While long strides are
-/// filled, what is left over is copied rather than followed by a short read: many frames are hashed together for
-/// little more than one.
-fn buffer_after(rest: BytesMut, large: Option<usize>, stride: usize) -> BytesMut {
-    let len = rest.len();
-    let strides = stride > READ && len < stride / 2;
-    let enough = if strides { stride / 2 } else { READ / WORTH };
-    if len >= READ / WORTH && rest.capacity() - len >= enough {
-        return rest;
-    }
-    let room = match large {
-        Some(frame) if frame == rest.capacity() && !strides => return rest,
-        Some(frame) => frame.min(len * 2).max(len + 1),
-        None if len >= READ / WORTH => len + READ,
-        None => READ,
-    };
-    let mut buffer = match room.max(stride) {
-        READ => spare::take(READ),
-        room => BytesMut::with_capacity(room),
-    };
-    buffer.extend_from_slice(&rest);
-    buffer
-}
-
-/// Frames that were read, and what is left over of them.
-enum Filled {
-    /// The spare buffer itself.
-    Spare(BytesMut),
-    /// A copy of just what was in it, or a larger buffer.
+/// What frames are read into.
+enum Buffer {
+    /// To be used again.
+    Spare(Spare),
+    /// What is left over of another, a copy, or too large to be kept.
     Own(BytesMut),
 }
 
-impl Filled {
-    fn new(buffer: BytesMut) -> Self {
-        let (well_filled, spare) = (
-            buffer.len() >= buffer.capacity() / WORTH,
-            buffer.capacity() == READ,
-        );
-        match (well_filled, spare) {
-            (true, true) => Self::Spare(buffer),
-            (true, false) => Self::Own(buffer),
-            (false, _) => {
-                let copy = BytesMut::from(&buffer[..]);
-                if spare {
-                    spare::give_back(buffer);
-                }
-                Self::Own(copy)
-            }
+impl Buffer {
+    /// A buffer that begins with what was left over and has room for a read.
+    ///
+    /// A large frame's grows with what is there, by doubling, and to no more than the frame. While long strides are
+    /// filled, what is left over is copied rather than followed by a short read: many frames are hashed together for
+    /// little more than one.
+    fn after(rest: BytesMut, large: Option<usize>, stride: usize) -> Buffer {
+        let len = rest.len();
+        let strides = stride > READ && len < stride / 2;
+        let enough = if strides { stride / 2 } else { READ / WORTH };
+        if len >= READ / WORTH && rest.capacity() - len >= enough {
+            return Buffer::Own(rest);
+        }
+        let room = match large {
+            Some(frame) if frame == rest.capacity() && !strides => return Buffer::Own(rest),
+            Some(frame) => frame.min(len * 2).max(len + 1),
+            None if len >= READ / WORTH => len + READ,
+            None => READ,
+        };
+        let mut buffer = match room.max(stride) {
+            room if room == stride => Buffer::Spare(spare::take(room)),
+            room => Buffer::Own(BytesMut::with_capacity(room)),
+        };
+        buffer.bytes().extend_from_slice(&rest);
+        buffer
+    }
+
+    fn bytes(&mut self) -> &mut BytesMut {
+        match self {
+            Buffer::Spare(spare) => &mut spare.bytes,
+            Buffer::Own(bytes) => bytes,
         }
     }
 
-    fn frames(&mut self) -> &mut BytesMut {
-        match self {
-            Self::Spare(frames) | Self::Own(frames) => frames,
+    /// After a read. A few bytes are copied out.
+    fn filled(mut self) -> Buffer {
+        let bytes = self.bytes();
+        if bytes.len() >= bytes.capacity() / WORTH {
+            return self;
         }
+        let copy = BytesMut::from(&bytes[..]);
+        self.give_back();
+        Buffer::Own(copy)
     }
 
     /// What no frame was cut from: without the buffer, unless it is a good part of one.
-    fn left_over(self) -> BytesMut {
-        let (Self::Spare(frames) | Self::Own(frames)) = &self;
-        if frames.len() >= READ / WORTH {
-            let (Self::Spare(frames) | Self::Own(frames)) = self;
-            return frames;
+    fn left_over(mut self) -> BytesMut {
+        if self.bytes().len() >= READ / WORTH {
+            return mem::take(self.bytes());
         }
-        let rest = BytesMut::from(&frames[..]);
-        if let Self::Spare(frames) = self {
-            spare::give_back(frames);
-        }
+        let rest = BytesMut::from(&self.bytes()[..]);
+        self.give_back();
         rest
+    }
+
+    fn give_back(self) {
+        if let Buffer::Spare(spare) = self {
+            spare::give_back(spare);
+        }
     }
 }
 

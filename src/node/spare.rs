@@ -2,38 +2,47 @@
 //!
 //! Owns no bytes that anybody still needs: a buffer is given back while the frames read into it are on their
 //! way, and reused once the last of them has been written, delivered or dropped. Freeing and allocating
-//! 64 KiB for each read costs more than the read's frames, and makes the allocator tidy up every time.
+//! 64 KiB and more for each read costs more than the read's frames, and makes the allocator tidy up every time.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
-/// Kept by each thread at most, so an idle node holds 256 KiB of them.
+/// Kept by each thread at most, of whatever sizes were wanted last: 2 MiB after the longest reads.
 const MOST: usize = 4;
+
+/// A read buffer, and how much room was asked for.
+pub(super) struct Spare {
+    pub(super) bytes: BytesMut,
+    room: usize,
+}
 
 thread_local! {
     /// Given back the longest ago first: that one is the likeliest to be free.
-    static SPARE: RefCell<VecDeque<BytesMut>> = const { RefCell::new(VecDeque::new()) };
+    static SPARE: RefCell<VecDeque<Spare>> = const { RefCell::new(VecDeque::new()) };
 }
 
-/// An empty buffer with room for this many bytes.
-pub(super) fn take(room: usize) -> BytesMut {
-    let mut buffer = SPARE
-        .with_borrow_mut(VecDeque::pop_front)
-        .unwrap_or_default();
+/// An empty buffer with room for this many bytes and no more.
+pub(super) fn take(room: usize) -> Spare {
+    let mut bytes = SPARE.with_borrow_mut(|spares| {
+        let place = spares.iter().position(|spare| spare.room == room);
+        let spare = place.and_then(|place| spares.remove(place));
+        spare.map_or_else(BytesMut::new, |spare| spare.bytes)
+    });
     // Without allocating, if nobody shares it any more.
-    buffer.reserve(room);
-    buffer
+    bytes.reserve(room);
+    Spare { bytes, room }
 }
 
 /// Takes back what was [`take`]n, whoever still shares it.
-pub(super) fn give_back(mut buffer: BytesMut) {
-    buffer.clear();
-    SPARE.with_borrow_mut(|spare| {
-        if spare.len() < MOST {
-            spare.push_back(buffer);
+pub(super) fn give_back(mut spare: Spare) {
+    spare.bytes.clear();
+    SPARE.with_borrow_mut(|spares| {
+        if spares.len() == MOST {
+            spares.pop_front();
         }
+        spares.push_back(spare);
     });
 }
 
@@ -41,25 +50,40 @@ pub(super) fn give_back(mut buffer: BytesMut) {
 mod tests {
     use super::*;
 
+    /// What is read into a buffer that is given back at once.
+    fn read(bytes: &[u8]) -> BytesMut {
+        let mut spare = take(1000);
+        spare.bytes.extend_from_slice(bytes);
+        let frames = spare.bytes.split();
+        give_back(spare);
+        frames
+    }
+
     #[test]
     fn a_buffer_is_used_again_once_what_was_read_into_it_is_gone() {
-        let mut buffer = take(1000);
-        buffer.extend_from_slice(&[7; 1000]);
-        let frames = buffer.split();
+        let frames = read(&[7; 1000]);
         let place = frames.as_ptr();
-        give_back(buffer);
         drop(frames);
-        assert_eq!(take(1000).as_ptr(), place);
+        assert_eq!(take(1000).bytes.as_ptr(), place);
     }
 
     #[test]
     fn a_buffer_that_is_shared_stays_as_it_is() {
-        let mut buffer = take(1000);
-        buffer.extend_from_slice(&[7; 1000]);
-        let frames = buffer.split();
-        give_back(buffer);
+        let frames = read(&[7; 1000]);
         let mut other = take(1000);
-        other.extend_from_slice(&[8; 1000]);
+        other.bytes.extend_from_slice(&[8; 1000]);
         assert_eq!(&frames[..], [7; 1000]);
+    }
+
+    #[test]
+    fn a_buffer_has_the_room_that_is_asked_for_and_few_are_kept() {
+        for room in [4000, 1000, 2000, 3000, 5000, 1000] {
+            let spare = take(room);
+            assert_eq!(spare.bytes.capacity(), room);
+            give_back(spare);
+        }
+        let rooms =
+            SPARE.with_borrow(|spares| spares.iter().map(|spare| spare.room).collect::<Vec<_>>());
+        assert_eq!(rooms, [2000, 3000, 5000, 1000]);
     }
 }

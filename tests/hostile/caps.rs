@@ -289,6 +289,7 @@ const BOUNDED: &[(&str, &str)] = &[
     ("node/share.rs answers", "one SendMany of the user's"),
     ("node/share.rs promise", "one SendMany of the user's"),
     ("node/sieve.rs kinds", "the user's"),
+    ("node/spare.rs bytes", "a stride, and MOST of them"),
     ("node/subscriptions.rs list", "the user's"),
     ("node/threads.rs Threads", "Config::arbiters"),
     ("node/volley.rs askers", "MOST of a volley"),
