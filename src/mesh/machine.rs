@@ -77,12 +77,13 @@ impl Mesh {
     /// A node called `me`. Everything it does by chance follows from `seed`.
     pub fn new(params: Params, me: NodeId, seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
+        let key = ClaimKey::new(rng.random(), rng.random());
         Self {
             subnet_id: params.subnet.id(params.generation),
             composer: Composer::new(params.generation, params.limits, me),
-            key: ClaimKey::new(rng.random(), rng.random()),
+            key,
             rng,
-            routing: Routing::default(),
+            routing: Routing::new(key),
             awaiting: AwaitingList::default(),
             waterfall: Waterfall::new(params.window, params.waterfall_capacity),
             copies: Copies::new(0),

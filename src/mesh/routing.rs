@@ -3,7 +3,7 @@
 //! Owns who can be written to. A connection without a handshake is never in here: it stands in the
 //! [awaiting list](super::awaiting). Entries are removed by connection, never by a claimed id.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -12,7 +12,7 @@ use super::budget::Budget;
 use super::effect::{Direction, Targets};
 use super::input::ConnId;
 use super::renegotiate::Kept;
-use crate::wire::{Address, Method, NodeId, RequestId};
+use crate::wire::{Address, ClaimKey, Method, NodeId, RequestId};
 
 /// What came in or went out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -115,20 +115,33 @@ impl Default for Budgets {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Routing {
     /// Each in a box of its own: the nodes of the tree are half empty.
     entries: BTreeMap<ConnId, Box<Entry>>,
-    by_id: BTreeMap<NodeId, ConnId>,
+    /// Of each peer by the digest of its id, which itself stands in the entry alone: it is long. Peers choose their
+    /// ids, and without the key they do not choose where those land.
+    by_id: BTreeSet<(u64, ConnId)>,
+    key: ClaimKey,
     /// How many entries hang on binary: none, nearly always.
     fragile: usize,
 }
 
 impl Routing {
+    pub(super) fn new(key: ClaimKey) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            by_id: BTreeSet::new(),
+            key,
+            fragile: 0,
+        }
+    }
+
     pub(super) fn insert(&mut self, entry: Entry) {
         self.fragile += usize::from(entry.hangs_on_binary);
         if !entry.shadow {
-            self.by_id.insert(entry.peer.id.clone(), entry.peer.conn);
+            let digest = self.key.digest(entry.peer.id.as_bytes());
+            self.by_id.insert((digest, entry.peer.conn));
         }
         self.entries.insert(entry.peer.conn, Box::new(entry));
     }
@@ -136,9 +149,8 @@ impl Routing {
     pub(super) fn remove(&mut self, conn: ConnId) -> Option<Entry> {
         let entry = *self.entries.remove(&conn)?;
         self.fragile -= usize::from(entry.hangs_on_binary);
-        if self.by_id.get(&entry.peer.id) == Some(&conn) {
-            self.by_id.remove(&entry.peer.id);
-        }
+        let digest = self.key.digest(entry.peer.id.as_bytes());
+        self.by_id.remove(&(digest, conn));
         Some(entry)
     }
 
@@ -149,7 +161,8 @@ impl Routing {
             .values_mut()
             .find(|entry| entry.shadow && entry.peer.id == *id)?;
         shadow.shadow = false;
-        self.by_id.insert(id.clone(), shadow.peer.conn);
+        let digest = self.key.digest(id.as_bytes());
+        self.by_id.insert((digest, shadow.peer.conn));
         Some(shadow.peer.conn)
     }
 
@@ -171,12 +184,18 @@ impl Routing {
     }
 
     pub(super) fn conn_of(&self, id: &NodeId) -> Option<ConnId> {
-        self.by_id.get(id).copied()
+        self.conn_of_text(id.as_bytes())
     }
 
     /// The connection of the peer that goes by this id's text.
     pub(super) fn conn_of_text(&self, id: &[u8]) -> Option<ConnId> {
-        self.by_id.get(id).copied()
+        let digest = self.key.digest(id);
+        let alike = (digest, ConnId(0))..=(digest, ConnId(u64::MAX));
+        let mut conns = self.by_id.range(alike).map(|(_, conn)| *conn);
+        conns.find(|conn| {
+            let entry = self.get(*conn);
+            entry.is_some_and(|entry| entry.peer.id.as_bytes() == id)
+        })
     }
 
     /// The peer at this address: we dialled it there, or it says so and its connection comes from
