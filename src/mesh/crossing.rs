@@ -99,6 +99,7 @@ impl Mesh {
         self.routing.remove(old);
         out.push(Effect::Close {
             conn: old,
+            peer: Some(id.clone()),
             reason: CloseReason::Duplicate(id.clone()),
         });
     }
@@ -107,6 +108,7 @@ impl Mesh {
     fn yield_to(&mut self, conn: ConnId, id: &NodeId, out: &mut Effects) {
         out.push(Effect::Close {
             conn,
+            peer: None,
             reason: CloseReason::Duplicate(id.clone()),
         });
         if let Some(newcomer) = self.awaiting.remove(conn) {

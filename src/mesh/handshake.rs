@@ -46,6 +46,7 @@ impl Mesh {
             // The core gave this dial up meanwhile.
             out.push(Effect::Close {
                 conn,
+                peer: None,
                 reason: CloseReason::Requested,
             });
             return;

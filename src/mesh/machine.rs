@@ -217,6 +217,11 @@ impl Mesh {
         self.audience = listening;
     }
 
+    /// Who is at the other end of a connection, if that is a peer.
+    pub(crate) fn peer_at(&self, conn: ConnId) -> Option<&NodeId> {
+        self.routing.get(conn).map(|entry| &entry.peer.id)
+    }
+
     /// The routing table.
     pub fn peers(&self) -> Vec<Peer> {
         self.routing
@@ -334,6 +339,7 @@ impl Mesh {
     pub(super) fn close(&mut self, now: Now, conn: ConnId, reason: CloseReason, out: &mut Effects) {
         out.push(Effect::Close {
             conn,
+            peer: self.peer_at(conn).cloned(),
             reason: reason.clone(),
         });
         self.forget(now, conn, reason, out);
