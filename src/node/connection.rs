@@ -15,10 +15,9 @@ use actix::{
     Handler, WeakAddr, WrapFuture as _,
 };
 use smallvec::SmallVec;
-use tokio::sync::Semaphore;
 
 use super::budget::{Account, Pool};
-use super::intake::{BESIDE, Intake, READ, TURNS};
+use super::intake::{BESIDE, Intake, READ};
 use super::orphan::Orphan;
 use super::outbox::{Chunk, Outbox, Patience};
 use super::pace::{Pace, Rates};
@@ -109,7 +108,6 @@ impl Connection {
             terms: Arc::clone(&self.terms),
             codec: Codec::new(self.terms.generation, self.terms.limits),
             account: Arc::clone(&self.account),
-            turns: Arc::new(Semaphore::new(TURNS)),
             pace: Pace::new(self.terms.rates),
             begun: None,
             stride: READ,

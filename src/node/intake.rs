@@ -11,7 +11,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::codec::Decoder as _;
 
@@ -41,7 +40,7 @@ pub(super) const BESIDE: usize = READ + NEAR + 2 * READ;
 const OVERHEAD: usize = 256;
 /// Batches of one connection that the Router may have before it: enough to keep it busy, and few enough
 /// that whoever comes next is served soon.
-pub(super) const TURNS: usize = 2;
+const TURNS: u32 = 2;
 /// No connection is left unread for longer than this for being too fast: it would seem dead.
 const LONGEST: Duration = Duration::from_secs(10);
 
@@ -51,7 +50,6 @@ pub(super) struct Intake {
     pub(super) terms: Arc<Terms>,
     pub(super) codec: Codec,
     pub(super) account: Arc<Account>,
-    pub(super) turns: Arc<Semaphore>,
     pub(super) pace: Pace,
     pub(super) begun: Option<Box<Begun>>,
     /// Bytes asked of the socket next.
@@ -199,8 +197,7 @@ impl Intake {
     /// Hands a batch to the Router.
     async fn hand_in(&mut self, mut batch: Batch, charge: Arc<Charge>) -> Result<(), Stop> {
         let wait = self.pace.wait(batch.len(), batch.wire_len(), batch.cost());
-        let turns = Arc::clone(&self.turns);
-        let turn = turns.acquire_owned().await.map_err(|_| Stop::Closing)?;
+        let turn = self.account.turn(TURNS).await?;
         batch.hold(Hold::new(Arc::clone(&charge)));
         let router = self.terms.router.upgrade().ok_or(Stop::Closing)?;
         let received = Received {

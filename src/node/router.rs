@@ -13,10 +13,9 @@ use std::time::Duration;
 use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler};
 use tokio::net::TcpListener;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::backlog::Item;
-use super::budget::{Charge, Pool};
+use super::budget::{Charge, Pool, Turn};
 
 use super::clock::Clock;
 use super::connection::Terms;
@@ -58,7 +57,7 @@ pub(super) struct Received {
     /// What the batch costs its connection.
     pub(super) charge: Arc<Charge>,
     /// Given back when the batch was handled.
-    pub(super) turn: OwnedSemaphorePermit,
+    pub(super) turn: Turn,
 }
 
 /// A link's actor has ended.
