@@ -19,7 +19,7 @@ use super::hearsay::Tried;
 use super::input::{ConnId, DialError, Ended, Input, Now, Ticket};
 use super::params::Params;
 use super::renegotiate::Kept;
-use super::routing::{Peer, Routing};
+use super::routing::{Entry, Peer, Routing};
 use super::status::{Stats, Trouble, Troubles};
 use super::waterfall::Waterfall;
 use crate::wire::{Address, ClaimKey, Composer, Control, Copies, Flag, NodeId, SubnetId};
@@ -219,15 +219,12 @@ impl Mesh {
 
     /// Who is at the other end of a connection, if that is a peer.
     pub(crate) fn peer_at(&self, conn: ConnId) -> Option<&NodeId> {
-        self.routing.get(conn).map(|entry| &entry.peer.id)
+        self.routing.get(conn).map(|entry| &entry.id)
     }
 
     /// The routing table.
     pub fn peers(&self) -> Vec<Peer> {
-        self.routing
-            .iter()
-            .map(|entry| entry.peer.clone())
-            .collect()
+        self.routing.iter().map(Entry::told).collect()
     }
 
     /// The awaiting list.
@@ -363,12 +360,12 @@ impl Mesh {
             if entry.shadow {
                 return;
             }
-            if let Some(shadow) = self.routing.promote(&entry.peer.id) {
+            if let Some(shadow) = self.routing.promote(&entry.id) {
                 return self.send_peers(now, shadow, out);
             }
             self.on_lost(now, &entry, &reason, out);
             self.give_second_chance(now, &entry, &reason, out);
-            let id = entry.peer.id;
+            let id = entry.id;
             if !matches!(reason, CloseReason::ShuttingDown | CloseReason::Requested) {
                 self.troubles.note(now.unix, format!("lost {id}: {reason}"));
             }
