@@ -162,7 +162,7 @@ impl Mesh {
     fn probe(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         if let Some(entry) = self.routing.get_mut(conn) {
             entry.crossed = true;
-            entry.probed_until = Some(now.monotonic + PROBE);
+            (entry.heard, entry.probed) = (now.monotonic + PROBE, true);
             self.say(now, conn, &Flag::Whisper, &Control::RequestPeers, out);
         }
     }

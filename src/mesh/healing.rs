@@ -112,20 +112,14 @@ impl Mesh {
         if silence.is_zero() {
             return;
         }
-        let quiet = self
-            .routing
-            .all()
-            .filter(|entry| entry.probed_until.is_none());
-        let quiet = quiet.filter(|entry| entry.heard_at + silence <= now.monotonic);
+        let quiet = self.routing.all().filter(|entry| !entry.probed);
+        let quiet = quiet.filter(|entry| entry.heard + silence <= now.monotonic);
         let quiet: Vec<ConnId> = quiet.map(|entry| entry.conn).collect();
         for conn in quiet {
             self.ping(now, conn, out);
         }
-        let silent = self.routing.all().filter(|entry| {
-            entry
-                .probed_until
-                .is_some_and(|until| until <= now.monotonic)
-        });
+        let silent = self.routing.all().filter(|entry| entry.probed);
+        let silent = silent.filter(|entry| entry.heard <= now.monotonic);
         let silent: Vec<ConnId> = silent.map(|entry| entry.conn).collect();
         for conn in silent {
             self.close(now, conn, CloseReason::Unresponsive, out);
@@ -140,7 +134,7 @@ impl Mesh {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
         };
-        entry.probed_until = Some(now.monotonic + patience);
+        (entry.heard, entry.probed) = (now.monotonic + patience, true);
         let wanted = self.composer.me().clone();
         let request = RequestId::derive(&wanted, now.unix, &salt);
         entry.ping = NonZeroU64::new(self.key.digest(request.as_bytes()));

@@ -32,8 +32,10 @@ impl Mesh {
         };
         entry.received.messages += batch.len() as u64;
         entry.received.bytes += batch.wire_len() as u64;
-        entry.heard_at = now.monotonic;
-        entry.probed_until = entry.probed_until.filter(|_| first == 1);
+        // A probe that the handshake itself has led to is not answered by it.
+        if !entry.probed || first == 0 {
+            (entry.heard, entry.probed) = (now.monotonic, false);
+        }
         self.stats.received += batch.len() as u64;
         self.on_frames(now, conn, batch, first, out);
     }

@@ -71,10 +71,9 @@ pub(super) struct Entry {
     pub(super) hangs_on_binary: bool,
     /// When its handshake was accepted.
     pub(super) ready_at: Duration,
-    /// When it was last heard.
-    pub(super) heard_at: Duration,
-    /// It must be heard by then: a probe was sent to it.
-    pub(super) probed_until: Option<Duration>,
+    /// When it was last heard; if a probe was sent to it since, until when it must be.
+    pub(super) heard: Duration,
+    pub(super) probed: bool,
     /// The digest of the request we asked it last for a sign of life: every idle peer has been asked.
     pub(super) ping: Option<NonZeroU64>,
     /// Two connections to it crossed, and this one was kept.
