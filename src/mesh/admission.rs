@@ -181,16 +181,16 @@ impl Mesh {
         for entry in self
             .routing
             .iter()
-            .filter(|entry| incoming(entry.peer.direction))
+            .filter(|entry| incoming(entry.direction))
         {
             let youngest = networks.entry(network(&entry.reached.host)).or_insert((
                 0,
                 entry.ready_at,
-                entry.peer.conn,
+                entry.conn,
             ));
             youngest.0 += 1;
             if entry.ready_at >= youngest.1 {
-                (youngest.1, youngest.2) = (entry.ready_at, entry.peer.conn);
+                (youngest.1, youngest.2) = (entry.ready_at, entry.conn);
             }
         }
         let own = networks.get(own).map_or(0, |(count, ..)| *count);

@@ -280,7 +280,7 @@ impl Mesh {
         } else {
             SkipReason::IdOfOtherLanguage
         };
-        harmed.map(|entry| (entry.peer.conn, reason)).collect()
+        harmed.map(|entry| (entry.conn, reason)).collect()
     }
 
     fn tell_skipped(
@@ -295,10 +295,10 @@ impl Mesh {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
         };
-        if entry.budgets().notices.spend(now.monotonic)
+        if entry.dealings().notices.spend(now.monotonic)
             && let Ok(id) = MessageId::parse(frame.id())
         {
-            let peer = entry.peer.id.clone();
+            let peer = entry.id.clone();
             out.push(Effect::Notify(Event::RelaySkipped { id, peer, reason }));
         }
     }

@@ -37,7 +37,7 @@ impl Piece {
         Self {
             ids: routing.ids(&to).collect(),
             to,
-            plain: routing.iter().all(|entry| entry.peer.compression.is_none()),
+            plain: routing.iter().all(|entry| entry.compression.is_none()),
             whole,
             place: 0..0,
             count: 0,

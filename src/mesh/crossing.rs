@@ -81,7 +81,7 @@ impl Mesh {
         if new.began > entry.ready_at + CROSSING {
             return Duel::Refused;
         }
-        match (entry.peer.direction, new.purpose.direction()) {
+        match (entry.direction, new.purpose.direction()) {
             (Direction::Incoming, Direction::Incoming) => return Duel::Shadow,
             (Direction::Outgoing, Direction::Outgoing) => return Duel::Refused,
             _ => {}
@@ -99,6 +99,7 @@ impl Mesh {
         self.routing.remove(old);
         out.push(Effect::Close {
             conn: old,
+            peer: Some(id.clone()),
             reason: CloseReason::Duplicate(id.clone()),
         });
     }
@@ -107,6 +108,7 @@ impl Mesh {
     fn yield_to(&mut self, conn: ConnId, id: &NodeId, out: &mut Effects) {
         out.push(Effect::Close {
             conn,
+            peer: None,
             reason: CloseReason::Duplicate(id.clone()),
         });
         if let Some(newcomer) = self.awaiting.remove(conn) {
@@ -134,7 +136,7 @@ impl Mesh {
         };
         let mut entry = self.entry(now, conn, &newcomer, handshake);
         entry.shadow = true;
-        let (peer, method) = (entry.peer.id.clone(), entry.peer.compression);
+        let (peer, method) = (entry.id.clone(), entry.compression);
         self.routing.insert(entry);
         out.push(Effect::Establish { conn, peer });
         out.push(Effect::SetCompression { conn, method });
@@ -147,7 +149,7 @@ impl Mesh {
             let Some(entry) = self.routing.get(conn) else {
                 continue;
             };
-            let (peer, addr) = (entry.peer.id.clone(), entry.peer.address.clone());
+            let (peer, addr) = (entry.id.clone(), entry.address().clone());
             out.push(Effect::Notify(Event::IdConflict {
                 peer: peer.clone(),
                 addr,
@@ -160,7 +162,7 @@ impl Mesh {
     fn probe(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         if let Some(entry) = self.routing.get_mut(conn) {
             entry.crossed = true;
-            entry.probed_until = Some(now.monotonic + PROBE);
+            (entry.heard, entry.probed) = (now.monotonic + PROBE, true);
             self.say(now, conn, &Flag::Whisper, &Control::RequestPeers, out);
         }
     }
@@ -174,7 +176,7 @@ impl Mesh {
         reason: &CloseReason,
         out: &mut Effects,
     ) {
-        let id = &lost.peer.id;
+        let id = &lost.id;
         let soon = now.monotonic <= lost.ready_at + CROSSING + PROBE;
         let theirs = matches!(
             reason,

@@ -51,6 +51,8 @@ pub enum Effect {
     Close {
         /// Which connection, or dial.
         conn: ConnId,
+        /// Who is at its other end, if that was a peer.
+        peer: Option<NodeId>,
         /// Why.
         reason: CloseReason,
     },

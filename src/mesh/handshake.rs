@@ -8,8 +8,10 @@ use super::effect::{CloseReason, ConnectError, Direction, Effect, Event};
 use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh};
 use super::reach::seen_at;
-use super::routing::{Entry, Peer, Traffic};
-use crate::wire::{Address, Batch, Control, Dialect, Flag, Frame, Method, NodeId, SubnetId};
+use super::routing::{Entry, Traffic};
+use crate::wire::{
+    Address, Batch, Control, Dialect, Flag, Frame, Method, Methods, NodeId, SubnetId,
+};
 
 /// Clocks this far apart are told to the user.
 const SKEW: u64 = 5;
@@ -46,6 +48,7 @@ impl Mesh {
             // The core gave this dial up meanwhile.
             out.push(Effect::Close {
                 conn,
+                peer: None,
                 reason: CloseReason::Requested,
             });
             return;
@@ -178,9 +181,9 @@ impl Mesh {
             return;
         };
         let entry = self.entry(now, conn, &newcomer, handshake);
-        let id = entry.peer.id.clone();
-        let (address, direction) = (entry.peer.address.clone(), entry.peer.direction);
-        let method = entry.peer.compression;
+        let id = entry.id.clone();
+        let (address, direction) = (entry.address().clone(), entry.direction);
+        let method = entry.compression;
         self.routing.insert(entry);
         out.push(Effect::Establish {
             conn,
@@ -223,30 +226,26 @@ impl Mesh {
         let announced = handshake.address.map(|address| seen_at(address, &reached));
         let dialled = newcomer.purpose.direction() == Direction::Outgoing;
         Entry {
-            peer: Peer {
-                conn,
-                id: handshake.id,
-                address: announced.clone().unwrap_or_else(|| reached.clone()),
-                direction: newcomer.purpose.direction(),
-                compression: Method::choose(&self.params.methods, &handshake.methods),
-                since: now.unix,
-                received: Traffic::default(),
-            },
+            conn,
+            id: handshake.id,
+            direction: newcomer.purpose.direction(),
+            compression: Method::choose(&self.params.methods, &handshake.methods),
+            since: now.unix,
+            received: Traffic::default(),
             announced,
             reached,
             dialled: dialled.then(|| Box::new(newcomer.address.clone())),
-            methods: handshake.methods,
+            methods: Methods::of(&handshake.methods),
             shadow: false,
             hangs_on_binary: handshake.dialect == Dialect::Tight,
             ready_at: now.monotonic,
-            heard_at: now.monotonic,
-            probed_until: None,
+            heard: now.monotonic,
+            probed: false,
             ping: None,
             crossed: false,
-            renegotiated_at: None,
             last_whisper: None,
             joined_at: self.order,
-            budgets: None,
+            dealings: None,
         }
     }
 
@@ -302,10 +301,10 @@ impl Mesh {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
         };
-        if handshake.id != entry.peer.id || handshake.subnet != self.subnet_id {
+        if handshake.id != entry.id || handshake.subnet != self.subnet_id {
             self.stats.malformed += 1;
-            let addr = entry.peer.address.clone();
-            if entry.budgets().notices.spend(now.monotonic) {
+            let addr = entry.address().clone();
+            if entry.dealings().notices.spend(now.monotonic) {
                 out.push(Effect::Notify(Event::IdConflict {
                     peer: handshake.id,
                     addr,
@@ -314,15 +313,14 @@ impl Mesh {
             return;
         }
         if let Some(address) = handshake.address {
-            let address = seen_at(address, &entry.peer.address);
-            entry.announced = Some(address.clone());
-            entry.peer.address = address;
+            let address = seen_at(address, entry.address());
+            entry.announced = Some(address);
         }
-        entry.peer.compression = Method::choose(ours, &handshake.methods);
-        entry.methods = handshake.methods;
+        entry.compression = Method::choose(ours, &handshake.methods);
+        entry.methods = Methods::of(&handshake.methods);
         out.push(Effect::SetCompression {
             conn,
-            method: entry.peer.compression,
+            method: entry.compression,
         });
         self.answer_peers(now, conn, out);
     }

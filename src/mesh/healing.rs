@@ -3,6 +3,7 @@
 //! Owns when a lost address is dialled again, when the others are asked for their peers, and when a
 //! silent peer is asked for a sign of life. Where addresses are known from is the book's business.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::awaiting::Purpose;
@@ -62,7 +63,7 @@ impl Mesh {
         }
         let addresses = dialled.chain(&lost.announced);
         if *reason == CloseReason::Requested {
-            self.book.release(&lost.peer.id, lost.dialled.as_deref());
+            self.book.release(&lost.id, lost.dialled.as_deref());
             return;
         }
         for address in addresses {
@@ -111,21 +112,15 @@ impl Mesh {
         if silence.is_zero() {
             return;
         }
-        let quiet = self
-            .routing
-            .all()
-            .filter(|entry| entry.probed_until.is_none());
-        let quiet = quiet.filter(|entry| entry.heard_at + silence <= now.monotonic);
-        let quiet: Vec<ConnId> = quiet.map(|entry| entry.peer.conn).collect();
+        let quiet = self.routing.all().filter(|entry| !entry.probed);
+        let quiet = quiet.filter(|entry| entry.heard + silence <= now.monotonic);
+        let quiet: Vec<ConnId> = quiet.map(|entry| entry.conn).collect();
         for conn in quiet {
             self.ping(now, conn, out);
         }
-        let silent = self.routing.all().filter(|entry| {
-            entry
-                .probed_until
-                .is_some_and(|until| until <= now.monotonic)
-        });
-        let silent: Vec<ConnId> = silent.map(|entry| entry.peer.conn).collect();
+        let silent = self.routing.all().filter(|entry| entry.probed);
+        let silent = silent.filter(|entry| entry.heard <= now.monotonic);
+        let silent: Vec<ConnId> = silent.map(|entry| entry.conn).collect();
         for conn in silent {
             self.close(now, conn, CloseReason::Unresponsive, out);
         }
@@ -139,10 +134,10 @@ impl Mesh {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
         };
-        entry.probed_until = Some(now.monotonic + patience);
+        (entry.heard, entry.probed) = (now.monotonic + patience, true);
         let wanted = self.composer.me().clone();
         let request = RequestId::derive(&wanted, now.unix, &salt);
-        entry.ping = Some(Box::new(request.clone()));
+        entry.ping = NonZeroU64::new(self.key.digest(request.as_bytes()));
         let ping = Control::Request { request, wanted };
         self.say(now, conn, &Flag::Whisper, &ping, out);
     }

@@ -115,7 +115,7 @@ impl Mesh {
         let there = network(&address.host);
         let outgoing = |direction| direction == Direction::Outgoing;
         let links = self.routing.all();
-        let links = links.filter(|entry| outgoing(entry.peer.direction));
+        let links = links.filter(|entry| outgoing(entry.direction));
         let links = links.map(|entry| &entry.reached);
         let dials = self.awaiting.iter();
         let dials = dials.filter(|(_, newcomer)| outgoing(newcomer.purpose.direction()));

@@ -30,10 +30,12 @@ impl Mesh {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
         };
-        entry.peer.received.messages += batch.len() as u64;
-        entry.peer.received.bytes += batch.wire_len() as u64;
-        entry.heard_at = now.monotonic;
-        entry.probed_until = entry.probed_until.filter(|_| first == 1);
+        entry.received.messages += batch.len() as u64;
+        entry.received.bytes += batch.wire_len() as u64;
+        // A probe that the handshake itself has led to is not answered by it.
+        if !entry.probed || first == 0 {
+            (entry.heard, entry.probed) = (now.monotonic, false);
+        }
         self.stats.received += batch.len() as u64;
         self.on_frames(now, conn, batch, first, out);
     }
@@ -168,8 +170,9 @@ impl Mesh {
                 address,
             })) => {
                 let entry = self.routing.get(conn);
-                let ping = entry.and_then(|entry| entry.ping.as_deref());
-                let is_pong = ping == Some(&request);
+                let ping = entry.and_then(|entry| entry.ping);
+                let is_pong =
+                    ping.is_some_and(|ping| ping.get() == self.key.digest(request.as_bytes()));
                 self.on_response(now, &request, &id, address, out);
                 // A sign of life was asked for by us alone.
                 !is_pong
@@ -269,7 +272,7 @@ impl Mesh {
             return;
         };
         self.stats.delivered += 1;
-        let message = frame.message(&entry.peer.id, &mut self.copies);
+        let message = frame.message(&entry.id, &mut self.copies);
         match out.last_mut() {
             Some(Effect::Deliver(before)) => before.push(message),
             _ => out.push(Effect::Deliver(vec![message])),

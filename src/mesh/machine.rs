@@ -19,7 +19,7 @@ use super::hearsay::Tried;
 use super::input::{ConnId, DialError, Ended, Input, Now, Ticket};
 use super::params::Params;
 use super::renegotiate::Kept;
-use super::routing::{Peer, Routing};
+use super::routing::{Entry, Peer, Routing};
 use super::status::{Stats, Trouble, Troubles};
 use super::waterfall::Waterfall;
 use crate::wire::{Address, ClaimKey, Composer, Control, Copies, Flag, NodeId, SubnetId};
@@ -77,12 +77,13 @@ impl Mesh {
     /// A node called `me`. Everything it does by chance follows from `seed`.
     pub fn new(params: Params, me: NodeId, seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
+        let key = ClaimKey::new(rng.random(), rng.random());
         Self {
             subnet_id: params.subnet.id(params.generation),
             composer: Composer::new(params.generation, params.limits, me),
-            key: ClaimKey::new(rng.random(), rng.random()),
+            key,
             rng,
-            routing: Routing::default(),
+            routing: Routing::new(key),
             awaiting: AwaitingList::default(),
             waterfall: Waterfall::new(params.window, params.waterfall_capacity),
             copies: Copies::new(0),
@@ -216,12 +217,14 @@ impl Mesh {
         self.audience = listening;
     }
 
+    /// Who is at the other end of a connection, if that is a peer.
+    pub(crate) fn peer_at(&self, conn: ConnId) -> Option<&NodeId> {
+        self.routing.get(conn).map(|entry| &entry.id)
+    }
+
     /// The routing table.
     pub fn peers(&self) -> Vec<Peer> {
-        self.routing
-            .iter()
-            .map(|entry| entry.peer.clone())
-            .collect()
+        self.routing.iter().map(Entry::told).collect()
     }
 
     /// The awaiting list.
@@ -333,6 +336,7 @@ impl Mesh {
     pub(super) fn close(&mut self, now: Now, conn: ConnId, reason: CloseReason, out: &mut Effects) {
         out.push(Effect::Close {
             conn,
+            peer: self.peer_at(conn).cloned(),
             reason: reason.clone(),
         });
         self.forget(now, conn, reason, out);
@@ -356,12 +360,12 @@ impl Mesh {
             if entry.shadow {
                 return;
             }
-            if let Some(shadow) = self.routing.promote(&entry.peer.id) {
+            if let Some(shadow) = self.routing.promote(&entry.id) {
                 return self.send_peers(now, shadow, out);
             }
             self.on_lost(now, &entry, &reason, out);
             self.give_second_chance(now, &entry, &reason, out);
-            let id = entry.peer.id;
+            let id = entry.id;
             if !matches!(reason, CloseReason::ShuttingDown | CloseReason::Requested) {
                 self.troubles.note(now.unix, format!("lost {id}: {reason}"));
             }

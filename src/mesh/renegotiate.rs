@@ -2,13 +2,14 @@
 //!
 //! Owns the answers, which are bounded. Never begins a renegotiation: every js2p closes on one.
 
+use std::mem;
 use std::time::Duration;
 
 use super::effect::{Effect, Targets};
 use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh};
 use super::params::Params;
-use crate::wire::{Batch, Control, Flag, Frames, Hold, Method, Packet};
+use crate::wire::{Batch, Control, Flag, Frames, Hold, Method, Methods, Packet};
 
 /// A request to resend belongs to a renegotiation that came at most this long before it.
 const BEHIND: Duration = Duration::from_secs(2);
@@ -29,22 +30,22 @@ impl Mesh {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
         };
-        entry.renegotiated_at = Some(now.monotonic);
-        if entry.methods == methods {
+        entry.dealings().renegotiated_at = Some(now.monotonic);
+        let theirs = Methods::of(&methods);
+        if mem::replace(&mut entry.methods, theirs) == theirs {
             return;
         }
-        entry.peer.compression = Method::choose(ours, &methods);
+        entry.compression = Method::choose(ours, &methods);
         let shared = ours
             .iter()
             .filter(|method| methods.contains(method))
             .copied()
             .collect();
-        entry.methods = methods;
         out.push(Effect::SetCompression {
             conn,
-            method: entry.peer.compression,
+            method: entry.compression,
         });
-        if entry.budgets().renegotiations.spend(now.monotonic) {
+        if entry.dealings().renegotiations.spend(now.monotonic) {
             self.say(
                 now,
                 conn,
@@ -66,7 +67,7 @@ impl Mesh {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
         };
-        if !entry.budgets().resends.spend(now.monotonic) {
+        if !entry.dealings().resends.spend(now.monotonic) {
             self.over_budget(now, conn, out);
             return;
         }
@@ -83,7 +84,9 @@ impl Mesh {
             .chain(broadcast)
             .max_by_key(|(at, _)| *at);
         let unread = entry
-            .renegotiated_at
+            .dealings
+            .as_ref()
+            .and_then(|dealings| dealings.renegotiated_at)
             .is_some_and(|at| now.monotonic <= at + BEHIND);
         let frames = match last {
             Some((_, Kept::PeersList)) => return self.send_peers(now, conn, out),

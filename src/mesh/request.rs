@@ -31,7 +31,7 @@ impl Mesh {
         let mut named: Vec<&Entry> = named.filter(|entry| entry.announced.is_some()).collect();
         let (told, _) = named.partial_shuffle(&mut self.rng, MAX_TOLD);
         let entries = told.iter().filter_map(|entry| {
-            let (id, address) = (entry.peer.id.clone(), entry.announced.clone()?);
+            let (id, address) = (entry.id.clone(), entry.announced.clone()?);
             Some(PeerEntry { id, address })
         });
         let peers = Control::Peers {
@@ -46,7 +46,7 @@ impl Mesh {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
         };
-        if entry.budgets().peers.spend(now.monotonic) {
+        if entry.dealings().peers.spend(now.monotonic) {
             self.send_peers(now, conn, out);
         } else {
             self.over_budget(now, conn, out);
@@ -72,7 +72,7 @@ impl Mesh {
         let Some(asker) = self.routing.get_mut(conn) else {
             return;
         };
-        if !asker.budgets().responses.spend(now.monotonic) {
+        if !asker.dealings().responses.spend(now.monotonic) {
             self.over_budget(now, conn, out);
             return;
         }

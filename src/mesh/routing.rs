@@ -3,7 +3,8 @@
 //! Owns who can be written to. A connection without a handshake is never in here: it stands in the
 //! [awaiting list](super::awaiting). Entries are removed by connection, never by a claimed id.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -12,7 +13,7 @@ use super::budget::Budget;
 use super::effect::{Direction, Targets};
 use super::input::ConnId;
 use super::renegotiate::Kept;
-use crate::wire::{Address, Method, NodeId, RequestId};
+use crate::wire::{Address, ClaimKey, Method, Methods, NodeId};
 
 /// What came in or went out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -44,18 +45,25 @@ pub struct Peer {
     pub received: Traffic,
 }
 
-/// A peer as the core knows it.
+/// A peer as the core knows it. There may be very many that are idle, so what only others need is in boxes.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) peer: Peer,
+    pub(super) conn: ConnId,
+    pub(super) id: NodeId,
+    pub(super) direction: Direction,
+    /// How we compress what we send to it.
+    pub(super) compression: Option<Method>,
+    /// When its handshake was accepted, unix seconds.
+    pub(super) since: u64,
+    pub(super) received: Traffic,
     /// The outward address it announced: what other peers are told.
     pub(super) announced: Option<Address>,
     /// Where its connection leads, or comes from.
     pub(super) reached: Address,
     /// What we dialled. In a box: of a crowd that came to us there is none.
     pub(super) dialled: Option<Box<Address>>,
-    /// The methods it can read, in its own order.
-    pub(super) methods: Vec<Method>,
+    /// The methods it can read.
+    pub(super) methods: Methods,
     /// It dialled us twice at once, and this is the second: read, not written to, until it closes
     /// one of them. Only the dialler can tell which of two connections in one direction it kept.
     pub(super) shadow: bool,
@@ -63,33 +71,50 @@ pub(super) struct Entry {
     pub(super) hangs_on_binary: bool,
     /// When its handshake was accepted.
     pub(super) ready_at: Duration,
-    /// When it was last heard.
-    pub(super) heard_at: Duration,
-    /// It must be heard by then: a probe was sent to it.
-    pub(super) probed_until: Option<Duration>,
-    /// The request we asked it last for a sign of life.
-    pub(super) ping: Option<Box<RequestId>>,
+    /// When it was last heard; if a probe was sent to it since, until when it must be.
+    pub(super) heard: Duration,
+    pub(super) probed: bool,
+    /// The digest of the request we asked it last for a sign of life: every idle peer has been asked.
+    pub(super) ping: Option<NonZeroU64>,
     /// Two connections to it crossed, and this one was kept.
     pub(super) crossed: bool,
-    /// When it last said which methods it can read.
-    pub(super) renegotiated_at: Option<Duration>,
     /// Our last whisper to it, and its place in the order of all we sent.
     pub(super) last_whisper: Option<(u64, Kept)>,
     /// Broadcasts before this place in the order were not sent to it.
     pub(super) joined_at: u64,
     /// Made when first asked for: an idle peer has none.
-    pub(super) budgets: Option<Box<Budgets>>,
+    pub(super) dealings: Option<Box<Dealings>>,
 }
 
 impl Entry {
-    pub(super) fn budgets(&mut self) -> &mut Budgets {
-        self.budgets.get_or_insert_default()
+    /// Its outward address if it named one, otherwise where it connects from.
+    pub(super) fn address(&self) -> &Address {
+        self.announced.as_ref().unwrap_or(&self.reached)
+    }
+
+    /// What users are told of it.
+    pub(super) fn told(&self) -> Peer {
+        Peer {
+            conn: self.conn,
+            id: self.id.clone(),
+            address: self.address().clone(),
+            direction: self.direction,
+            compression: self.compression,
+            since: self.since,
+            received: self.received,
+        }
+    }
+
+    pub(super) fn dealings(&mut self) -> &mut Dealings {
+        self.dealings.get_or_insert_default()
     }
 }
 
-/// How often a peer may make us do things.
+/// What a peer made us do, and how often it may.
 #[derive(Debug)]
-pub(super) struct Budgets {
+pub(super) struct Dealings {
+    /// When it last said which methods it can read.
+    pub(super) renegotiated_at: Option<Duration>,
     /// Answers to `request *` and to repeated handshakes.
     pub(super) peers: Budget,
     /// Answers to requests for an id.
@@ -102,9 +127,10 @@ pub(super) struct Budgets {
     pub(super) notices: Budget,
 }
 
-impl Default for Budgets {
+impl Default for Dealings {
     fn default() -> Self {
         Self {
+            renegotiated_at: None,
             peers: Budget::new(3.0, 1.0),
             responses: Budget::new(32.0, 8.0),
             renegotiations: Budget::new(4.0, 4.0),
@@ -115,30 +141,42 @@ impl Default for Budgets {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Routing {
     /// Each in a box of its own: the nodes of the tree are half empty.
     entries: BTreeMap<ConnId, Box<Entry>>,
-    by_id: BTreeMap<NodeId, ConnId>,
+    /// Of each peer by the digest of its id, which itself stands in the entry alone: it is long. Peers choose their
+    /// ids, and without the key they do not choose where those land.
+    by_id: BTreeSet<(u64, ConnId)>,
+    key: ClaimKey,
     /// How many entries hang on binary: none, nearly always.
     fragile: usize,
 }
 
 impl Routing {
+    pub(super) fn new(key: ClaimKey) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            by_id: BTreeSet::new(),
+            key,
+            fragile: 0,
+        }
+    }
+
     pub(super) fn insert(&mut self, entry: Entry) {
         self.fragile += usize::from(entry.hangs_on_binary);
         if !entry.shadow {
-            self.by_id.insert(entry.peer.id.clone(), entry.peer.conn);
+            let digest = self.key.digest(entry.id.as_bytes());
+            self.by_id.insert((digest, entry.conn));
         }
-        self.entries.insert(entry.peer.conn, Box::new(entry));
+        self.entries.insert(entry.conn, Box::new(entry));
     }
 
     pub(super) fn remove(&mut self, conn: ConnId) -> Option<Entry> {
         let entry = *self.entries.remove(&conn)?;
         self.fragile -= usize::from(entry.hangs_on_binary);
-        if self.by_id.get(&entry.peer.id) == Some(&conn) {
-            self.by_id.remove(&entry.peer.id);
-        }
+        let digest = self.key.digest(entry.id.as_bytes());
+        self.by_id.remove(&(digest, conn));
         Some(entry)
     }
 
@@ -147,10 +185,11 @@ impl Routing {
         let shadow = self
             .entries
             .values_mut()
-            .find(|entry| entry.shadow && entry.peer.id == *id)?;
+            .find(|entry| entry.shadow && entry.id == *id)?;
         shadow.shadow = false;
-        self.by_id.insert(id.clone(), shadow.peer.conn);
-        Some(shadow.peer.conn)
+        let digest = self.key.digest(id.as_bytes());
+        self.by_id.insert((digest, shadow.conn));
+        Some(shadow.conn)
     }
 
     /// Shadows accepted before then.
@@ -159,7 +198,7 @@ impl Routing {
             .entries
             .values()
             .filter(|entry| entry.shadow && entry.ready_at <= then);
-        shadows.map(|entry| entry.peer.conn).collect()
+        shadows.map(|entry| entry.conn).collect()
     }
 
     pub(super) fn get(&self, conn: ConnId) -> Option<&Entry> {
@@ -171,12 +210,18 @@ impl Routing {
     }
 
     pub(super) fn conn_of(&self, id: &NodeId) -> Option<ConnId> {
-        self.by_id.get(id).copied()
+        self.conn_of_text(id.as_bytes())
     }
 
     /// The connection of the peer that goes by this id's text.
     pub(super) fn conn_of_text(&self, id: &[u8]) -> Option<ConnId> {
-        self.by_id.get(id).copied()
+        let digest = self.key.digest(id);
+        let alike = (digest, ConnId(0))..=(digest, ConnId(u64::MAX));
+        let mut conns = self.by_id.range(alike).map(|(_, conn)| *conn);
+        conns.find(|conn| {
+            let entry = self.get(*conn);
+            entry.is_some_and(|entry| entry.id.as_bytes() == id)
+        })
     }
 
     /// The peer at this address: we dialled it there, or it says so and its connection comes from
@@ -187,7 +232,7 @@ impl Routing {
             entry.dialled.as_deref() == Some(address)
                 || (says && entry.reached.host == address.host)
         };
-        self.iter().find(there).map(|entry| &entry.peer.id)
+        self.iter().find(there).map(|entry| &entry.id)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -209,13 +254,13 @@ impl Routing {
 
     /// The connections of all peers.
     pub(super) fn conns(&self) -> Targets {
-        self.iter().map(|entry| entry.peer.conn).collect()
+        self.iter().map(|entry| entry.conn).collect()
     }
 
     /// Who is at the other end of these.
     pub(super) fn ids(&self, conns: &[ConnId]) -> impl Iterator<Item = NodeId> {
         let entries = conns.iter().filter_map(|conn| self.get(*conn));
-        entries.map(|entry| entry.peer.id.clone())
+        entries.map(|entry| entry.id.clone())
     }
 
     /// Those, and every shadow.
@@ -225,7 +270,7 @@ impl Routing {
 
     pub(super) fn outgoing(&self) -> usize {
         self.iter()
-            .filter(|entry| entry.peer.direction == Direction::Outgoing)
+            .filter(|entry| entry.direction == Direction::Outgoing)
             .count()
     }
 
@@ -235,10 +280,10 @@ impl Routing {
 
     /// Connections that came from this host.
     pub(super) fn incoming_from(&self, host: &str) -> Targets {
-        let incoming = self.all().filter(|entry| {
-            entry.peer.direction == Direction::Incoming && entry.reached.host == host
-        });
-        incoming.map(|entry| entry.peer.conn).collect()
+        let incoming = self
+            .all()
+            .filter(|entry| entry.direction == Direction::Incoming && entry.reached.host == host);
+        incoming.map(|entry| entry.conn).collect()
     }
 
     /// Whether there are peers that hang on payload which is not valid UTF-8.
@@ -253,7 +298,7 @@ impl Routing {
         }
         self.iter()
             .filter(|entry| entry.hangs_on_binary)
-            .map(|entry| entry.peer.conn)
+            .map(|entry| entry.conn)
             .collect()
     }
 }

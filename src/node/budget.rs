@@ -9,7 +9,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -164,6 +164,8 @@ pub(super) struct Account {
     own: usize,
     pool: Arc<Pool>,
     freed: Notify,
+    /// Turns that are taken.
+    turns: AtomicU32,
     closed: AtomicBool,
 }
 
@@ -176,6 +178,7 @@ impl Account {
             own,
             pool,
             freed: Notify::new(),
+            turns: AtomicU32::new(0),
             closed: AtomicBool::new(false),
         })
     }
@@ -189,14 +192,43 @@ impl Account {
     /// Waits until something may be read. What it then costs is charged afterwards, so an account can be
     /// overdrawn by one batch.
     pub(super) async fn room(&self) -> Result<(), Closed> {
-        if let Some(room) = self.attempt(&|| self.has_room(false).then_some(()))? {
-            return Ok(room);
+        if self.has_room_now()? {
+            return Ok(());
         }
         let room = self.until(|| self.has_room(false).then_some(()));
         if let Ok(room) = tokio::time::timeout(PATIENCE, room).await {
             return room;
         }
         self.until(|| self.has_room(true).then_some(())).await
+    }
+
+    /// Whether something may be read without waiting.
+    pub(super) fn has_room_now(&self) -> Result<bool, Closed> {
+        let room = self.attempt(&|| self.has_room(false).then_some(()))?;
+        Ok(room.is_some())
+    }
+
+    /// Waits until fewer than this many turns are taken, and takes one.
+    pub(super) async fn turn(self: &Arc<Self>, most: u32) -> Result<Turn, Closed> {
+        let next = |taken: u32| (taken < most).then_some(taken + 1);
+        let attempt = || {
+            let taken = self
+                .turns
+                .fetch_update(Ordering::Acquire, Ordering::Relaxed, next);
+            taken.ok().map(|_| Turn(Arc::clone(self)))
+        };
+        loop {
+            if let Some(turn) = self.attempt(&attempt)? {
+                return Ok(turn);
+            }
+            let mut freed = pin!(self.freed.notified());
+            // Listening before looking, so that nothing is missed in between.
+            freed.as_mut().enable();
+            if let Some(turn) = self.attempt(&attempt)? {
+                return Ok(turn);
+            }
+            freed.await;
+        }
     }
 
     /// Waits until a frame of this many bytes may come in, and charges it.
@@ -310,6 +342,17 @@ impl Drop for Account {
     }
 }
 
+/// One of the connection's turns, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Turn(Arc<Account>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.turns.fetch_sub(1, Ordering::Release);
+        self.0.freed.notify_waiters();
+    }
+}
+
 /// What one batch costs, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Charge {
@@ -358,6 +401,19 @@ mod tests {
 
     fn may_read(account: &Account) -> bool {
         account.room().now_or_never().is_some()
+    }
+
+    #[actix::test]
+    async fn a_turn_is_taken_again_once_it_was_given_back() {
+        let account = Account::new(100, Pool::new(800));
+        let one = account.turn(2).await.unwrap();
+        let _other = account.turn(2).await.unwrap();
+        let mut third = pin!(account.turn(2));
+        assert!(third.as_mut().now_or_never().is_none());
+        drop(one);
+        assert!(third.as_mut().now_or_never().unwrap().is_ok());
+        account.close();
+        assert!(account.turn(9).await.is_err());
     }
 
     #[actix::test]

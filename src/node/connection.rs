@@ -1,31 +1,26 @@
 //! One actor for each link: what it reads goes up to the Router, what it is ordered goes to the peer.
 //!
-//! Owns both halves of the stream and their ends. Knows the Router weakly and nothing of the protocol; its
+//! Owns the stream and its end. Knows the Router weakly and nothing of the protocol; its
 //! end is reported once, from `stopped`.
 
 use std::io;
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::Duration;
 
-use actix::{
-    Actor, ActorContext as _, ActorFuture, ActorFutureExt as _, AsyncContext as _, Context,
-    Handler, WeakAddr, WrapFuture as _,
-};
+use actix::{Actor, ActorContext as _, ActorFuture, AsyncContext as _, Context, Handler, WeakAddr};
 use smallvec::SmallVec;
-use tokio::sync::Semaphore;
 
 use super::budget::{Account, Pool};
-use super::intake::{BESIDE, Intake, READ, TURNS};
+use super::intake::{BESIDE, Intake, Source};
 use super::orphan::Orphan;
 use super::outbox::{Chunk, Outbox, Patience};
-use super::pace::{Pace, Rates};
+use super::pace::Rates;
 use super::router::{Gone, Router};
-use super::transport::{Detached, Transport, Writer};
+use super::transport::{Detached, Transport};
 use crate::mesh::{ConnId, Ended};
-use crate::wire::{Codec, Generation, Limits};
+use crate::wire::{Generation, Limits};
 
 /// After a write failed: how long what the peer said last may take to be read.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -59,69 +54,54 @@ pub(super) enum Stream {
     Elsewhere(Detached),
 }
 
-/// How far the stream's written half has come.
-enum Line {
-    Unopened(Box<io::Result<Stream>>),
-    Open(Writer),
-    /// The peer has been told that nothing more will come, or cannot be told.
-    Shut,
+impl Stream {
+    fn open(self) -> io::Result<Transport> {
+        match self {
+            Self::Here(transport) => Ok(transport),
+            Self::Elsewhere(detached) => detached.attach(),
+        }
+    }
 }
 
 /// See the module. There may be very many that are idle, so what only a busy one needs is made when needed.
 pub(super) struct Connection {
-    conn: ConnId,
-    terms: Arc<Terms>,
-    account: Arc<Account>,
+    source: Source,
+    /// `None` if it could not be opened here.
+    transport: Option<Transport>,
+    intake: Intake,
     /// While something waits to be written.
     outbox: Option<Box<Outbox>>,
-    line: Line,
     flushing: bool,
     closing: bool,
+    /// Whether the peer has been told that nothing more will come, or cannot be told.
+    shut: bool,
     ended: Option<Box<Ended>>,
 }
 
 impl Connection {
+    /// On the thread where it is to run.
     pub(super) fn new(conn: ConnId, stream: io::Result<Stream>, terms: Arc<Terms>) -> Self {
         let budget = terms.inbound_budget;
         let own = budget - BESIDE.min(budget / 2);
         let account = Account::new(own, Arc::clone(&terms.pool));
+        let (transport, ended) = match stream.and_then(Stream::open) {
+            Ok(transport) => (Some(transport), None),
+            Err(error) => (None, Some(Box::new(Ended::Failed(error.to_string())))),
+        };
         Self {
-            conn,
-            account,
+            source: Source {
+                conn,
+                terms,
+                account,
+            },
+            transport,
+            intake: Intake::new(),
             outbox: None,
-            terms,
-            line: Line::Unopened(Box::new(stream)),
             flushing: false,
             closing: false,
-            ended: None,
+            shut: false,
+            ended,
         }
-    }
-
-    fn begin(&mut self, stream: Stream, ctx: &mut Context<Self>) -> io::Result<()> {
-        let transport = match stream {
-            Stream::Here(transport) => transport,
-            Stream::Elsewhere(detached) => detached.attach()?,
-        };
-        let (reader, writer) = transport.split();
-        self.line = Line::Open(writer);
-        let intake = Box::new(Intake {
-            conn: self.conn,
-            terms: Arc::clone(&self.terms),
-            codec: Codec::new(self.terms.generation, self.terms.limits),
-            account: Arc::clone(&self.account),
-            turns: Arc::new(Semaphore::new(TURNS)),
-            pace: Pace::new(self.terms.rates),
-            begun: None,
-            stride: READ,
-        });
-        ctx.spawn(
-            intake
-                .run(reader)
-                .into_actor(self)
-                .map(|ended, link, ctx| link.end(ended, ctx)),
-        );
-        ctx.spawn(Orphan);
-        Ok(())
     }
 
     fn end(&mut self, ended: Ended, ctx: &mut Context<Self>) {
@@ -130,7 +110,7 @@ impl Connection {
     }
 
     fn flush(&mut self, ctx: &mut Context<Self>) {
-        if !self.flushing && matches!(self.line, Line::Open(_)) {
+        if !self.flushing && !self.shut {
             self.flushing = true;
             ctx.spawn(Flush);
         }
@@ -139,30 +119,38 @@ impl Connection {
     /// From now on nothing is read for us; what is queued is written while there is time.
     fn close(&mut self, within: Duration, ctx: &mut Context<Self>) {
         self.closing = true;
-        self.account.close();
+        self.source.account.close();
         ctx.run_later(within, |_, ctx| ctx.stop());
     }
 
     fn poll_flush(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), Ended>> {
-        let Line::Open(writer) = &mut self.line else {
+        let Some(transport) = &mut self.transport else {
             return Poll::Ready(Ok(()));
         };
         if let Some(outbox) = &mut self.outbox {
-            task::ready!(outbox.poll_flush(writer, cx))?;
+            task::ready!(outbox.poll_flush(transport, cx))?;
             self.outbox = None;
         }
         if self.closing {
-            // Whether the peer was still there to be told makes no difference.
-            let _ = task::ready!(writer.poll_shutdown(cx));
-            self.line = Line::Shut;
+            task::ready!(self.poll_shut(cx));
         }
         Poll::Ready(Ok(()))
     }
 
+    fn poll_shut(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
+        if let Some(transport) = &mut self.transport {
+            // Whether the peer was still there to be told makes no difference.
+            let _ = task::ready!(transport.poll_shutdown(cx));
+        }
+        self.shut = true;
+        Poll::Ready(())
+    }
+
     /// A write failed. The peer may have said something before it left, so reading ends this, unless it takes
     /// too long.
-    fn write_failed(&mut self, why: Ended, ctx: &mut Context<Self>) {
-        self.line = Line::Shut;
+    fn write_failed(&mut self, why: Ended, ctx: &mut Context<Self>, cx: &mut task::Context<'_>) {
+        let _ = self.poll_shut(cx);
+        self.shut = true;
         let patience = if why == Ended::Stalled {
             Duration::ZERO
         } else {
@@ -177,20 +165,22 @@ impl Actor for Connection {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        if let Line::Unopened(stream) = mem::replace(&mut self.line, Line::Shut)
-            && let Err(error) = stream.and_then(|stream| self.begin(stream, ctx))
-        {
-            self.end(Ended::Failed(error.to_string()), ctx);
+        match self.transport {
+            Some(_) => {
+                ctx.spawn(Reading);
+                ctx.spawn(Orphan);
+            }
+            None => ctx.stop(),
         }
     }
 
     fn stopped(&mut self, _: &mut Context<Self>) {
-        if let Some(router) = self.terms.router.upgrade() {
+        if let Some(router) = self.source.terms.router.upgrade() {
             let why = self.ended.take().map_or(Ended::ByPeer, |why| *why);
             let unsent = self.outbox.as_ref().map(|outbox| outbox.unsent());
             // Once for each connection, so bounded by their number.
             router.do_send(Gone {
-                conn: self.conn,
+                conn: self.source.conn,
                 why,
                 unsent: unsent.unwrap_or_default(),
             });
@@ -203,7 +193,7 @@ impl Handler<Orders> for Connection {
 
     fn handle(&mut self, orders: Orders, ctx: &mut Context<Self>) {
         for chunk in orders.write {
-            let terms = &self.terms;
+            let terms = &self.source.terms;
             let empty = || Box::new(Outbox::new(terms.patience, Arc::clone(&terms.pool)));
             self.outbox.get_or_insert_with(empty).push(chunk);
         }
@@ -211,6 +201,27 @@ impl Handler<Orders> for Connection {
             self.close(within, ctx);
         }
         self.flush(ctx);
+    }
+}
+
+/// Reads as long as the connection lives.
+struct Reading;
+
+impl ActorFuture<Connection> for Reading {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        link: &mut Connection,
+        ctx: &mut Context<Connection>,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<()> {
+        let Some(transport) = &mut link.transport else {
+            return Poll::Ready(());
+        };
+        let ended = task::ready!(link.intake.poll(transport, &link.source, cx));
+        link.end(ended, ctx);
+        Poll::Ready(())
     }
 }
 
@@ -230,7 +241,7 @@ impl ActorFuture<Connection> for Flush {
         let flushed = task::ready!(link.poll_flush(cx));
         link.flushing = false;
         if let Err(why) = flushed {
-            link.write_failed(why, ctx);
+            link.write_failed(why, ctx, cx);
         }
         Poll::Ready(())
     }

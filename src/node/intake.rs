@@ -4,15 +4,14 @@
 //! in this node is bounded by it. Knows nothing of what the frames say.
 
 use std::future::poll_fn;
-use std::io;
 use std::mem;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{self, Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Sleep, sleep};
 use tokio_util::codec::Decoder as _;
 
 use super::budget::{Account, Charge, Closed, Coming};
@@ -20,7 +19,7 @@ use super::connection::Terms;
 use super::pace::Pace;
 use super::router::Received;
 use super::spare::{self, Spare};
-use super::transport::Reader;
+use super::transport::Transport;
 use crate::mesh::{ConnId, Ended};
 use crate::wire::{Batch, Codec, Cut, Hold, StreamError};
 
@@ -43,32 +42,59 @@ pub(super) const BESIDE: usize = READ + NEAR + 2 * READ;
 const OVERHEAD: usize = 256;
 /// Batches of one connection that the Router may have before it: enough to keep it busy, and few enough
 /// that whoever comes next is served soon.
-pub(super) const TURNS: usize = 2;
+const TURNS: u32 = 2;
 /// No connection is left unread for longer than this for being too fast: it would seem dead.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Where one connection's batches go, and what they may cost.
-pub(super) struct Intake {
+/// Whose input it is, and what it may cost.
+#[derive(Clone)]
+pub(super) struct Source {
     pub(super) conn: ConnId,
     pub(super) terms: Arc<Terms>,
-    pub(super) codec: Codec,
     pub(super) account: Arc<Account>,
-    pub(super) turns: Arc<Semaphore>,
-    pub(super) pace: Pace,
-    pub(super) begun: Option<Box<Begun>>,
-    /// Bytes asked of the socket next.
-    pub(super) stride: usize,
+}
+
+/// See the module. What was read is handed in by a future of its own, which an idle connection has not.
+pub(super) enum Intake {
+    /// For something to read.
+    Waiting(State),
+    Busy(Busy),
+    /// We are closing: what still comes is not for us.
+    Discarding,
+}
+
+/// What is kept from one read to the next.
+#[derive(Default)]
+pub(super) struct State {
+    begun: Option<Box<Begun>>,
+    pace: Pace,
+    /// How often what is asked of the socket next has been doubled.
+    doubled: u8,
+    /// Whether the handshake is done.
+    established: bool,
+}
+
+/// What is done before anything more is awaited.
+type Busy = Pin<Box<dyn Future<Output = Result<Next, Stop>>>>;
+
+pub(super) enum Next {
+    /// There is room.
+    Read(State),
+    /// All was handed in.
+    Wait(State),
 }
 
 /// A frame of which a part is there.
-pub(super) struct Begun {
-    until: Instant,
+struct Begun {
+    part: BytesMut,
+    /// When the rest must be there.
+    late: Pin<Box<Sleep>>,
     /// If it is longer than a read: its length, and its charge.
     large: Option<(usize, Coming)>,
 }
 
 /// Why reading goes no further.
-enum Stop {
+pub(super) enum Stop {
     /// The stream cannot be read on.
     Ended(Ended),
     /// We are closing: what still comes is not for us.
@@ -88,77 +114,162 @@ impl From<Closed> for Stop {
 }
 
 impl Intake {
+    pub(super) fn new() -> Self {
+        Self::Waiting(State::default())
+    }
+
     /// Reads to the end, and says what it was.
-    pub(super) async fn run(mut self: Box<Self>, mut reader: Reader) -> Ended {
-        let mut rest = BytesMut::new();
+    pub(super) fn poll(
+        &mut self,
+        transport: &mut Transport,
+        source: &Source,
+        cx: &mut Context<'_>,
+    ) -> Poll<Ended> {
         loop {
-            if let Err(ended) = self.readable(&reader).await {
-                return ended;
-            }
-            // In a box, so that an idle connection has no room for it.
-            match Box::pin(self.read_once(&mut reader, &mut rest)).await {
-                Ok(()) => {}
-                Err(Stop::Ended(ended)) => return ended,
-                Err(Stop::Closing) => return Box::pin(discard(&mut reader)).await,
-            }
+            let next = match self {
+                Self::Waiting(state) => {
+                    let readable = task::ready!(state.poll_readable(transport, cx));
+                    readable.and_then(|()| mem::take(state).read_with_room(transport, source, cx))
+                }
+                Self::Busy(busy) => match task::ready!(busy.as_mut().poll(cx)) {
+                    Ok(Next::Read(state)) => state.read(transport, source, cx),
+                    Ok(Next::Wait(state)) => Ok(Self::Waiting(state)),
+                    Err(stop) => Err(stop),
+                },
+                Self::Discarding => return poll_discard(transport, cx),
+            };
+            *self = match next {
+                Ok(next) => next,
+                Err(Stop::Ended(ended)) => return Poll::Ready(ended),
+                Err(Stop::Closing) => Self::Discarding,
+            };
         }
+    }
+}
+
+impl State {
+    /// Waits for room first, unless it is for the rest of a large frame, which has its own.
+    fn read_with_room(
+        self,
+        transport: &mut Transport,
+        source: &Source,
+        cx: &mut Context<'_>,
+    ) -> Result<Intake, Stop> {
+        if self.large().is_some() || source.account.has_room_now()? {
+            return self.read(transport, source, cx);
+        }
+        let account = Arc::clone(&source.account);
+        Ok(Intake::Busy(Box::pin(async move {
+            account.room().await?;
+            Ok(Next::Read(self))
+        })))
     }
 
     /// Waits for something to read; for the rest of a frame only so long.
-    async fn readable(&self, reader: &Reader) -> Result<(), Ended> {
-        let readable = poll_fn(|cx| reader.poll_readable(cx));
-        let readable = match &self.begun {
-            // In a box as well: nearly always nothing has begun.
-            Some(begun) => Box::pin(timeout_at(begun.until, readable))
-                .await
-                .map_err(|_| Ended::Unfinished)?,
-            None => readable.await,
+    fn poll_readable(
+        &mut self,
+        transport: &Transport,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Stop>> {
+        if let Poll::Ready(readable) = transport.poll_readable(cx) {
+            return Poll::Ready(readable.map_err(Stop::from));
+        }
+        let Some(begun) = &mut self.begun else {
+            return Poll::Pending;
         };
-        readable.map_err(|error| Ended::from(StreamError::Io(error)))
+        let late = begun.late.as_mut().poll(cx);
+        late.map(|()| Err(Stop::Ended(Ended::Unfinished)))
     }
 
-    /// One read, and all whole frames of it. What is left over stays in `rest`; between reads an idle
-    /// connection holds nothing else.
-    async fn read_once(&mut self, reader: &mut Reader, rest: &mut BytesMut) -> Result<(), Stop> {
+    /// The length of the frame that has begun, if it is longer than a read.
+    fn large(&self) -> Option<usize> {
         let large = self.begun.as_ref().and_then(|begun| begun.large.as_ref());
-        let large = large.map(|(len, _)| *len);
-        if large.is_none() {
-            self.account.room().await?;
+        large.map(|(len, _)| *len)
+    }
+
+    fn codec(&self, terms: &Terms) -> Codec {
+        let mut codec = Codec::new(terms.generation, terms.limits);
+        if self.established {
+            codec.established();
         }
+        codec
+    }
+
+    /// One read; all whole frames of it are handed in before the next. What is left over stays with what has begun;
+    /// between reads an idle connection holds nothing else.
+    fn read(
+        mut self,
+        transport: &mut Transport,
+        source: &Source,
+        cx: &mut Context<'_>,
+    ) -> Result<Intake, Stop> {
+        let part = self.begun.as_mut().map(|begun| mem::take(&mut begun.part));
         // What is read fits into the account, so that a long stride is no loan.
-        let stride = self.stride.min(self.account.left()).max(READ);
-        let mut buffer = Buffer::after(mem::take(rest), large, stride);
-        let read = read_now(reader, buffer.bytes()).await?;
-        self.adapt(buffer.bytes());
+        let stride = self.stride().min(source.account.left()).max(READ);
+        let mut buffer = Buffer::after(part.unwrap_or_default(), self.large(), stride);
+        let read = transport.poll_read(cx, buffer.bytes());
+        let mut codec = self.codec(&source.terms);
+        self.adapt(&codec, buffer.bytes());
         let mut filled = buffer.filled();
-        let frames = filled.bytes();
-        let Some(bytes) = read else {
-            *rest = filled.left_over();
-            return Ok(());
-        };
-        if bytes == 0 {
-            return Err(Stop::Ended(self.end(frames)));
+        match read {
+            Poll::Ready(Ok(0)) => return Err(Stop::Ended(end(&mut codec, filled.bytes()))),
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(error)) => return Err(error.into()),
+            // The wake-up was for nothing.
+            Poll::Pending => {
+                let part = filled.left_over();
+                if let Some(begun) = &mut self.begun {
+                    begun.part = part;
+                }
+                return Ok(Intake::Waiting(self));
+            }
         }
+        let handing_in = HandingIn {
+            source: source.clone(),
+            codec,
+            state: self,
+        };
+        Ok(Intake::Busy(Box::pin(handing_in.run(filled))))
+    }
+
+    /// Sets how much to ask for next, after what came now.
+    fn adapt(&mut self, codec: &Codec, buffer: &BytesMut) {
+        let short = matches!(codec.first_len(buffer), Ok(Some(len)) if len <= SHORT);
+        let most = if short { SHORT_STRIDE } else { STRIDE };
+        let (read, stride) = (buffer.len(), self.stride());
+        if read < stride / 2 || stride > most {
+            self.doubled = self.doubled.saturating_sub(1);
+        } else if read == buffer.capacity() && stride < most {
+            self.doubled += 1;
+        }
+    }
+
+    fn stride(&self) -> usize {
+        READ << self.doubled
+    }
+}
+
+/// What was read, on its way to the Router.
+struct HandingIn {
+    source: Source,
+    codec: Codec,
+    state: State,
+}
+
+impl HandingIn {
+    async fn run(mut self, mut filled: Buffer) -> Result<Next, Stop> {
+        let frames = filled.bytes();
         self.hand_in_all(frames).await?;
         if !frames.is_empty() {
             self.note_begun(frames).await?;
         }
-        *rest = filled.left_over();
+        let part = filled.left_over();
+        if let Some(begun) = &mut self.state.begun {
+            begun.part = part;
+        }
         breathe().await;
-        Ok(())
-    }
-
-    /// Sets how much to ask for next, after what came now.
-    fn adapt(&mut self, buffer: &BytesMut) {
-        let most = match self.codec.first_len(buffer) {
-            Ok(Some(len)) if len <= SHORT => SHORT_STRIDE,
-            _ => STRIDE,
-        };
-        self.stride = match buffer.len() {
-            len if len == buffer.capacity() => (2 * self.stride).min(most),
-            len if len < self.stride / 2 => (self.stride / 2).max(READ),
-            _ => self.stride,
-        };
+        self.state.established = self.codec.is_established();
+        Ok(Next::Wait(self.state))
     }
 
     /// All whole frames, batch by batch, each when there is room for what it inflates to.
@@ -166,12 +277,16 @@ impl Intake {
         while let Some(len) = self.codec.first_len(frames)?
             && len <= frames.len()
         {
-            let coming = self.begun.take().and_then(|begun| begun.large);
+            let coming = self.state.begun.take().and_then(|begun| begun.large);
             let coming = coming.map(|(_, coming)| coming);
             let (cut, charge) = match self.codec.cut(frames, NEAR)? {
                 Cut::TooTight => {
-                    let most = self.terms.limits.frame;
-                    let charge = self.account.to_inflate(most, coming.as_ref()).await?;
+                    let most = self.source.terms.limits.frame;
+                    let charge = self
+                        .source
+                        .account
+                        .to_inflate(most, coming.as_ref())
+                        .await?;
                     (self.codec.cut(frames, usize::MAX)?, Some(charge))
                 }
                 cut => (cut, None),
@@ -181,34 +296,30 @@ impl Intake {
             };
             let charge = match charge {
                 Some(charge) => charge,
-                None => self.account.charge(batch.cost() + OVERHEAD),
+                None => self.source.account.charge(batch.cost() + OVERHEAD),
             };
             charge.shrink(batch.cost() + OVERHEAD);
             drop(coming);
             self.hand_in(batch, charge).await?;
             // Nor is more inflated than there is room for.
-            self.account.room().await?;
+            self.source.account.room().await?;
         }
         Ok(())
     }
 
-    /// The peer has closed. In the middle of a frame that is no offence: it may have been killed.
-    fn end(&mut self, rest: &mut BytesMut) -> Ended {
-        match self.codec.decode_eof(rest) {
-            Ok(_) => Ended::ByPeer,
-            Err(error) => Ended::Failed(error.to_string()),
-        }
-    }
-
     /// Hands a batch to the Router.
     async fn hand_in(&mut self, mut batch: Batch, charge: Arc<Charge>) -> Result<(), Stop> {
-        let wait = self.pace.wait(batch.len(), batch.wire_len(), batch.cost());
-        let turns = Arc::clone(&self.turns);
-        let turn = turns.acquire_owned().await.map_err(|_| Stop::Closing)?;
+        let wait = {
+            let rates = self.source.terms.rates;
+            self.state
+                .pace
+                .wait(rates, batch.len(), batch.wire_len(), batch.cost())
+        };
+        let turn = self.source.account.turn(TURNS).await?;
         batch.hold(Hold::new(Arc::clone(&charge)));
-        let router = self.terms.router.upgrade().ok_or(Stop::Closing)?;
+        let router = self.source.terms.router.upgrade().ok_or(Stop::Closing)?;
         let received = Received {
-            conn: self.conn,
+            conn: self.source.conn,
             batch,
             charge,
             turn,
@@ -232,20 +343,29 @@ impl Intake {
     /// A part of a frame is left over: from when on it is, and its charge if it is large.
     async fn note_begun(&mut self, rest: &BytesMut) -> Result<(), Stop> {
         let large = self.codec.first_len(rest)?.filter(|len| *len > READ);
-        if let Some(begun) = &self.begun
+        if let Some(begun) = &self.state.begun
             && begun.large.is_some() == large.is_some()
         {
             return Ok(());
         }
         let large = match large {
-            Some(len) => Some((len, self.account.for_frame(len).await?)),
+            Some(len) => Some((len, self.source.account.for_frame(len).await?)),
             None => None,
         };
-        self.begun = Some(Box::new(Begun {
-            until: Instant::now() + self.terms.frame_timeout,
+        self.state.begun = Some(Box::new(Begun {
+            part: BytesMut::new(),
+            late: Box::pin(sleep(self.source.terms.frame_timeout)),
             large,
         }));
         Ok(())
+    }
+}
+
+/// The peer has closed. In the middle of a frame that is no offence: it may have been killed.
+fn end(codec: &mut Codec, rest: &mut BytesMut) -> Ended {
+    match codec.decode_eof(rest) {
+        Ok(_) => Ended::ByPeer,
+        Err(error) => Ended::Failed(error.to_string()),
     }
 }
 
@@ -319,26 +439,21 @@ impl Buffer {
     }
 }
 
-/// What is there; `None` if the wake-up was for nothing.
-async fn read_now(reader: &mut Reader, buffer: &mut BytesMut) -> io::Result<Option<usize>> {
-    poll_fn(|cx| {
-        Poll::Ready(match reader.poll_read(cx, buffer) {
-            Poll::Ready(read) => read.map(Some),
-            Poll::Pending => Ok(None),
-        })
-    })
-    .await
-}
-
 /// Reads until the peer has closed too: closing with something unread makes the system tear down the
 /// connection, and the peer might lose what we wrote last.
-async fn discard(reader: &mut Reader) -> Ended {
-    let mut buffer = BytesMut::with_capacity(READ / WORTH);
-    loop {
-        buffer.clear();
-        match poll_fn(|cx| reader.poll_read(cx, &mut buffer)).await {
-            Ok(0) | Err(_) => return Ended::ByPeer,
-            Ok(_) => breathe().await,
+fn poll_discard(transport: &mut Transport, cx: &mut Context<'_>) -> Poll<Ended> {
+    if task::ready!(transport.poll_readable(cx)).is_err() {
+        return Poll::Ready(Ended::ByPeer);
+    }
+    let mut spare = spare::take(READ);
+    let read = transport.poll_read(cx, &mut spare.bytes);
+    spare::give_back(spare);
+    match task::ready!(read) {
+        Ok(0) | Err(_) => Poll::Ready(Ended::ByPeer),
+        Ok(_) => {
+            // After the others of this thread.
+            cx.waker().wake_by_ref();
+            Poll::Pending
         }
     }
 }

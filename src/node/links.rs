@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::mem;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,11 +32,13 @@ const LEAVING: usize = 256;
 /// One link.
 struct Link {
     actor: Addr<Connection>,
-    /// Who is at its other end, once that is known. In a box: the table of links is half empty, and seldom asks.
+    /// Whether its handshake is done.
+    established: bool,
+    /// Whose it was, once it has been told to close: until then the core knows.
     peer: Option<Box<NodeId>>,
     method: Option<Method>,
-    /// Where among the new orders its own are.
-    order: Option<usize>,
+    /// Where among the new orders its own are, counted from one.
+    order: Option<NonZeroUsize>,
     sent: Traffic,
     /// Whether it has been told to close.
     leaving: bool,
@@ -44,7 +47,8 @@ struct Link {
 /// See the module.
 pub(super) struct Links {
     terms: Arc<Terms>,
-    open: HashMap<ConnId, Link>,
+    /// Each in a box of its own: the table is half empty.
+    open: HashMap<ConnId, Box<Link>>,
     dials: HashMap<ConnId, JoinHandle<()>>,
     /// New orders, and whose they are.
     orders: Vec<(ConnId, Orders)>,
@@ -97,30 +101,32 @@ impl Links {
         };
         let link = Link {
             actor,
+            established: false,
             peer: None,
             method: None,
             order: None,
             sent: Traffic::default(),
             leaving: false,
         };
-        self.open.insert(conn, link);
+        self.open.insert(conn, Box::new(link));
     }
 
-    /// A link's actor has ended: who was at its other end.
+    /// A link's actor has ended: whose it was, if it had been told to close.
     pub(super) fn gone(&mut self, conn: ConnId) -> Option<NodeId> {
         let link = self.open.remove(&conn)?;
         self.leaving -= usize::from(link.leaving);
         link.peer.map(|peer| *peer)
     }
 
-    pub(super) fn establish(&mut self, conn: ConnId, peer: NodeId) {
+    /// A link's handshake is done.
+    pub(super) fn establish(&mut self, conn: ConnId) {
         if let Some(link) = self.open.get_mut(&conn) {
-            link.peer = Some(Box::new(peer));
+            link.established = true;
         }
     }
 
     pub(super) fn is_established(&self, conn: ConnId) -> bool {
-        self.open.get(&conn).is_some_and(|link| link.peer.is_some())
+        self.open.get(&conn).is_some_and(|link| link.established)
     }
 
     pub(super) fn set_compression(&mut self, conn: ConnId, method: Option<Method>) {
@@ -156,8 +162,11 @@ impl Links {
     }
 
     /// Closes a link within this time, after what is ordered for it, and at once if many are closing; gives up a
-    /// dial at once.
-    pub(super) fn close(&mut self, conn: ConnId, within: Duration) {
+    /// dial at once. `peer`: whose it is.
+    pub(super) fn close(&mut self, conn: ConnId, peer: Option<NodeId>, within: Duration) {
+        if let (Some(link), Some(peer)) = (self.open.get_mut(&conn), peer) {
+            link.peer = Some(Box::new(peer));
+        }
         let within = if self.leaving < LEAVING {
             within
         } else {
@@ -171,9 +180,10 @@ impl Links {
             dial.abort();
         }
         if let Some(link) = self.open.get_mut(&conn) {
-            let within = match link.peer {
-                Some(_) => within,
-                None => within.min(STRANGER),
+            let within = if link.established {
+                within
+            } else {
+                within.min(STRANGER)
             };
             self.leaving += usize::from(!mem::replace(&mut link.leaving, true));
             Self::orders(conn, link, &mut self.orders).close = Some(within);
@@ -194,11 +204,12 @@ impl Links {
         link: &mut Link,
         orders: &'a mut Vec<(ConnId, Orders)>,
     ) -> &'a mut Orders {
-        let at = *link.order.get_or_insert_with(|| {
+        let order = link.order.get_or_insert_with(|| {
+            let order = NonZeroUsize::MIN.saturating_add(orders.len());
             orders.push((conn, Orders::default()));
-            orders.len() - 1
+            order
         });
-        &mut orders[at].1
+        &mut orders[order.get() - 1].1
     }
 
     /// Gives each link its new orders, in one message.

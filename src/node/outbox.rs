@@ -17,7 +17,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, Sleep};
 
 use super::budget::{Behind, Pool};
-use super::transport::Writer;
+use super::transport::Transport;
 use crate::mesh::{Ended, Traffic};
 use crate::wire::{Hold, frames_beyond};
 
@@ -141,14 +141,14 @@ impl Outbox {
     /// Writes until nothing waits, or the stream fails, or the peer is found to take too little.
     pub(super) fn poll_flush(
         &mut self,
-        writer: &mut Writer,
+        transport: &mut Transport,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Ended>> {
         if self.waiting > MOST {
             return Poll::Ready(Err(Ended::Stalled));
         }
         while !self.is_empty() {
-            match self.poll_write(writer, cx) {
+            match self.poll_write(transport, cx) {
                 Poll::Ready(Ok(0)) => {
                     return Poll::Ready(Err(failed(&io::ErrorKind::WriteZero.into())));
                 }
@@ -161,7 +161,11 @@ impl Outbox {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_write(&self, writer: &mut Writer, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        &self,
+        transport: &mut Transport,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut count = 0;
         let mut bytes = 0;
@@ -175,7 +179,7 @@ impl Outbox {
                 break;
             }
         }
-        writer.poll_write(cx, &slices[..count])
+        transport.poll_write(cx, &slices[..count])
     }
 
     /// The peer took this much: chunks that are written let go of what they hold.
@@ -325,8 +329,8 @@ mod tests {
         (outbox, held)
     }
 
-    async fn flush(outbox: &mut Outbox, writer: &mut Writer) -> Result<(), Ended> {
-        poll_fn(|cx| outbox.poll_flush(writer, cx)).await
+    async fn flush(outbox: &mut Outbox, transport: &mut Transport) -> Result<(), Ended> {
+        poll_fn(|cx| outbox.poll_flush(transport, cx)).await
     }
 
     /// Reads that much at a time, with a pause before each.
@@ -348,7 +352,7 @@ mod tests {
         let (mut outbox, held) = outbox(lengths());
         let (near, far) = duplex(5);
         let reading = actix::spawn(read_slowly(far, 3, Duration::ZERO));
-        let mut writer = Writer::Pipe(near);
+        let mut writer = Transport::Pipe(near);
         flush(&mut outbox, &mut writer).await.unwrap();
         drop(writer);
         let expected: Vec<u8> = lengths()
@@ -365,7 +369,7 @@ mod tests {
         tokio::time::pause();
         let (mut outbox, _held) = outbox([10, 10, 10]);
         let (near, _far) = duplex(15);
-        let stalled = flush(&mut outbox, &mut Writer::Pipe(near)).await;
+        let stalled = flush(&mut outbox, &mut Transport::Pipe(near)).await;
         assert_eq!(stalled, Err(Ended::Stalled));
         let unsent = outbox.unsent();
         assert_eq!((unsent.messages, unsent.bytes), (2, 15));
@@ -378,7 +382,7 @@ mod tests {
         let (near, far) = duplex(1);
         actix::spawn(read_slowly(far, 1, Duration::from_secs(1)));
         assert_eq!(
-            flush(&mut outbox, &mut Writer::Pipe(near)).await,
+            flush(&mut outbox, &mut Transport::Pipe(near)).await,
             Err(Ended::Stalled)
         );
     }
@@ -389,7 +393,7 @@ mod tests {
         let (mut outbox, _held) = outbox([1_000_000]);
         let (near, far) = duplex(8 * 1024);
         actix::spawn(read_slowly(far, 9 * 1024, Duration::from_secs(1)));
-        assert_eq!(flush(&mut outbox, &mut Writer::Pipe(near)).await, Ok(()));
+        assert_eq!(flush(&mut outbox, &mut Transport::Pipe(near)).await, Ok(()));
     }
 
     #[actix::test]
@@ -400,7 +404,7 @@ mod tests {
             let (near, far) = duplex(rate);
             actix::spawn(read_slowly(far, rate, Duration::from_secs(1)));
             let start = Instant::now();
-            let flushed = flush(&mut outbox, &mut Writer::Pipe(near)).await;
+            let flushed = flush(&mut outbox, &mut Transport::Pipe(near)).await;
             assert_eq!(flushed, verdict, "{rate} bytes a second");
             assert!(start.elapsed() <= STALE + LOOK * 2);
         }
@@ -412,12 +416,12 @@ mod tests {
         let (mut outbox, _held) = outbox([20]);
         let (near, far) = duplex(4);
         actix::spawn(read_slowly(far, 4, Duration::from_secs(1)));
-        assert_eq!(flush(&mut outbox, &mut Writer::Pipe(near)).await, Ok(()));
+        assert_eq!(flush(&mut outbox, &mut Transport::Pipe(near)).await, Ok(()));
     }
 
     /// Whether this much time passes without an end of the flush.
-    async fn goes_on(outbox: &mut Outbox, writer: &mut Writer, time: Duration) -> bool {
-        tokio::time::timeout(time, flush(outbox, writer))
+    async fn goes_on(outbox: &mut Outbox, transport: &mut Transport, time: Duration) -> bool {
+        tokio::time::timeout(time, flush(outbox, transport))
             .await
             .is_err()
     }
@@ -427,7 +431,7 @@ mod tests {
         tokio::time::pause();
         let (mut outbox, held) = outbox([1000; 100]);
         let (near, _far) = duplex(10);
-        let mut writer = Writer::Pipe(near);
+        let mut writer = Transport::Pipe(near);
         assert!(goes_on(&mut outbox, &mut writer, LOOK / 2).await);
         assert_eq!(Arc::strong_count(&held), 101, "it may be about to go on");
         assert!(goes_on(&mut outbox, &mut writer, LOOK).await);
@@ -448,7 +452,7 @@ mod tests {
         let (mut outbox, held) = outbox_beside(150_000, [1000; 100]);
         let links = [1, 2].map(|_| Account::new(1, Arc::clone(&outbox.pool)));
         let (near, _far) = duplex(10);
-        let mut writer = Writer::Pipe(near);
+        let mut writer = Transport::Pipe(near);
         assert!(goes_on(&mut outbox, &mut writer, HASTE - LOOK).await);
         assert_eq!(Arc::strong_count(&held), 101 - 44);
         assert!(!goes_on(&mut outbox, &mut writer, LOOK * 2).await);
@@ -464,7 +468,7 @@ mod tests {
         let _links = [1, 2, 3].map(|_| Account::new(1, Arc::clone(&outbox.pool)));
         let _another = outbox.pool.one_behind();
         let (near, _far) = duplex(10);
-        let mut writer = Writer::Pipe(near);
+        let mut writer = Transport::Pipe(near);
         assert!(goes_on(&mut outbox, &mut writer, HASTE * 3).await);
         assert_eq!(flush(&mut outbox, &mut writer).await, Err(Ended::Stalled));
     }
@@ -475,7 +479,7 @@ mod tests {
         let (mut outbox, held) = outbox([1000; 1000]);
         let (near, far) = duplex(1000);
         actix::spawn(read_slowly(far, 1000, LOOK / 4));
-        let mut writer = Writer::Pipe(near);
+        let mut writer = Transport::Pipe(near);
         assert!(goes_on(&mut outbox, &mut writer, Duration::from_secs(20)).await);
         let waiting = usize::try_from(outbox.unsent().messages).unwrap();
         assert!((100..900).contains(&waiting));

@@ -70,28 +70,25 @@ impl Buckets {
 }
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Pace {
-    rates: Rates,
     /// Made when first used.
     buckets: Option<Box<Buckets>>,
 }
 
 impl Pace {
-    pub(super) fn new(rates: Rates) -> Self {
-        Self {
-            rates,
-            buckets: None,
-        }
-    }
-
-    /// So much was read; how long to read nothing.
-    pub(super) fn wait(&mut self, messages: usize, wire: usize, whole: usize) -> Duration {
+    /// So much was read; how long to read nothing, at these rates, which are the same each time.
+    pub(super) fn wait(
+        &mut self,
+        rates: Rates,
+        messages: usize,
+        wire: usize,
+        whole: usize,
+    ) -> Duration {
         let inflated = (whole - wire.min(whole)).saturating_sub(wire.saturating_mul(RATIO));
-        if self.rates == Rates::default() && inflated == 0 {
+        if rates == Rates::default() && inflated == 0 {
             return Duration::ZERO;
         }
-        let rates = self.rates;
         let buckets = self
             .buckets
             .get_or_insert_with(|| Box::new(Buckets::new(rates)));
@@ -119,36 +116,39 @@ mod tests {
     #[actix::test]
     async fn beyond_a_burst_each_message_has_to_be_paid_for() {
         tokio::time::pause();
-        let mut pace = Pace::new(Rates {
+        let mut pace = Pace::default();
+        let rates = Rates {
             messages: 10,
             bytes: 0,
-        });
-        assert_eq!(pace.wait(10, 1000, 1000), Duration::ZERO);
-        assert_eq!(pace.wait(5, 500, 500), SECOND / 2);
+        };
+        assert_eq!(pace.wait(rates, 10, 1000, 1000), Duration::ZERO);
+        assert_eq!(pace.wait(rates, 5, 500, 500), SECOND / 2);
         tokio::time::advance(SECOND).await;
-        assert_eq!(pace.wait(5, 500, 500), Duration::ZERO);
-        assert_eq!(pace.wait(10, 500, 500), SECOND);
+        assert_eq!(pace.wait(rates, 5, 500, 500), Duration::ZERO);
+        assert_eq!(pace.wait(rates, 10, 500, 500), SECOND);
     }
 
     #[actix::test]
     async fn bytes_are_counted_as_they_are_inflated() {
         tokio::time::pause();
-        let mut pace = Pace::new(Rates {
+        let mut pace = Pace::default();
+        let rates = Rates {
             messages: 0,
             bytes: 1000,
-        });
-        assert_eq!(pace.wait(1, 100, 1000), Duration::ZERO);
-        assert_eq!(pace.wait(1, 100, 1000), SECOND);
+        };
+        assert_eq!(pace.wait(rates, 1, 100, 1000), Duration::ZERO);
+        assert_eq!(pace.wait(rates, 1, 100, 1000), SECOND);
     }
 
     #[actix::test]
     async fn only_bombs_are_paced_unless_asked_for() {
         tokio::time::pause();
-        let mut pace = Pace::new(Rates::default());
+        let mut pace = Pace::default();
+        let rates = Rates::default();
         for _ in 0..10_000 {
-            assert_eq!(pace.wait(100, 64 * 1024, 512 * 1024), Duration::ZERO);
+            assert_eq!(pace.wait(rates, 100, 64 * 1024, 512 * 1024), Duration::ZERO);
         }
-        let waits = (0..100).map(|_| pace.wait(1, 200, 4 << 20));
+        let waits = (0..100).map(|_| pace.wait(rates, 1, 200, 4 << 20));
         assert!(waits.max().unwrap() > SECOND * 40);
     }
 }

@@ -13,10 +13,9 @@ use std::time::Duration;
 use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler};
 use tokio::net::TcpListener;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::backlog::Item;
-use super::budget::{Charge, Pool};
+use super::budget::{Charge, Pool, Turn};
 
 use super::clock::Clock;
 use super::connection::Terms;
@@ -58,7 +57,7 @@ pub(super) struct Received {
     /// What the batch costs its connection.
     pub(super) charge: Arc<Charge>,
     /// Given back when the batch was handled.
-    pub(super) turn: OwnedSemaphorePermit,
+    pub(super) turn: Turn,
 }
 
 /// A link's actor has ended.
@@ -261,9 +260,11 @@ impl Router {
         match effect {
             Effect::Dial { conn, addr } => self.dial(conn, addr, ctx),
             Effect::Transmit { to, frames } => self.links.transmit(&to, &frames),
-            Effect::Establish { conn, peer } => self.links.establish(conn, peer),
+            Effect::Establish { conn, .. } => self.links.establish(conn),
             Effect::SetCompression { conn, method } => self.links.set_compression(conn, method),
-            Effect::Close { conn, .. } => self.links.close(conn, self.closing_time()),
+            Effect::Close { conn, peer, .. } => {
+                self.links.close(conn, peer, self.closing_time());
+            }
             Effect::Deliver(messages) => self.deliver(messages, hold),
             Effect::Notify(event) => self.notify(event),
             Effect::Answer { ticket, answer } => self.answer(ticket, answer),
@@ -514,7 +515,8 @@ impl Handler<Gone> for Router {
 
     fn handle(&mut self, gone: Gone, ctx: &mut Context<Self>) {
         let Gone { conn, why, unsent } = gone;
-        let peer = self.links.gone(conn);
+        let told = self.links.gone(conn);
+        let peer = told.or_else(|| self.mesh.peer_at(conn).cloned());
         if let (Some(draining), Some(peer)) = (&mut self.draining, peer) {
             draining.note(peer, unsent);
         }

@@ -21,7 +21,7 @@ impl ClaimKey {
         SipHasher13::new_with_keys(self.0, self.1)
     }
 
-    fn digest(&self, text: &[u8]) -> u64 {
+    pub(crate) fn digest(&self, text: &[u8]) -> u64 {
         self.hasher().hash(text)
     }
 }

@@ -150,13 +150,6 @@ macro_rules! checked {
 checked!(NodeId);
 checked!(MessageId);
 
-/// By its text, so that a table of ids can be searched with bytes that were never made an id.
-impl std::borrow::Borrow<[u8]> for NodeId {
-    fn borrow(&self) -> &[u8] {
-        self.as_bytes()
-    }
-}
-
 impl NodeId {
     /// The id of the node at that address in that subnet: base58 of SHA-384 over the three.
     ///

@@ -44,6 +44,7 @@ pub use batch::Batch;
 pub use claim::{Claim, ClaimKey, Claims};
 pub use codec::{Codec, Cut};
 pub use composer::{Composed, Composer, Draft, Head, Together};
+pub(crate) use compression::Methods;
 pub use compression::{Deflater, Inflated, Inflater, Method};
 pub use control::{Control, Dialect, PeerEntry};
 pub use error::{ControlError, DecodeError, EncodeError, StreamError};

@@ -228,7 +228,6 @@ const BOUNDED: &[(&str, &str)] = &[
         "mesh/routing.rs entries",
         "max_incoming, and what we dialled: t9_a_full_node..",
     ),
-    ("mesh/routing.rs methods", "MAX_METHODS of the reader"),
     (
         "mesh/status.rs Troubles",
         "TROUBLES: t5_the_last_64_troubles..",
@@ -259,6 +258,10 @@ const BOUNDED: &[(&str, &str)] = &[
     (
         "node/interception.rs line",
         "the budgets of the connections it came from",
+    ),
+    (
+        "node/intake.rs part",
+        "a read, or a large frame, which is charged before it comes in",
     ),
     ("node/links.rs deflated", "the methods there are"),
     ("node/links.rs dials", "MAX_DIALS: t5_as_many_dials.."),

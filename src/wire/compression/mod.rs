@@ -29,6 +29,20 @@ pub enum Method {
     Lzma,
 }
 
+/// Some of the methods, in no order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Methods(u8);
+
+impl Methods {
+    pub(crate) fn of(methods: &[Method]) -> Methods {
+        Methods(
+            methods
+                .iter()
+                .fold(0, |bits, method| bits | 1 << *method as u8),
+        )
+    }
+}
+
 impl Method {
     /// The methods of this build in the order of preference that the reference peers have: zlib, gzip, bz2, lzma.
     pub fn available() -> &'static [Method] {

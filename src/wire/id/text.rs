@@ -12,7 +12,7 @@ use crate::wire::base58;
 /// Characters that are held in place: what a digest needs, and so every id that is derived.
 const IN_PLACE: usize = base58::DIGEST_LEN;
 
-/// Equality, order and hash are those of the text's bytes, so that a table can be searched with bytes.
+/// Equality, order and hash are those of the text's bytes.
 #[derive(Clone)]
 pub(super) enum Text {
     InPlace { len: u8, bytes: [u8; IN_PLACE] },
