@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, Addr, Context, Handler};
@@ -838,6 +840,24 @@ fn without_a_system_starting_is_an_error() {
         .unwrap();
     let error = runtime.block_on(Config::new().start()).unwrap_err();
     assert!(matches!(error, StartError::NoSystem));
+}
+
+/// A panic in what is dropped is caught by the runtime, so that only the hook hears of it.
+#[test]
+fn a_system_that_ends_right_after_a_start_ends_quietly() {
+    let (here, panicked) = (
+        std::thread::current().id(),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let (heard, before) = (Arc::clone(&panicked), std::panic::take_hook());
+    std::panic::set_hook(Box::new(move |info| {
+        if std::thread::current().id() == here {
+            heard.store(true, Ordering::Relaxed);
+        }
+        before(info);
+    }));
+    actix::System::new().block_on(async { Config::new().start().await.map(drop).unwrap() });
+    assert!(!panicked.load(Ordering::Relaxed));
 }
 
 #[actix::test]
