@@ -236,11 +236,11 @@ impl State {
     fn adapt(&mut self, codec: &Codec, buffer: &BytesMut) {
         let short = matches!(codec.first_len(buffer), Ok(Some(len)) if len <= SHORT);
         let most = if short { SHORT_STRIDE } else { STRIDE };
-        let (read, stride) = (buffer.len(), self.stride());
-        if read < stride / 2 || stride > most {
-            self.doubled = self.doubled.saturating_sub(1);
-        } else if read == buffer.capacity() && stride < most {
+        let (stride, filled) = (self.stride(), buffer.len() == buffer.capacity());
+        if filled && stride < most {
             self.doubled += 1;
+        } else if stride > most || !filled && buffer.len() < stride / 2 {
+            self.doubled = self.doubled.saturating_sub(1);
         }
     }
 
