@@ -211,24 +211,12 @@ impl Account {
     /// Waits until fewer than this many turns are taken, and takes one.
     pub(super) async fn turn(self: &Arc<Self>, most: u32) -> Result<Turn, Closed> {
         let next = |taken: u32| (taken < most).then_some(taken + 1);
-        let attempt = || {
-            let taken = self
-                .turns
-                .fetch_update(Ordering::Acquire, Ordering::Relaxed, next);
-            taken.ok().map(|_| Turn(Arc::clone(self)))
+        let taken = || {
+            self.turns
+                .fetch_update(Ordering::Acquire, Ordering::Relaxed, next)
+                .ok()
         };
-        loop {
-            if let Some(turn) = self.attempt(&attempt)? {
-                return Ok(turn);
-            }
-            let mut freed = pin!(self.freed.notified());
-            // Listening before looking, so that nothing is missed in between.
-            freed.as_mut().enable();
-            if let Some(turn) = self.attempt(&attempt)? {
-                return Ok(turn);
-            }
-            freed.await;
-        }
+        self.until(taken).await.map(|_| Turn(Arc::clone(self)))
     }
 
     /// Waits until a frame of this many bytes may come in, and charges it.
