@@ -14,6 +14,7 @@ use super::effect::{Effect, SendError, Sent, Targets};
 use super::input::Now;
 use super::machine::{Effects, Mesh};
 use super::routing::Routing;
+use super::waterfall::Seen;
 use crate::wire::{Claims, Draft, EncodeError, Flag, Frames, Head, Hold, NodeId, Together};
 
 /// Broadcasts of a burst that stand one behind the other: for a link one piece costs less than one by one.
@@ -74,15 +75,17 @@ impl Mesh {
         let drafts: Vec<_> = drafts.collect();
         let Together { messages, whole } = self.composer.compose_many(&drafts);
         let taken = self.take_ids(now, &messages);
-        let mut messages = messages.into_iter().zip(taken);
+        let mut messages = messages.into_iter();
+        let mut taken = taken.into_iter();
         let mut piece = Piece::new(&self.routing, whole);
         let mut end = 0;
         let mut send = |admitted: Result<Admitted, _>| {
             let what = admitted?;
             let (head, place) = match messages.next() {
-                Some((Ok(head), took)) => {
+                Some(Ok(head)) => {
                     let place = end..end + head.len;
                     end = place.end;
+                    let took = taken.next() == Some(true);
                     (took.then_some(head), place)
                 }
                 _ => (None, end..end),
@@ -105,20 +108,16 @@ impl Mesh {
         sent
     }
 
-    /// Which could take their id. All are digested before the first is looked up: look-ups wait for memory, and so they
+    /// Of those that could be composed, which could take their id. All are digested before the first is looked up: look-ups wait for memory, and so they
     /// wait together.
     fn take_ids(&mut self, now: Now, messages: &[Result<Head, EncodeError>]) -> Vec<bool> {
         let me = self.composer.me();
         let mut digests = Claims::new(&self.key);
-        let claim = |message: &Result<Head, _>| {
-            let head = message.as_ref().ok()?;
-            Some((head.time, head.claim(&mut digests, me)))
-        };
-        let claims: Vec<_> = messages.iter().map(claim).collect();
-        let take = |place: Option<(u64, _)>| {
-            place.is_some_and(|(time, claim)| self.take_id(now, time, claim))
-        };
-        claims.into_iter().map(take).collect()
+        let mut claim = |head: &Head| (head.time, head.claim(&mut digests, me));
+        let heads = messages.iter().flatten();
+        let claims: Vec<_> = heads.map(&mut claim).collect();
+        let seen = self.waterfall.remember_all(now.unix, &claims);
+        seen.into_iter().map(|seen| seen == Seen::Fresh).collect()
     }
 
     /// Puts a message behind those that are to go in one piece.

@@ -131,11 +131,12 @@ impl Mesh {
     /// Remembers the broadcasts, which are proven, and leaves out what came twice in one batch. As above, one behind the
     /// other.
     fn remember_all(&mut self, now: Now, candidates: &mut Vec<Candidate>) {
+        let claims: Vec<_> = candidates.iter().filter_map(|it| it.claim).collect();
+        let mut seen = self.waterfall.remember_all(now.unix, &claims).into_iter();
         candidates.retain(|candidate| {
-            let Some((time, claim)) = candidate.claim else {
+            let Some(seen) = candidate.claim.and_then(|_| seen.next()) else {
                 return true;
             };
-            let seen = self.waterfall.remember(now.unix, time, claim);
             self.stats.id_twins += u64::from(seen == Seen::Twin);
             self.stats.duplicates += u64::from(seen == Seen::Same);
             seen != Seen::Same

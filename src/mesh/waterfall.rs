@@ -97,32 +97,53 @@ impl Second {
         })
     }
 
+    #[inline]
     fn look(&self, claim: Claim) -> Seen {
         let mark = Mark::of(claim);
         match self.shards[shard(claim.id)].get(&mark) {
             None => Seen::Fresh,
             Some(seen) if seen.0 == mark.0 => Seen::Same,
-            Some(_) if self.twins.contains(&(claim.id, claim.strict)) => Seen::Same,
-            Some(_) => Seen::Twin,
+            Some(_) => self.look_among_twins(claim),
         }
     }
 
+    #[cold]
+    fn look_among_twins(&self, claim: Claim) -> Seen {
+        if self.twins.contains(&(claim.id, claim.strict)) {
+            Seen::Same
+        } else {
+            Seen::Twin
+        }
+    }
+
+    #[inline]
     fn remember(&mut self, claim: Claim) -> Seen {
         let shard = &mut self.shards[shard(claim.id)];
         if shard.is_empty() {
-            shard.reserve(self.expected / SHARDS);
+            make_room(shard, self.expected / SHARDS);
         }
-        let seen = if shard.insert(Mark::of(claim)) {
-            Seen::Fresh
-        } else {
-            self.look(claim)
-        };
+        if shard.insert(Mark::of(claim)) {
+            self.entries += 1;
+            return Seen::Fresh;
+        }
+        self.remember_again(claim)
+    }
+
+    /// One whose id is taken.
+    #[cold]
+    fn remember_again(&mut self, claim: Claim) -> Seen {
+        let seen = self.look(claim);
         if seen == Seen::Twin {
             self.twins.insert((claim.id, claim.strict));
+            self.entries += 1;
         }
-        self.entries += usize::from(seen != Seen::Same);
         seen
     }
+}
+
+#[cold]
+fn make_room(shard: &mut Table, expected: usize) {
+    shard.reserve(expected);
 }
 
 /// By bits that are not in the mark.
@@ -176,6 +197,7 @@ impl Waterfall {
     }
 
     /// What is known of a claim stamped `time`.
+    #[inline]
     pub(super) fn look(&self, time: u64, claim: Claim) -> Seen {
         self.second(time)
             .map_or(Seen::Fresh, |second| second.look(claim))
@@ -185,18 +207,44 @@ impl Waterfall {
     ///
     /// `time` must have been found neither expired nor premature: this bounds the seconds kept.
     pub(super) fn remember(&mut self, unix: u64, time: u64, claim: Claim) -> Seen {
-        self.forget(unix);
-        if self.entries >= self.capacity {
-            self.evict_oldest();
-        }
-        let seen = match self.remember_more(time, claim) {
-            Some(seen) => seen,
-            None => self.begin_second(time).remember(claim),
-        };
-        if seen != Seen::Same {
-            self.entries += 1;
+        self.make_ready(unix, time);
+        let second = self.second_mut(time);
+        let seen = second.map_or(Seen::Fresh, |second| second.remember(claim));
+        self.entries += usize::from(seen != Seen::Same);
+        seen
+    }
+
+    /// As [`remember`](Self::remember) would one after the other. A loop that does nothing else lets several of them
+    /// wait for memory at a time.
+    pub(super) fn remember_all(&mut self, unix: u64, claims: &[(u64, Claim)]) -> Vec<Seen> {
+        let mut seen = Vec::with_capacity(claims.len());
+        for mut rest in claims.chunk_by(|before, next| before.0 == next.0) {
+            while let Some(&(time, _)) = rest.first() {
+                self.make_ready(unix, time);
+                let room = self.capacity.saturating_sub(self.entries).max(1);
+                let (now, later) = rest.split_at(room.min(rest.len()));
+                if let Some(second) = self.second_mut(time) {
+                    let before = second.entries;
+                    seen.extend(now.iter().map(|(_, claim)| second.remember(*claim)));
+                    let added = second.entries - before;
+                    self.entries += added;
+                }
+                rest = later;
+            }
         }
         seen
+    }
+
+    /// Makes room for a claim stamped `time`, and its second.
+    fn make_ready(&mut self, unix: u64, time: u64) {
+        self.forget(unix);
+        let mut evicted = 0;
+        if self.entries >= self.capacity {
+            evicted = self.evict_oldest();
+        }
+        if self.second(time).is_none() {
+            self.begin_second(time, evicted);
+        }
     }
 
     /// Forgets every second that has expired.
@@ -234,24 +282,35 @@ impl Waterfall {
         self.seconds.get(index)?.as_deref()
     }
 
-    /// Remembers a claim of a second that has some already.
-    fn remember_more(&mut self, time: u64, claim: Claim) -> Option<Seen> {
+    fn second_mut(&mut self, time: u64) -> Option<&mut Second> {
         let index = usize::try_from(time.checked_sub(self.first)?).ok()?;
-        let second = self.seconds.get_mut(index)?.as_mut()?;
-        Some(second.remember(claim))
+        self.seconds.get_mut(index)?.as_deref_mut()
     }
 
-    /// A second that is to have its first claim.
-    fn begin_second(&mut self, time: u64) -> &mut Second {
+    /// A second that is to have its first claim, when so many have just been evicted.
+    fn begin_second(&mut self, time: u64, evicted: usize) {
         self.reach(time);
         let index = usize::try_from(time - self.first).unwrap_or(0);
-        // Seconds resemble those before them; but what is reserved is bounded by the capacity as well.
+        // Seconds resemble those before them, and what fills the cache goes on; but what is reserved is bounded by the
+        // capacity as well.
         let before = index
             .checked_sub(1)
             .and_then(|before| self.seconds[before].as_ref());
         let free = self.capacity.saturating_sub(self.entries);
-        let expected = before.map_or(0, |before| before.entries).min(free);
-        self.seconds[index].get_or_insert_with(|| Second::sized(expected))
+        let expected = before.map_or(evicted, |before| before.entries).min(free);
+        let mut second = Second::sized(expected);
+        // Giving back memory and taking as much again takes longer than clearing it.
+        let like_it = expected / SHARDS..=expected / SHARDS * 4;
+        for shard in &mut second.shards {
+            let Some(mut table) = self.spent.pop() else {
+                break;
+            };
+            if like_it.contains(&table.capacity()) {
+                table.clear();
+                *shard = table;
+            }
+        }
+        self.seconds[index].get_or_insert(second);
     }
 
     /// Makes the row of seconds include `time`, which lies near now: the row stays short.
@@ -274,12 +333,14 @@ impl Waterfall {
         }
     }
 
-    fn evict_oldest(&mut self) {
+    /// Forgets the oldest second that has any claims; how many that were.
+    fn evict_oldest(&mut self) -> usize {
         let mut evicted = 0;
         while evicted == 0 && !self.seconds.is_empty() {
             evicted = self.forget_oldest();
         }
         self.evicted += evicted as u64;
+        evicted
     }
 }
 
