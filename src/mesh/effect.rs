@@ -10,7 +10,7 @@ use serde::Serialize;
 use smallvec::SmallVec;
 
 use super::input::{ConnId, DialError, Ticket};
-use crate::wire::{Address, Frames, Message, MessageId, Method, NodeId, SubnetId};
+use crate::wire::{Address, Frames, MessageId, Messages, Method, NodeId, SubnetId};
 
 /// Connections a transmission goes to.
 pub type Targets = SmallVec<[ConnId; 4]>;
@@ -57,7 +57,7 @@ pub enum Effect {
         reason: CloseReason,
     },
     /// Hand these messages to the user, in this order.
-    Deliver(Vec<Message>),
+    Deliver(Messages),
     /// Tell the user.
     Notify(Event),
     /// What was asked under this ticket has come to its end.

@@ -9,7 +9,7 @@ use super::handshake::Handshake;
 use super::input::{ConnId, Now};
 use super::machine::{Effects, Mesh};
 use super::waterfall::Seen;
-use crate::wire::{Batch, Claim, Claims, Control, Copies, Flag, Frame, IdRule, SubFlag};
+use crate::wire::{Batch, Claim, Claims, Control, Copies, Flag, Frame, IdRule, Messages, SubFlag};
 
 /// A frame of a batch that must be proven before it counts.
 struct Candidate {
@@ -273,10 +273,11 @@ impl Mesh {
             return;
         };
         self.stats.delivered += 1;
-        let message = frame.message(&entry.id, &mut self.copies);
-        match out.last_mut() {
-            Some(Effect::Deliver(before)) => before.push(message),
-            _ => out.push(Effect::Deliver(vec![message])),
+        if !matches!(out.last(), Some(Effect::Deliver(_))) {
+            out.push(Effect::Deliver(Messages::default()));
+        }
+        if let Some(Effect::Deliver(messages)) = out.last_mut() {
+            messages.push(frame, &entry.id, &mut self.copies);
         }
     }
 }

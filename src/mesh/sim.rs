@@ -639,7 +639,9 @@ impl Network {
                 }
                 Effect::SetCompression { .. } => {}
                 Effect::Close { conn, .. } => self.hang_up((node, conn)),
-                Effect::Deliver(messages) => self.hosts[node.0].delivered.extend(messages),
+                Effect::Deliver(messages) => {
+                    self.hosts[node.0].delivered.extend(messages.into_vec())
+                }
                 Effect::Notify(event) => self.hosts[node.0].events.push(event),
                 Effect::Answer { ticket, answer } => {
                     let before = self.hosts[node.0].answers.insert(ticket, answer);

@@ -181,10 +181,10 @@ fn targets(effects: &[Effect]) -> Vec<ConnId> {
 
 fn delivered(effects: &[Effect]) -> Vec<String> {
     let messages = effects.iter().filter_map(|effect| match effect {
-        Effect::Deliver(messages) => Some(messages.iter().map(|message| message.text())),
+        Effect::Deliver(messages) => Some(messages.clone().into_vec()),
         _ => None,
     });
-    messages.flatten().collect()
+    messages.flatten().map(|message| message.text()).collect()
 }
 
 fn closed(effects: &[Effect]) -> Vec<&'static str> {

@@ -19,9 +19,7 @@ pub(super) trait Item {
 
 impl Item for Message {
     fn cost(&self) -> usize {
-        /// Its ids and counters, and its place in a queue.
-        const REST: usize = 320;
-        self.byte_len() + size_of_val(self.packets()) + REST
+        self.memory()
     }
 
     fn after_gap(self, missed: u64) -> Self {

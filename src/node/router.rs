@@ -14,7 +14,6 @@ use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler};
 use tokio::net::TcpListener;
 
-use super::backlog::Item;
 use super::budget::{Charge, Pool, Turn};
 
 use super::clock::Clock;
@@ -265,7 +264,7 @@ impl Router {
             Effect::Close { conn, peer, .. } => {
                 self.links.close(conn, peer, self.closing_time());
             }
-            Effect::Deliver(messages) => self.deliver(messages, hold),
+            Effect::Deliver(messages) => self.deliver(messages.into_vec(), hold),
             Effect::Notify(event) => self.notify(event),
             Effect::Answer { ticket, answer } => self.answer(ticket, answer),
         }
@@ -466,7 +465,7 @@ fn kept(effect: &Effect) -> usize {
                 .map_or(0, |(_, bytes)| bytes.len());
             frames.plain.len() + compressed
         }
-        Effect::Deliver(messages) => messages.iter().map(Item::cost).sum(),
+        Effect::Deliver(messages) => messages.memory(),
         _ => 0,
     }
 }

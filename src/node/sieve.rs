@@ -24,14 +24,7 @@ impl Sieve {
             Kind::Any(kinds) => Some(kinds),
             Kind::All => None,
         };
-        // Relayed or not, a broadcast is told as a broadcast.
-        let flag = filter.flag.map(|flag| {
-            if flag.is_broadcast() {
-                Flag::Broadcast
-            } else {
-                flag
-            }
-        });
+        let flag = filter.flag.map(Flag::told);
         Self {
             flag,
             kinds,

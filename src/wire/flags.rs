@@ -29,6 +29,15 @@ pub enum Flag {
 }
 
 impl Flag {
+    /// As a user is told: relayed or not, a broadcast is a broadcast.
+    pub(crate) fn told(self) -> Flag {
+        if self.is_broadcast() {
+            Flag::Broadcast
+        } else {
+            self
+        }
+    }
+
     /// Whether the mesh relays messages with this flag: broadcast or waterfall.
     pub fn is_broadcast(&self) -> bool {
         matches!(self, Flag::Broadcast | Flag::Waterfall)

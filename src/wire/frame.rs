@@ -10,7 +10,7 @@ use super::{
     generation::Generation,
     hashing::{self, Stamped},
     id::{MessageId, NodeId},
-    message::Message,
+    message::{Message, Part},
     packet::{Packet, Packets},
     proof::{self, IdRule},
 };
@@ -174,14 +174,18 @@ impl<'a> Frame<'a> {
 
     /// The message in a copy of its own, which does not keep the chunk alive. `from` is the peer it came from.
     pub fn message(&self, from: &NodeId, copies: &mut Copies) -> Message {
-        Message::from_parts(
-            MessageId::checked(self.tail(2), self.id().len()),
-            NodeId::checked(self.tail(1), self.sender().len()),
-            from.clone(),
-            self.flag(),
-            self.time,
-            self.copy_payload(copies),
-        )
+        Message::alone(from.clone(), self.part(copies))
+    }
+
+    #[inline(always)]
+    pub(super) fn part(&self, copies: &mut Copies) -> Part {
+        Part {
+            id: MessageId::checked(self.tail(2), self.id().len()),
+            sender: NodeId::checked(self.tail(1), self.sender().len()),
+            flag: self.flag().told(),
+            time: self.time,
+            packets: self.copy_payload(copies),
+        }
     }
 
     fn copy_payload(&self, copies: &mut Copies) -> Packets {
@@ -216,6 +220,16 @@ impl Copies {
             block: BytesMut::new(),
             expected,
         }
+    }
+
+    /// How many frames like this one may still come and share a block, it among them; none if it is too long for that.
+    pub(super) fn like_it(&self, frame: &Frame<'_>) -> usize {
+        let len = frame.whole_payload().len();
+        if len > Self::BLOCK / 4 {
+            return 0;
+        }
+        let to_come = self.expected.div_ceil(frame.wire_len.max(1));
+        to_come.clamp(1, Self::BLOCK / len.max(1))
     }
 
     /// A copy of a payload that came in so many bytes of the wire.

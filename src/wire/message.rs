@@ -12,22 +12,42 @@ use super::{
 
 /// A message that was delivered. Clones share it.
 ///
+/// Short ones that came together share their memory, so that one that is kept keeps up to seven others, 7 KiB at most.
+/// What is to be kept for long, of few messages among many, is better copied.
+///
 /// Its JSON is `{"id", "sender", "from", "flag", "type", "packets", "time"}`. `type` is packet 0, and `packets` is the whole
 /// payload *including* packet 0, as `message.packets` is in the reference peers; [`Message::body`] is the payload without it.
 #[derive(Clone, Debug)]
 pub struct Message {
-    shared: Arc<Shared>,
+    group: Arc<Group>,
+    place: usize,
     missed: u64,
 }
 
+/// Messages that share their memory: they came one behind the other from one peer.
 #[derive(Debug)]
-struct Shared {
-    id: MessageId,
-    sender: NodeId,
+struct Group {
     from: NodeId,
-    flag: Flag,
-    time: u64,
-    packets: Packets,
+    parts: Vec<Part>,
+}
+
+/// What there is to say of a message by itself.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) id: MessageId,
+    pub(super) sender: NodeId,
+    pub(super) flag: Flag,
+    pub(super) time: u64,
+    pub(super) packets: Packets,
+}
+
+impl Part {
+    /// Bytes it takes, about.
+    pub(super) fn memory(&self) -> usize {
+        /// Its ids and counters, and its place in a queue.
+        const REST: usize = 320;
+        self.packets.byte_len() + size_of_val::<[Packet]>(&self.packets) + REST
+    }
 }
 
 impl Message {
@@ -40,74 +60,83 @@ impl Message {
         time: u64,
         packets: impl Into<Packets>,
     ) -> Message {
-        Message::from_parts(id, sender, from, flag, time, packets.into())
+        let part = Part {
+            id,
+            sender,
+            flag: flag.told(),
+            time,
+            packets: packets.into(),
+        };
+        Message::alone(from, part)
     }
 
-    #[inline]
-    pub(crate) fn from_parts(
-        id: MessageId,
-        sender: NodeId,
-        from: NodeId,
-        flag: Flag,
-        time: u64,
-        packets: Packets,
-    ) -> Message {
-        let flag = if flag.is_broadcast() {
-            Flag::Broadcast
-        } else {
-            flag
-        };
+    pub(super) fn alone(from: NodeId, part: Part) -> Message {
+        let parts = vec![part];
+        Message::of(Arc::new(Group { from, parts }), 0)
+    }
+
+    /// Messages that share their memory.
+    pub(super) fn group(from: NodeId, parts: Vec<Part>) -> impl Iterator<Item = Message> {
+        let places = 0..parts.len();
+        let group = Arc::new(Group { from, parts });
+        places.map(move |place| Message::of(Arc::clone(&group), place))
+    }
+
+    fn of(group: Arc<Group>, place: usize) -> Message {
         Message {
-            shared: Arc::new(Shared {
-                id,
-                sender,
-                from,
-                flag,
-                time,
-                packets,
-            }),
+            group,
+            place,
             missed: 0,
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn shares_memory(&self, other: &Message) -> bool {
+        Arc::ptr_eq(&self.group, &other.group)
+    }
+
+    fn part(&self) -> &Part {
+        &self.group.parts[self.place]
+    }
+
     /// The id: the hash of payload and time.
     pub fn id(&self) -> &MessageId {
-        &self.shared.id
+        &self.part().id
     }
 
     /// Who wrote the message, by its own word: on plaintext nobody can tell.
     pub fn sender(&self) -> &NodeId {
-        &self.shared.sender
+        &self.part().sender
     }
 
     /// The peer from whose connection it came: for a relayed message another than the sender.
     pub fn from(&self) -> &NodeId {
-        &self.shared.from
+        &self.group.from
     }
 
     /// How it travelled. A relayed broadcast (0.4: waterfall) is told as a broadcast.
     pub fn flag(&self) -> &Flag {
-        &self.shared.flag
+        &self.part().flag
     }
 
     /// When it was written by the sender's clock, in unix seconds.
     pub fn time(&self) -> u64 {
-        self.shared.time
+        self.part().time
     }
 
     /// Packet 0: what kind of message it is. Empty for a message without payload.
     pub fn kind(&self) -> &Packet {
-        self.shared.packets.first().unwrap_or(&packet::EMPTY)
+        self.part().packets.first().unwrap_or(&packet::EMPTY)
     }
 
     /// The whole payload, packet 0 included.
     pub fn packets(&self) -> &[Packet] {
-        &self.shared.packets
+        &self.part().packets
     }
 
     /// The payload without packet 0: what the sender's user gave.
     pub fn body(&self) -> &[Packet] {
-        self.shared.packets.get(1..).unwrap_or_default()
+        self.part().packets.get(1..).unwrap_or_default()
     }
 
     /// The body as text, packets joined by a space, what is not UTF-8 replaced: for logs and examples.
@@ -134,7 +163,12 @@ impl Message {
 
     /// The bytes of the payload.
     pub fn byte_len(&self) -> usize {
-        self.shared.packets.byte_len()
+        self.part().packets.byte_len()
+    }
+
+    /// Bytes that it takes in memory, about.
+    pub fn memory(&self) -> usize {
+        self.part().memory()
     }
 }
 

@@ -386,6 +386,7 @@ impl<'a> Driver<'a> {
                     self.closed.insert(*conn);
                 }
                 Effect::Deliver(messages) => {
+                    let messages = messages.clone().into_vec();
                     let mut senders = messages.iter().map(|message| message.from());
                     assert!(senders.all(|from| from != self.mesh.me()));
                 }

@@ -1,0 +1,133 @@
+//! Messages on their way to the user.
+//!
+//! Owns which of them share their memory: taking and giving back a piece for each is a good part of what a short one costs.
+//! Knows nothing of who is to have them.
+
+use std::mem;
+
+use super::{
+    frame::{Copies, Frame},
+    id::NodeId,
+    message::{Message, Part},
+};
+
+/// Messages in the order in which they are to be delivered.
+#[derive(Clone, Debug, Default)]
+pub struct Messages {
+    whole: Vec<Message>,
+    /// Those of the last group, which more may join.
+    open: Vec<Part>,
+    /// The peer these came from.
+    from: Option<NodeId>,
+}
+
+/// Messages that may share their memory. With more, one that is kept would keep too much.
+const GROUP: usize = 8;
+
+impl Messages {
+    /// Appends the message of a frame that came from this peer, in a copy that does not keep the frame's bytes alive.
+    pub fn push(&mut self, frame: &Frame<'_>, from: &NodeId, copies: &mut Copies) {
+        let like_it = copies.like_it(frame);
+        let has_room = self.open.len() < self.open.capacity();
+        if like_it == 0 || !has_room || self.from.as_ref() != Some(from) {
+            self.close();
+            self.open = Vec::with_capacity(like_it.clamp(1, GROUP));
+            self.from = Some(from.clone());
+        }
+        self.open.push(frame.part(copies));
+    }
+
+    /// Makes messages of the last group.
+    fn close(&mut self) {
+        let parts = mem::take(&mut self.open);
+        if let Some(from) = self.from.take() {
+            self.whole.extend(Message::group(from, parts));
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.whole.len() + self.open.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes that they take in memory, about.
+    pub fn memory(&self) -> usize {
+        let whole = self.whole.iter().map(Message::memory);
+        whole.chain(self.open.iter().map(Part::memory)).sum()
+    }
+
+    /// Each of them.
+    pub fn into_vec(mut self) -> Vec<Message> {
+        self.close();
+        self.whole
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Batch, Composer, Flag, Generation, Limits, Packet};
+
+    /// Messages of these lengths in one batch.
+    fn batch(lengths: &[usize]) -> Batch {
+        let me = NodeId::parse("A").unwrap();
+        let composer = Composer::new(Generation::V0_4, Limits::default(), me);
+        let frames = lengths.iter().zip(0..).map(|(length, time)| {
+            let payload = [Packet::from("\0"), Packet::from("x".repeat(*length))];
+            let composed = composer.compose(&Flag::Broadcast, &payload, time).unwrap();
+            composed.frames.plain
+        });
+        let bytes = frames.collect::<Vec<_>>().concat();
+        Batch::from_frames(Generation::V0_4, Limits::default(), &bytes).unwrap()
+    }
+
+    /// How many messages share memory, one such number after the other.
+    fn groups(lengths: &[usize], peers: &[&str]) -> Vec<usize> {
+        let batch = batch(lengths);
+        let mut copies = Copies::new(batch.wire_len());
+        let mut messages = Messages::default();
+        for (frame, peer) in batch.iter().zip(peers.iter().cycle()) {
+            let peer = NodeId::parse(peer).unwrap();
+            messages.push(&frame.unwrap(), &peer, &mut copies);
+        }
+        assert_eq!(messages.len(), lengths.len());
+        let memory = messages.memory();
+        let messages = messages.into_vec();
+        assert_eq!(memory, messages.iter().map(Message::memory).sum::<usize>());
+        for ((message, length), time) in messages.iter().zip(lengths).zip(0..) {
+            let told = (message.time(), message.byte_len(), message.missed());
+            assert_eq!(told, (time, 1 + length, 0));
+        }
+        let together = messages.chunk_by(Message::shares_memory);
+        together.map(<[Message]>::len).collect()
+    }
+
+    #[test]
+    fn short_ones_share_memory_in_groups_of_eight_at_most() {
+        assert_eq!(groups(&[100; 20], &["B"]), [8, 8, 4]);
+        assert_eq!(groups(&[0; 9], &["B"]), [8, 1]);
+        assert_eq!(groups(&[100], &["B"]), [1]);
+    }
+
+    #[test]
+    fn what_a_group_holds_of_payload_is_bounded() {
+        assert_eq!(groups(&[500; 9], &["B"]), [4, 4, 1]);
+    }
+
+    #[test]
+    fn a_long_one_shares_with_none() {
+        let lengths = [100, 100, 600, 100, 100];
+        assert_eq!(groups(&lengths, &["B"]), [2, 1, 2]);
+        assert_eq!(groups(&[600; 3], &["B"]), [1, 1, 1]);
+    }
+
+    #[test]
+    fn what_came_from_different_peers_is_apart() {
+        assert_eq!(groups(&[100; 4], &["B", "B", "C", "C"]), [2, 2]);
+    }
+}
