@@ -174,31 +174,37 @@ impl<'a> Frame<'a> {
 
     /// The message in a copy of its own, which does not keep the chunk alive. `from` is the peer it came from.
     pub fn message(&self, from: &NodeId, copies: &mut Copies) -> Message {
-        Message::alone(from.clone(), self.part(copies))
+        let mut part = self.part();
+        self.copy_payload(copies, &mut part.packets);
+        Message::alone(from.clone(), part)
     }
 
-    #[inline(always)]
-    pub(super) fn part(&self, copies: &mut Copies) -> Part {
+    /// What there is to say of the message by itself, but for its payload.
+    #[inline]
+    pub(super) fn part(&self) -> Part {
         Part {
             id: MessageId::checked(self.tail(2), self.id().len()),
             sender: NodeId::checked(self.tail(1), self.sender().len()),
             flag: self.flag().told(),
             time: self.time,
-            packets: self.copy_payload(copies),
+            packets: Packets::default(),
         }
     }
 
-    fn copy_payload(&self, copies: &mut Copies) -> Packets {
+    /// Appends a copy of the payload, where it is to stay: moved from place to place, it takes longer than to copy.
+    #[inline]
+    pub(super) fn copy_payload(&self, copies: &mut Copies, to: &mut Packets) {
         let mut rest = copies.of(self.whole_payload(), self.wire_len);
         // A packet of one byte, as most sub-flags are, needs nothing of the copy; the last one takes what is left of it.
-        let packet = |packet: &[u8]| match packet {
-            [number] => {
-                rest.advance(1);
-                Packet::number(*number)
-            }
-            _ => Packet::from(rest.split_to(packet.len())),
-        };
-        self.payload().map(packet).collect()
+        for packet in self.payload() {
+            to.push(match packet {
+                [number] => {
+                    rest.advance(1);
+                    Packet::number(*number)
+                }
+                _ => Packet::from(rest.split_to(packet.len())),
+            });
+        }
     }
 }
 

@@ -34,7 +34,10 @@ impl Messages {
             self.open = Vec::with_capacity(like_it.clamp(1, GROUP));
             self.from = Some(from.clone());
         }
-        self.open.push(frame.part(copies));
+        self.open.push(frame.part());
+        if let Some(part) = self.open.last_mut() {
+            frame.copy_payload(copies, &mut part.packets);
+        }
     }
 
     /// Makes messages of the last group.

@@ -122,6 +122,11 @@ impl Packets {
         self
     }
 
+    #[inline]
+    pub(super) fn push(&mut self, packet: Packet) {
+        self.0.push(packet);
+    }
+
     /// The list itself.
     pub fn into_vec(self) -> Vec<Packet> {
         self.0.into_vec()
