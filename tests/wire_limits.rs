@@ -348,3 +348,17 @@ fn t4_ids_have_1_to_128_base58_digits() {
         assert_eq!(named(&[b'z', c]).is_ok(), digit, "{c}");
     }
 }
+
+/// What was read before never stands for what is read now.
+#[test]
+fn t4_each_frame_of_a_batch_is_judged_by_its_own_ids() {
+    let senders: [&[u8]; 9] = [b"", b"A", b"A", b"0", b"0", b"", b"A", b"AA", b"A0"];
+    let frames = senders.map(|sender| packed(&[b"\0", sender, b"A", b"1"]));
+    let batch = Batch::from_frames(GENERATION, Limits::default(), &frames.concat()).unwrap();
+    let verdicts: Vec<_> = batch
+        .iter()
+        .map(|frame| frame.map(drop).map_err(|error| *error))
+        .collect();
+    assert_eq!(verdicts, frames.map(|frame| verdict(&frame)));
+    assert_eq!(verdicts.iter().filter(|verdict| verdict.is_ok()).count(), 4);
+}

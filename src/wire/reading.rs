@@ -26,6 +26,8 @@ pub(super) struct Reading {
     frame_limit: usize,
     /// Bytes inflated so far. What failed counts as a whole frame: it may have cost as much.
     inflated: usize,
+    /// A sender whose shape is checked: frames that come together are mostly of one.
+    sender: Vec<u8>,
     batch: Batch,
 }
 
@@ -49,6 +51,7 @@ impl Reading {
             limits,
             frame_limit,
             inflated: 0,
+            sender: Vec::new(),
             batch,
         }
     }
@@ -136,7 +139,7 @@ impl Reading {
         let ends = &mut self.batch.ends;
         let before = ends.len();
         let found = self.profile.layout.split(body, self.limits.packets, ends)?;
-        let header = read_header(body, found, &ends[before..]);
+        let header = read_header(body, found, &ends[before..], &mut self.sender);
         if header.is_err() {
             ends.truncate(before);
         }
@@ -150,15 +153,25 @@ impl Reading {
     }
 }
 
-/// Checks the shape of sender and id and gives the time.
+/// Checks the shape of sender and id and gives the time. `known` is a sender that needs no check, or empty.
 #[inline]
-fn read_header(body: &[u8], found: Found, ends: &[u32]) -> Result<u64, DecodeError> {
+fn read_header(
+    body: &[u8],
+    found: Found,
+    ends: &[u32],
+    known: &mut Vec<u8>,
+) -> Result<u64, DecodeError> {
     let Some(&[flag, sender, id, time]) = ends.first_chunk::<HEADER>() else {
         return Err(DecodeError::TooFewPackets(ends.len()));
     };
     let packets = body.get(found.start as usize..).unwrap_or_default();
     let packet = |from: u32, to: u32| packets.get(from as usize..to as usize).unwrap_or_default();
-    id::check(packet(flag, sender)).map_err(DecodeError::BadSender)?;
+    let from = packet(flag, sender);
+    if from.is_empty() || from != known.as_slice() {
+        id::check(from).map_err(DecodeError::BadSender)?;
+        known.clear();
+        known.extend_from_slice(from);
+    }
     id::check(packet(sender, id)).map_err(DecodeError::BadId)?;
     base58::decode_u64(packet(id, time)).map_err(|_| DecodeError::BadTime)
 }
