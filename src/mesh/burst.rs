@@ -108,8 +108,8 @@ impl Mesh {
         sent
     }
 
-    /// Of those that could be composed, which could take their id. All are digested before the first is looked up: look-ups wait for memory, and so they
-    /// wait together.
+    /// Of those that could be composed, which could take their id. All are digested before the first is looked up:
+    /// look-ups wait for memory, and so they wait together.
     fn take_ids(&mut self, now: Now, messages: &[Result<Head, EncodeError>]) -> Vec<bool> {
         let me = self.composer.me();
         let mut digests = Claims::new(&self.key);

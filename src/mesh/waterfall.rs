@@ -249,7 +249,9 @@ impl Waterfall {
 
     /// Forgets every second that has expired.
     pub(super) fn forget(&mut self, unix: u64) {
-        self.spent.pop();
+        // Of a second's tables four at a time, and more of more: called once a second, this keeps eight seconds' worth.
+        let left = self.spent.len();
+        self.spent.truncate(left - left.div_ceil(8));
         while !self.seconds.is_empty() && self.expired(unix, self.first) {
             self.forget_oldest();
         }
@@ -302,13 +304,12 @@ impl Waterfall {
         // Giving back memory and taking as much again takes longer than clearing it.
         let like_it = expected / SHARDS..=expected / SHARDS * 4;
         for shard in &mut second.shards {
-            let Some(mut table) = self.spent.pop() else {
+            let spent = &mut self.spent;
+            let Some(mut table) = spent.pop_if(|table| like_it.contains(&table.capacity())) else {
                 break;
             };
-            if like_it.contains(&table.capacity()) {
-                table.clear();
-                *shard = table;
-            }
+            table.clear();
+            *shard = table;
         }
         self.seconds[index].get_or_insert(second);
     }
@@ -401,6 +402,62 @@ mod tests {
         assert_eq!((cache.len(), cache.evicted()), (91, 10));
         assert_eq!(cache.look(50, claim(spread(0), 0)), Seen::Fresh);
         assert_eq!(cache.look(51, claim(spread(1), 1)), Seen::Same);
+    }
+
+    #[test]
+    fn memory_is_given_back_even_if_many_come_at_once_and_seldom() {
+        let mut cache = Waterfall::new(60, 1_000_000);
+        for time in 0..300_u64 {
+            // No second resembles the one before, so that none is begun in the memory of another.
+            let count = if time % 2 == 0 { 100 } else { 10_000 };
+            let claims: Vec<_> = (0..count)
+                .map(|n| (time, claim(spread(time * 10_000 + n), n)))
+                .collect();
+            let seen = cache.remember_all(time, &claims);
+            assert!(seen.iter().all(|seen| *seen == Seen::Fresh));
+            assert!(cache.spent.len() <= 8 * SHARDS, "{}", cache.spent.len());
+        }
+        for time in 300..400 {
+            cache.forget(time);
+            assert!(cache.spent.len() <= 8 * SHARDS, "{}", cache.spent.len());
+        }
+        assert_eq!((cache.len(), cache.spent.len()), (0, 0));
+    }
+
+    #[test]
+    fn many_at_once_are_remembered_as_one_by_one() {
+        let (mut at_once, mut alone) = (Waterfall::new(60, 50), Waterfall::new(60, 50));
+        for round in 0..20 {
+            let claims: Vec<_> = (0..30)
+                .map(|n| {
+                    (
+                        100 + n % 3 + round,
+                        claim(spread((n * n + round) % 40), n % 2),
+                    )
+                })
+                .collect();
+            let one_by_one = claims
+                .iter()
+                .map(|&(time, claim)| alone.remember(120, time, claim));
+            let one_by_one: Vec<_> = one_by_one.collect();
+            assert_eq!(at_once.remember_all(120, &claims), one_by_one);
+            assert_eq!(
+                (at_once.len(), at_once.evicted()),
+                (alone.len(), alone.evicted())
+            );
+        }
+        assert!(alone.evicted() > 0);
+    }
+
+    #[test]
+    fn a_full_cache_begins_anew_in_the_memory_it_had() {
+        let mut cache = Waterfall::new(60, 64 * SHARDS);
+        for n in 0..20_000 {
+            assert_eq!(cache.remember(7, 7, claim(spread(n), n)), Seen::Fresh);
+            assert!(cache.len() <= 64 * SHARDS);
+        }
+        assert_eq!(cache.evicted() + cache.len() as u64, 20_000);
+        assert!(cache.spent.is_empty());
     }
 
     #[test]

@@ -238,7 +238,7 @@ const BOUNDED: &[(&str, &str)] = &[
     ),
     (
         "mesh/waterfall.rs spent",
-        "what was remembered a moment ago; given back table by table",
+        "what was remembered a moment ago; given back table by table: memory_is_given_back_even_if_many_come_at_once_and_seldom",
     ),
     (
         "mesh/waterfall.rs twins",
