@@ -11,7 +11,7 @@ use super::{
     hashing::{self, Stamped},
     id::{MessageId, NodeId},
     message::{Message, Part},
-    packet::{Packet, Packets},
+    packet::{self, Packet, Packets},
     proof::{self, IdRule},
 };
 
@@ -228,10 +228,12 @@ impl Copies {
         }
     }
 
-    /// How many frames like this one may still come and share a block, it among them; none if it is too long for that.
+    /// How many frames like this one may still come and share a block, it among them; none if it is no short one.
     pub(super) fn like_it(&self, frame: &Frame<'_>) -> usize {
         let len = frame.whole_payload().len();
-        if len > Self::BLOCK / 4 {
+        let is_long = len > Self::BLOCK / 4;
+        // What is not held in place would be kept along with the rest: a long list of packets, a flag of many bytes.
+        if is_long || frame.payload().len() > packet::IN_PLACE || frame.packet(0).len() > 1 {
             return 0;
         }
         let to_come = self.expected.div_ceil(frame.wire_len.max(1));

@@ -12,7 +12,7 @@ use super::{
 
 /// A message that was delivered. Clones share it.
 ///
-/// Short ones that came together share their memory, so that one that is kept keeps up to seven others, 7 KiB at most.
+/// Short ones that came together share their memory, so that one that is kept keeps up to seven others, 8 KiB at most.
 /// What is to be kept for long, of few messages among many, is better copied.
 ///
 /// Its JSON is `{"id", "sender", "from", "flag", "type", "packets", "time"}`. `type` is packet 0, and `packets` is the whole
@@ -46,7 +46,11 @@ impl Part {
     pub(super) fn memory(&self) -> usize {
         /// Its ids and counters, and its place in a queue.
         const REST: usize = 320;
-        self.packets.byte_len() + size_of_val::<[Packet]>(&self.packets) + REST
+        let flag = match &self.flag {
+            Flag::Other(bytes) => bytes.len(),
+            _ => 0,
+        };
+        self.packets.byte_len() + size_of_val::<[Packet]>(&self.packets) + flag + REST
     }
 }
 
@@ -220,6 +224,16 @@ mod tests {
         assert_eq!(message.text(), "a b");
         assert_eq!(message.byte_len(), 3);
         assert_eq!(message.with_missed(2).missed(), 2);
+    }
+
+    #[test]
+    fn whatever_a_peer_makes_long_counts_as_memory() {
+        let memory = |flag, packets| message(flag, packets).memory();
+        let short = memory(Flag::Whisper, vec!["a"]);
+        let long = "a".repeat(10_000);
+        assert!(memory(Flag::Whisper, vec![&*long]) >= short + 9_999);
+        assert!(memory(Flag::Whisper, vec![""; 1000]) >= short + 1000 * size_of::<Packet>() / 2);
+        assert!(memory(Flag::Other(long.clone().into()), vec!["a"]) >= short + 10_000);
     }
 
     #[test]

@@ -130,6 +130,27 @@ mod tests {
     }
 
     #[test]
+    fn what_takes_memory_of_its_own_shares_with_none() {
+        let me = NodeId::parse("A").unwrap();
+        let composer = Composer::new(Generation::V0_4, Limits::default(), me.clone());
+        let many = vec![Packet::from(""); 100];
+        let few = [Packet::from("\0"), Packet::from("x")];
+        let flag = Flag::Other("a flag".into());
+        for (flag, payload) in [(&Flag::Broadcast, &many[..]), (&flag, &few)] {
+            let frame = composer.compose(flag, payload, 1).unwrap().frames.plain;
+            let batch = Batch::from_frames(Generation::V0_4, Limits::default(), &frame.repeat(2));
+            let batch = batch.unwrap();
+            let mut copies = Copies::new(batch.wire_len());
+            let mut messages = Messages::default();
+            for frame in batch.iter() {
+                messages.push(&frame.unwrap(), &me, &mut copies);
+            }
+            let messages = messages.into_vec();
+            assert!(!messages[0].shares_memory(&messages[1]));
+        }
+    }
+
+    #[test]
     fn what_came_from_different_peers_is_apart() {
         assert_eq!(groups(&[100; 4], &["B", "B", "C", "C"]), [2, 2]);
     }

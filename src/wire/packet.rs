@@ -99,10 +99,10 @@ impl<'de> Deserialize<'de> for Packet {
 /// `Vec`s of such (as many packets). Note that `Vec<u8>` and `[u8; N]` are one packet each.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Packets(SmallVec<[Packet; INLINE]>);
+pub struct Packets(SmallVec<[Packet; IN_PLACE]>);
 
 /// A user's message is mostly one packet behind its sub-flag: so many need no list of their own.
-const INLINE: usize = 2;
+pub(super) const IN_PLACE: usize = 2;
 
 impl Packets {
     /// Whether each packet by itself is valid UTF-8.
@@ -143,7 +143,7 @@ impl Deref for Packets {
 
 /// The packets of a list, one by one.
 #[derive(Debug)]
-pub struct IntoIter(smallvec::IntoIter<[Packet; INLINE]>);
+pub struct IntoIter(smallvec::IntoIter<[Packet; IN_PLACE]>);
 
 impl Iterator for IntoIter {
     type Item = Packet;
