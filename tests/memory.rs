@@ -165,6 +165,15 @@ fn plain(n: usize, size: usize) -> Vec<u8> {
         .to_vec()
 }
 
+/// A message whose main flag, which may be any byte string, is all there is to it.
+fn flagged(n: usize, size: usize) -> Vec<u8> {
+    let composer = actix_mesh::wire::Composer::new(GENERATION, Default::default(), some_id());
+    let flag = Flag::Other(vec![b'x'; size].into());
+    let text = some_text(&format!("flagged {n}"));
+    let composed = composer.compose(&flag, &user(&text), unix()).unwrap();
+    composed.frames.plain.to_vec()
+}
+
 fn control(n: usize) -> Vec<u8> {
     let composer = actix_mesh::wire::Composer::new(GENERATION, Default::default(), some_id());
     let entries = (0..1000).map(|_| PeerEntry {
@@ -255,6 +264,14 @@ fn t5_the_memory_law_holds_under_every_attack() {
     attack("t7 the same beside mute peers", 8, &flood);
     attack_beside_a_stalled_subscriber("t6 the same beside a stalled subscriber", &flood);
     drop(flood);
+
+    let flags = each(|n| {
+        (0..40)
+            .flat_map(|m| flagged(100 * n + m, 200_000))
+            .collect()
+    });
+    attack_beside_a_stalled_subscriber("t6 long flags beside a stalled subscriber", &flags);
+    drop(flags);
 
     let large = each(|n| (0..4).flat_map(|m| plain(10 * n + m, 3 * MIB)).collect());
     attack("t7 large messages beside mute peers", 8, &large);

@@ -141,6 +141,7 @@ impl Second {
     }
 }
 
+/// Out of the way of what is done for each claim.
 #[cold]
 fn make_room(shard: &mut Table, expected: usize) {
     shard.reserve(expected);
@@ -302,7 +303,7 @@ impl Waterfall {
         let expected = before.map_or(evicted, |before| before.entries).min(free);
         let mut second = Second::sized(expected);
         // Giving back memory and taking as much again takes longer than clearing it.
-        let like_it = expected / SHARDS..=expected / SHARDS * 4;
+        let like_it = expected / SHARDS / 2..=expected / SHARDS * 2;
         for shard in &mut second.shards {
             let spent = &mut self.spent;
             let Some(mut table) = spent.pop_if(|table| like_it.contains(&table.capacity())) else {
@@ -449,15 +450,57 @@ mod tests {
         assert!(alone.evicted() > 0);
     }
 
+    /// How many claims the tables have room for, those to be given back included.
+    fn room(cache: &Waterfall) -> usize {
+        let seconds = cache.seconds.iter().flatten();
+        let tables = seconds.flat_map(|second| &second.shards);
+        tables.chain(&cache.spent).map(Table::capacity).sum()
+    }
+
     #[test]
     fn a_full_cache_begins_anew_in_the_memory_it_had() {
-        let mut cache = Waterfall::new(60, 64 * SHARDS);
-        for n in 0..20_000 {
-            assert_eq!(cache.remember(7, 7, claim(spread(n), n)), Seen::Fresh);
-            assert!(cache.len() <= 64 * SHARDS);
+        const MANY: usize = 64 * SHARDS;
+        let mut cache = Waterfall::new(60, MANY);
+        let mut before = 0;
+        for n in 0..10 * MANY as u64 {
+            let evicted = cache.evicted();
+            cache.remember(7, 7, claim(spread(n), n));
+            if cache.evicted() > evicted {
+                assert_eq!(cache.len(), 1);
+                assert_eq!((room(&cache), cache.spent.len()), (before, 0));
+            }
+            before = room(&cache);
         }
-        assert_eq!(cache.evicted() + cache.len() as u64, 20_000);
-        assert!(cache.spent.is_empty());
+        assert_eq!(cache.evicted(), 9 * MANY as u64);
+    }
+
+    /// In all these streams the tables have room for at most 2.5 claims for each that may be remembered.
+    #[test]
+    fn memory_is_bounded_however_the_seconds_differ() {
+        const MANY: u32 = 50_000;
+        let many = u64::from(MANY);
+        let crowded_and_quiet = |time: u64| if time.is_multiple_of(2) { 1600 } else { 40 };
+        let streams: [&dyn Fn(u64) -> u64; 5] = [
+            &|_| 833,
+            &|_| many / 2,
+            &crowded_and_quiet,
+            &|time| time * 30,
+            &|time| if time.is_multiple_of(40) { many } else { 40 },
+        ];
+        for (number, stream) in streams.iter().enumerate() {
+            let mut cache = Waterfall::new(60, MANY as usize);
+            let mut most = 0;
+            for time in 0..150 {
+                cache.forget(time);
+                let claims = (0..stream(time)).map(|n| (time, claim(spread(time << 20 | n), n)));
+                for burst in claims.collect::<Vec<_>>().chunks(300) {
+                    cache.remember_all(time, burst);
+                    most = most.max(room(&cache));
+                }
+            }
+            println!("stream {number}: room for {most}");
+            assert!(most <= MANY as usize * 5 / 2, "stream {number}: {most}");
+        }
     }
 
     #[test]

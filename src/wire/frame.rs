@@ -218,7 +218,7 @@ pub struct Copies {
 }
 
 impl Copies {
-    const BLOCK: usize = 2048;
+    pub(super) const BLOCK: usize = 2048;
 
     /// For the payloads of so many bytes of the wire, about.
     pub fn new(expected: usize) -> Copies {

@@ -122,6 +122,19 @@ mod tests {
         assert_eq!(groups(&[500; 9], &["B"]), [4, 4, 1]);
     }
 
+    /// What is told to users: 8 KiB. A sender of more than 66 characters has them elsewhere; an id that is proven has no
+    /// more.
+    #[test]
+    fn what_one_keeps_of_others_is_bounded() {
+        let parts = GROUP * (size_of::<Part>() + crate::wire::id::MAX_LEN);
+        let payload = 2 * Copies::BLOCK; // it may begin in one block and end in the next
+        let from = size_of::<NodeId>() + crate::wire::id::MAX_LEN;
+        assert!(
+            parts + payload + from <= 8 * 1024,
+            "{parts}, {payload}, {from}"
+        );
+    }
+
     #[test]
     fn a_long_one_shares_with_none() {
         let lengths = [100, 100, 600, 100, 100];
