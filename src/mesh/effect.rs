@@ -115,7 +115,9 @@ pub enum CloseReason {
     #[error("the node is shutting down")]
     ShuttingDown,
     /// No handshake within the time allowed.
-    #[error("no handshake within the time allowed")]
+    #[error(
+        "no handshake within the time allowed: who is there is no node of this protocol, or hangs"
+    )]
     HandshakeTimeout,
     /// The peer said something else before its handshake.
     #[error("it spoke before its handshake")]
