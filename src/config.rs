@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::error::StartError;
 use crate::mesh::Params;
-use crate::node::{self, Node};
+use crate::start::{self, Node};
 use crate::wire::{Address, Generation, Limits, Method, Subnet};
 
 /// The settings of a node. Start from [`Config::new`], change what differs, then [`start`](Config::start).
@@ -435,7 +435,7 @@ impl Config {
     /// See [`StartError`]: no actix system, a bad or occupied address, a contradictory setting.
     pub async fn start(self) -> Result<Node, StartError> {
         self.check()?;
-        node::start(self).await
+        start::start(self).await
     }
 
     /// What the core is told of this.

@@ -57,7 +57,8 @@ pub mod wire;
 
 // Words only: there is nothing in it to compile, and its links lead to the actors.
 #[cfg(all(feature = "node", any(doc, doctest)))]
-pub mod coming_from_js2p;
+#[doc = include_str!("../docs/coming-from-js2p.md")]
+pub mod coming_from_js2p {}
 
 // The programs in the README are run like those in this documentation.
 #[cfg(all(feature = "node", doctest))]
@@ -70,6 +71,8 @@ mod config;
 mod error;
 #[cfg(feature = "node")]
 mod node;
+#[cfg(feature = "node")]
+mod start;
 
 #[cfg(feature = "node")]
 pub use config::Config;
@@ -81,11 +84,12 @@ pub use mesh::{
 };
 #[cfg(feature = "node")]
 pub use node::{
-    Awaited, Awaiting, Bundle, Connect, Disconnect, Filter, Intercept, Kind, Node, Offer, Overflow,
-    Peer, Peers, Queue, Recv, Reply, RequestPeers, Router, Send, SendMany, Shutdown,
-    ShutdownReport, Status, StatusReport, Subscribe, SubscriptionId, Unsent, Unsubscribe, Verdict,
-    Whisper,
+    Awaited, Awaiting, Bundle, Connect, Disconnect, Filter, Intercept, Kind, Offer, Overflow, Peer,
+    Peers, Queue, Recv, Reply, RequestPeers, Router, Send, SendMany, Shutdown, ShutdownReport,
+    Status, StatusReport, Subscribe, SubscriptionId, Unsent, Unsubscribe, Verdict, Whisper,
 };
+#[cfg(feature = "node")]
+pub use start::Node;
 pub use wire::{
     Address, AddressError, EncodeError, Flag, Generation, IdError, Limits, Message, MessageId,
     Method, NodeId, Packet, Packets, SubFlag, Subnet, SubnetId,

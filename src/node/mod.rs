@@ -29,47 +29,23 @@
 //! | a partial frame | a read, or the budgets above; and its time |
 //! | answers to control messages | the core's budgets, and last the outbox itself |
 
-mod backlog;
-mod budget;
+pub(crate) mod budget;
+pub(crate) mod connection;
+pub(crate) mod delivery;
+pub(crate) mod messages;
+pub(crate) mod reply;
+pub(crate) mod router;
+pub(crate) mod sending;
+pub(crate) mod stop_on_last_addr;
+pub(crate) mod transport;
 
-mod clock;
-mod commands;
-mod connection;
-mod dialer;
-mod inbox;
-mod intake;
-mod interception;
-mod links;
-mod listener;
-mod messages;
-mod orphan;
-mod outbox;
-mod pace;
-mod peer_book;
-mod press;
-mod promise;
-mod router;
-mod sending;
-mod share;
-mod shutdown;
-mod sieve;
-mod spare;
-mod start;
-mod subscribe;
-mod subscriptions;
-mod threads;
-mod transport;
-mod volley;
-
+pub use messages::subscribe::{
+    Bundle, Filter, Intercept, Kind, Offer, Overflow, Queue, Recv, Subscribe, SubscriptionId,
+    Unsubscribe, Verdict,
+};
 pub use messages::{
     Awaited, Awaiting, Connect, Disconnect, Peer, Peers, RequestPeers, Send, SendMany, Shutdown,
     ShutdownReport, Status, StatusReport, Unsent, Whisper,
 };
-pub use promise::Reply;
+pub use reply::Reply;
 pub use router::Router;
-pub use start::Node;
-pub(crate) use start::start;
-pub use subscribe::{
-    Bundle, Filter, Intercept, Kind, Offer, Overflow, Queue, Recv, Subscribe, SubscriptionId,
-    Unsubscribe, Verdict,
-};

@@ -95,37 +95,37 @@ fn t6_a_stalled_subscriber_is_told_exactly_what_it_missed() {
 /// Where a message is put into a mailbox without asking it for room, and what bounds how many those are.
 const UNASKED: &[(&str, &str, &str)] = &[
     (
-        "node/router.rs",
+        "node/router/mod.rs",
         "router.do_send(Dialed {",
         "one for each dial: MAX_DIALS",
     ),
     (
-        "node/intake.rs",
+        "node/connection/reader.rs",
         "router.do_send(received)",
         "TURNS batches of each connection",
     ),
     (
-        "node/listener.rs",
+        "node/transport/listener.rs",
         "router.do_send(ListenerFailed {",
         "one for each time of trouble",
     ),
     (
-        "node/connection.rs",
+        "node/connection/mod.rs",
         "router.do_send(Gone {",
         "one for each connection, at its end",
     ),
     (
-        "node/links.rs",
+        "node/router/connections.rs",
         "link.actor.do_send(",
         "what it carries holds permits of the budgets",
     ),
     (
-        "node/subscriptions.rs",
+        "node/delivery/subscriptions.rs",
         "recipient.do_send(item)",
         "BURST ahead of what was handled",
     ),
     (
-        "node/subscriptions.rs",
+        "node/delivery/subscriptions.rs",
         "recipient.do_send(Bundle(items))",
         "BURST ahead of what was handled",
     ),

@@ -1,0 +1,253 @@
+//! One actor for each link: what it reads goes up to the Router, what it is ordered goes to the peer.
+//!
+//! Owns the stream and its end. Knows the Router weakly and nothing of the protocol; its
+//! end is reported once, from `stopped`.
+
+pub(crate) mod rate_limit;
+pub(crate) mod read_buffer;
+pub(crate) mod reader;
+pub(crate) mod writer;
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{self, Poll};
+use std::time::Duration;
+
+use actix::{Actor, ActorContext as _, ActorFuture, AsyncContext as _, Context, Handler, WeakAddr};
+use smallvec::SmallVec;
+
+use crate::mesh::{ConnId, Ended};
+use crate::node::budget::{Account, Pool};
+use crate::node::connection::rate_limit::Rates;
+use crate::node::connection::reader::{BESIDE, Intake, Source};
+use crate::node::connection::writer::{Chunk, Outbox, Patience};
+use crate::node::router::{Gone, Router};
+use crate::node::stop_on_last_addr::Orphan;
+use crate::node::transport::{Detached, Transport};
+use crate::wire::{Generation, Limits};
+
+/// After a write failed: how long what the peer said last may take to be read.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What the Router wants done on a link: all that a batch of effects brought for it.
+#[derive(Debug, Default, actix::Message)]
+#[rtype(result = "()")]
+pub(crate) struct Orders {
+    pub(crate) write: SmallVec<[Chunk; 1]>,
+    /// Write what is queued, then close; within this time.
+    pub(crate) close: Option<Duration>,
+}
+
+/// What every connection of a node is made with.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    pub(crate) router: WeakAddr<Router>,
+    pub(crate) generation: Generation,
+    pub(crate) limits: Limits,
+    pub(crate) inbound_budget: usize,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) rates: Rates,
+    pub(crate) frame_timeout: Duration,
+    pub(crate) patience: Patience,
+}
+
+/// A stream, here or on its way to another thread.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Here(Transport),
+    Elsewhere(Detached),
+}
+
+impl Stream {
+    fn open(self) -> io::Result<Transport> {
+        match self {
+            Self::Here(transport) => Ok(transport),
+            Self::Elsewhere(detached) => detached.attach(),
+        }
+    }
+}
+
+/// See the module. There may be very many that are idle, so what only a busy one needs is made when needed.
+pub(crate) struct Connection {
+    source: Source,
+    /// `None` if it could not be opened here.
+    transport: Option<Transport>,
+    intake: Intake,
+    /// While something waits to be written.
+    outbox: Option<Box<Outbox>>,
+    flushing: bool,
+    closing: bool,
+    /// Whether the peer has been told that nothing more will come, or cannot be told.
+    shut: bool,
+    ended: Option<Box<Ended>>,
+}
+
+impl Connection {
+    /// On the thread where it is to run.
+    pub(crate) fn new(conn: ConnId, stream: io::Result<Stream>, terms: Arc<Terms>) -> Self {
+        let budget = terms.inbound_budget;
+        let own = budget - BESIDE.min(budget / 2);
+        let account = Account::new(own, Arc::clone(&terms.pool));
+        let (transport, ended) = match stream.and_then(Stream::open) {
+            Ok(transport) => (Some(transport), None),
+            Err(error) => (None, Some(Box::new(Ended::Failed(error.to_string())))),
+        };
+        Self {
+            source: Source {
+                conn,
+                terms,
+                account,
+            },
+            transport,
+            intake: Intake::new(),
+            outbox: None,
+            flushing: false,
+            closing: false,
+            shut: false,
+            ended,
+        }
+    }
+
+    fn end(&mut self, ended: Ended, ctx: &mut Context<Self>) {
+        self.ended = Some(Box::new(ended));
+        ctx.stop();
+    }
+
+    fn flush(&mut self, ctx: &mut Context<Self>) {
+        if !self.flushing && !self.shut {
+            self.flushing = true;
+            ctx.spawn(Flush);
+        }
+    }
+
+    /// From now on nothing is read for us; what is queued is written while there is time.
+    fn close(&mut self, within: Duration, ctx: &mut Context<Self>) {
+        self.closing = true;
+        self.source.account.close();
+        ctx.run_later(within, |_, ctx| ctx.stop());
+    }
+
+    fn poll_flush(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), Ended>> {
+        let Some(transport) = &mut self.transport else {
+            return Poll::Ready(Ok(()));
+        };
+        if let Some(outbox) = &mut self.outbox {
+            task::ready!(outbox.poll_flush(transport, cx))?;
+            self.outbox = None;
+        }
+        if self.closing {
+            task::ready!(self.poll_shut(cx));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shut(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
+        if let Some(transport) = &mut self.transport {
+            // Whether the peer was still there to be told makes no difference.
+            let _ = task::ready!(transport.poll_shutdown(cx));
+        }
+        self.shut = true;
+        Poll::Ready(())
+    }
+
+    /// A write failed. The peer may have said something before it left, so reading ends this, unless it takes
+    /// too long.
+    fn write_failed(&mut self, why: Ended, ctx: &mut Context<Self>, cx: &mut task::Context<'_>) {
+        let _ = self.poll_shut(cx);
+        self.shut = true;
+        let patience = if why == Ended::Stalled {
+            Duration::ZERO
+        } else {
+            LAST_WORDS
+        };
+        self.ended = Some(Box::new(why));
+        ctx.run_later(patience, |_, ctx| ctx.stop());
+    }
+}
+
+impl Actor for Connection {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        match self.transport {
+            Some(_) => {
+                ctx.spawn(Reading);
+                ctx.spawn(Orphan);
+            }
+            None => ctx.stop(),
+        }
+    }
+
+    fn stopped(&mut self, _: &mut Context<Self>) {
+        if let Some(router) = self.source.terms.router.upgrade() {
+            let why = self.ended.take().map_or(Ended::ByPeer, |why| *why);
+            let unsent = self.outbox.as_ref().map(|outbox| outbox.unsent());
+            // Once for each connection, so bounded by their number.
+            router.do_send(Gone {
+                conn: self.source.conn,
+                why,
+                unsent: unsent.unwrap_or_default(),
+            });
+        }
+    }
+}
+
+impl Handler<Orders> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, orders: Orders, ctx: &mut Context<Self>) {
+        for chunk in orders.write {
+            let terms = &self.source.terms;
+            let empty = || Box::new(Outbox::new(terms.patience, Arc::clone(&terms.pool)));
+            self.outbox.get_or_insert_with(empty).push(chunk);
+        }
+        if let Some(within) = orders.close {
+            self.close(within, ctx);
+        }
+        self.flush(ctx);
+    }
+}
+
+/// Reads as long as the connection lives.
+struct Reading;
+
+impl ActorFuture<Connection> for Reading {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        link: &mut Connection,
+        ctx: &mut Context<Connection>,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<()> {
+        let Some(transport) = &mut link.transport else {
+            return Poll::Ready(());
+        };
+        let ended = task::ready!(link.intake.poll(transport, &link.source, cx));
+        link.end(ended, ctx);
+        Poll::Ready(())
+    }
+}
+
+/// Writes in the connection's own context, after its mailbox: whatever was ordered meanwhile goes out in one
+/// write. Ends when nothing waits, so an idle connection has none.
+struct Flush;
+
+impl ActorFuture<Connection> for Flush {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        link: &mut Connection,
+        ctx: &mut Context<Connection>,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<()> {
+        let flushed = task::ready!(link.poll_flush(cx));
+        link.flushing = false;
+        if let Err(why) = flushed {
+            link.write_failed(why, ctx, cx);
+        }
+        Poll::Ready(())
+    }
+}

@@ -1,0 +1,154 @@
+//! How fast a connection is read: token buckets for its messages, its bytes, and what it makes us inflate.
+//!
+//! Owns rates and what is left of them. Who is over its rate is not read for a while: nothing is lost, and
+//! TCP tells the peer.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// A frame may inflate to this many times its size for nothing: that is text.
+const RATIO: usize = 16;
+/// What comes out beyond that, a second; four seconds of it at once. Bombs cost much more than they weigh.
+const INFLATED: u32 = 8 * 1024 * 1024;
+
+/// What a peer may send in a second, on average; 0: any amount.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rates {
+    pub(crate) messages: u32,
+    pub(crate) bytes: u32,
+}
+
+/// `rate` a second, and `burst` seconds of it at once.
+#[derive(Debug)]
+struct Bucket {
+    rate: f64,
+    burst: f64,
+    /// Below zero: so much is owed.
+    tokens: f64,
+}
+
+impl Bucket {
+    fn new(rate: f64, burst: f64) -> Self {
+        Self {
+            rate,
+            burst,
+            tokens: rate * burst,
+        }
+    }
+
+    fn fill(&mut self, passed: Duration) {
+        self.tokens = (self.tokens + passed.as_secs_f64() * self.rate).min(self.rate * self.burst);
+    }
+
+    /// Takes what was used already; how long until that is paid for.
+    fn take(&mut self, amount: f64) -> Duration {
+        self.tokens -= amount;
+        Duration::try_from_secs_f64(-self.tokens / self.rate).unwrap_or_default()
+    }
+}
+
+#[derive(Debug)]
+struct Buckets {
+    messages: Option<Bucket>,
+    bytes: Option<Bucket>,
+    inflated: Bucket,
+    filled: Instant,
+}
+
+impl Buckets {
+    /// Full ones.
+    fn new(rates: Rates) -> Self {
+        let bucket = |rate: u32| (rate > 0).then(|| Bucket::new(f64::from(rate), 1.0));
+        Self {
+            messages: bucket(rates.messages),
+            bytes: bucket(rates.bytes),
+            inflated: Bucket::new(f64::from(INFLATED), 4.0),
+            filled: Instant::now(),
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    /// Made when first used.
+    buckets: Option<Box<Buckets>>,
+}
+
+impl Pace {
+    /// So much was read; how long to read nothing, at these rates, which are the same each time.
+    pub(crate) fn wait(
+        &mut self,
+        rates: Rates,
+        messages: usize,
+        wire: usize,
+        whole: usize,
+    ) -> Duration {
+        let inflated = (whole - wire.min(whole)).saturating_sub(wire.saturating_mul(RATIO));
+        if rates == Rates::default() && inflated == 0 {
+            return Duration::ZERO;
+        }
+        let buckets = self
+            .buckets
+            .get_or_insert_with(|| Box::new(Buckets::new(rates)));
+        let now = Instant::now();
+        let passed = now.saturating_duration_since(buckets.filled);
+        buckets.filled = now;
+        let paid = |bucket: Option<&mut Bucket>, amount: usize| {
+            bucket.map_or(Duration::ZERO, |bucket| {
+                bucket.fill(passed);
+                bucket.take(amount as f64)
+            })
+        };
+        paid(buckets.messages.as_mut(), messages)
+            .max(paid(buckets.bytes.as_mut(), whole))
+            .max(paid(Some(&mut buckets.inflated), inflated))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[actix::test]
+    async fn beyond_a_burst_each_message_has_to_be_paid_for() {
+        tokio::time::pause();
+        let mut pace = Pace::default();
+        let rates = Rates {
+            messages: 10,
+            bytes: 0,
+        };
+        assert_eq!(pace.wait(rates, 10, 1000, 1000), Duration::ZERO);
+        assert_eq!(pace.wait(rates, 5, 500, 500), SECOND / 2);
+        tokio::time::advance(SECOND).await;
+        assert_eq!(pace.wait(rates, 5, 500, 500), Duration::ZERO);
+        assert_eq!(pace.wait(rates, 10, 500, 500), SECOND);
+    }
+
+    #[actix::test]
+    async fn bytes_are_counted_as_they_are_inflated() {
+        tokio::time::pause();
+        let mut pace = Pace::default();
+        let rates = Rates {
+            messages: 0,
+            bytes: 1000,
+        };
+        assert_eq!(pace.wait(rates, 1, 100, 1000), Duration::ZERO);
+        assert_eq!(pace.wait(rates, 1, 100, 1000), SECOND);
+    }
+
+    #[actix::test]
+    async fn only_bombs_are_paced_unless_asked_for() {
+        tokio::time::pause();
+        let mut pace = Pace::default();
+        let rates = Rates::default();
+        for _ in 0..10_000 {
+            assert_eq!(pace.wait(rates, 100, 64 * 1024, 512 * 1024), Duration::ZERO);
+        }
+        let waits = (0..100).map(|_| pace.wait(rates, 1, 200, 4 << 20));
+        assert!(waits.max().unwrap() > SECOND * 40);
+    }
+}

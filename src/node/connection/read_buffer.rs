@@ -1,0 +1,89 @@
+//! The read buffers of a thread, used again as soon as what was read into them is gone.
+//!
+//! Owns no bytes that anybody still needs: a buffer is given back while the frames read into it are on their
+//! way, and reused once the last of them has been written, delivered or dropped. Freeing and allocating
+//! 64 KiB and more for each read costs more than the read's frames, and makes the allocator tidy up every time.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use bytes::BytesMut;
+
+/// Kept by each thread at most, of whatever sizes were wanted last: 2 MiB after the longest reads.
+const MOST: usize = 4;
+
+/// A read buffer, and how much room was asked for.
+pub(crate) struct Spare {
+    pub(crate) bytes: BytesMut,
+    room: usize,
+}
+
+thread_local! {
+    /// Given back the longest ago first: that one is the likeliest to be free.
+    static SPARE: RefCell<VecDeque<Spare>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// An empty buffer with room for this many bytes and no more.
+pub(crate) fn take(room: usize) -> Spare {
+    let mut bytes = SPARE.with_borrow_mut(|spares| {
+        let place = spares.iter().position(|spare| spare.room == room);
+        let spare = place.and_then(|place| spares.remove(place));
+        spare.map_or_else(BytesMut::new, |spare| spare.bytes)
+    });
+    // Without allocating, if nobody shares it any more.
+    bytes.reserve(room);
+    Spare { bytes, room }
+}
+
+/// Takes back what was [`take`]n, whoever still shares it.
+pub(crate) fn give_back(mut spare: Spare) {
+    spare.bytes.clear();
+    SPARE.with_borrow_mut(|spares| {
+        if spares.len() == MOST {
+            spares.pop_front();
+        }
+        spares.push_back(spare);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is read into a buffer that is given back at once.
+    fn read(bytes: &[u8]) -> BytesMut {
+        let mut spare = take(1000);
+        spare.bytes.extend_from_slice(bytes);
+        let frames = spare.bytes.split();
+        give_back(spare);
+        frames
+    }
+
+    #[test]
+    fn a_buffer_is_used_again_once_what_was_read_into_it_is_gone() {
+        let frames = read(&[7; 1000]);
+        let place = frames.as_ptr();
+        drop(frames);
+        assert_eq!(take(1000).bytes.as_ptr(), place);
+    }
+
+    #[test]
+    fn a_buffer_that_is_shared_stays_as_it_is() {
+        let frames = read(&[7; 1000]);
+        let mut other = take(1000);
+        other.bytes.extend_from_slice(&[8; 1000]);
+        assert_eq!(&frames[..], [7; 1000]);
+    }
+
+    #[test]
+    fn a_buffer_has_the_room_that_is_asked_for_and_few_are_kept() {
+        for room in [4000, 1000, 2000, 3000, 5000, 1000] {
+            let spare = take(room);
+            assert_eq!(spare.bytes.capacity(), room);
+            give_back(spare);
+        }
+        let rooms =
+            SPARE.with_borrow(|spares| spares.iter().map(|spare| spare.room).collect::<Vec<_>>());
+        assert_eq!(rooms, [2000, 3000, 5000, 1000]);
+    }
+}

@@ -1,0 +1,488 @@
+//! What waits to be written to one peer, and its writing.
+//!
+//! Owns the queue, the vectored writes and the verdict that a peer takes too little. What waits for a
+//! peer that takes next to nothing holds back nobody: it gives back the room of where it came from, for
+//! some that all slow peers share. Knows neither actors nor what the bytes mean.
+
+use std::collections::VecDeque;
+use std::future::Future as _;
+use std::io::{self, IoSlice};
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, Sleep};
+
+use crate::mesh::{Ended, Traffic};
+use crate::node::budget::{Behind, Pool};
+use crate::node::transport::Transport;
+use crate::wire::{Hold, frames_beyond};
+
+/// Slices of one write: more gain nothing, and the list stands on the stack.
+const SLICES: usize = 64;
+/// Bytes of one write: about what a socket's buffer takes at once.
+const WRITE: usize = 256 * 1024;
+/// How often a peer for which something waits is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+/// A peer so far behind is closed when there is no room left for slow ones, unless most are.
+const HASTE: Duration = Duration::from_secs(1);
+/// What waits at one moment must have been written so much later, whatever the peer takes: a broadcast that waited
+/// for longer is dropped as expired wherever it arrives.
+const STALE: Duration = Duration::from_secs(60);
+/// What a chunk costs besides its bytes.
+const OVERHEAD: usize = 128;
+/// The last resort: all that is relayed or sent is bounded by the budgets it came from, and answers by the
+/// rate at which the core gives them.
+const MOST: usize = 64 * 1024 * 1024;
+
+/// Whole frames for one peer.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    bytes: Bytes,
+    messages: u32,
+    /// Let go of when the bytes are written.
+    hold: Hold,
+}
+
+impl Chunk {
+    pub(crate) fn new(bytes: Bytes, messages: u32, hold: Hold) -> Self {
+        Self {
+            bytes,
+            messages,
+            hold,
+        }
+    }
+}
+
+/// How little a peer may take, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    pub(crate) time: Duration,
+    /// Bytes a second; less is next to nothing.
+    pub(crate) rate: u32,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    queue: VecDeque<Chunk>,
+    /// Bytes of the first chunk that are written already.
+    begun: usize,
+    /// Bytes that wait.
+    waiting: usize,
+    /// Bytes ever written.
+    written: u64,
+    patience: Patience,
+    /// Has room for what waits for slow peers.
+    pool: Arc<Pool>,
+    /// Chunks at the head of the queue that have such room already.
+    moved: usize,
+    stall: Option<Box<Stall>>,
+}
+
+/// While the peer does not take all there is.
+#[derive(Debug)]
+struct Stall {
+    look: Pin<Box<Sleep>>,
+    /// When it was last looked at, and what was written then.
+    looked: (Instant, u64),
+    /// How far it is behind what it has to take at least.
+    behind: Duration,
+    /// While that is much.
+    counted: Option<Behind>,
+    /// At some moment, how much will have been written once all that waited then is.
+    mark: (Instant, u64),
+}
+
+impl Outbox {
+    /// Empty. `pool`: has room for what waits for peers that take next to nothing.
+    pub(crate) fn new(patience: Patience, pool: Arc<Pool>) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            begun: 0,
+            waiting: 0,
+            written: 0,
+            patience,
+            pool,
+            moved: 0,
+            stall: None,
+        }
+    }
+
+    pub(crate) fn push(&mut self, chunk: Chunk) {
+        self.waiting += chunk.bytes.len();
+        self.queue.push_back(chunk);
+        if self.behind() >= LOOK {
+            // Whether there was room is seen at the next look.
+            self.move_over();
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// What waits; a frame begun counts as waiting.
+    pub(crate) fn unsent(&self) -> Traffic {
+        let mut chunks = self.queue.iter();
+        let begun = chunks.next().map_or(0, |first| {
+            frames_beyond(&first.bytes, self.begun).min(u64::from(first.messages))
+        });
+        let messages = begun + chunks.map(|chunk| u64::from(chunk.messages)).sum::<u64>();
+        Traffic {
+            messages,
+            bytes: self.waiting as u64,
+        }
+    }
+
+    /// Writes until nothing waits, or the stream fails, or the peer is found to take too little.
+    pub(crate) fn poll_flush(
+        &mut self,
+        transport: &mut Transport,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Ended>> {
+        if self.waiting > MOST {
+            return Poll::Ready(Err(Ended::Stalled));
+        }
+        while !self.is_empty() {
+            match self.poll_write(transport, cx) {
+                Poll::Ready(Ok(0)) => {
+                    return Poll::Ready(Err(failed(&io::ErrorKind::WriteZero.into())));
+                }
+                Poll::Ready(Ok(bytes)) => self.took(bytes),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(failed(&error))),
+                Poll::Pending => return self.poll_stall(cx).map(Err),
+            }
+        }
+        (self.stall, self.moved) = (None, 0);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write(
+        &self,
+        transport: &mut Transport,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut count = 0;
+        let mut bytes = 0;
+        let mut skip = self.begun;
+        for (slice, chunk) in slices.iter_mut().zip(&self.queue) {
+            *slice = IoSlice::new(chunk.bytes.get(skip..).unwrap_or_default());
+            skip = 0;
+            count += 1;
+            bytes += slice.len();
+            if bytes >= WRITE {
+                break;
+            }
+        }
+        transport.poll_write(cx, &slices[..count])
+    }
+
+    /// The peer took this much: chunks that are written let go of what they hold.
+    fn took(&mut self, bytes: usize) {
+        self.written += bytes as u64;
+        self.waiting = self.waiting.saturating_sub(bytes);
+        self.begun += bytes;
+        while let Some(first) = self.queue.front() {
+            if self.begun < first.bytes.len() {
+                break;
+            }
+            self.begun -= first.bytes.len();
+            self.queue.pop_front();
+            self.moved = self.moved.saturating_sub(1);
+        }
+    }
+
+    fn behind(&self) -> Duration {
+        self.stall
+            .as_ref()
+            .map_or(Duration::ZERO, |stall| stall.behind)
+    }
+
+    fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        while let Poll::Ready(behind) = self.poll_look(cx) {
+            if behind >= self.patience.time || self.is_unwelcome(behind) || self.is_stale() {
+                return Poll::Ready(Ended::Stalled);
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Waits until it is time to look, and says how far the peer is behind.
+    fn poll_look(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
+        let (written, rate) = (self.written, self.patience.rate);
+        let all = self.all();
+        let look = LOOK.min(self.patience.time);
+        let stall = self.stall.get_or_insert_with(|| {
+            Box::new(Stall {
+                look: Box::pin(tokio::time::sleep(look)),
+                looked: (Instant::now(), written),
+                behind: Duration::ZERO,
+                counted: None,
+                mark: (Instant::now(), all),
+            })
+        });
+        stall.look.as_mut().poll(cx).map(|()| {
+            let now = Instant::now();
+            stall.look.as_mut().reset(now + look);
+            stall.note(now, written, rate)
+        })
+    }
+
+    /// Whether there is no room for what waits for a peer that is so far behind.
+    fn is_unwelcome(&mut self, behind: Duration) -> bool {
+        self.count(behind >= HASTE);
+        behind >= LOOK.min(self.patience.time)
+            && !self.move_over()
+            && behind >= HASTE
+            && self.pool.few_are_behind()
+    }
+
+    /// What will have been written when nothing waits any more.
+    fn all(&self) -> u64 {
+        self.written + self.waiting as u64
+    }
+
+    /// Whether something has waited too long. A large frame alone holds back nobody and may take its time.
+    fn is_stale(&mut self) -> bool {
+        let (now, all) = (Instant::now(), self.all());
+        let Some(stall) = &mut self.stall else {
+            return false;
+        };
+        if self.written >= stall.mark.1 {
+            stall.mark = (now, all);
+        }
+        let waited = now.saturating_duration_since(stall.mark.0);
+        self.queue.len() > 1 && waited >= STALE.max(self.patience.time)
+    }
+
+    /// Lets the pool know whether the peer takes next to nothing.
+    fn count(&mut self, behind: bool) {
+        if let Some(stall) = &mut self.stall {
+            let counted = stall.counted.take();
+            stall.counted = behind.then(|| counted.unwrap_or_else(|| self.pool.one_behind()));
+        }
+    }
+
+    /// Lets what waits go of the room of where it came from, as far as there is other room for it; whether
+    /// there was.
+    fn move_over(&mut self) -> bool {
+        for chunk in self.queue.iter_mut().skip(self.moved) {
+            let Some(room) = self.pool.for_slow(chunk.bytes.len() + OVERHEAD) else {
+                return false;
+            };
+            chunk.hold = Hold::new(room);
+            self.moved += 1;
+        }
+        true
+    }
+}
+
+impl Stall {
+    /// Reckons what was taken since it was last looked at against what should have been.
+    fn note(&mut self, now: Instant, written: u64, rate: u32) -> Duration {
+        let (then, before) = mem::replace(&mut self.looked, (now, written));
+        let taken = (written - before) as f64 / f64::from(rate.max(1));
+        let taken = Duration::try_from_secs_f64(taken).unwrap_or(Duration::MAX);
+        let passed = now.saturating_duration_since(then);
+        self.behind = (self.behind + passed).saturating_sub(taken);
+        self.behind
+    }
+}
+
+fn failed(error: &io::Error) -> Ended {
+    Ended::Failed(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+
+    use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
+
+    use super::*;
+    use crate::node::budget::Account;
+
+    const PATIENCE: Patience = Patience {
+        time: Duration::from_secs(10),
+        rate: 8 * 1024,
+    };
+
+    fn outbox(chunks: impl IntoIterator<Item = usize>) -> (Outbox, Arc<()>) {
+        outbox_beside(4 << 20, chunks)
+    }
+
+    /// Beside a pool of that size.
+    fn outbox_beside(slow: usize, chunks: impl IntoIterator<Item = usize>) -> (Outbox, Arc<()>) {
+        let held = Arc::new(());
+        let mut outbox = Outbox::new(PATIENCE, Pool::new(slow));
+        for (n, len) in chunks.into_iter().enumerate() {
+            let byte = u8::try_from(n % 251).unwrap();
+            let bytes = Bytes::from(vec![byte; len]);
+            outbox.push(Chunk::new(bytes, 1, Hold::new(Arc::clone(&held))));
+        }
+        (outbox, held)
+    }
+
+    async fn flush(outbox: &mut Outbox, transport: &mut Transport) -> Result<(), Ended> {
+        poll_fn(|cx| outbox.poll_flush(transport, cx)).await
+    }
+
+    /// Reads that much at a time, with a pause before each.
+    async fn read_slowly(mut pipe: DuplexStream, at_once: usize, pause: Duration) -> Vec<u8> {
+        let mut all = Vec::new();
+        let mut buffer = vec![0; at_once];
+        loop {
+            tokio::time::sleep(pause).await;
+            match pipe.read(&mut buffer).await.unwrap() {
+                0 => return all,
+                read => all.extend_from_slice(&buffer[..read]),
+            }
+        }
+    }
+
+    #[actix::test]
+    async fn everything_is_written_in_order_however_little_is_taken() {
+        let lengths = || (0..300).map(|n| n % 17);
+        let (mut outbox, held) = outbox(lengths());
+        let (near, far) = duplex(5);
+        let reading = actix::spawn(read_slowly(far, 3, Duration::ZERO));
+        let mut writer = Transport::Pipe(near);
+        flush(&mut outbox, &mut writer).await.unwrap();
+        drop(writer);
+        let expected: Vec<u8> = lengths()
+            .enumerate()
+            .flat_map(|(n, len)| vec![u8::try_from(n % 251).unwrap(); len])
+            .collect();
+        assert_eq!(reading.await.unwrap(), expected);
+        assert_eq!(outbox.unsent(), Traffic::default());
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+
+    #[actix::test]
+    async fn what_is_begun_counts_as_unsent() {
+        tokio::time::pause();
+        let (mut outbox, _held) = outbox([10, 10, 10]);
+        let (near, _far) = duplex(15);
+        let stalled = flush(&mut outbox, &mut Transport::Pipe(near)).await;
+        assert_eq!(stalled, Err(Ended::Stalled));
+        let unsent = outbox.unsent();
+        assert_eq!((unsent.messages, unsent.bytes), (2, 15));
+    }
+
+    #[actix::test]
+    async fn a_byte_now_and_then_does_not_keep_a_peer() {
+        tokio::time::pause();
+        let (mut outbox, _held) = outbox([100_000]);
+        let (near, far) = duplex(1);
+        actix::spawn(read_slowly(far, 1, Duration::from_secs(1)));
+        assert_eq!(
+            flush(&mut outbox, &mut Transport::Pipe(near)).await,
+            Err(Ended::Stalled)
+        );
+    }
+
+    #[actix::test]
+    async fn a_slow_peer_that_keeps_taking_is_kept() {
+        tokio::time::pause();
+        let (mut outbox, _held) = outbox([1_000_000]);
+        let (near, far) = duplex(8 * 1024);
+        actix::spawn(read_slowly(far, 9 * 1024, Duration::from_secs(1)));
+        assert_eq!(flush(&mut outbox, &mut Transport::Pipe(near)).await, Ok(()));
+    }
+
+    #[actix::test]
+    async fn t7_a_peer_that_takes_enough_but_is_minutes_behind_is_closed() {
+        tokio::time::pause();
+        for (rate, verdict) in [(9 * 1024, Err(Ended::Stalled)), (40 * 1024, Ok(()))] {
+            let (mut outbox, _held) = outbox([1000; 2000]);
+            let (near, far) = duplex(rate);
+            actix::spawn(read_slowly(far, rate, Duration::from_secs(1)));
+            let start = Instant::now();
+            let flushed = flush(&mut outbox, &mut Transport::Pipe(near)).await;
+            assert_eq!(flushed, verdict, "{rate} bytes a second");
+            assert!(start.elapsed() <= STALE + LOOK * 2);
+        }
+    }
+
+    #[actix::test]
+    async fn the_last_few_bytes_may_be_few() {
+        tokio::time::pause();
+        let (mut outbox, _held) = outbox([20]);
+        let (near, far) = duplex(4);
+        actix::spawn(read_slowly(far, 4, Duration::from_secs(1)));
+        assert_eq!(flush(&mut outbox, &mut Transport::Pipe(near)).await, Ok(()));
+    }
+
+    /// Whether this much time passes without an end of the flush.
+    async fn goes_on(outbox: &mut Outbox, transport: &mut Transport, time: Duration) -> bool {
+        tokio::time::timeout(time, flush(outbox, transport))
+            .await
+            .is_err()
+    }
+
+    #[actix::test]
+    async fn a_stalled_peer_holds_back_nobody() {
+        tokio::time::pause();
+        let (mut outbox, held) = outbox([1000; 100]);
+        let (near, _far) = duplex(10);
+        let mut writer = Transport::Pipe(near);
+        assert!(goes_on(&mut outbox, &mut writer, LOOK / 2).await);
+        assert_eq!(Arc::strong_count(&held), 101, "it may be about to go on");
+        assert!(goes_on(&mut outbox, &mut writer, LOOK).await);
+        assert_eq!(Arc::strong_count(&held), 1);
+        outbox.push(Chunk::new(
+            Bytes::from_static(b"more"),
+            1,
+            Hold::new(Arc::clone(&held)),
+        ));
+        assert_eq!(Arc::strong_count(&held), 1, "nor does what comes now");
+        assert_eq!(flush(&mut outbox, &mut writer).await, Err(Ended::Stalled));
+        assert_eq!(outbox.unsent().messages, 101);
+    }
+
+    #[actix::test]
+    async fn without_room_for_it_a_stalled_peer_is_closed_soon() {
+        tokio::time::pause();
+        let (mut outbox, held) = outbox_beside(150_000, [1000; 100]);
+        let links = [1, 2].map(|_| Account::new(1, Arc::clone(&outbox.pool)));
+        let (near, _far) = duplex(10);
+        let mut writer = Transport::Pipe(near);
+        assert!(goes_on(&mut outbox, &mut writer, HASTE - LOOK).await);
+        assert_eq!(Arc::strong_count(&held), 101 - 44);
+        assert!(!goes_on(&mut outbox, &mut writer, LOOK * 2).await);
+        let pool = Arc::clone(&outbox.pool);
+        drop((outbox, links));
+        assert!(pool.for_slow(50_000).is_some(), "given back");
+    }
+
+    #[actix::test]
+    async fn where_most_peers_are_behind_the_fault_is_not_theirs() {
+        tokio::time::pause();
+        let (mut outbox, _held) = outbox_beside(150_000, [1000; 100]);
+        let _links = [1, 2, 3].map(|_| Account::new(1, Arc::clone(&outbox.pool)));
+        let _another = outbox.pool.one_behind();
+        let (near, _far) = duplex(10);
+        let mut writer = Transport::Pipe(near);
+        assert!(goes_on(&mut outbox, &mut writer, HASTE * 3).await);
+        assert_eq!(flush(&mut outbox, &mut writer).await, Err(Ended::Stalled));
+    }
+
+    #[actix::test]
+    async fn a_peer_that_keeps_taking_pushes_back_instead() {
+        tokio::time::pause();
+        let (mut outbox, held) = outbox([1000; 1000]);
+        let (near, far) = duplex(1000);
+        actix::spawn(read_slowly(far, 1000, LOOK / 4));
+        let mut writer = Transport::Pipe(near);
+        assert!(goes_on(&mut outbox, &mut writer, Duration::from_secs(20)).await);
+        let waiting = usize::try_from(outbox.unsent().messages).unwrap();
+        assert!((100..900).contains(&waiting));
+        assert_eq!(Arc::strong_count(&held), 1 + waiting);
+    }
+}

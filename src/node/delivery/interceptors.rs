@@ -1,0 +1,191 @@
+//! Interceptors: who is offered a message before anybody else has it.
+//!
+//! Owns the line of messages that wait for a decision, in order, each within the budget of the connection
+//! it came from; and whom to ask next. Knows neither clocks nor contexts: asking is done by the Router.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
+use std::time::Duration;
+
+use actix::Recipient;
+
+use crate::mesh::Event;
+use crate::node::delivery::filter::Sieve;
+use crate::node::messages::subscribe::{Offer, SubscriptionId, Verdict};
+use crate::wire::{Hold, Message};
+
+struct Interceptor {
+    recipient: Recipient<Offer>,
+    sieve: Sieve,
+    deadline: Duration,
+    /// It let a deadline pass and has not answered since.
+    late: bool,
+    /// Messages that passed by it because it was late, since last told.
+    missed: u64,
+}
+
+/// A message on its way past the interceptors.
+struct Passing {
+    message: Message,
+    hold: Hold,
+    /// The last interceptor that let it pass.
+    after: Option<SubscriptionId>,
+}
+
+/// Whom to ask, about what, and for how long.
+pub(crate) struct Question {
+    pub(crate) of: SubscriptionId,
+    pub(crate) recipient: Recipient<Offer>,
+    pub(crate) offer: Offer,
+    pub(crate) deadline: Duration,
+}
+
+/// What is to be done next.
+pub(crate) enum Step {
+    Ask(Question),
+    /// Everybody let it pass.
+    Deliver(Message, Hold),
+    /// A decision is awaited, or nothing is in line.
+    Rest,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Interception {
+    interceptors: BTreeMap<SubscriptionId, Interceptor>,
+    line: VecDeque<Passing>,
+    /// Whether a decision about the first in line is awaited, and whose.
+    asked: Option<SubscriptionId>,
+}
+
+impl Interception {
+    pub(crate) fn add(
+        &mut self,
+        id: SubscriptionId,
+        recipient: Recipient<Offer>,
+        sieve: Sieve,
+        deadline: Duration,
+    ) {
+        let interceptor = Interceptor {
+            recipient,
+            sieve,
+            deadline,
+            late: false,
+            missed: 0,
+        };
+        self.interceptors.insert(id, interceptor);
+    }
+
+    pub(crate) fn remove(&mut self, id: SubscriptionId) -> bool {
+        self.interceptors.remove(&id).is_some()
+    }
+
+    /// Whether nobody intercepts and nothing is in line: then messages need not pass here at all.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.interceptors.is_empty() && self.line.is_empty()
+    }
+
+    /// Messages in line.
+    pub(crate) fn waiting(&self) -> usize {
+        self.line.len()
+    }
+
+    pub(crate) fn push(&mut self, message: Message, hold: Hold) {
+        self.line.push_back(Passing {
+            message,
+            hold,
+            after: None,
+        });
+    }
+
+    /// What to do about the first in line. Call it again until it rests.
+    pub(crate) fn step(&mut self) -> Step {
+        if self.asked.is_some() {
+            return Step::Rest;
+        }
+        let Some(mut passing) = self.line.pop_front() else {
+            return Step::Rest;
+        };
+        let next = self.next(&passing);
+        let Some((of, question)) = next else {
+            return Step::Deliver(passing.message, passing.hold);
+        };
+        passing.after = Some(of);
+        self.asked = Some(of);
+        self.line.push_front(passing);
+        Step::Ask(question)
+    }
+
+    /// Who is to be asked next about it; those who are late lose their say.
+    fn next(&mut self, passing: &Passing) -> Option<(SubscriptionId, Question)> {
+        let after = passing.after.map_or(0, |id| id.0 + 1);
+        for (id, interceptor) in self.interceptors.range_mut(SubscriptionId(after)..) {
+            if !interceptor.recipient.connected() || !interceptor.sieve.passes(&passing.message) {
+                continue;
+            }
+            if interceptor.late {
+                interceptor.missed += 1;
+                continue;
+            }
+            let question = Question {
+                of: *id,
+                recipient: interceptor.recipient.clone(),
+                offer: Offer {
+                    message: passing.message.clone(),
+                },
+                deadline: interceptor.deadline,
+            };
+            return Some((*id, question));
+        }
+        None
+    }
+
+    /// A decision; `None`: there will be none, its actor has stopped.
+    pub(crate) fn decided(&mut self, of: SubscriptionId, verdict: Option<Verdict>) {
+        if verdict.is_none() {
+            self.interceptors.remove(&of);
+        }
+        if self.asked == Some(of) {
+            self.asked = None;
+            if verdict == Some(Verdict::Consume) {
+                self.line.pop_front();
+            }
+        }
+    }
+
+    /// The deadline has passed without a decision.
+    pub(crate) fn overdue(&mut self, of: SubscriptionId) {
+        if self.asked == Some(of) {
+            self.asked = None;
+        }
+        if let Some(interceptor) = self.interceptors.get_mut(&of) {
+            interceptor.late = true;
+            interceptor.missed += 1;
+        }
+    }
+
+    /// A decision has come after its deadline: it counts no more, but its maker may be asked again.
+    pub(crate) fn caught_up(&mut self, of: SubscriptionId, verdict: Option<Verdict>) {
+        match (self.interceptors.get_mut(&of), verdict) {
+            (Some(interceptor), Some(_)) => interceptor.late = false,
+            _ => {
+                self.interceptors.remove(&of);
+            }
+        }
+    }
+
+    /// What passed by each because it was late, since this was last asked.
+    pub(crate) fn lagged(&mut self) -> Vec<Event> {
+        self.interceptors
+            .retain(|_, interceptor| interceptor.recipient.connected());
+        let missed = |(id, interceptor): (&SubscriptionId, &mut Interceptor)| {
+            let missed = mem::take(&mut interceptor.missed);
+            (missed > 0).then_some(Event::Lagged {
+                subscription: id.0,
+                missed,
+                detached: false,
+            })
+        };
+        self.interceptors.iter_mut().filter_map(missed).collect()
+    }
+}

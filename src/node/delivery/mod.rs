@@ -1,0 +1,7 @@
+//! What arrives, on its way to the users of this node: interceptors, filters, queues, subscribers, the inbox.
+
+pub(crate) mod filter;
+pub(crate) mod inbox;
+pub(crate) mod interceptors;
+pub(crate) mod queue;
+pub(crate) mod subscriptions;

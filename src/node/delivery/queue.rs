@@ -1,0 +1,271 @@
+//! A bounded queue in front of whoever takes what arrives, and its exact count of what did not fit.
+//!
+//! Owns order, bounds and gaps. Knows no actor.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use crate::mesh::Event;
+use crate::node::messages::subscribe::{Overflow, Queue};
+use crate::wire::{Hold, Message};
+
+/// What can wait in a [`Backlog`].
+pub(crate) trait Item {
+    /// Bytes it takes, about.
+    fn cost(&self) -> usize;
+    /// The same, told after a gap of that many.
+    fn after_gap(self, missed: u64) -> Self;
+}
+
+impl Item for Message {
+    fn cost(&self) -> usize {
+        self.memory()
+    }
+
+    fn after_gap(self, missed: u64) -> Self {
+        self.with_missed(missed)
+    }
+}
+
+impl Item for Event {
+    fn cost(&self) -> usize {
+        256
+    }
+
+    fn after_gap(self, _: u64) -> Self {
+        self
+    }
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    item: T,
+    cost: usize,
+    /// How many were dropped between the one before and this one.
+    missed: u64,
+    /// Under [`Overflow::Pause`]: a place in the budget of the connection it came from.
+    hold: Hold,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Backlog<T> {
+    queue: VecDeque<Waiting<T>>,
+    bytes: usize,
+    bounds: Queue,
+    /// Dropped since the last one that was let in.
+    gap: u64,
+    /// Dropped since it was last asked.
+    unreported: u64,
+    full: bool,
+}
+
+impl<T: Item> Backlog<T> {
+    pub(crate) fn new(bounds: Queue) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            bytes: 0,
+            bounds,
+            gap: 0,
+            unreported: 0,
+            full: false,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Whether it overflowed under [`Overflow::Detach`], and lets nothing in any more.
+    pub(crate) fn is_detached(&self) -> bool {
+        self.full
+    }
+
+    /// How many were dropped since this was last asked.
+    pub(crate) fn take_missed(&mut self) -> u64 {
+        mem::take(&mut self.unreported)
+    }
+
+    pub(crate) fn push(&mut self, item: T, hold: &Hold) {
+        if self.full {
+            return;
+        }
+        let cost = item.cost();
+        if !self.fits(cost) {
+            match self.bounds.overflow {
+                Overflow::DropOldest => self.make_room(cost),
+                Overflow::DropNewest => return self.miss(1),
+                Overflow::Detach => {
+                    self.full = true;
+                    return self.miss(1);
+                }
+                Overflow::Pause => {}
+            }
+        }
+        let hold = match self.bounds.overflow {
+            Overflow::Pause => self.place(hold),
+            _ => Hold::none(),
+        };
+        self.bytes += cost;
+        self.queue.push_back(Waiting {
+            item,
+            cost,
+            missed: mem::take(&mut self.gap),
+            hold,
+        });
+    }
+
+    /// A place in the budget. Of items that share one, the last holds it: all before it are gone when it goes.
+    fn place(&mut self, hold: &Hold) -> Hold {
+        match self.queue.back_mut() {
+            Some(last) if last.hold.is(hold) => mem::take(&mut last.hold),
+            _ => hold.clone(),
+        }
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        self.pop_costly().map(|(item, _)| item)
+    }
+
+    /// The first, and what it costs.
+    pub(crate) fn pop_costly(&mut self) -> Option<(T, usize)> {
+        let first = self.queue.pop_front()?;
+        self.bytes -= first.cost;
+        let item = if first.missed > 0 {
+            first.item.after_gap(first.missed)
+        } else {
+            first.item
+        };
+        Some((item, first.cost))
+    }
+
+    /// Puts back what was popped last, for whom it could not reach.
+    pub(crate) fn unpop(&mut self, item: T, missed: u64) {
+        let cost = item.cost();
+        self.bytes += cost;
+        self.queue.push_front(Waiting {
+            item,
+            cost,
+            missed,
+            hold: Hold::none(),
+        });
+    }
+
+    fn fits(&self, cost: usize) -> bool {
+        self.is_empty()
+            || (self.len() < self.bounds.items && self.bytes + cost <= self.bounds.bytes)
+    }
+
+    fn make_room(&mut self, cost: usize) {
+        while !self.fits(cost) {
+            let Some(oldest) = self.queue.pop_front() else {
+                return;
+            };
+            self.bytes -= oldest.cost;
+            self.unreported += 1;
+            // The gap is told by whoever now comes first.
+            let missed = oldest.missed + 1;
+            match self.queue.front_mut() {
+                Some(next) => next.missed += missed,
+                None => self.gap += missed,
+            }
+        }
+    }
+
+    fn miss(&mut self, count: u64) {
+        self.gap += count;
+        self.unreported += count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    struct Numbered(u32, u64);
+
+    impl Item for Numbered {
+        fn cost(&self) -> usize {
+            10
+        }
+
+        fn after_gap(self, missed: u64) -> Self {
+            Numbered(self.0, missed)
+        }
+    }
+
+    fn backlog(overflow: Overflow) -> Backlog<Numbered> {
+        Backlog::new(Queue {
+            items: 3,
+            bytes: 1000,
+            overflow,
+        })
+    }
+
+    fn fill(backlog: &mut Backlog<Numbered>, numbers: std::ops::Range<u32>) {
+        numbers.for_each(|n| backlog.push(Numbered(n, 0), &Hold::none()));
+    }
+
+    fn drain(backlog: &mut Backlog<Numbered>) -> Vec<(u32, u64)> {
+        std::iter::from_fn(|| backlog.pop())
+            .map(|Numbered(n, missed)| (n, missed))
+            .collect()
+    }
+
+    #[test]
+    fn the_oldest_make_room_and_the_next_tells_the_gap() {
+        let mut backlog = backlog(Overflow::DropOldest);
+        fill(&mut backlog, 0..8);
+        assert_eq!(drain(&mut backlog), [(5, 5), (6, 0), (7, 0)]);
+        assert_eq!(backlog.take_missed(), 5);
+        assert_eq!(backlog.take_missed(), 0);
+    }
+
+    #[test]
+    fn the_newest_are_dropped_and_the_next_let_in_tells_the_gap() {
+        let mut backlog = backlog(Overflow::DropNewest);
+        fill(&mut backlog, 0..5);
+        assert_eq!(drain(&mut backlog), [(0, 0), (1, 0), (2, 0)]);
+        fill(&mut backlog, 5..6);
+        assert_eq!(drain(&mut backlog), [(5, 2)]);
+    }
+
+    #[test]
+    fn a_detached_one_gives_what_it_has_and_takes_nothing_more() {
+        let mut backlog = backlog(Overflow::Detach);
+        fill(&mut backlog, 0..5);
+        assert!(backlog.is_detached());
+        assert_eq!(drain(&mut backlog), [(0, 0), (1, 0), (2, 0)]);
+        fill(&mut backlog, 5..6);
+        assert_eq!(drain(&mut backlog), []);
+        assert_eq!(backlog.take_missed(), 1);
+    }
+
+    #[test]
+    fn a_paused_one_loses_nothing_and_holds_on_to_the_budget() {
+        let held = std::sync::Arc::new(());
+        let hold = Hold::new(std::sync::Arc::clone(&held));
+        let mut backlog = backlog(Overflow::Pause);
+        (0..9).for_each(|n| backlog.push(Numbered(n, 0), &hold));
+        drop(hold);
+        assert_eq!(std::sync::Arc::strong_count(&held), 2);
+        assert_eq!(drain(&mut backlog).len(), 9);
+        assert_eq!(std::sync::Arc::strong_count(&held), 1);
+    }
+
+    #[test]
+    fn bytes_count_as_well_but_one_is_always_let_in() {
+        let mut backlog = Backlog::new(Queue {
+            items: 100,
+            bytes: 15,
+            overflow: Overflow::DropOldest,
+        });
+        fill(&mut backlog, 0..2);
+        assert_eq!(drain(&mut backlog), [(1, 1)]);
+    }
+}

@@ -1,0 +1,249 @@
+//! Who is sent what arrives: one bounded queue for each subscriber, pumped into its mailbox.
+//!
+//! Owns the queues and how far each subscriber may be behind. The mailbox of an actor has no bound that
+//! `do_send` keeps, so only so much is sent ahead of what the subscriber has handled: the last of each
+//! burst is sent with a request for an answer, and the next burst waits for it.
+
+use std::collections::BTreeMap;
+
+use actix::dev::RecipientRequest;
+use actix::{MailboxError, Recipient};
+use futures_util::future::Either;
+
+use crate::mesh::Event;
+use crate::node::delivery::filter::Sieve;
+use crate::node::delivery::queue::{Backlog, Item};
+use crate::node::messages::subscribe::{Bundle, Queue, SubscriptionId};
+use crate::wire::{Hold, Message};
+
+/// Sent ahead of what the subscriber has handled: items, and bytes.
+const BURST: (usize, usize) = (64, 256 * 1024);
+
+/// What can be subscribed to.
+pub(crate) trait Topic: Item + actix::Message<Result = ()> + Clone + Send + 'static {
+    /// What a subscriber says about which of them it wants.
+    type Sieve;
+
+    fn passes(&self, sieve: &Self::Sieve) -> bool;
+}
+
+impl Topic for Message {
+    type Sieve = Sieve;
+
+    fn passes(&self, sieve: &Sieve) -> bool {
+        sieve.passes(self)
+    }
+}
+
+impl Topic for Event {
+    type Sieve = ();
+
+    fn passes(&self, (): &()) -> bool {
+        true
+    }
+}
+
+/// How a subscriber takes what it is sent.
+pub(crate) enum Taker<T: Topic> {
+    OneByOne(Recipient<T>),
+    Bundled(Recipient<Bundle<T>>),
+}
+
+impl<T: Topic> Taker<T> {
+    fn is_there(&self) -> bool {
+        match self {
+            Self::OneByOne(recipient) => recipient.connected(),
+            Self::Bundled(recipient) => recipient.connected(),
+        }
+    }
+
+    /// How many items may be sent ahead of what it has handled.
+    fn burst(&self) -> usize {
+        match self {
+            Self::OneByOne(_) => BURST.0,
+            Self::Bundled(_) => 4 * BURST.0,
+        }
+    }
+}
+
+/// What waits for a subscriber, and how far it is behind.
+struct Line<T> {
+    backlog: Backlog<T>,
+    burst: usize,
+    /// Sent since the subscriber was last known to have handled everything: items, and bytes.
+    ahead: (usize, usize),
+    /// Whether the last one sent has yet to be answered.
+    waits: bool,
+}
+
+impl<T: Item> Line<T> {
+    /// The next item, if it may be sent. If that makes `waits` true, it is to be sent with a request.
+    fn next(&mut self) -> Option<T> {
+        if self.waits {
+            return None;
+        }
+        let (item, cost) = self.backlog.pop_costly()?;
+        self.ahead.0 += 1;
+        self.ahead.1 += cost;
+        self.waits = self.ahead.0 >= self.burst || self.ahead.1 >= BURST.1;
+        Some(item)
+    }
+
+    fn handled(&mut self) {
+        self.ahead = (0, 0);
+        self.waits = false;
+    }
+}
+
+/// One subscriber.
+struct Subscription<T: Topic> {
+    taker: Taker<T>,
+    sieve: T::Sieve,
+    line: Line<T>,
+}
+
+type Request<T> = Either<RecipientRequest<T>, RecipientRequest<Bundle<T>>>;
+
+/// The end of a burst, to be awaited by whoever has a context to do it in.
+pub(crate) type Burst<T> = (SubscriptionId, Request<T>);
+
+impl<T: Topic> Subscription<T> {
+    /// Puts it into the queue if it is wanted.
+    fn push(&mut self, item: T, hold: &Hold) {
+        if item.passes(&self.sieve) {
+            self.line.backlog.push(item, hold);
+        }
+    }
+
+    /// Sends what may be sent; the request to await, if a burst is at its end. What is sent without a request is
+    /// bounded by the burst: what follows waits until its end is known to be handled.
+    fn pump(&mut self) -> Option<Request<T>> {
+        match &self.taker {
+            Taker::OneByOne(recipient) => {
+                while let Some(item) = self.line.next() {
+                    if self.line.waits {
+                        return Some(Either::Left(recipient.send(item)));
+                    }
+                    recipient.do_send(item);
+                }
+            }
+            Taker::Bundled(recipient) => {
+                if self.line.waits || self.line.backlog.is_empty() {
+                    return None;
+                }
+                let mut items = Vec::with_capacity(self.line.backlog.len().min(self.line.burst));
+                items.extend(std::iter::from_fn(|| self.line.next()));
+                if self.line.waits {
+                    return Some(Either::Right(recipient.send(Bundle(items))));
+                }
+                recipient.do_send(Bundle(items));
+            }
+        }
+        None
+    }
+
+    fn is_done(&self) -> bool {
+        let backlog = &self.line.backlog;
+        !self.taker.is_there() || (backlog.is_detached() && backlog.is_empty())
+    }
+}
+
+/// All subscribers of one kind. Ordered, so that they are served in the order they came.
+pub(crate) struct Subscriptions<T: Topic> {
+    list: BTreeMap<SubscriptionId, Subscription<T>>,
+}
+
+impl<T: Topic> Default for Subscriptions<T> {
+    fn default() -> Self {
+        Self {
+            list: BTreeMap::new(),
+        }
+    }
+}
+
+impl<T: Topic> Subscriptions<T> {
+    pub(crate) fn add(
+        &mut self,
+        id: SubscriptionId,
+        taker: Taker<T>,
+        sieve: T::Sieve,
+        queue: Queue,
+    ) {
+        let line = Line {
+            backlog: Backlog::new(queue),
+            burst: taker.burst(),
+            ahead: (0, 0),
+            waits: false,
+        };
+        self.list.insert(id, Subscription { taker, sieve, line });
+    }
+
+    pub(crate) fn remove(&mut self, id: SubscriptionId) -> bool {
+        self.list.remove(&id).is_some()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Items that no subscriber has been sent yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.list
+            .values()
+            .map(|subscription| subscription.line.backlog.len())
+            .sum()
+    }
+
+    /// Puts each item into the queue of each who wants it; the last of them gets the items themselves.
+    pub(crate) fn push_all(&mut self, items: Vec<T>, hold: &Hold) {
+        let mut subscriptions = self.list.values_mut();
+        let Some(last) = subscriptions.next_back() else {
+            return;
+        };
+        for subscription in subscriptions {
+            items
+                .iter()
+                .for_each(|item| subscription.push(item.clone(), hold));
+        }
+        items.into_iter().for_each(|item| last.push(item, hold));
+    }
+
+    /// Sends what may be sent, and gives the ends of bursts to be awaited.
+    pub(crate) fn pump(&mut self, mut burst: impl FnMut(Burst<T>)) {
+        for (id, subscription) in &mut self.list {
+            if let Some(request) = subscription.pump() {
+                burst((*id, request));
+            }
+        }
+    }
+
+    /// The end of a burst was handled, or nobody is there any more to do it.
+    pub(crate) fn handled(&mut self, id: SubscriptionId, answer: Result<(), MailboxError>) {
+        let Some(subscription) = self.list.get_mut(&id) else {
+            return;
+        };
+        if answer.is_err() {
+            self.list.remove(&id);
+            return;
+        }
+        subscription.line.handled();
+    }
+
+    /// What each missed since this was last asked; those who are gone are forgotten.
+    pub(crate) fn lagged(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        self.list.retain(|id, subscription| {
+            let missed = subscription.line.backlog.take_missed();
+            let detached = subscription.line.backlog.is_detached();
+            if missed > 0 {
+                events.push(Event::Lagged {
+                    subscription: id.0,
+                    missed,
+                    detached,
+                });
+            }
+            !subscription.is_done()
+        });
+        events
+    }
+}

@@ -1,0 +1,380 @@
+//! What users can ask of a running node: messages to the [`Router`](crate::Router), and their answers.
+//!
+//! Owns their shapes and promises; the Router performs them. Subscriptions have a file of their own
+//! ([`subscribe`](subscribe)). Every message may also be answered with
+//! [`MailboxError::Closed`](actix::MailboxError::Closed), once the node has shut down.
+
+pub(crate) mod subscribe;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::mesh::{
+    ConnectError, Direction, Event, SendError, Sent, Stats, Traffic, Trouble, WhisperError,
+    Whispered,
+};
+use crate::wire::{
+    Address, Flag, Generation, Message, Method, NodeId, Packet, Packets, Subnet, SubnetId,
+};
+
+/// What a [`Recipient<Message>`](actix::Recipient) is sent: see [`Subscribe::messages`](crate::Subscribe::messages).
+impl actix::Message for Message {
+    type Result = ();
+}
+
+/// What a [`Recipient<Event>`](actix::Recipient) is sent: see [`Subscribe::events`](crate::Subscribe::events).
+impl actix::Message for Event {
+    type Result = ();
+}
+
+/// Connect to a peer.
+///
+/// Answers when the peer's handshake has been accepted, with its id; or with the reason why there is no
+/// connection: refused, timeout, another subnet (theirs and ours), this node itself, connected already,
+/// another id than expected. The connection timeout and the handshake timeout bound the wait.
+#[derive(Clone, Debug, PartialEq, Eq, actix::Message)]
+#[rtype(result = "Result<NodeId, ConnectError>")]
+#[non_exhaustive]
+pub struct Connect {
+    /// Where the peer listens.
+    pub addr: Address,
+    /// Who must answer there; anybody, if `None`.
+    pub expect: Option<NodeId>,
+}
+
+impl Connect {
+    /// To whoever listens there: a [`SocketAddr`], or `"host:port".parse::<Address>()?`.
+    pub fn to(addr: impl Into<Address>) -> Self {
+        Self {
+            addr: addr.into(),
+            expect: None,
+        }
+    }
+
+    /// Only to this peer: anyone else found there is closed again.
+    #[must_use]
+    pub fn expect(mut self, peer: NodeId) -> Self {
+        self.expect = Some(peer);
+        self
+    }
+}
+
+/// Send to all connected peers; broadcasts are passed on by them, whispers are not.
+///
+/// Answers when the message has been handed to the connections: its id, the peers it was handed to and
+/// those passed over. While this node's own messages fill its send budget, the answer waits until there is
+/// room: await it, and the node sends as fast as its slowest peer takes. Who does not want to wait says
+/// [`or_busy`](Self::or_busy); and if 32 MiB wait already (each message counts 512 bytes more than it has), as
+/// where nobody awaits any answer, the answer is [`SendError::Busy`] in any case, and the message is not sent.
+///
+/// Fails if no peer is connected (unless allowed), if a packet is not valid UTF-8 (unless the node allows
+/// binary), if the kind is one of the mesh's own, or if it does not fit a frame. The same payload sent again
+/// within a second is stamped with the next free second, so that peers do not take it for a repetition.
+#[derive(Clone, Debug, PartialEq, Eq, actix::Message)]
+#[rtype(result = "Result<Sent, SendError>")]
+#[non_exhaustive]
+pub struct Send {
+    /// What is sent: the payload without its packet 0.
+    pub packets: Packets,
+    /// How it travels: [`Flag::Broadcast`] by default, or [`Flag::Whisper`].
+    pub flag: Flag,
+    /// Packet 0 of the payload. By default the mesh's own sub-flag that belongs to `flag`, with which
+    /// receivers queue the message for their users; anything else is for handlers that look for it.
+    pub kind: Option<Packet>,
+    /// Whether it is all right that nobody is connected.
+    pub allow_empty: bool,
+    /// Whether it is refused rather than kept waiting for room in the send budget.
+    pub or_busy: bool,
+}
+
+impl Send {
+    /// A broadcast of these packets: `"text"`, `["a", "b"]`, `("name", vec![1, 2])`, ...
+    pub fn new(packets: impl Into<Packets>) -> Self {
+        Self {
+            packets: packets.into(),
+            flag: Flag::Broadcast,
+            kind: None,
+            allow_empty: false,
+            or_busy: false,
+        }
+    }
+
+    /// Sets how it travels.
+    #[must_use]
+    pub fn flag(mut self, flag: Flag) -> Self {
+        self.flag = flag;
+        self
+    }
+
+    /// Sets packet 0 of the payload.
+    #[must_use]
+    pub fn kind(mut self, kind: impl Into<Packet>) -> Self {
+        self.kind = Some(kind.into());
+        self
+    }
+
+    /// Makes it no error that nobody is connected.
+    #[must_use]
+    pub fn allow_empty(mut self) -> Self {
+        self.allow_empty = true;
+        self
+    }
+
+    /// Has it refused with [`SendError::Busy`] if there is no room in the send budget at once.
+    #[must_use]
+    pub fn or_busy(mut self) -> Self {
+        self.or_busy = true;
+        self
+    }
+}
+
+/// Send several messages to all connected peers, in this order.
+///
+/// Each is sent, refused and counted as it would be alone, as a [`Send`](struct@Send). Answers, in the same order, when
+/// all of them are answered. For whoever has many to send at once: the way through a mailbox and back, which is a third
+/// of what a short message costs its sender, is gone once for all of them. What does not fit the send budget waits in
+/// line, where 32 MiB at most may wait (each message counts 512 bytes more than it has): send a few dozen, await the
+/// answer of those before, go on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, actix::Message)]
+#[rtype(result = "Vec<Result<Sent, SendError>>")]
+pub struct SendMany(
+    /// What is sent.
+    pub Vec<Send>,
+);
+
+impl FromIterator<Send> for SendMany {
+    fn from_iter<I: IntoIterator<Item = Send>>(messages: I) -> Self {
+        Self(messages.into_iter().collect())
+    }
+}
+
+/// Send to one peer, connected or not.
+///
+/// A peer that is not connected is asked for in the mesh, dialled where it is said to be, and handed the
+/// message once its handshake has proven its id. Answers when the message has been handed to the peer's
+/// connection; or, at the latest when `within` is over, with what kept it from getting there. Waits for room
+/// in the send budget as [`Send`](struct@Send) does.
+#[derive(Clone, Debug, PartialEq, Eq, actix::Message)]
+#[rtype(result = "Result<Whispered, WhisperError>")]
+#[non_exhaustive]
+pub struct Whisper {
+    /// Whom to.
+    pub to: NodeId,
+    /// What: the payload without its packet 0.
+    pub packets: Packets,
+    /// How long the peer may be looked for. Default 10 s.
+    pub within: Duration,
+    /// Whether it is refused rather than kept waiting for room in the send budget.
+    pub or_busy: bool,
+}
+
+impl Whisper {
+    /// These packets to this peer.
+    pub fn new(to: NodeId, packets: impl Into<Packets>) -> Self {
+        Self {
+            to,
+            packets: packets.into(),
+            within: Duration::from_secs(10),
+            or_busy: false,
+        }
+    }
+
+    /// Sets how long the peer may be looked for.
+    #[must_use]
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = time;
+        self
+    }
+
+    /// Has it refused with [`SendError::Busy`] if there is no room in the send budget at once.
+    #[must_use]
+    pub fn or_busy(mut self) -> Self {
+        self.or_busy = true;
+        self
+    }
+}
+
+impl Message {
+    /// The same to the author of this message, also if it came here over others: send it to the Router.
+    ///
+    /// On this protocol the author's name is a claim: nothing proves that the message is theirs.
+    pub fn reply(&self, packets: impl Into<Packets>) -> Whisper {
+        Whisper::new(self.sender().clone(), packets)
+    }
+}
+
+/// Close the connection to a peer, after what is queued for it has been written.
+///
+/// Answers at once: false if it was not connected. Nothing keeps it from coming back.
+#[derive(Clone, Debug, PartialEq, Eq, actix::Message)]
+#[rtype(result = "bool")]
+#[non_exhaustive]
+pub struct Disconnect {
+    /// Which.
+    pub peer: NodeId,
+}
+
+impl Disconnect {
+    /// From this peer.
+    pub fn from(peer: NodeId) -> Self {
+        Self { peer }
+    }
+}
+
+/// List the connected peers. Answers at once, in the order of their ids.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, actix::Message)]
+#[rtype(result = "Vec<Peer>")]
+pub struct Peers;
+
+/// A connected peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Peer {
+    /// Its id, as it claims.
+    pub id: NodeId,
+    /// Its outward address if it named one, otherwise where it connects from.
+    pub addr: Address,
+    /// Who dialled.
+    pub direction: Direction,
+    /// How messages to it are compressed.
+    pub compression: Option<Method>,
+    /// Since when, in unix seconds.
+    pub since: u64,
+    /// What it sent us: messages, and bytes as they went over the wire.
+    pub received: Traffic,
+    /// What was handed to its connection, likewise.
+    pub sent: Traffic,
+}
+
+/// List the dials, and the connections whose handshake has not been accepted. Answers at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, actix::Message)]
+#[rtype(result = "Vec<Awaited>")]
+pub struct Awaiting;
+
+/// A connection that is not a peer yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Awaited {
+    /// Where it leads, or comes from.
+    pub addr: Address,
+    /// Who dialled.
+    pub direction: Direction,
+    /// Who has to be there, if anyone in particular.
+    pub expect: Option<NodeId>,
+    /// Whether it is connected already; otherwise it is being dialled.
+    pub connected: bool,
+}
+
+/// Ask all connected peers for their peers, and dial what they name (`max_outgoing` at most).
+///
+/// Answers at once with how many were asked; whom they lead to is told by
+/// [`Event::PeerJoined`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, actix::Message)]
+#[rtype(result = "usize")]
+pub struct RequestPeers;
+
+/// Ask how the node is. Answers at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, actix::Message)]
+#[rtype(result = "Box<StatusReport>")]
+pub struct Status;
+
+/// How a node is.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct StatusReport {
+    /// Its id.
+    pub id: NodeId,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The outward address it tells its peers.
+    pub address: Address,
+    /// Its subnet.
+    pub subnet: Subnet,
+    /// The id of its subnet.
+    pub subnet_id: SubnetId,
+    /// The generation it speaks.
+    pub wire: Generation,
+    /// Since when it runs, in unix seconds.
+    pub since: u64,
+    /// Peers connected.
+    pub peers: usize,
+    /// Dials and connections without a handshake.
+    pub awaiting: usize,
+    /// Bytes of own messages that wait to be written.
+    pub sending: usize,
+    /// Own messages that wait for room in the send budget.
+    pub waiting: usize,
+    /// Own messages refused so far as [`SendError::Busy`].
+    pub turned_away: u64,
+    /// What was counted since the start.
+    pub stats: Stats,
+    /// What went wrong lately, oldest first; bounded.
+    pub troubles: Vec<Trouble>,
+}
+
+/// Stop the node: accept nobody, flush what was accepted for sending and delivery, close all connections.
+///
+/// Answers when that is done, or when `drain` is over, with what did not get through. Messages that still
+/// wait for room in the send budget are sent first if there is time, and refused otherwise; everything asked
+/// for from now on is refused. After the answer the Router is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
+#[rtype(result = "ShutdownReport")]
+#[non_exhaustive]
+pub struct Shutdown {
+    /// How long to flush. Default 5 s.
+    pub drain: Duration,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self {
+            drain: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Shutdown {
+    /// Flush for at most five seconds.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets how long to flush; zero closes at once.
+    #[must_use]
+    pub fn drain(mut self, drain: Duration) -> Self {
+        self.drain = drain;
+        self
+    }
+}
+
+/// What a shutdown could not get through.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Peers that did not take all that was queued for them.
+    pub unsent: Vec<Unsent>,
+    /// Own messages that waited for room in the send budget and were refused.
+    pub refused: usize,
+    /// Messages that subscribers, interceptors and the inbox had not taken.
+    pub undelivered: usize,
+}
+
+impl ShutdownReport {
+    /// Whether everything got through, as far as this side can know.
+    pub fn is_clean(&self) -> bool {
+        self.unsent.is_empty() && self.refused == 0 && self.undelivered == 0
+    }
+}
+
+/// What was queued for a peer and not written. A piece that was written in part counts whole, so some of it
+/// may have arrived.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Unsent {
+    /// Which.
+    pub peer: NodeId,
+    /// How much, of own messages and of others' that were to be passed on.
+    pub traffic: Traffic,
+}

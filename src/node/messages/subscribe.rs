@@ -1,0 +1,376 @@
+//! How users take what arrives: subscriptions, the inbox, interception.
+//!
+//! Owns the shapes of these messages and their promises; the queues behind them are
+//! [`subscriptions`](crate::node::delivery::subscriptions).
+
+use std::fmt;
+use std::time::Duration;
+
+use actix::Recipient;
+use serde::Serialize;
+
+use crate::mesh::Event;
+use crate::wire::{Flag, Message, NodeId, Packet};
+
+/// The name of a subscription or an interception, for [`Unsubscribe`]; events about it carry the number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct SubscriptionId(pub u64);
+
+impl fmt::Display for SubscriptionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Which messages are wanted. By default those that the reference peers would queue for their users: packet
+/// 0 is the mesh's own `broadcast` or `whisper`, whoever sent it and however it travelled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Filter {
+    /// How it travelled; any way, if `None`. A relayed broadcast counts as a broadcast.
+    pub flag: Option<Flag>,
+    /// What packet 0 of the payload must be.
+    pub kind: Kind,
+    /// Who its author claims to be; anybody, if `None`.
+    pub sender: Option<NodeId>,
+}
+
+/// What packet 0 of the payload must be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The mesh's own `broadcast` or `whisper`.
+    #[default]
+    User,
+    /// One of these.
+    Any(Vec<Packet>),
+    /// Anything.
+    All,
+}
+
+impl Filter {
+    /// What the reference peers would queue for their users.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only what travels like this.
+    #[must_use]
+    pub fn flag(mut self, flag: Flag) -> Self {
+        self.flag = Some(flag);
+        self
+    }
+
+    /// Only this kind, or, said again, one of these kinds.
+    #[must_use]
+    pub fn kind(mut self, kind: impl Into<Packet>) -> Self {
+        match &mut self.kind {
+            Kind::Any(kinds) => kinds.push(kind.into()),
+            other => *other = Kind::Any(vec![kind.into()]),
+        }
+        self
+    }
+
+    /// Whatever its kind.
+    #[must_use]
+    pub fn any_kind(mut self) -> Self {
+        self.kind = Kind::All;
+        self
+    }
+
+    /// Only what this node wrote, as far as its name can be believed.
+    #[must_use]
+    pub fn sender(mut self, sender: NodeId) -> Self {
+        self.sender = Some(sender);
+        self
+    }
+}
+
+/// How much may wait for a subscriber, and what happens beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Queue {
+    /// Items. Default 1,024.
+    pub items: usize,
+    /// Their bytes. Default 4 MiB. One item is always let in, whatever its size.
+    pub bytes: usize,
+    /// What happens beyond.
+    pub overflow: Overflow,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            items: 1024,
+            bytes: 4 << 20,
+            overflow: Overflow::DropOldest,
+        }
+    }
+}
+
+impl Queue {
+    /// For what no budget bounds.
+    pub(crate) fn without_pause(mut self) -> Self {
+        if self.overflow == Overflow::Pause {
+            self.overflow = Overflow::Detach;
+        }
+        self
+    }
+}
+
+/// What happens when a subscriber's queue is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// The oldest in the queue makes room.
+    #[default]
+    DropOldest,
+    /// The newcomer is dropped.
+    DropNewest,
+    /// The subscription ends, after what is queued.
+    Detach,
+    /// Nothing is lost: what waits keeps its place in the budget of the connection it came from, which stops
+    /// reading when the budget is used up. A subscriber that stops taking makes this node deaf, and after
+    /// their own patience its peers close it. For events, which no budget bounds, the same as `Detach`.
+    Pause,
+}
+
+/// Have messages, or events, sent to an actor.
+///
+/// Answers at once with the name of the subscription. From then on every message that passes the filter is
+/// put into the subscription's own bounded queue, and from there into the recipient's mailbox: at most 64 of
+/// them, or 256 KiB, ahead of what it has handled. If the queue overflows, its [`Overflow`] policy holds, the
+/// next message says how many were [missed](Message::missed), and [`Event::Lagged`] is told.
+///
+/// The recipient is a strong address: it keeps its actor alive until [`Unsubscribe`] or the node's end. The
+/// subscription ends by itself when the actor has stopped.
+#[derive(actix::Message)]
+#[rtype(result = "SubscriptionId")]
+#[non_exhaustive]
+pub struct Subscribe<T>
+where
+    T: actix::Message<Result = ()> + Send + 'static,
+{
+    /// Who is to have them.
+    pub recipient: Recipient<T>,
+    /// Which: says nothing about events, all of which are told.
+    pub filter: Filter,
+    /// How many may wait.
+    pub queue: Queue,
+}
+
+/// Several items at once, in order: what a [`Recipient`] is sent by [`Subscribe::bundles`]. Never empty.
+#[derive(Clone, Debug)]
+pub struct Bundle<T>(pub Vec<T>);
+
+impl<T: Send + 'static> actix::Message for Bundle<T> {
+    type Result = ();
+}
+
+impl Subscribe<Message> {
+    /// To messages, one by one.
+    pub fn messages(recipient: impl Into<Recipient<Message>>) -> Self {
+        Self::new(recipient.into())
+    }
+}
+
+impl Subscribe<Bundle<Message>> {
+    /// To messages, as many at once as wait: at most 256 of them, or 256 KiB. At a high rate that spares
+    /// most of what it costs to send them from actor to actor; one that comes alone is a bundle of one.
+    pub fn bundles(recipient: impl Into<Recipient<Bundle<Message>>>) -> Self {
+        Self::new(recipient.into())
+    }
+}
+
+/// What is subscribed to with a filter.
+trait Filtered: actix::Message<Result = ()> + Send + 'static {}
+
+impl Filtered for Message {}
+impl Filtered for Bundle<Message> {}
+
+#[expect(private_bounds, reason = "nobody else has anything to filter")]
+impl<T: Filtered> Subscribe<T> {
+    /// Sets which.
+    #[must_use]
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.filter = filter;
+        self
+    }
+}
+
+impl Subscribe<Event> {
+    /// To events.
+    pub fn events(recipient: impl Into<Recipient<Event>>) -> Self {
+        Self::new(recipient.into())
+    }
+}
+
+impl<T> Subscribe<T>
+where
+    T: actix::Message<Result = ()> + Send + 'static,
+{
+    fn new(recipient: Recipient<T>) -> Self {
+        Self {
+            recipient,
+            filter: Filter::new(),
+            queue: Queue::default(),
+        }
+    }
+
+    /// Sets how many items may wait.
+    #[must_use]
+    pub fn items(mut self, items: usize) -> Self {
+        self.queue.items = items;
+        self
+    }
+
+    /// Sets how many bytes may wait.
+    #[must_use]
+    pub fn bytes(mut self, bytes: usize) -> Self {
+        self.queue.bytes = bytes;
+        self
+    }
+
+    /// Sets what happens beyond.
+    #[must_use]
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.queue.overflow = overflow;
+        self
+    }
+}
+
+impl<T> fmt::Debug for Subscribe<T>
+where
+    T: actix::Message<Result = ()> + Send + 'static,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscribe")
+            .field("filter", &self.filter)
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
+    }
+}
+
+/// End a subscription or an interception. Answers at once: false if there is none of that name. What is
+/// queued for it is dropped; what is in the recipient's mailbox is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
+#[rtype(result = "bool")]
+#[non_exhaustive]
+pub struct Unsubscribe {
+    /// Which.
+    pub id: SubscriptionId,
+}
+
+impl Unsubscribe {
+    /// From this subscription.
+    pub fn from(id: SubscriptionId) -> Self {
+        Self { id }
+    }
+}
+
+/// Take messages out of the node's own bounded inbox, oldest first.
+///
+/// The inbox keeps what the default [`Filter`] passes, whoever else subscribes. Answers with at most `max`
+/// messages as soon as there is one; without `wait`, or when `wait` is over, with none. Several that wait are
+/// served in the order they asked. What did not fit into the inbox ([`Config::inbox`](crate::Config::inbox))
+/// is counted by the next message's [`missed`](Message::missed).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
+#[rtype(result = "Vec<Message>")]
+#[non_exhaustive]
+pub struct Recv {
+    /// At most this many; at least one.
+    pub max: usize,
+    /// How long to wait for the first.
+    pub wait: Option<Duration>,
+}
+
+impl Recv {
+    /// What is there, and at most this many.
+    pub fn up_to(max: usize) -> Self {
+        Self { max, wait: None }
+    }
+
+    /// The next message.
+    pub fn one() -> Self {
+        Self::up_to(1)
+    }
+
+    /// Waits this long for the first, if there is none.
+    #[must_use]
+    pub fn wait(mut self, time: Duration) -> Self {
+        self.wait = Some(time);
+        self
+    }
+}
+
+/// Offer every message that passes a filter to an actor before anybody else has it: the actor may consume it.
+///
+/// Answers at once with the name of the interception. Interceptors are asked in the order they came, one
+/// message at a time, so that order is kept for everybody behind them; meanwhile messages wait within the
+/// budget of the connection they came from. An interceptor that does not decide by the deadline has lost its
+/// say: the message passes on, [`Event::Lagged`] tells, and until it answers it is not asked again. Like a
+/// subscription, it keeps its actor alive and ends with it.
+#[derive(actix::Message)]
+#[rtype(result = "SubscriptionId")]
+#[non_exhaustive]
+pub struct Intercept {
+    /// Who decides.
+    pub recipient: Recipient<Offer>,
+    /// About which messages.
+    pub filter: Filter,
+    /// How long a decision may take. Default 1 s.
+    pub deadline: Duration,
+}
+
+impl Intercept {
+    /// Every message of the default filter is offered to this actor.
+    pub fn by(recipient: impl Into<Recipient<Offer>>) -> Self {
+        Self {
+            recipient: recipient.into(),
+            filter: Filter::new(),
+            deadline: Duration::from_secs(1),
+        }
+    }
+
+    /// Sets which messages are offered.
+    #[must_use]
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.filter = filter;
+        self
+    }
+
+    /// Sets how long a decision may take.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+}
+
+impl fmt::Debug for Intercept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intercept")
+            .field("filter", &self.filter)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A message, before it is delivered.
+#[derive(Clone, Debug, actix::Message)]
+#[rtype(result = "Verdict")]
+#[non_exhaustive]
+pub struct Offer {
+    /// Which.
+    pub message: Message,
+}
+
+/// What becomes of an [`Offer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, actix::dev::MessageResponse)]
+pub enum Verdict {
+    /// Nobody behind this interceptor gets it.
+    Consume,
+    /// It goes on.
+    Pass,
+}

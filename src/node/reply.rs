@@ -1,0 +1,187 @@
+//! Answers that are not known yet when a message is handled, and one answer to several messages.
+//!
+//! Owns the path from a handler to the asker. Unlike a future in the Router's context, a promise
+//! costs nothing while it waits, so thousands may. Knows nothing of what was asked.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::mem;
+use std::rc::Rc;
+
+use actix::dev::{MessageResponse, OneshotSender};
+use actix::{Actor, Message};
+
+/// What a promise and its reply share.
+enum State<T> {
+    /// Whoever asked is still in the handler.
+    Open,
+    /// Whoever asked waits.
+    Waiting(OneshotSender<T>),
+    /// Answered before the handler returned.
+    Answered(T),
+    /// Answered, or nobody will.
+    Over,
+}
+
+type Shared<T> = Rc<Cell<State<T>>>;
+
+/// What is owed to whoever asked. Dropped without an answer, it tells them that there will be none.
+pub(crate) struct Promise<T>(Shared<T>);
+
+impl<T> Promise<T> {
+    /// Answers; gives the answer back if whoever asked has stopped waiting.
+    pub(crate) fn keep(self, answer: T) -> Result<(), T> {
+        match self.0.replace(State::Over) {
+            State::Waiting(asker) => asker.send(answer),
+            State::Open => {
+                self.0.set(State::Answered(answer));
+                Ok(())
+            }
+            State::Answered(_) | State::Over => Err(answer),
+        }
+    }
+
+    /// Whether nobody waits for the answer any more.
+    pub(crate) fn is_forgotten(&self) -> bool {
+        let state = self.0.replace(State::Over);
+        let forgotten = match &state {
+            State::Waiting(asker) => asker.is_closed(),
+            State::Open => false,
+            State::Answered(_) | State::Over => true,
+        };
+        self.0.set(state);
+        forgotten
+    }
+}
+
+impl<T> Drop for Promise<T> {
+    fn drop(&mut self) {
+        if let answered @ State::Answered(_) = self.0.replace(State::Over) {
+            self.0.set(answered);
+        }
+    }
+}
+
+impl<T> fmt::Debug for Promise<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Promise")
+    }
+}
+
+/// What the [`Router`](crate::Router) answers a message with: at once, or when it is known.
+pub struct Reply<T>(Inner<T>);
+
+enum Inner<T> {
+    Now(T),
+    Later(Shared<T>),
+}
+
+impl<T> Reply<T> {
+    pub(crate) fn now(answer: T) -> Self {
+        Self(Inner::Now(answer))
+    }
+
+    pub(crate) fn later() -> (Promise<T>, Self) {
+        let shared = Rc::new(Cell::new(State::Open));
+        (Promise(Rc::clone(&shared)), Self(Inner::Later(shared)))
+    }
+}
+
+impl<T> fmt::Debug for Reply<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Inner::Now(_) => "Reply::Now",
+            Inner::Later(_) => "Reply::Later",
+        })
+    }
+}
+
+impl<A, M> MessageResponse<A, M> for Reply<M::Result>
+where
+    A: Actor,
+    M: Message,
+{
+    fn handle(self, _: &mut A::Context, asker: Option<OneshotSender<M::Result>>) {
+        match self.0 {
+            Inner::Now(answer) => tell(asker, answer),
+            Inner::Later(shared) => match (shared.replace(State::Over), asker) {
+                (State::Answered(answer), asker) => tell(asker, answer),
+                (State::Open, Some(asker)) => shared.set(State::Waiting(asker)),
+                _ => {}
+            },
+        }
+    }
+}
+
+fn tell<T>(asker: Option<OneshotSender<T>>, answer: T) {
+    if let Some(asker) = asker {
+        // Whoever asked may have stopped waiting.
+        let _ = asker.send(answer);
+    }
+}
+
+/// What is owed for one thing: to whoever asked for it alone, or as a share in the answer to several.
+pub(crate) enum Owed<T> {
+    Alone(Promise<T>),
+    Share(Share<T>),
+}
+
+impl<T> Owed<T> {
+    /// Answers.
+    pub(crate) fn keep(self, answer: T) {
+        match self {
+            // Whoever asked may have stopped waiting.
+            Self::Alone(promise) => drop(promise.keep(answer)),
+            Self::Share(share) => share.keep(answer),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Owed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Alone(_) => "Owed::Alone",
+            Self::Share(_) => "Owed::Share",
+        })
+    }
+}
+
+/// One place in an answer. The whole is given when all shares are gone; if one of them was dropped unanswered, it
+/// never is, and whoever asked is told that there will be none.
+pub(crate) struct Share<T> {
+    at: usize,
+    whole: Rc<Whole<T>>,
+}
+
+struct Whole<T> {
+    promise: Option<Promise<Vec<T>>>,
+    answers: RefCell<Vec<Option<T>>>,
+}
+
+impl<T> Share<T> {
+    /// So many shares, in order, in the answer that is promised.
+    pub(crate) fn of(promise: Promise<Vec<T>>, count: usize) -> impl Iterator<Item = Self> {
+        let whole = Rc::new(Whole {
+            promise: Some(promise),
+            answers: RefCell::new((0..count).map(|_| None).collect()),
+        });
+        (0..count).map(move |at| Self {
+            at,
+            whole: Rc::clone(&whole),
+        })
+    }
+
+    fn keep(self, answer: T) {
+        self.whole.answers.borrow_mut()[self.at] = Some(answer);
+    }
+}
+
+impl<T> Drop for Whole<T> {
+    fn drop(&mut self) {
+        let answers = mem::take(self.answers.get_mut()).into_iter().collect();
+        if let (Some(promise), Some(answers)) = (self.promise.take(), answers) {
+            // Whoever asked may have stopped waiting.
+            drop(promise.keep(answers));
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! What users ask of the node, each handed to the part that does it.
+
+use actix::fut::wrap_future;
+use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult};
+
+use crate::mesh::{self, ConnectError, Event, Mesh, SendError, Sent, WhisperError, Whispered};
+use crate::node::delivery::filter::Sieve;
+use crate::node::delivery::subscriptions::Taker;
+use crate::node::messages::subscribe::{
+    Bundle, Filter, Intercept, Queue, Recv, Subscribe, SubscriptionId, Unsubscribe,
+};
+use crate::node::messages::{
+    Awaited, Awaiting, Connect, Disconnect, Peer, Peers, RequestPeers, Send, SendMany, Status,
+    StatusReport, Whisper,
+};
+use crate::node::reply::{Owed, Share};
+use crate::node::reply::{Promise, Reply};
+use crate::node::router::{Asker, Router};
+use crate::node::sending::queue::{Parcel, Room};
+use crate::wire::{Hold, Message, NodeId};
+
+impl Handler<Connect> for Router {
+    type Result = Reply<Result<NodeId, ConnectError>>;
+
+    fn handle(&mut self, connect: Connect, ctx: &mut Context<Self>) -> Self::Result {
+        if self.draining.is_some() {
+            return Reply::now(Err(ConnectError::ShuttingDown));
+        }
+        let (promise, reply) = Reply::later();
+        let ticket = self.ticket(Asker::Connect(promise));
+        let Connect { addr, expect } = connect;
+        self.step(ctx, |mesh, now, out| {
+            mesh.connect(now, ticket, addr, expect, out)
+        });
+        reply
+    }
+}
+
+impl Handler<Send> for Router {
+    type Result = Reply<Result<Sent, SendError>>;
+
+    fn handle(&mut self, send: Send, ctx: &mut Context<Self>) -> Self::Result {
+        if self.draining.is_some() {
+            return Reply::now(Err(SendError::ShuttingDown));
+        }
+        let (promise, reply) = Reply::later();
+        self.take_up(send, Owed::Alone(promise), ctx);
+        reply
+    }
+}
+
+impl Handler<SendMany> for Router {
+    type Result = Reply<Vec<Result<Sent, SendError>>>;
+
+    fn handle(&mut self, many: SendMany, ctx: &mut Context<Self>) -> Self::Result {
+        let SendMany(many) = many;
+        if self.draining.is_some() {
+            let refuse = |_| Err(SendError::ShuttingDown);
+            return Reply::now(many.into_iter().map(refuse).collect());
+        }
+        let (promise, reply) = Reply::later();
+        let shares = Share::of(promise, many.len());
+        for (send, share) in many.into_iter().zip(shares) {
+            self.take_up(send, Owed::Share(share), ctx);
+        }
+        reply
+    }
+}
+
+impl Handler<Whisper> for Router {
+    type Result = Reply<Result<Whispered, WhisperError>>;
+
+    fn handle(&mut self, whisper: Whisper, ctx: &mut Context<Self>) -> Self::Result {
+        if self.draining.is_some() {
+            return Reply::now(Err(SendError::ShuttingDown.into()));
+        }
+        let (promise, reply) = Reply::later();
+        match self.sending.room_for_one(&whisper.packets) {
+            Some(room) => self.whisper(whisper, promise, room, ctx),
+            None => self.queue(Parcel::Whisper(whisper, promise), ctx),
+        }
+        reply
+    }
+}
+
+impl Router {
+    fn take_up(
+        &mut self,
+        send: Send,
+        owed: Owed<Result<Sent, SendError>>,
+        ctx: &mut Context<Self>,
+    ) {
+        match self.sending.room_for_all(&send.packets) {
+            Some(room) => self.gather(send, room, owed, ctx),
+            None => self.queue(Parcel::Send(send, owed), ctx),
+        }
+    }
+
+    fn whisper(
+        &mut self,
+        whisper: Whisper,
+        promise: Promise<Result<Whispered, WhisperError>>,
+        room: Room,
+        ctx: &mut Context<Self>,
+    ) {
+        let ticket = self.ticket(Asker::Whisper(promise));
+        let Whisper {
+            to,
+            packets,
+            within,
+            or_busy: _,
+        } = whisper;
+        self.step(ctx, |mesh, now, out| {
+            mesh.whisper(now, ticket, to, packets, within, Hold::new(room), out)
+        });
+    }
+
+    fn queue(&mut self, parcel: Parcel, ctx: &mut Context<Self>) {
+        self.sending.queue(parcel);
+        self.await_room(ctx);
+    }
+
+    /// Serves those who wait for room, as soon as there is some.
+    fn await_room(&mut self, ctx: &mut Context<Self>) {
+        let Some(room) = self.sending.await_room() else {
+            return;
+        };
+        ctx.spawn(wrap_future::<_, Self>(room).map(|room, router, ctx| {
+            // The budget is never closed.
+            for (parcel, room) in room
+                .map(|room| router.sending.served(room))
+                .unwrap_or_default()
+            {
+                router.post(parcel, room, ctx);
+            }
+            router.await_room(ctx);
+            router.drain(ctx);
+        }));
+    }
+
+    fn post(&mut self, parcel: Parcel, room: Room, ctx: &mut Context<Self>) {
+        match parcel {
+            Parcel::Send(send, owed) => self.gather(send, room, owed, ctx),
+            Parcel::Whisper(whisper, promise) => self.whisper(whisper, promise, room, ctx),
+        }
+    }
+}
+
+impl Handler<Disconnect> for Router {
+    type Result = bool;
+
+    fn handle(&mut self, disconnect: Disconnect, ctx: &mut Context<Self>) -> bool {
+        self.step(ctx, |mesh, now, out| {
+            mesh.disconnect(now, &disconnect.peer, out)
+        })
+    }
+}
+
+impl Handler<RequestPeers> for Router {
+    type Result = usize;
+
+    fn handle(&mut self, _: RequestPeers, ctx: &mut Context<Self>) -> usize {
+        self.step(ctx, Mesh::request_peers)
+    }
+}
+
+impl Handler<Peers> for Router {
+    type Result = Vec<Peer>;
+
+    fn handle(&mut self, _: Peers, _: &mut Context<Self>) -> Vec<Peer> {
+        let mut peers: Vec<Peer> = self
+            .mesh
+            .peers()
+            .into_iter()
+            .map(|peer| self.peer(peer))
+            .collect();
+        peers.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+        peers
+    }
+}
+
+impl Router {
+    fn peer(&self, peer: mesh::Peer) -> Peer {
+        Peer {
+            id: peer.id,
+            addr: peer.address,
+            direction: peer.direction,
+            compression: peer.compression,
+            since: peer.since,
+            received: peer.received,
+            sent: self.links.sent(peer.conn),
+        }
+    }
+}
+
+impl Handler<Awaiting> for Router {
+    type Result = Vec<Awaited>;
+
+    fn handle(&mut self, _: Awaiting, _: &mut Context<Self>) -> Vec<Awaited> {
+        let awaited = |awaiting: mesh::Awaiting| Awaited {
+            addr: awaiting.address,
+            direction: awaiting.direction,
+            expect: awaiting.expect,
+            connected: awaiting.connected,
+        };
+        self.mesh.awaiting().into_iter().map(awaited).collect()
+    }
+}
+
+impl Handler<Status> for Router {
+    type Result = MessageResult<Status>;
+
+    fn handle(&mut self, _: Status, _: &mut Context<Self>) -> Self::Result {
+        let params = self.mesh.params();
+        MessageResult(Box::new(StatusReport {
+            id: self.mesh.me().clone(),
+            listen: self.listen,
+            address: params.address.clone(),
+            subnet: params.subnet.clone(),
+            subnet_id: self.mesh.subnet_id().clone(),
+            wire: params.generation,
+            since: self.started.unix,
+            peers: self.mesh.peers().len(),
+            awaiting: self.mesh.awaiting().len(),
+            sending: self.sending.in_use(),
+            waiting: self.sending.waiting(),
+            turned_away: self.sending.turned_away(),
+            stats: self.mesh.stats(),
+            troubles: self.mesh.troubles().cloned().collect(),
+        }))
+    }
+}
+
+impl Handler<Subscribe<Message>> for Router {
+    type Result = MessageResult<Subscribe<Message>>;
+
+    fn handle(&mut self, subscribe: Subscribe<Message>, _: &mut Context<Self>) -> Self::Result {
+        let taker = Taker::OneByOne(subscribe.recipient);
+        MessageResult(self.subscribe(taker, subscribe.filter, subscribe.queue))
+    }
+}
+
+impl Handler<Subscribe<Bundle<Message>>> for Router {
+    type Result = MessageResult<Subscribe<Bundle<Message>>>;
+
+    fn handle(
+        &mut self,
+        subscribe: Subscribe<Bundle<Message>>,
+        _: &mut Context<Self>,
+    ) -> Self::Result {
+        let taker = Taker::Bundled(subscribe.recipient);
+        MessageResult(self.subscribe(taker, subscribe.filter, subscribe.queue))
+    }
+}
+
+impl Router {
+    fn subscribe(&mut self, taker: Taker<Message>, filter: Filter, queue: Queue) -> SubscriptionId {
+        let id = SubscriptionId(self.next_name());
+        let sieve = Sieve::new(filter, self.generation());
+        self.messages.add(id, taker, sieve, queue);
+        self.heed_audience();
+        id
+    }
+}
+
+impl Handler<Subscribe<Event>> for Router {
+    type Result = MessageResult<Subscribe<Event>>;
+
+    fn handle(&mut self, subscribe: Subscribe<Event>, _: &mut Context<Self>) -> Self::Result {
+        let id = SubscriptionId(self.next_name());
+        self.events.add(
+            id,
+            Taker::OneByOne(subscribe.recipient),
+            (),
+            subscribe.queue.without_pause(),
+        );
+        MessageResult(id)
+    }
+}
+
+impl Handler<Intercept> for Router {
+    type Result = MessageResult<Intercept>;
+
+    fn handle(&mut self, intercept: Intercept, _: &mut Context<Self>) -> Self::Result {
+        let id = SubscriptionId(self.next_name());
+        let sieve = Sieve::new(intercept.filter, self.generation());
+        self.interception
+            .add(id, intercept.recipient, sieve, intercept.deadline);
+        self.heed_audience();
+        MessageResult(id)
+    }
+}
+
+impl Handler<Unsubscribe> for Router {
+    type Result = bool;
+
+    fn handle(&mut self, unsubscribe: Unsubscribe, ctx: &mut Context<Self>) -> bool {
+        let id = unsubscribe.id;
+        let found =
+            self.messages.remove(id) || self.events.remove(id) || self.interception.remove(id);
+        self.heed_audience();
+        self.pump(ctx);
+        found
+    }
+}
+
+impl Handler<Recv> for Router {
+    type Result = Reply<Vec<Message>>;
+
+    fn handle(&mut self, recv: Recv, ctx: &mut Context<Self>) -> Self::Result {
+        let (reply, waits) = self.inbox.take(recv.max, recv.wait.is_some());
+        if let (Some(number), Some(wait)) = (waits, recv.wait) {
+            ctx.run_later(wait, move |router, _| router.inbox.give_up(number));
+        }
+        reply
+    }
+}

@@ -1,0 +1,113 @@
+//! Compressing what is sent, where it has paid of late.
+//!
+//! Owns how often it is tried. Ids are half of a short frame and hardly shrink, and trying costs more than all
+//! else that is done for such a frame; so where frames of about one length do not shrink, only some are tried.
+
+use bytes::Bytes;
+
+use crate::wire::{Deflater, Frames, Method};
+
+/// So many in vain, one behind the other, before fewer are tried.
+const PATIENCE: u32 = 16;
+/// Then one in so many is, so that a change is noticed.
+const SELDOM: u32 = 16;
+/// Lengths of as many binary digits are counted together.
+const CLASSES: usize = 33;
+
+/// Frames of about one length.
+#[derive(Clone, Copy, Debug, Default)]
+struct Class {
+    /// Tried in vain since one last shrank.
+    vain: u32,
+    /// Not tried since one last was.
+    passed: u32,
+}
+
+impl Class {
+    fn is_due(&mut self) -> bool {
+        let due = self.vain < PATIENCE || self.passed + 1 >= SELDOM;
+        self.passed = if due { 0 } else { self.passed + 1 };
+        due
+    }
+
+    fn note(&mut self, shrank: bool) {
+        self.vain = if shrank {
+            0
+        } else {
+            self.vain.saturating_add(1)
+        };
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Press {
+    deflater: Deflater,
+    classes: [Class; CLASSES],
+}
+
+impl Press {
+    pub(crate) fn new() -> Self {
+        Self {
+            deflater: Deflater::new(),
+            classes: [Class::default(); CLASSES],
+        }
+    }
+
+    /// A single frame in that method's form; `None` where it is not tried or does not pay.
+    pub(crate) fn press(&mut self, frames: &Frames, method: Method) -> Option<Bytes> {
+        let digits = usize::BITS - frames.plain.len().leading_zeros();
+        let class = &mut self.classes[(digits as usize).min(CLASSES - 1)];
+        if !class.is_due() {
+            return None;
+        }
+        let pressed = frames.deflate(&mut self.deflater, method);
+        class.note(pressed.is_some());
+        pressed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Composer, Flag, Generation, Limits, NodeId, Packet};
+
+    fn frames(text: &str) -> Frames {
+        let me = NodeId::parse("A").unwrap();
+        Composer::new(Generation::V0_4, Limits::default(), me)
+            .compose(&Flag::Broadcast, &[Packet::from(text)], 1)
+            .unwrap()
+            .frames
+    }
+
+    /// Text of that length that does not shrink by an eighth.
+    fn noise(len: u32) -> String {
+        let letter = |n: u32| char::from(b'0' + (n.wrapping_mul(2_654_435_761) >> 25) as u8 % 75);
+        (0..len).map(letter).collect()
+    }
+
+    fn shrinks(press: &mut Press, text: &str) -> bool {
+        press.press(&frames(text), Method::Zlib).is_some()
+    }
+
+    #[test]
+    fn what_never_shrinks_is_tried_seldom_and_a_change_is_noticed() {
+        let mut press = Press::new();
+        for _ in 0..100 {
+            assert!(!shrinks(&mut press, &noise(200)));
+        }
+        let plain = "a".repeat(200);
+        let first = (0..).take_while(|_| !shrinks(&mut press, &plain)).count();
+        assert!((1..SELDOM as usize).contains(&first), "{first}");
+        assert!(shrinks(&mut press, &plain), "it pays again");
+    }
+
+    #[test]
+    fn frames_of_other_lengths_are_another_matter() {
+        let mut press = Press::new();
+        for _ in 0..100 {
+            assert!(!shrinks(&mut press, &noise(200)));
+            assert!(shrinks(&mut press, &"a".repeat(2000)));
+        }
+    }
+}

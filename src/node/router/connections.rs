@@ -1,0 +1,263 @@
+//! The address book: which actor or dial stands for each connection of the core.
+//!
+//! Owns what a batch of effects brings for each link until it is ordered in one message, and the form in
+//! which each link gets its frames: compressed once for all that use a method.
+
+use std::collections::HashMap;
+use std::mem;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor as _, Addr};
+use actix_rt::task::JoinHandle;
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::mesh::{ConnId, Targets, Traffic};
+use crate::node::connection::writer::Chunk;
+use crate::node::connection::{Connection, Orders, Stream, Terms};
+use crate::node::router::arbiters::Threads;
+use crate::node::router::compress::Press;
+use crate::node::transport::Transport;
+use crate::wire::{Frames, Method, NodeId};
+
+/// How long a link may take to close that never was a peer's: there is only our handshake to be flushed.
+const STRANGER: Duration = Duration::from_secs(1);
+
+/// Links that may take their time to close. More are cut at once: or whoever comes and is thrown out fast could
+/// have any number of them.
+const LEAVING: usize = 256;
+
+/// One link.
+struct Link {
+    actor: Addr<Connection>,
+    /// Whether its handshake is done.
+    established: bool,
+    /// Whose it was, once it has been told to close: until then the core knows.
+    peer: Option<Box<NodeId>>,
+    method: Option<Method>,
+    /// Where among the new orders its own are, counted from one.
+    order: Option<NonZeroUsize>,
+    sent: Traffic,
+    /// Whether it has been told to close.
+    leaving: bool,
+}
+
+/// See the module.
+pub(crate) struct Links {
+    terms: Arc<Terms>,
+    /// Each in a box of its own: the table is half empty.
+    open: HashMap<ConnId, Box<Link>>,
+    dials: HashMap<ConnId, JoinHandle<()>>,
+    /// New orders, and whose they are.
+    orders: Vec<(ConnId, Orders)>,
+    /// How many have been told to close.
+    leaving: usize,
+    press: Press,
+    threads: Threads,
+}
+
+impl Links {
+    /// On these threads.
+    pub(crate) fn new(terms: Terms, threads: Threads) -> Self {
+        Self {
+            terms: Arc::new(terms),
+            open: HashMap::new(),
+            dials: HashMap::new(),
+            orders: Vec::new(),
+            leaving: 0,
+            press: Press::new(),
+            threads,
+        }
+    }
+
+    /// Whether there is neither a link nor a dial.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.dials.is_empty()
+    }
+
+    /// A dial has begun.
+    pub(crate) fn dialing(&mut self, conn: ConnId, task: JoinHandle<()>) {
+        self.dials.insert(conn, task);
+    }
+
+    /// A dial has ended; false if it had been given up.
+    pub(crate) fn dialed(&mut self, conn: ConnId) -> bool {
+        self.dials.remove(&conn).is_some()
+    }
+
+    /// Starts the actor of a connected stream. If the stream cannot be moved, its actor says so and stops.
+    pub(crate) fn open(&mut self, conn: ConnId, transport: Transport) {
+        let terms = Arc::clone(&self.terms);
+        let actor = match self.threads.turn(conn.0) {
+            None => Connection::new(conn, Ok(Stream::Here(transport)), terms).start(),
+            Some(thread) => {
+                let stream = transport.detach().map(Stream::Elsewhere);
+                Connection::start_in_arbiter(&thread.handle(), move |_| {
+                    Connection::new(conn, stream, terms)
+                })
+            }
+        };
+        let link = Link {
+            actor,
+            established: false,
+            peer: None,
+            method: None,
+            order: None,
+            sent: Traffic::default(),
+            leaving: false,
+        };
+        self.open.insert(conn, Box::new(link));
+    }
+
+    /// A link's actor has ended: whose it was, if it had been told to close.
+    pub(crate) fn gone(&mut self, conn: ConnId) -> Option<NodeId> {
+        let link = self.open.remove(&conn)?;
+        self.leaving -= usize::from(link.leaving);
+        link.peer.map(|peer| *peer)
+    }
+
+    /// A link's handshake is done.
+    pub(crate) fn establish(&mut self, conn: ConnId) {
+        if let Some(link) = self.open.get_mut(&conn) {
+            link.established = true;
+        }
+    }
+
+    pub(crate) fn is_established(&self, conn: ConnId) -> bool {
+        self.open.get(&conn).is_some_and(|link| link.established)
+    }
+
+    pub(crate) fn set_compression(&mut self, conn: ConnId, method: Option<Method>) {
+        if let Some(link) = self.open.get_mut(&conn) {
+            link.method = method;
+        }
+    }
+
+    /// What was handed to a link.
+    pub(crate) fn sent(&self, conn: ConnId) -> Traffic {
+        self.open
+            .get(&conn)
+            .map_or_else(Traffic::default, |link| link.sent)
+    }
+
+    /// Has frames written to these.
+    pub(crate) fn transmit(&mut self, to: &Targets, frames: &Frames) {
+        let mut forms = Forms {
+            frames,
+            deflated: SmallVec::new(),
+        };
+        for conn in to {
+            let Some(link) = self.open.get_mut(conn) else {
+                continue;
+            };
+            let bytes = forms.of(link.method, &mut self.press);
+            link.sent.messages += u64::from(frames.count);
+            link.sent.bytes += bytes.len() as u64;
+            Self::orders(*conn, link, &mut self.orders)
+                .write
+                .push(Chunk::new(bytes, frames.count, frames.hold.clone()));
+        }
+    }
+
+    /// Closes a link within this time, after what is ordered for it, and at once if many are closing; gives up a
+    /// dial at once. `peer`: whose it is.
+    pub(crate) fn close(&mut self, conn: ConnId, peer: Option<NodeId>, within: Duration) {
+        if let (Some(link), Some(peer)) = (self.open.get_mut(&conn), peer) {
+            link.peer = Some(Box::new(peer));
+        }
+        let within = if self.leaving < LEAVING {
+            within
+        } else {
+            Duration::ZERO
+        };
+        self.close_within(conn, within);
+    }
+
+    fn close_within(&mut self, conn: ConnId, within: Duration) {
+        if let Some(dial) = self.dials.remove(&conn) {
+            dial.abort();
+        }
+        if let Some(link) = self.open.get_mut(&conn) {
+            let within = if link.established {
+                within
+            } else {
+                within.min(STRANGER)
+            };
+            self.leaving += usize::from(!mem::replace(&mut link.leaving, true));
+            Self::orders(conn, link, &mut self.orders).close = Some(within);
+        }
+    }
+
+    /// Closes all that are left within this time, however many they are.
+    pub(crate) fn close_all(&mut self, within: Duration) {
+        let all: Vec<ConnId> = self.open.keys().chain(self.dials.keys()).copied().collect();
+        all.into_iter()
+            .for_each(|conn| self.close_within(conn, within));
+        self.order();
+    }
+
+    /// The new orders of a link.
+    fn orders<'a>(
+        conn: ConnId,
+        link: &mut Link,
+        orders: &'a mut Vec<(ConnId, Orders)>,
+    ) -> &'a mut Orders {
+        let order = link.order.get_or_insert_with(|| {
+            let order = NonZeroUsize::MIN.saturating_add(orders.len());
+            orders.push((conn, Orders::default()));
+            order
+        });
+        &mut orders[order.get() - 1].1
+    }
+
+    /// Gives each link its new orders, in one message.
+    pub(crate) fn order(&mut self) {
+        for (conn, orders) in self.orders.drain(..) {
+            if let Some(link) = self.open.get_mut(&conn) {
+                link.order = None;
+                // What is to be written holds permits of the budgets it came from.
+                link.actor.do_send(orders);
+            }
+        }
+    }
+}
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        self.dials.values().for_each(JoinHandle::abort);
+    }
+}
+
+/// Frames in the form of each method, made when first asked for.
+struct Forms<'a> {
+    frames: &'a Frames,
+    deflated: SmallVec<[(Method, Option<Bytes>); 2]>,
+}
+
+impl Forms<'_> {
+    fn of(&mut self, method: Option<Method>, press: &mut Press) -> Bytes {
+        let at_hand = self
+            .frames
+            .compressed
+            .as_ref()
+            .is_some_and(|(have, _)| Some(*have) == method);
+        match method.filter(|_| self.frames.compressible && !at_hand) {
+            Some(method) => self
+                .deflated(method, press)
+                .unwrap_or_else(|| self.frames.plain.clone()),
+            None => self.frames.wire_form(method).clone(),
+        }
+    }
+
+    /// `None` where it does not pay.
+    fn deflated(&mut self, method: Method, press: &mut Press) -> Option<Bytes> {
+        if let Some((_, bytes)) = self.deflated.iter().find(|(have, _)| *have == method) {
+            return bytes.clone();
+        }
+        let bytes = press.press(self.frames, method);
+        self.deflated.push((method, bytes.clone()));
+        bytes
+    }
+}

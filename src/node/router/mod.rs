@@ -1,0 +1,550 @@
+//! The actor that is the node: it owns the core and does what the core asks for.
+//!
+//! Its heart is one `match` over effects. It decides nothing about the protocol: an `if` about a message,
+//! a peer or a flag belongs into the core. It awaits neither a connection nor a subscriber.
+
+pub(crate) mod arbiters;
+pub(crate) mod clock;
+pub(crate) mod commands;
+pub(crate) mod compress;
+pub(crate) mod connections;
+pub(crate) mod peer_book_file;
+pub(crate) mod shutdown;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::mem;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::fut::wrap_future;
+use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler};
+use tokio::net::TcpListener;
+
+use crate::node::budget::{Charge, Pool, Turn};
+
+use crate::mesh::{
+    Answer, ConnId, ConnectError, Effect, Effects, Ended, Event, Input, Mesh, Now, Ticket, Traffic,
+    WhisperError, Whispered,
+};
+use crate::node::connection::Terms;
+use crate::node::connection::rate_limit::Rates;
+use crate::node::connection::writer::Patience;
+use crate::node::delivery::inbox::Inbox;
+use crate::node::delivery::interceptors::{Interception, Question, Step};
+use crate::node::delivery::subscriptions::{Burst, Subscriptions, Topic};
+use crate::node::reply::Promise;
+use crate::node::router::arbiters::Threads;
+use crate::node::router::clock::Clock;
+use crate::node::router::connections::Links;
+use crate::node::router::peer_book_file::PeerBook;
+use crate::node::router::shutdown::Draining;
+use crate::node::sending::coalesce::Volley;
+use crate::node::sending::queue::Sending;
+use crate::node::transport::Transport;
+use crate::node::transport::dial::{self, Dial};
+use crate::node::transport::listener::Listener;
+use crate::wire::{Address, Batch, Generation, Hold, Message, NodeId};
+
+/// How often the core is told that time passes.
+const TICK: Duration = Duration::from_secs(1);
+/// How long a link may take to close in order. Peers of the reference close as soon as they are closed.
+const CLOSING: Duration = Duration::from_secs(5);
+/// Messages of users that wait without parking their senders.
+const MAILBOX: usize = 1024;
+
+/// A batch of frames came in on a link. Answers whether the link's handshake is done, once all that the
+/// batch led to has been ordered.
+#[derive(actix::Message)]
+#[rtype(result = "bool")]
+pub(crate) struct Received {
+    pub(crate) conn: ConnId,
+    pub(crate) batch: Batch,
+    /// What the batch costs its connection.
+    pub(crate) charge: Arc<Charge>,
+    /// Given back when the batch was handled.
+    pub(crate) turn: Turn,
+}
+
+/// A link's actor has ended.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub(crate) struct Gone {
+    pub(crate) conn: ConnId,
+    pub(crate) why: Ended,
+    pub(crate) unsent: Traffic,
+}
+
+/// A stranger has connected.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub(crate) struct Accepted {
+    pub(crate) transport: Transport,
+    pub(crate) from: SocketAddr,
+}
+
+/// A dial has ended.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub(crate) struct Dialed {
+    pub(crate) conn: ConnId,
+    pub(crate) dial: Dial,
+}
+
+/// Accepting is paused.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub(crate) struct ListenerFailed {
+    pub(crate) why: String,
+}
+
+/// Who waits for the end of something that takes time.
+pub(crate) enum Asker {
+    Connect(Promise<Result<NodeId, ConnectError>>),
+    Whisper(Promise<Result<Whispered, WhisperError>>),
+}
+
+/// What a Router is made of, besides what it makes itself.
+pub(crate) struct Parts {
+    pub(crate) mesh: Mesh,
+    pub(crate) socket: TcpListener,
+    pub(crate) listen: SocketAddr,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) socket_buffer: u32,
+    pub(crate) frame_timeout: Duration,
+    pub(crate) patience: Patience,
+    pub(crate) rates: Rates,
+    pub(crate) inbound_budget: usize,
+    pub(crate) shared_budget: usize,
+    pub(crate) send_budget: u32,
+    pub(crate) inbox: usize,
+    pub(crate) threads: Threads,
+    pub(crate) peer_book: Option<PeerBook>,
+    /// What went wrong before there was anybody to tell.
+    pub(crate) early: Option<Event>,
+}
+
+/// The node. Users hold its address ([`Node::router`](crate::Node)) and send it the messages of this crate.
+///
+/// It lives until [`Shutdown`](crate::Shutdown), or until its system ends, whoever holds its address.
+pub struct Router {
+    pub(crate) mesh: Mesh,
+    pub(crate) clock: Clock,
+    pub(crate) links: Links,
+    pub(crate) messages: Subscriptions<Message>,
+    pub(crate) events: Subscriptions<Event>,
+    pub(crate) interception: Interception,
+    pub(crate) inbox: Inbox,
+    pub(crate) sending: Sending,
+    pub(crate) volley: Volley,
+    pub(crate) askers: HashMap<Ticket, Asker>,
+    pub(crate) draining: Option<Draining>,
+    pub(crate) listener: Option<Addr<Listener>>,
+    pub(crate) listen: SocketAddr,
+    pub(crate) started: Now,
+    pub(crate) peer_book: Option<PeerBook>,
+    /// Told at the first tick: subscribers come after the start.
+    early: Option<Event>,
+    connect_timeout: Duration,
+    socket_buffer: u32,
+    socket: Option<TcpListener>,
+    /// The list of effects, kept for its memory.
+    effects: Effects,
+    next_tick: Duration,
+    names: u64,
+}
+
+impl Router {
+    /// Starts the node's actors.
+    pub(crate) fn run(parts: Parts) -> Addr<Self> {
+        Self::create(|ctx| {
+            ctx.set_mailbox_capacity(MAILBOX);
+            Self::new(parts, ctx)
+        })
+    }
+
+    fn new(parts: Parts, ctx: &mut Context<Self>) -> Self {
+        let params = parts.mesh.params();
+        let pool = Pool::new(parts.shared_budget);
+        let terms = Terms {
+            router: ctx.address().downgrade(),
+            generation: params.generation,
+            limits: params.limits,
+            inbound_budget: parts.inbound_budget,
+            pool: Arc::clone(&pool),
+            rates: parts.rates,
+            frame_timeout: parts.frame_timeout,
+            patience: parts.patience,
+        };
+        let clock = Clock::start();
+        Self {
+            clock,
+            started: clock.now(),
+            links: Links::new(terms, parts.threads),
+            messages: Subscriptions::default(),
+            events: Subscriptions::default(),
+            interception: Interception::default(),
+            inbox: Inbox::new(parts.inbox, params.generation),
+            sending: Sending::new(parts.send_budget, pool),
+            volley: Volley::default(),
+            askers: HashMap::new(),
+            draining: None,
+            listener: None,
+            listen: parts.listen,
+            connect_timeout: parts.connect_timeout,
+            socket_buffer: parts.socket_buffer,
+            peer_book: parts.peer_book,
+            early: parts.early,
+            socket: Some(parts.socket),
+            effects: Effects::new(),
+            next_tick: Duration::ZERO,
+            names: 0,
+            mesh: parts.mesh,
+        }
+    }
+
+    pub(crate) fn generation(&self) -> Generation {
+        self.mesh.params().generation
+    }
+
+    /// A number for a ticket or a subscription.
+    pub(crate) fn next_name(&mut self) -> u64 {
+        self.names += 1;
+        self.names
+    }
+
+    /// Notes who is to be told the end of something.
+    pub(crate) fn ticket(&mut self, asker: Asker) -> Ticket {
+        let ticket = Ticket(self.next_name());
+        self.askers.insert(ticket, asker);
+        ticket
+    }
+
+    /// Has the core do something, then does what it asks for; after what was asked for before.
+    pub(crate) fn step<R>(
+        &mut self,
+        ctx: &mut Context<Self>,
+        what: impl FnOnce(&mut Mesh, Now, &mut Effects) -> R,
+    ) -> R {
+        self.send_volley(ctx);
+        self.act(ctx, what)
+    }
+
+    pub(crate) fn act<R>(
+        &mut self,
+        ctx: &mut Context<Self>,
+        what: impl FnOnce(&mut Mesh, Now, &mut Effects) -> R,
+    ) -> R {
+        let (result, effects) = self.decide(what);
+        self.perform_all(effects, &Hold::none(), ctx);
+        result
+    }
+
+    fn decide<R>(&mut self, what: impl FnOnce(&mut Mesh, Now, &mut Effects) -> R) -> (R, Effects) {
+        let now = self.clock.now();
+        let mut effects = mem::take(&mut self.effects);
+        // A mailbox that never runs dry would keep the timer from being heard.
+        if now.monotonic >= self.next_tick {
+            self.next_tick = now.monotonic + TICK;
+            self.mesh.handle(now, Input::Tick, &mut effects);
+        }
+        let result = what(&mut self.mesh, now, &mut effects);
+        (result, effects)
+    }
+
+    /// `hold`: the charge of what brought in whatever is delivered.
+    fn perform_all(&mut self, mut effects: Effects, hold: &Hold, ctx: &mut Context<Self>) {
+        for effect in effects.drain(..) {
+            self.perform(effect, hold, ctx);
+        }
+        self.effects = effects;
+        self.links.order();
+        self.pump(ctx);
+    }
+
+    fn perform(&mut self, effect: Effect, hold: &Hold, ctx: &mut Context<Self>) {
+        match effect {
+            Effect::Dial { conn, addr } => self.dial(conn, addr, ctx),
+            Effect::Transmit { to, frames } => self.links.transmit(&to, &frames),
+            Effect::Establish { conn, .. } => self.links.establish(conn),
+            Effect::SetCompression { conn, method } => self.links.set_compression(conn, method),
+            Effect::Close { conn, peer, .. } => {
+                self.links.close(conn, peer, self.closing_time());
+            }
+            Effect::Deliver(messages) => self.deliver(messages.into_vec(), hold),
+            Effect::Notify(event) => self.notify(event),
+            Effect::Answer { ticket, answer } => self.answer(ticket, answer),
+        }
+    }
+
+    /// While the node shuts down, links have what is left of its time.
+    fn closing_time(&self) -> Duration {
+        self.draining.as_ref().map_or(CLOSING, Draining::time_left)
+    }
+
+    fn dial(&mut self, conn: ConnId, addr: Address, ctx: &mut Context<Self>) {
+        let router = ctx.address().downgrade();
+        let dialing = dial::dial(addr, self.connect_timeout, self.socket_buffer);
+        let task = actix_rt::spawn(async move {
+            let dial = dialing.await;
+            if let Some(router) = router.upgrade() {
+                // Once for each dial, whose number the core bounds.
+                router.do_send(Dialed { conn, dial });
+            }
+        });
+        self.links.dialing(conn, task);
+    }
+
+    fn deliver(&mut self, messages: Vec<Message>, hold: &Hold) {
+        if self.interception.is_idle() {
+            self.hand_out(messages, hold);
+        } else {
+            for message in messages {
+                self.interception.push(message, hold.clone());
+            }
+        }
+    }
+
+    fn hand_out(&mut self, messages: Vec<Message>, hold: &Hold) {
+        messages.iter().for_each(|message| self.inbox.push(message));
+        self.messages.push_all(messages, hold);
+    }
+
+    fn answer(&mut self, ticket: Ticket, answer: Answer) {
+        // Whoever asked may have stopped waiting.
+        match (self.askers.remove(&ticket), answer) {
+            (Some(Asker::Connect(promise)), Answer::Connect(answer)) => drop(promise.keep(answer)),
+            (Some(Asker::Whisper(promise)), Answer::Whisper(answer)) => drop(promise.keep(answer)),
+            _ => {}
+        }
+    }
+
+    /// Passes on what waits for interceptors, the inbox and subscribers, as far as they take it.
+    pub(crate) fn pump(&mut self, ctx: &mut Context<Self>) {
+        loop {
+            match self.interception.step() {
+                Step::Ask(question) => Self::ask(question, ctx),
+                Step::Deliver(message, hold) => self.hand_out(vec![message], &hold),
+                Step::Rest => break,
+            }
+        }
+        self.inbox.serve();
+        self.messages
+            .pump(|burst| Self::finish(burst, |router| &mut router.messages, ctx));
+        self.events
+            .pump(|burst| Self::finish(burst, |router| &mut router.events, ctx));
+    }
+
+    /// Awaits the end of a burst; then the next may begin.
+    fn finish<T: Topic>(
+        (id, request): Burst<T>,
+        of: fn(&mut Self) -> &mut Subscriptions<T>,
+        ctx: &mut Context<Self>,
+    ) {
+        ctx.spawn(
+            wrap_future::<_, Self>(request).map(move |answer, router, ctx| {
+                of(router).handled(id, answer);
+                router.pump(ctx);
+                router.drain(ctx);
+            }),
+        );
+    }
+
+    /// Asks an interceptor, and waits for it until its deadline.
+    fn ask(question: Question, ctx: &mut Context<Self>) {
+        let Question {
+            of,
+            recipient,
+            offer,
+            deadline,
+        } = question;
+        let mut asking = Box::pin(recipient.send(offer));
+        let in_time = async move {
+            match tokio::time::timeout(deadline, &mut asking).await {
+                Ok(verdict) => Ok(verdict.ok()),
+                Err(_) => Err(asking),
+            }
+        };
+        ctx.spawn(
+            wrap_future::<_, Self>(in_time).map(move |verdict, router, ctx| {
+                match verdict {
+                    Ok(verdict) => router.interception.decided(of, verdict),
+                    Err(asking) => {
+                        router.interception.overdue(of);
+                        ctx.spawn(
+                            wrap_future::<_, Self>(asking).map(move |verdict, router, _| {
+                                router.interception.caught_up(of, verdict.ok());
+                            }),
+                        );
+                    }
+                }
+                router.pump(ctx);
+                router.drain(ctx);
+            }),
+        );
+    }
+
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        for event in self
+            .messages
+            .lagged()
+            .into_iter()
+            .chain(self.interception.lagged())
+        {
+            self.notify(event);
+        }
+        for event in self.events.lagged() {
+            self.notify(event);
+        }
+        if let Some(event) = self.early.take() {
+            self.notify(event);
+        }
+        self.save_book(ctx);
+        self.heed_audience();
+        self.next_tick = Duration::ZERO;
+        self.step(ctx, |_, _, _| ());
+    }
+
+    pub(crate) fn notify(&mut self, event: Event) {
+        self.events.push_all(vec![event], &Hold::none());
+    }
+
+    /// Lets the core know whether anybody is there to deliver to.
+    pub(crate) fn heed_audience(&mut self) {
+        let listening =
+            self.inbox.is_on() || !self.messages.is_empty() || !self.interception.is_idle();
+        self.mesh.set_audience(listening);
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router")
+            .field("id", self.mesh.me())
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Actor for Router {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        // A system that ends before our first turn starts us as it drops us, when there are no timers any more.
+        if tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
+        let router = ctx.address().downgrade();
+        self.listener = self
+            .socket
+            .take()
+            .map(|socket| Listener::new(socket, router).start());
+        self.heed_audience();
+        ctx.run_interval(TICK, Self::tick);
+    }
+}
+
+impl Handler<Received> for Router {
+    type Result = bool;
+
+    fn handle(&mut self, received: Received, ctx: &mut Context<Self>) -> bool {
+        let Received {
+            conn,
+            batch,
+            charge,
+            turn: _turn,
+        } = received;
+        let input = Input::Received { conn, batch };
+        let ((), effects) = self.decide(|mesh, now, out| mesh.handle(now, input, out));
+        charge.shrink(effects.iter().map(kept).sum());
+        self.perform_all(effects, &Hold::new(charge), ctx);
+        self.links.is_established(conn)
+    }
+}
+
+/// Bytes that an effect keeps alive until it is done.
+fn kept(effect: &Effect) -> usize {
+    match effect {
+        Effect::Transmit { frames, .. } => {
+            let compressed = frames
+                .compressed
+                .as_ref()
+                .map_or(0, |(_, bytes)| bytes.len());
+            frames.plain.len() + compressed
+        }
+        Effect::Deliver(messages) => messages.memory(),
+        _ => 0,
+    }
+}
+
+impl Handler<Accepted> for Router {
+    type Result = ();
+
+    fn handle(&mut self, accepted: Accepted, ctx: &mut Context<Self>) {
+        let Accepted { transport, from } = accepted;
+        let conn = self.mesh.next_conn();
+        self.links.open(conn, transport);
+        self.step(ctx, |mesh, now, out| {
+            mesh.handle(
+                now,
+                Input::Accepted {
+                    conn,
+                    addr: from.into(),
+                },
+                out,
+            )
+        });
+    }
+}
+
+impl Handler<Dialed> for Router {
+    type Result = ();
+
+    fn handle(&mut self, dialed: Dialed, ctx: &mut Context<Self>) {
+        let Dialed { conn, dial } = dialed;
+        if !self.links.dialed(conn) {
+            return;
+        }
+        let input = match dial {
+            Ok((transport, addr)) => {
+                self.links.open(conn, transport);
+                Input::Dialed {
+                    conn,
+                    addr: addr.into(),
+                }
+            }
+            Err(why) => Input::DialFailed { conn, why },
+        };
+        self.step(ctx, |mesh, now, out| mesh.handle(now, input, out));
+        self.drain(ctx);
+    }
+}
+
+impl Handler<Gone> for Router {
+    type Result = ();
+
+    fn handle(&mut self, gone: Gone, ctx: &mut Context<Self>) {
+        let Gone { conn, why, unsent } = gone;
+        let told = self.links.gone(conn);
+        let peer = told.or_else(|| self.mesh.peer_at(conn).cloned());
+        if let (Some(draining), Some(peer)) = (&mut self.draining, peer) {
+            draining.note(peer, unsent);
+        }
+        self.step(ctx, |mesh, now, out| {
+            mesh.handle(now, Input::Closed { conn, why }, out)
+        });
+        self.drain(ctx);
+    }
+}
+
+impl Handler<ListenerFailed> for Router {
+    type Result = ();
+
+    fn handle(&mut self, failed: ListenerFailed, ctx: &mut Context<Self>) {
+        let why = failed.why;
+        self.step(ctx, |mesh, now, out| {
+            mesh.handle(now, Input::AcceptFailed { why }, out)
+        });
+    }
+}

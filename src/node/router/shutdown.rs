@@ -1,0 +1,124 @@
+//! The end of a node, in order: refuse, flush, close, report.
+//!
+//! Owns what is left to do and what did not get through.
+
+use std::mem;
+use std::time::Duration;
+
+use actix::{ActorContext as _, AsyncContext as _, Context, Handler};
+use tokio::time::Instant;
+
+use crate::mesh::{Mesh, Traffic};
+use crate::node::messages::{Shutdown, ShutdownReport, Unsent};
+use crate::node::reply::{Promise, Reply};
+use crate::node::router::Router;
+use crate::wire::NodeId;
+
+/// After the time is up: how long the links may take to say what they did not get through.
+const LAST_REPORTS: Duration = Duration::from_secs(1);
+
+/// A node on its way out.
+#[derive(Debug)]
+pub(crate) struct Draining {
+    until: Instant,
+    askers: Vec<Promise<ShutdownReport>>,
+    report: ShutdownReport,
+    /// Whether the core has been shut down: not before all who waited to send were served.
+    closed: bool,
+}
+
+impl Draining {
+    fn new(drain: Duration) -> Self {
+        /// More than anybody means, and few enough to be added to a clock.
+        const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+        Self {
+            until: Instant::now() + drain.min(FOREVER),
+            askers: Vec::new(),
+            report: ShutdownReport::default(),
+            closed: false,
+        }
+    }
+
+    pub(crate) fn time_left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
+    /// A peer's link has ended.
+    pub(crate) fn note(&mut self, peer: NodeId, unsent: Traffic) {
+        if unsent.messages > 0 {
+            self.report.unsent.push(Unsent {
+                peer,
+                traffic: unsent,
+            });
+        }
+    }
+}
+
+impl Handler<Shutdown> for Router {
+    type Result = Reply<ShutdownReport>;
+
+    fn handle(&mut self, shutdown: Shutdown, ctx: &mut Context<Self>) -> Self::Result {
+        let (promise, reply) = Reply::later();
+        let begun = self.draining.is_some();
+        let draining = self
+            .draining
+            .get_or_insert_with(|| Draining::new(shutdown.drain));
+        draining.askers.push(promise);
+        if !begun {
+            // Nobody holds the Listener any more, so it ends.
+            self.listener = None;
+            ctx.run_later(draining.time_left(), Self::cut_off);
+            self.drain(ctx);
+        }
+        reply
+    }
+}
+
+impl Router {
+    /// Goes on with a shutdown as far as it can; said whenever something has ended.
+    pub(crate) fn drain(&mut self, ctx: &mut Context<Self>) {
+        let Some(draining) = &mut self.draining else {
+            return;
+        };
+        if self.sending.waiting() > 0 {
+            return;
+        }
+        if !mem::replace(&mut draining.closed, true) {
+            self.step(ctx, Mesh::shut_down);
+        }
+        if self.links.is_empty() && self.undelivered() == 0 {
+            self.end(ctx);
+        }
+    }
+
+    /// The time is up.
+    fn cut_off(&mut self, ctx: &mut Context<Self>) {
+        let refused = self.sending.refuse_all();
+        if let Some(draining) = &mut self.draining {
+            draining.report.refused += refused;
+        }
+        self.drain(ctx);
+        self.links.close_all(Duration::ZERO);
+        ctx.run_later(LAST_REPORTS, Self::end);
+        if self.links.is_empty() {
+            self.end(ctx);
+        }
+    }
+
+    fn undelivered(&self) -> usize {
+        self.interception.waiting() + self.messages.waiting()
+    }
+
+    fn end(&mut self, ctx: &mut Context<Self>) {
+        self.close_book();
+        if let Some(draining) = self.draining.take() {
+            let mut report = draining.report;
+            report.undelivered = self.undelivered() + self.inbox.left();
+            for asker in draining.askers {
+                // Whoever asked may have stopped waiting.
+                let _ = asker.keep(report.clone());
+            }
+        }
+        ctx.stop();
+    }
+}

@@ -1,0 +1,112 @@
+//! The streams a connection may run over. Today plain TCP; TLS and WebSocket would be variants.
+//!
+//! Owns sockets and nothing of what goes over them.
+
+pub(crate) mod dial;
+pub(crate) mod listener;
+
+use std::future::Future as _;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
+use tokio::net::{TcpSocket, TcpStream};
+
+/// A socket to listen with or to dial from, with buffers of this many bytes each way.
+///
+/// The system would let its own buffers grow to several megabytes each, which nobody accounts for: what
+/// stands in them has left its sender's budget and has not come into its receiver's.
+pub(crate) fn socket(towards: SocketAddr, buffers: u32) -> io::Result<TcpSocket> {
+    let socket = match towards {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_send_buffer_size(buffers)?;
+    socket.set_recv_buffer_size(buffers)?;
+    Ok(socket)
+}
+
+/// A connected stream.
+#[derive(Debug)]
+pub(crate) enum Transport {
+    Plain(TcpStream),
+    #[cfg(test)]
+    Pipe(tokio::io::DuplexStream),
+}
+
+impl Transport {
+    /// Small frames leave at once: nothing here waits for more of them.
+    pub(crate) fn plain(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self::Plain(stream))
+    }
+
+    /// Leaves this thread's event loop, to be taken up by another's.
+    pub(crate) fn detach(self) -> io::Result<Detached> {
+        match self {
+            Self::Plain(stream) => stream.into_std().map(Detached::Plain),
+            #[cfg(test)]
+            Self::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Waits for something to read, without a buffer to put it into.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => stream.poll_read_ready(cx),
+            #[cfg(test)]
+            Self::Pipe(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Appends what is there; 0 at the end of the stream.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(stream) => pin!(stream.read_buf(into)).poll(cx),
+            #[cfg(test)]
+            Self::Pipe(pipe) => pin!(pipe.read_buf(into)).poll(cx),
+        }
+    }
+
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            #[cfg(test)]
+            Self::Pipe(pipe) => Pin::new(pipe).poll_write_vectored(cx, slices),
+        }
+    }
+
+    /// Tells the peer that nothing more will come.
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            #[cfg(test)]
+            Self::Pipe(pipe) => Pin::new(pipe).poll_shutdown(cx),
+        }
+    }
+}
+
+/// A stream on its way to another thread.
+#[derive(Debug)]
+pub(crate) enum Detached {
+    Plain(std::net::TcpStream),
+}
+
+impl Detached {
+    pub(crate) fn attach(self) -> io::Result<Transport> {
+        match self {
+            Self::Plain(stream) => TcpStream::from_std(stream).map(Transport::Plain),
+        }
+    }
+}

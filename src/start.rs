@@ -1,0 +1,161 @@
+//! From a configuration to a running node.
+//!
+//! Owns where the node is reached and what its id is drawn from.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use actix::Addr;
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+use tokio::net::UdpSocket;
+
+use crate::config::Config;
+use crate::error::StartError;
+use crate::mesh::Mesh;
+use crate::node::connection::rate_limit::Rates;
+use crate::node::connection::writer::Patience;
+use crate::node::router::arbiters::Threads;
+use crate::node::router::peer_book_file::PeerBook;
+use crate::node::router::{Parts, Router};
+use crate::node::transport::listener;
+use crate::wire::{Address, NodeId, Subnet, SubnetId};
+
+/// A running node. Dropping this does not stop it: [`Shutdown`](crate::Shutdown) does.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Node {
+    /// Whom to send the messages of this crate.
+    pub router: Addr<Router>,
+    /// The node's id.
+    pub id: NodeId,
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// The outward address it tells its peers.
+    pub advertised: Address,
+    /// Its subnet.
+    pub subnet: Subnet,
+    /// The id of its subnet.
+    pub subnet_id: SubnetId,
+}
+
+/// Starts a node as configured.
+pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
+    if actix_rt::Arbiter::try_current().is_none() {
+        return Err(StartError::NoSystem);
+    }
+    let socket = listener::listen(&config.listen, config.backlog, config.socket_buffer).await?;
+    let addr = socket
+        .local_addr()
+        .map_err(|source| StartError::BadListen {
+            listen: config.listen.clone(),
+            source,
+        })?;
+    let advertised = match config.advertise.clone() {
+        Some(address) => address,
+        None => outward(addr).await.into(),
+    };
+    let subnet_id = config.subnet.id(config.generation);
+    let chance = Chance::of(config.seed)?;
+    let id = NodeId::derive(&advertised.to_string(), &subnet_id, &chance.salt);
+    let mut mesh = Mesh::new(config.params(advertised.clone()), id.clone(), chance.seed);
+    config.keep.iter().for_each(|address| mesh.keep(address));
+    let (peer_book, early) = match config.peer_book {
+        None => (None, None),
+        Some(path) => {
+            let (book, places, failed) = PeerBook::open(path);
+            mesh.learn(places);
+            (Some(book), failed)
+        }
+    };
+    let threads = Threads::start(config.arbiters).map_err(StartError::Threads)?;
+    let router = Router::run(Parts {
+        mesh,
+        socket,
+        listen: addr,
+        connect_timeout: config.connect_timeout,
+        socket_buffer: config.socket_buffer,
+        frame_timeout: config.frame_timeout,
+        patience: Patience {
+            time: config.stall_timeout,
+            rate: config.slow_rate,
+        },
+        rates: Rates {
+            messages: config.peer_messages,
+            bytes: config.peer_bytes,
+        },
+        inbound_budget: config.inbound_budget,
+        shared_budget: config.shared_budget,
+        send_budget: permits(config.send_budget),
+        inbox: config.inbox,
+        threads,
+        peer_book,
+        early,
+    });
+    Ok(Node {
+        router,
+        id,
+        addr,
+        advertised,
+        subnet: config.subnet,
+        subnet_id,
+    })
+}
+
+/// Checked by the configuration to be countable.
+fn permits(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+/// What the node's id and its choices follow from.
+struct Chance {
+    salt: [u8; 16],
+    seed: u64,
+}
+
+impl Chance {
+    fn of(seed: Option<u64>) -> Result<Self, StartError> {
+        if let Some(seed) = seed {
+            let mut salt = [0; 16];
+            salt[..8].copy_from_slice(&seed.to_be_bytes());
+            return Ok(Self { salt, seed });
+        }
+        let mut salt = [0; 16];
+        let entropy = |error| StartError::Entropy(io::Error::from(error));
+        SysRng.try_fill_bytes(&mut salt).map_err(entropy)?;
+        Ok(Self {
+            salt,
+            seed: SysRng.try_next_u64().map_err(entropy)?,
+        })
+    }
+}
+
+/// The address under which others reach what listens on `bound`: where that is any address of this machine,
+/// the one it uses towards the rest of the world.
+async fn outward(bound: SocketAddr) -> SocketAddr {
+    if !bound.ip().is_unspecified() {
+        return bound;
+    }
+    let towards: &[(&str, &str)] = match bound.ip() {
+        IpAddr::V4(_) => &[("0.0.0.0:0", "192.0.2.1:9")],
+        IpAddr::V6(_) => &[("[::]:0", "[2001:db8::1]:9"), ("0.0.0.0:0", "192.0.2.1:9")],
+    };
+    for (from, to) in towards {
+        if let Ok(ip) = facing(from, to).await {
+            return SocketAddr::new(ip, bound.port());
+        }
+    }
+    // No network but our own: others on this machine can still reach us.
+    let loopback = match bound.ip() {
+        IpAddr::V4(_) => IpAddr::from([127, 0, 0, 1]),
+        IpAddr::V6(_) => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+    };
+    SocketAddr::new(loopback, bound.port())
+}
+
+/// Our address towards another. Nothing is sent: "connecting" a datagram socket only asks the routing table.
+async fn facing(from: &str, to: &str) -> io::Result<IpAddr> {
+    let socket = UdpSocket::bind(from).await?;
+    socket.connect(to).await?;
+    socket.local_addr().map(|addr| addr.ip())
+}
