@@ -12,7 +12,7 @@ mod wire {
 }
 
 #[allow(dead_code, unreachable_pub, reason = "the cache is used here in part")]
-#[path = "../src/mesh/waterfall.rs"]
+#[path = "../src/mesh/messaging/waterfall.rs"]
 mod waterfall;
 
 use std::time::Duration;

@@ -9,19 +9,19 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::admission::{Conduct, Offence};
-use super::awaiting::{Awaiting, AwaitingList, Newcomer, Purpose};
-use super::book::Book;
-use super::budget::Budget;
-use super::discovery::Discovery;
+use super::connections::admission::{Conduct, Offence};
+use super::connections::awaiting::{Awaiting, AwaitingList, Newcomer, Purpose};
+use super::connections::routing_table::{Entry, Peer, Routing};
 use super::effect::{Answer, CloseReason, ConnectError, Direction, Effect, Event, Targets};
-use super::hearsay::Tried;
 use super::input::{ConnId, DialError, Ended, Input, Now, Ticket};
+use super::membership::peer_book::Book;
+use super::membership::peer_exchange::Tried;
+use super::messaging::renegotiate::Kept;
+use super::messaging::waterfall::Waterfall;
+use super::messaging::whisper::Discovery;
 use super::params::Params;
-use super::renegotiate::Kept;
-use super::routing::{Entry, Peer, Routing};
-use super::status::{Stats, Trouble, Troubles};
-use super::waterfall::Waterfall;
+use super::stats::{Stats, Trouble, Troubles};
+use super::token_bucket::Budget;
 use crate::wire::{Address, ClaimKey, Composer, Control, Copies, Flag, NodeId, SubnetId};
 
 /// Effects in the order they are to be performed.

@@ -45,42 +45,29 @@
 //! | relay payload that is not UTF-8 to js2p | pass it over, and say so | it would hang for good |
 //! | ask for a resend of what they cannot read | close, and say why | every js2p closes on being asked |
 
-mod admission;
-mod awaiting;
-mod book;
-mod broadcast;
-mod budget;
-mod burst;
-mod crossing;
-mod discovery;
+mod connections;
 pub mod effect;
-mod handshake;
-mod healing;
-mod hearsay;
-mod inbound;
 pub mod input;
 mod machine;
+mod membership;
+mod messaging;
 mod params;
-mod reach;
-mod renegotiate;
-mod request;
-mod routing;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
-mod status;
+mod stats;
 #[cfg(test)]
 mod tests;
-mod waterfall;
+mod token_bucket;
 
-pub use awaiting::Awaiting;
-pub use book::Place;
-pub use broadcast::Outgoing;
+pub use connections::awaiting::Awaiting;
+pub use connections::routing_table::{Peer, Traffic};
 pub use effect::{
     Answer, CloseReason, ConnectError, Direction, Effect, Event, SendError, Sent, SkipReason,
     Skipped, Targets, WhisperError, Whispered,
 };
 pub use input::{ConnId, DialError, Ended, Input, Now, Ticket};
 pub use machine::{Effects, Mesh};
+pub use membership::peer_book::Place;
+pub use messaging::broadcast::Outgoing;
 pub use params::Params;
-pub use routing::{Peer, Traffic};
-pub use status::{Stats, Trouble};
+pub use stats::{Stats, Trouble};

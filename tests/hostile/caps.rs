@@ -188,60 +188,66 @@ fn t5_of_a_peers_list_no_more_is_looked_at_than_may_be() {
 /// number that peers can reach.
 const BOUNDED: &[(&str, &str)] = &[
     (
-        "mesh/admission.rs Conduct",
+        "mesh/connections/admission.rs Conduct",
         "MAX_HOSTS: the_memory_of_conduct_is_bounded_and_keeps_the_worst",
     ),
     (
-        "mesh/awaiting.rs AwaitingList",
+        "mesh/connections/awaiting.rs AwaitingList",
         "MAX_DIALS and max_pending: t5_as_many_dials.., t5_one_stranger..",
     ),
     (
-        "mesh/awaiting.rs waiting",
+        "mesh/connections/awaiting.rs waiting",
         "one for each Connect of the user's",
     ),
     (
-        "mesh/book.rs Book",
+        "mesh/membership/peer_book.rs Book",
         "MAX_SEEN and MAX_KEPT: t5_the_peer_book_keeps..",
     ),
-    ("mesh/discovery.rs candidates", "MAX_CANDIDATES"),
+    ("mesh/messaging/whisper.rs candidates", "MAX_CANDIDATES"),
     (
-        "mesh/discovery.rs searches",
+        "mesh/messaging/whisper.rs searches",
         "max_waiting_whispers: t5_as_many_whispers..",
     ),
-    ("mesh/discovery.rs tried", "MAX_CANDIDATES"),
-    ("mesh/discovery.rs waiting", "max_waiting_whispers"),
+    ("mesh/messaging/whisper.rs tried", "MAX_CANDIDATES"),
+    ("mesh/messaging/whisper.rs waiting", "max_waiting_whispers"),
     (
         "mesh/effect.rs skipped",
         "the peers; it is handed to the user",
     ),
-    ("mesh/handshake.rs methods", "MAX_METHODS of the reader"),
-    ("mesh/hearsay.rs Tried", "MAX_TRIED"),
     (
-        "mesh/hearsay.rs entries",
+        "mesh/connections/handshake.rs methods",
+        "MAX_METHODS of the reader",
+    ),
+    ("mesh/membership/peer_exchange.rs Tried", "MAX_TRIED"),
+    (
+        "mesh/membership/peer_exchange.rs entries",
         "MAX_PEERS of the reader; it is handed on",
     ),
     ("mesh/params.rs methods", "our own"),
     ("mesh/machine.rs second_chances", "MAX_SECOND_CHANCES"),
-    ("mesh/renegotiate.rs methods", "MAX_METHODS of the reader"),
-    ("mesh/routing.rs by_id", "the peers"),
     (
-        "mesh/routing.rs entries",
+        "mesh/messaging/renegotiate.rs methods",
+        "MAX_METHODS of the reader",
+    ),
+    ("mesh/connections/routing_table.rs by_id", "the peers"),
+    (
+        "mesh/connections/routing_table.rs entries",
         "max_incoming, and what we dialled: t9_a_full_node..",
     ),
     (
-        "mesh/status.rs Troubles",
+        "mesh/stats.rs Troubles",
         "TROUBLES: t5_the_last_64_troubles..",
     ),
     (
-        "mesh/waterfall.rs seconds",
+        "mesh/messaging/waterfall.rs seconds",
         "the window: a_clock_that_jumps_does_not_grow_the_row_of_seconds",
     ),
     (
-        "mesh/waterfall.rs spent",
+        "mesh/messaging/waterfall.rs spent",
         "what was remembered a moment ago; given back table by table: memory_is_given_back_even_if_many_come_at_once_and_seldom",
     ),
     (
-        "mesh/waterfall.rs twins",
+        "mesh/messaging/waterfall.rs twins",
         "waterfall_capacity: t5_the_cache_remembers..",
     ),
     (

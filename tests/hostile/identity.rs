@@ -133,7 +133,7 @@ fn t11_ids_that_collide_under_a_known_hash_neither_collide_nor_get_lost() {
 /// Standard tables have a key of their own each; who names another hasher says here why it may.
 #[test]
 fn t11_no_table_is_hashed_without_a_key() {
-    const KEYED: (&str, &str) = ("mesh/waterfall.rs", "BuildHasherDefault<Keyed>>;");
+    const KEYED: (&str, &str) = ("mesh/messaging/waterfall.rs", "BuildHasherDefault<Keyed>>;");
     for (file, line) in source::lines("") {
         let others = [
             "BuildHasherDefault<",

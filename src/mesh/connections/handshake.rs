@@ -3,12 +3,12 @@
 //! Owns the way from the awaiting list into the routing table. Both sides say their handshake at
 //! once; only when the other's has been accepted is anything else said on a connection.
 
-use super::awaiting::{Newcomer, Purpose};
-use super::effect::{CloseReason, ConnectError, Direction, Effect, Event};
-use super::input::{ConnId, Now};
-use super::machine::{Effects, Mesh};
-use super::reach::seen_at;
-use super::routing::{Entry, Traffic};
+use crate::mesh::connections::awaiting::{Newcomer, Purpose};
+use crate::mesh::connections::routing_table::{Entry, Traffic};
+use crate::mesh::effect::{Answer, CloseReason, ConnectError, Direction, Effect, Event};
+use crate::mesh::input::{ConnId, Now};
+use crate::mesh::machine::{Effects, Mesh};
+use crate::mesh::membership::address_scope::seen_at;
 use crate::wire::{
     Address, Batch, Control, Dialect, Flag, Frame, Method, Methods, NodeId, SubnetId,
 };
@@ -17,16 +17,22 @@ use crate::wire::{
 const SKEW: u64 = 5;
 
 /// What a handshake said.
-pub(super) struct Handshake {
-    pub(super) id: NodeId,
-    pub(super) subnet: SubnetId,
-    pub(super) address: Option<Address>,
-    pub(super) methods: Vec<Method>,
-    pub(super) dialect: Dialect,
+pub(in crate::mesh) struct Handshake {
+    pub(in crate::mesh) id: NodeId,
+    pub(in crate::mesh) subnet: SubnetId,
+    pub(in crate::mesh) address: Option<Address>,
+    pub(in crate::mesh) methods: Vec<Method>,
+    pub(in crate::mesh) dialect: Dialect,
 }
 
 impl Mesh {
-    pub(super) fn on_accepted(&mut self, now: Now, conn: ConnId, addr: Address, out: &mut Effects) {
+    pub(in crate::mesh) fn on_accepted(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        addr: Address,
+        out: &mut Effects,
+    ) {
         let newcomer = Newcomer {
             address: addr.clone(),
             reached: Some(addr),
@@ -43,7 +49,13 @@ impl Mesh {
         }
     }
 
-    pub(super) fn on_dialed(&mut self, now: Now, conn: ConnId, addr: Address, out: &mut Effects) {
+    pub(in crate::mesh) fn on_dialed(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        addr: Address,
+        out: &mut Effects,
+    ) {
         let Some(newcomer) = self.awaiting.get_mut(conn) else {
             // The core gave this dial up meanwhile.
             out.push(Effect::Close {
@@ -71,7 +83,7 @@ impl Mesh {
     }
 
     /// The first frame of a connection must be a handshake; true if it was and was accepted.
-    pub(super) fn on_first_frame(
+    pub(in crate::mesh) fn on_first_frame(
         &mut self,
         now: Now,
         conn: ConnId,
@@ -168,7 +180,7 @@ impl Mesh {
 
     /// Moves a newcomer into the routing table. `known`: in the place of another connection to the
     /// same peer, so that nothing is news to the user.
-    pub(super) fn accept(
+    pub(in crate::mesh) fn accept(
         &mut self,
         now: Now,
         conn: ConnId,
@@ -212,7 +224,7 @@ impl Mesh {
         self.on_reachable(now, &id, out);
     }
 
-    pub(super) fn entry(
+    pub(in crate::mesh) fn entry(
         &self,
         now: Now,
         conn: ConnId,
@@ -290,7 +302,7 @@ impl Mesh {
     }
 
     /// A handshake on an established connection refreshes what the peer named, but its id.
-    pub(super) fn on_handshake_again(
+    pub(in crate::mesh) fn on_handshake_again(
         &mut self,
         now: Now,
         conn: ConnId,
@@ -327,7 +339,7 @@ impl Mesh {
 }
 
 /// Tells those who waited for a connection whom it led to.
-pub(super) fn found(newcomer: &Newcomer, id: &NodeId, out: &mut Effects) {
+pub(in crate::mesh) fn found(newcomer: &Newcomer, id: &NodeId, out: &mut Effects) {
     for (ticket, expect) in &newcomer.waiting {
         let result = match expect {
             Some(expected) if expected != id => Err(ConnectError::Closed {
@@ -341,7 +353,7 @@ pub(super) fn found(newcomer: &Newcomer, id: &NodeId, out: &mut Effects) {
         };
         out.push(Effect::Answer {
             ticket: *ticket,
-            answer: super::Answer::Connect(result),
+            answer: Answer::Connect(result),
         });
     }
 }

@@ -5,14 +5,14 @@
 
 use rand::seq::SliceRandom as _;
 
-use super::effect::Effect;
-use super::input::{ConnId, Now};
-use super::machine::{Effects, Mesh};
-use super::routing::Entry;
+use crate::mesh::connections::routing_table::Entry;
+use crate::mesh::effect::Effect;
+use crate::mesh::input::{ConnId, Now};
+use crate::mesh::machine::{Effects, Mesh};
 use crate::wire::{Control, Flag, NodeId, PeerEntry, RequestId};
 
 /// Entries of a peers list that we send.
-pub(super) const MAX_TOLD: usize = 64;
+pub(in crate::mesh) const MAX_TOLD: usize = 64;
 
 impl Mesh {
     /// Asks every peer for its peers; how many were asked.
@@ -26,7 +26,7 @@ impl Mesh {
 
     /// Tells a peer whom we are connected to: peers that named their address, itself included, in any order. Of
     /// many some at random, so that all get known.
-    pub(super) fn send_peers(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
+    pub(in crate::mesh) fn send_peers(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         let named = self.routing.iter();
         let mut named: Vec<&Entry> = named.filter(|entry| entry.announced.is_some()).collect();
         let (told, _) = named.partial_shuffle(&mut self.rng, MAX_TOLD);
@@ -42,7 +42,7 @@ impl Mesh {
     }
 
     /// The same as an answer, which a peer may ask for only so often.
-    pub(super) fn answer_peers(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
+    pub(in crate::mesh) fn answer_peers(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
         };
@@ -54,7 +54,7 @@ impl Mesh {
     }
 
     /// A request for an id that came as a broadcast, and is relayed as such, or as a whisper.
-    pub(super) fn on_request(
+    pub(in crate::mesh) fn on_request(
         &mut self,
         now: Now,
         conn: ConnId,

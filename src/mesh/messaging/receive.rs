@@ -3,12 +3,12 @@
 //! Owns the walk of what comes in, and the rule under which main flag each control message counts.
 //! What a control message then leads to is decided in the file of its noun.
 
-use super::admission::Offence;
-use super::effect::{CloseReason, Effect};
-use super::handshake::Handshake;
-use super::input::{ConnId, Now};
-use super::machine::{Effects, Mesh};
-use super::waterfall::Seen;
+use crate::mesh::connections::admission::Offence;
+use crate::mesh::connections::handshake::Handshake;
+use crate::mesh::effect::{CloseReason, Effect};
+use crate::mesh::input::{ConnId, Now};
+use crate::mesh::machine::{Effects, Mesh};
+use crate::mesh::messaging::waterfall::Seen;
 use crate::wire::{Batch, Claim, Claims, Control, Copies, Flag, Frame, IdRule, Messages, SubFlag};
 
 /// A frame of a batch that must be proven before it counts.
@@ -19,7 +19,13 @@ struct Candidate {
 }
 
 impl Mesh {
-    pub(super) fn on_received(&mut self, now: Now, conn: ConnId, batch: Batch, out: &mut Effects) {
+    pub(in crate::mesh) fn on_received(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        batch: Batch,
+        out: &mut Effects,
+    ) {
         let mut first = 0;
         if self.awaiting.get(conn).is_some() {
             if !self.on_first_frame(now, conn, &batch, out) {
@@ -260,7 +266,7 @@ impl Mesh {
     }
 
     /// More than a peer may ask for.
-    pub(super) fn over_budget(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
+    pub(in crate::mesh) fn over_budget(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         self.stats.over_budget += 1;
         self.blame_peer(now, conn, Offence::Flooding, out);
     }
@@ -308,7 +314,7 @@ fn prove(batch: &Batch, candidates: &mut Vec<Candidate>) -> Proven {
 
 impl SubFlag {
     /// Whether the mesh itself gives it a meaning, so that users cannot send it.
-    pub(super) fn is_control(self) -> bool {
+    pub(in crate::mesh) fn is_control(self) -> bool {
         matches!(
             self,
             Self::Compression

@@ -1,7 +1,7 @@
 //! The routing table: the peers whose handshake was accepted, and what is known of each.
 //!
 //! Owns who can be written to. A connection without a handshake is never in here: it stands in the
-//! [awaiting list](super::awaiting). Entries are removed by connection, never by a claimed id.
+//! [awaiting list](crate::mesh::connections::awaiting). Entries are removed by connection, never by a claimed id.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::budget::Budget;
-use super::effect::{Direction, Targets};
-use super::input::ConnId;
-use super::renegotiate::Kept;
+use crate::mesh::effect::{Direction, Targets};
+use crate::mesh::input::ConnId;
+use crate::mesh::messaging::renegotiate::Kept;
+use crate::mesh::token_bucket::Budget;
 use crate::wire::{Address, ClaimKey, Method, Methods, NodeId};
 
 /// What came in or went out.
@@ -47,53 +47,53 @@ pub struct Peer {
 
 /// A peer as the core knows it. There may be very many that are idle, so what only others need is in boxes.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) conn: ConnId,
-    pub(super) id: NodeId,
-    pub(super) direction: Direction,
+pub(in crate::mesh) struct Entry {
+    pub(in crate::mesh) conn: ConnId,
+    pub(in crate::mesh) id: NodeId,
+    pub(in crate::mesh) direction: Direction,
     /// How we compress what we send to it.
-    pub(super) compression: Option<Method>,
+    pub(in crate::mesh) compression: Option<Method>,
     /// When its handshake was accepted, unix seconds.
-    pub(super) since: u64,
-    pub(super) received: Traffic,
+    pub(in crate::mesh) since: u64,
+    pub(in crate::mesh) received: Traffic,
     /// The outward address it announced: what other peers are told.
-    pub(super) announced: Option<Address>,
+    pub(in crate::mesh) announced: Option<Address>,
     /// Where its connection leads, or comes from.
-    pub(super) reached: Address,
+    pub(in crate::mesh) reached: Address,
     /// What we dialled. In a box: of a crowd that came to us there is none.
-    pub(super) dialled: Option<Box<Address>>,
+    pub(in crate::mesh) dialled: Option<Box<Address>>,
     /// The methods it can read.
-    pub(super) methods: Methods,
+    pub(in crate::mesh) methods: Methods,
     /// It dialled us twice at once, and this is the second: read, not written to, until it closes
     /// one of them. Only the dialler can tell which of two connections in one direction it kept.
-    pub(super) shadow: bool,
+    pub(in crate::mesh) shadow: bool,
     /// It hangs for good on payload that is not valid UTF-8.
-    pub(super) hangs_on_binary: bool,
+    pub(in crate::mesh) hangs_on_binary: bool,
     /// When its handshake was accepted.
-    pub(super) ready_at: Duration,
+    pub(in crate::mesh) ready_at: Duration,
     /// When it was last heard; if a probe was sent to it since, until when it must be.
-    pub(super) heard: Duration,
-    pub(super) probed: bool,
+    pub(in crate::mesh) heard: Duration,
+    pub(in crate::mesh) probed: bool,
     /// The digest of the request we asked it last for a sign of life: every idle peer has been asked.
-    pub(super) ping: Option<NonZeroU64>,
+    pub(in crate::mesh) ping: Option<NonZeroU64>,
     /// Two connections to it crossed, and this one was kept.
-    pub(super) crossed: bool,
+    pub(in crate::mesh) crossed: bool,
     /// Our last whisper to it, and its place in the order of all we sent.
-    pub(super) last_whisper: Option<(u64, Kept)>,
+    pub(in crate::mesh) last_whisper: Option<(u64, Kept)>,
     /// Broadcasts before this place in the order were not sent to it.
-    pub(super) joined_at: u64,
+    pub(in crate::mesh) joined_at: u64,
     /// Made when first asked for: an idle peer has none.
-    pub(super) dealings: Option<Box<Dealings>>,
+    pub(in crate::mesh) dealings: Option<Box<Dealings>>,
 }
 
 impl Entry {
     /// Its outward address if it named one, otherwise where it connects from.
-    pub(super) fn address(&self) -> &Address {
+    pub(in crate::mesh) fn address(&self) -> &Address {
         self.announced.as_ref().unwrap_or(&self.reached)
     }
 
     /// What users are told of it.
-    pub(super) fn told(&self) -> Peer {
+    pub(in crate::mesh) fn told(&self) -> Peer {
         Peer {
             conn: self.conn,
             id: self.id.clone(),
@@ -105,26 +105,26 @@ impl Entry {
         }
     }
 
-    pub(super) fn dealings(&mut self) -> &mut Dealings {
+    pub(in crate::mesh) fn dealings(&mut self) -> &mut Dealings {
         self.dealings.get_or_insert_default()
     }
 }
 
 /// What a peer made us do, and how often it may.
 #[derive(Debug)]
-pub(super) struct Dealings {
+pub(in crate::mesh) struct Dealings {
     /// When it last said which methods it can read.
-    pub(super) renegotiated_at: Option<Duration>,
+    pub(in crate::mesh) renegotiated_at: Option<Duration>,
     /// Answers to `request *` and to repeated handshakes.
-    pub(super) peers: Budget,
+    pub(in crate::mesh) peers: Budget,
     /// Answers to requests for an id.
-    pub(super) responses: Budget,
+    pub(in crate::mesh) responses: Budget,
     /// Answers to renegotiations.
-    pub(super) renegotiations: Budget,
+    pub(in crate::mesh) renegotiations: Budget,
     /// Resends.
-    pub(super) resends: Budget,
+    pub(in crate::mesh) resends: Budget,
     /// Notices to the user about one peer.
-    pub(super) notices: Budget,
+    pub(in crate::mesh) notices: Budget,
 }
 
 impl Default for Dealings {
@@ -142,7 +142,7 @@ impl Default for Dealings {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Routing {
+pub(in crate::mesh) struct Routing {
     /// Each in a box of its own: the nodes of the tree are half empty.
     entries: BTreeMap<ConnId, Box<Entry>>,
     /// Of each peer by the digest of its id, which itself stands in the entry alone: it is long. Peers choose their
@@ -154,7 +154,7 @@ pub(super) struct Routing {
 }
 
 impl Routing {
-    pub(super) fn new(key: ClaimKey) -> Self {
+    pub(in crate::mesh) fn new(key: ClaimKey) -> Self {
         Self {
             entries: BTreeMap::new(),
             by_id: BTreeSet::new(),
@@ -163,7 +163,7 @@ impl Routing {
         }
     }
 
-    pub(super) fn insert(&mut self, entry: Entry) {
+    pub(in crate::mesh) fn insert(&mut self, entry: Entry) {
         self.fragile += usize::from(entry.hangs_on_binary);
         if !entry.shadow {
             let digest = self.key.digest(entry.id.as_bytes());
@@ -172,7 +172,7 @@ impl Routing {
         self.entries.insert(entry.conn, Box::new(entry));
     }
 
-    pub(super) fn remove(&mut self, conn: ConnId) -> Option<Entry> {
+    pub(in crate::mesh) fn remove(&mut self, conn: ConnId) -> Option<Entry> {
         let entry = *self.entries.remove(&conn)?;
         self.fragile -= usize::from(entry.hangs_on_binary);
         let digest = self.key.digest(entry.id.as_bytes());
@@ -181,7 +181,7 @@ impl Routing {
     }
 
     /// Puts a shadow of this peer in the place of its connection that is gone.
-    pub(super) fn promote(&mut self, id: &NodeId) -> Option<ConnId> {
+    pub(in crate::mesh) fn promote(&mut self, id: &NodeId) -> Option<ConnId> {
         let shadow = self
             .entries
             .values_mut()
@@ -193,7 +193,7 @@ impl Routing {
     }
 
     /// Shadows accepted before then.
-    pub(super) fn shadows_before(&self, then: Duration) -> Vec<ConnId> {
+    pub(in crate::mesh) fn shadows_before(&self, then: Duration) -> Vec<ConnId> {
         let shadows = self
             .entries
             .values()
@@ -201,20 +201,20 @@ impl Routing {
         shadows.map(|entry| entry.conn).collect()
     }
 
-    pub(super) fn get(&self, conn: ConnId) -> Option<&Entry> {
+    pub(in crate::mesh) fn get(&self, conn: ConnId) -> Option<&Entry> {
         self.entries.get(&conn).map(|entry| &**entry)
     }
 
-    pub(super) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Entry> {
+    pub(in crate::mesh) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Entry> {
         self.entries.get_mut(&conn).map(|entry| &mut **entry)
     }
 
-    pub(super) fn conn_of(&self, id: &NodeId) -> Option<ConnId> {
+    pub(in crate::mesh) fn conn_of(&self, id: &NodeId) -> Option<ConnId> {
         self.conn_of_text(id.as_bytes())
     }
 
     /// The connection of the peer that goes by this id's text.
-    pub(super) fn conn_of_text(&self, id: &[u8]) -> Option<ConnId> {
+    pub(in crate::mesh) fn conn_of_text(&self, id: &[u8]) -> Option<ConnId> {
         let digest = self.key.digest(id);
         let alike = (digest, ConnId(0))..=(digest, ConnId(u64::MAX));
         let mut conns = self.by_id.range(alike).map(|(_, conn)| *conn);
@@ -226,7 +226,7 @@ impl Routing {
 
     /// The peer at this address: we dialled it there, or it says so and its connection comes from
     /// the same host. Saying so alone is not enough, or a peer could keep us from another.
-    pub(super) fn at(&self, address: &Address) -> Option<&NodeId> {
+    pub(in crate::mesh) fn at(&self, address: &Address) -> Option<&NodeId> {
         let there = |entry: &&Entry| {
             let says = entry.announced.as_ref() == Some(address);
             entry.dialled.as_deref() == Some(address)
@@ -235,51 +235,51 @@ impl Routing {
         self.iter().find(there).map(|entry| &entry.id)
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::mesh) fn len(&self) -> usize {
         self.by_id.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::mesh) fn is_empty(&self) -> bool {
         self.by_id.is_empty()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+    pub(in crate::mesh) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.all().filter(|entry| !entry.shadow)
     }
 
     /// Every entry, shadows included.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Entry> {
+    pub(in crate::mesh) fn all(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values().map(|entry| &**entry)
     }
 
     /// The connections of all peers.
-    pub(super) fn conns(&self) -> Targets {
+    pub(in crate::mesh) fn conns(&self) -> Targets {
         self.iter().map(|entry| entry.conn).collect()
     }
 
     /// Who is at the other end of these.
-    pub(super) fn ids(&self, conns: &[ConnId]) -> impl Iterator<Item = NodeId> {
+    pub(in crate::mesh) fn ids(&self, conns: &[ConnId]) -> impl Iterator<Item = NodeId> {
         let entries = conns.iter().filter_map(|conn| self.get(*conn));
         entries.map(|entry| entry.id.clone())
     }
 
     /// Those, and every shadow.
-    pub(super) fn all_conns(&self) -> Targets {
+    pub(in crate::mesh) fn all_conns(&self) -> Targets {
         self.entries.keys().copied().collect()
     }
 
-    pub(super) fn outgoing(&self) -> usize {
+    pub(in crate::mesh) fn outgoing(&self) -> usize {
         self.iter()
             .filter(|entry| entry.direction == Direction::Outgoing)
             .count()
     }
 
-    pub(super) fn incoming(&self) -> usize {
+    pub(in crate::mesh) fn incoming(&self) -> usize {
         self.len() - self.outgoing()
     }
 
     /// Connections that came from this host.
-    pub(super) fn incoming_from(&self, host: &str) -> Targets {
+    pub(in crate::mesh) fn incoming_from(&self, host: &str) -> Targets {
         let incoming = self
             .all()
             .filter(|entry| entry.direction == Direction::Incoming && entry.reached.host == host);
@@ -287,12 +287,12 @@ impl Routing {
     }
 
     /// Whether there are peers that hang on payload which is not valid UTF-8.
-    pub(super) fn has_fragile(&self) -> bool {
+    pub(in crate::mesh) fn has_fragile(&self) -> bool {
         self.fragile > 0
     }
 
     /// The peers that hang on payload which is not valid UTF-8.
-    pub(super) fn fragile(&self) -> Targets {
+    pub(in crate::mesh) fn fragile(&self) -> Targets {
         if !self.has_fragile() {
             return Targets::new();
         }

@@ -8,7 +8,7 @@ use crate::wire::Address;
 
 /// From where an address can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(in crate::mesh) enum Reach {
     /// From anywhere.
     Global,
     /// Within a private network or a link.
@@ -21,7 +21,7 @@ pub(super) enum Reach {
     Nowhere,
 }
 
-pub(super) fn reach(address: &Address) -> Reach {
+pub(in crate::mesh) fn reach(address: &Address) -> Reach {
     if address.host.eq_ignore_ascii_case("localhost") {
         return Reach::Loopback;
     }
@@ -61,7 +61,7 @@ fn is_private(v6: Ipv6Addr) -> bool {
 
 /// The address a peer announced, as others can use it: a host that is none (0.0.0.0, say) becomes
 /// the one the peer was seen at.
-pub(super) fn seen_at(announced: Address, seen: &Address) -> Address {
+pub(in crate::mesh) fn seen_at(announced: Address, seen: &Address) -> Address {
     if reach(&announced) == Reach::Nowhere {
         return Address {
             host: seen.host.clone(),

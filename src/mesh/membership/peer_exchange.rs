@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use rand::seq::SliceRandom as _;
 
-use super::admission::network;
-use super::awaiting::Purpose;
-use super::effect::Direction;
-use super::input::{ConnId, Now};
-use super::machine::{Effects, Mesh};
-use super::reach::{Reach, reach};
+use crate::mesh::connections::admission::network;
+use crate::mesh::connections::awaiting::Purpose;
+use crate::mesh::effect::Direction;
+use crate::mesh::input::{ConnId, Now};
+use crate::mesh::machine::{Effects, Mesh};
+use crate::mesh::membership::address_scope::{Reach, reach};
 use crate::wire::{Address, NodeId, PeerEntry};
 
 /// Entries of one peers list that are looked at.
@@ -30,7 +30,7 @@ const LINKS_A_NETWORK: usize = 1;
 
 /// Addresses that lists named and that were dialled, and when.
 #[derive(Debug, Default)]
-pub(super) struct Tried(BTreeMap<Address, Duration>);
+pub(in crate::mesh) struct Tried(BTreeMap<Address, Duration>);
 
 impl Tried {
     fn is_recent(&self, address: &Address, now: Duration) -> bool {
@@ -49,7 +49,7 @@ impl Tried {
 
 impl Mesh {
     /// Dials peers we do not know, while fewer than `max_outgoing` are connected or being dialled.
-    pub(super) fn on_peers(
+    pub(in crate::mesh) fn on_peers(
         &mut self,
         now: Now,
         conn: ConnId,

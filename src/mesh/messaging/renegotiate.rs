@@ -5,10 +5,10 @@
 use std::mem;
 use std::time::Duration;
 
-use super::effect::{Effect, Targets};
-use super::input::{ConnId, Now};
-use super::machine::{Effects, Mesh};
-use super::params::Params;
+use crate::mesh::effect::{Effect, Targets};
+use crate::mesh::input::{ConnId, Now};
+use crate::mesh::machine::{Effects, Mesh};
+use crate::mesh::params::Params;
 use crate::wire::{Batch, Control, Flag, Frames, Hold, Method, Methods, Packet};
 
 /// A request to resend belongs to a renegotiation that came at most this long before it.
@@ -19,7 +19,7 @@ const MAX_KEPT: usize = 64 * 1024;
 
 impl Mesh {
     /// "Use only these when sending to me." Answered with what we share, if it changes anything.
-    pub(super) fn on_compression(
+    pub(in crate::mesh) fn on_compression(
         &mut self,
         now: Now,
         conn: ConnId,
@@ -63,7 +63,7 @@ impl Mesh {
     /// Right behind a renegotiation it says that the peer could not read it: it is sent as it was,
     /// under its id. Otherwise the peer has read it and would know it by its id, so it gets a copy
     /// with a fresh time, as a whisper: a broadcast would be new to the whole mesh.
-    pub(super) fn on_resend(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
+    pub(in crate::mesh) fn on_resend(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
         };
@@ -116,7 +116,7 @@ impl Mesh {
     }
 
     /// Remembers our last whisper to a peer; one too large to keep leaves nothing to send again.
-    pub(super) fn note_whisper(&mut self, conn: ConnId, frames: &Frames) {
+    pub(in crate::mesh) fn note_whisper(&mut self, conn: ConnId, frames: &Frames) {
         self.order += 1;
         if let Some(entry) = self.routing.get_mut(conn) {
             entry.last_whisper = keepable(self.order, frames);
@@ -124,7 +124,7 @@ impl Mesh {
     }
 
     /// Remembers what the last whisper was, where it need not be kept itself.
-    pub(super) fn note(&mut self, conn: ConnId, whisper: Kept) {
+    pub(in crate::mesh) fn note(&mut self, conn: ConnId, whisper: Kept) {
         self.order += 1;
         if let Some(entry) = self.routing.get_mut(conn) {
             entry.last_whisper = Some((self.order, whisper));
@@ -132,20 +132,20 @@ impl Mesh {
     }
 
     /// Remembers our last broadcast.
-    pub(super) fn note_broadcast(&mut self, frames: &Frames) {
+    pub(in crate::mesh) fn note_broadcast(&mut self, frames: &Frames) {
         self.order += 1;
         self.keep_broadcast(frames);
     }
 
     /// The same of one that has its place in the order.
-    pub(super) fn keep_broadcast(&mut self, frames: &Frames) {
+    pub(in crate::mesh) fn keep_broadcast(&mut self, frames: &Frames) {
         self.last_broadcast = keepable(self.order, frames);
     }
 }
 
 /// What is sent again to whoever asks.
 #[derive(Clone, Debug)]
-pub(super) enum Kept {
+pub(in crate::mesh) enum Kept {
     Frames(Box<Frames>),
     /// A peers list: it grows with the mesh, so it is not kept but made anew.
     PeersList,

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::effect::{CloseReason, Direction, Effect, Event};
-use super::handshake::Handshake;
-use super::input::{ConnId, Now};
-use super::machine::{Effects, Mesh};
-use super::reach::{Reach, reach};
+use crate::mesh::connections::handshake::Handshake;
+use crate::mesh::effect::{CloseReason, Direction, Effect, Event};
+use crate::mesh::input::{ConnId, Now};
+use crate::mesh::machine::{Effects, Mesh};
+use crate::mesh::membership::address_scope::{Reach, reach};
 use crate::wire::Address;
 
 /// A host with this many points is banned.
@@ -27,7 +27,7 @@ const MAX_HOSTS: usize = 1024;
 
 /// Something a peer did wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Offence {
+pub(in crate::mesh) enum Offence {
     /// A frame that is none, or whose id is false.
     Invalid,
     /// Something else than a handshake first, or a control message where it does not belong.
@@ -69,10 +69,10 @@ impl Record {
 
 /// The memory of bad conduct.
 #[derive(Debug, Default)]
-pub(super) struct Conduct(BTreeMap<String, Record>);
+pub(in crate::mesh) struct Conduct(BTreeMap<String, Record>);
 
 impl Conduct {
-    pub(super) fn is_banned(&self, host: &str, now: Duration) -> bool {
+    pub(in crate::mesh) fn is_banned(&self, host: &str, now: Duration) -> bool {
         self.0
             .get(host)
             .is_some_and(|record| now < record.banned_until)
@@ -116,7 +116,7 @@ impl Conduct {
 impl Mesh {
     /// Whether a stranger may wait here at all; room is made for it at the cost of the host with
     /// the most that wait.
-    pub(super) fn let_wait(
+    pub(in crate::mesh) fn let_wait(
         &mut self,
         now: Now,
         addr: &Address,
@@ -139,7 +139,7 @@ impl Mesh {
 
     /// Whether a peer that came to us may stay. If the node is full, the youngest of the largest
     /// network goes in its place, or it is sent on itself if its own network is the largest.
-    pub(super) fn find_room(
+    pub(in crate::mesh) fn find_room(
         &mut self,
         now: Now,
         conn: ConnId,
@@ -202,7 +202,7 @@ impl Mesh {
 
     /// Weighs what the host at the other end of a connection did. Hosts of this machine are never
     /// banned: everybody on it would be.
-    pub(super) fn blame(
+    pub(in crate::mesh) fn blame(
         &mut self,
         now: Now,
         address: &Address,
@@ -228,7 +228,7 @@ impl Mesh {
     }
 
     /// The same, of a peer.
-    pub(super) fn blame_peer(
+    pub(in crate::mesh) fn blame_peer(
         &mut self,
         now: Now,
         conn: ConnId,
@@ -242,7 +242,7 @@ impl Mesh {
 }
 
 /// The network a host belongs to, as far as crowding goes: its first 16 bits, or 32 in IPv6.
-pub(super) fn network(host: &str) -> String {
+pub(in crate::mesh) fn network(host: &str) -> String {
     match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
         Ok(IpAddr::V4(v4)) => {
             let [a, b, ..] = v4.octets();

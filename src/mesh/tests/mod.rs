@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::renegotiate::Kept;
+use super::messaging::renegotiate::Kept;
 use super::*;
 use crate::wire::{
     Address, Batch, Composer, Control, Dialect, Flag, Generation, Hold, Limits, Method, NodeId,
@@ -833,7 +833,7 @@ fn a_peers_list_is_bounded_and_in_time_tells_of_all() {
     for _ in 0..50 {
         rig.pass(1);
         let list = listed(&written(&rig.hear(a.conn, &ask)));
-        assert_eq!(list.len(), super::request::MAX_TOLD);
+        assert_eq!(list.len(), super::messaging::searches::MAX_TOLD);
         told.extend(list);
     }
     assert_eq!(told.len(), 201);

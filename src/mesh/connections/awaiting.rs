@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::effect::Direction;
-use super::input::{ConnId, Ticket};
+use crate::mesh::effect::Direction;
+use crate::mesh::input::{ConnId, Ticket};
 use crate::wire::{Address, NodeId};
 
 /// A connection without a handshake, as told to users.
@@ -31,7 +31,7 @@ pub struct Awaiting {
 
 /// Why a connection was begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(in crate::mesh) enum Purpose {
     /// A stranger came to us.
     Accepted,
     /// A user asked for it. `Some`: for this very peer, no other will do.
@@ -46,7 +46,7 @@ pub(super) enum Purpose {
 
 impl Purpose {
     /// Whom we expect at the other end.
-    pub(super) fn expect(&self) -> Option<&NodeId> {
+    pub(in crate::mesh) fn expect(&self) -> Option<&NodeId> {
         match self {
             Self::Accepted | Self::Lost => None,
             Self::Asked(expect) => expect.as_ref(),
@@ -54,7 +54,7 @@ impl Purpose {
         }
     }
 
-    pub(super) fn direction(&self) -> Direction {
+    pub(in crate::mesh) fn direction(&self) -> Direction {
         match self {
             Self::Accepted => Direction::Incoming,
             _ => Direction::Outgoing,
@@ -64,71 +64,71 @@ impl Purpose {
 
 /// One entry of the list.
 #[derive(Clone, Debug)]
-pub(super) struct Newcomer {
-    pub(super) address: Address,
+pub(in crate::mesh) struct Newcomer {
+    pub(in crate::mesh) address: Address,
     /// Where the dial led, once it is connected; for an accepted one, where it came from.
-    pub(super) reached: Option<Address>,
-    pub(super) purpose: Purpose,
+    pub(in crate::mesh) reached: Option<Address>,
+    pub(in crate::mesh) purpose: Purpose,
     /// Who waits for it, and whom they expect.
-    pub(super) waiting: Vec<(Ticket, Option<NodeId>)>,
+    pub(in crate::mesh) waiting: Vec<(Ticket, Option<NodeId>)>,
     /// When the dial or the connection began.
-    pub(super) began: Duration,
+    pub(in crate::mesh) began: Duration,
     /// When it must have handed in its handshake.
-    pub(super) until: Duration,
+    pub(in crate::mesh) until: Duration,
 }
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct AwaitingList(BTreeMap<ConnId, Newcomer>);
+pub(in crate::mesh) struct AwaitingList(BTreeMap<ConnId, Newcomer>);
 
 impl AwaitingList {
-    pub(super) fn insert(&mut self, conn: ConnId, newcomer: Newcomer) {
+    pub(in crate::mesh) fn insert(&mut self, conn: ConnId, newcomer: Newcomer) {
         self.0.insert(conn, newcomer);
     }
 
-    pub(super) fn remove(&mut self, conn: ConnId) -> Option<Newcomer> {
+    pub(in crate::mesh) fn remove(&mut self, conn: ConnId) -> Option<Newcomer> {
         self.0.remove(&conn)
     }
 
-    pub(super) fn get(&self, conn: ConnId) -> Option<&Newcomer> {
+    pub(in crate::mesh) fn get(&self, conn: ConnId) -> Option<&Newcomer> {
         self.0.get(&conn)
     }
 
-    pub(super) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Newcomer> {
+    pub(in crate::mesh) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Newcomer> {
         self.0.get_mut(&conn)
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::mesh) fn len(&self) -> usize {
         self.0.len()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (ConnId, &Newcomer)> {
+    pub(in crate::mesh) fn iter(&self) -> impl Iterator<Item = (ConnId, &Newcomer)> {
         self.0.iter().map(|(conn, newcomer)| (*conn, newcomer))
     }
 
     /// Whether this peer is being dialled.
-    pub(super) fn expects(&self, id: &NodeId) -> bool {
+    pub(in crate::mesh) fn expects(&self, id: &NodeId) -> bool {
         self.0
             .values()
             .any(|newcomer| newcomer.purpose.expect() == Some(id))
     }
 
     /// The dial of this address that is under way.
-    pub(super) fn dial_of(&mut self, address: &Address) -> Option<&mut Newcomer> {
+    pub(in crate::mesh) fn dial_of(&mut self, address: &Address) -> Option<&mut Newcomer> {
         self.0.values_mut().find(|newcomer| {
             newcomer.purpose.direction() == Direction::Outgoing && newcomer.address == *address
         })
     }
 
     /// Whether this address is being dialled.
-    pub(super) fn dials(&self, address: &Address) -> bool {
+    pub(in crate::mesh) fn dials(&self, address: &Address) -> bool {
         self.0.values().any(|newcomer| {
             newcomer.purpose.direction() == Direction::Outgoing && newcomer.address == *address
         })
     }
 
     /// How many strangers wait.
-    pub(super) fn strangers(&self) -> usize {
+    pub(in crate::mesh) fn strangers(&self) -> usize {
         self.0
             .values()
             .filter(|newcomer| newcomer.purpose == Purpose::Accepted)
@@ -136,7 +136,7 @@ impl AwaitingList {
     }
 
     /// Of the host from which the most strangers wait, the one that waits longest.
-    pub(super) fn oldest_of_largest_crowd(&self) -> Option<ConnId> {
+    pub(in crate::mesh) fn oldest_of_largest_crowd(&self) -> Option<ConnId> {
         let mut crowds: BTreeMap<&str, (usize, ConnId)> = BTreeMap::new();
         for (conn, newcomer) in self.iter() {
             if newcomer.purpose == Purpose::Accepted {
@@ -151,7 +151,7 @@ impl AwaitingList {
     }
 
     /// Whether any connection in the list leads to, or comes from, this host.
-    pub(super) fn reaches(&self, host: &str) -> bool {
+    pub(in crate::mesh) fn reaches(&self, host: &str) -> bool {
         let mut reached = self
             .0
             .values()
@@ -160,7 +160,7 @@ impl AwaitingList {
     }
 
     /// Dials and outgoing connections begun because of peers lists.
-    pub(super) fn listed(&self) -> usize {
+    pub(in crate::mesh) fn listed(&self) -> usize {
         self.0
             .values()
             .filter(|newcomer| matches!(newcomer.purpose, Purpose::Listed(_)))
@@ -168,7 +168,7 @@ impl AwaitingList {
     }
 
     /// Those whose time is up.
-    pub(super) fn overdue(&self, now: Duration) -> Vec<ConnId> {
+    pub(in crate::mesh) fn overdue(&self, now: Duration) -> Vec<ConnId> {
         self.iter()
             .filter(|(_, newcomer)| newcomer.until <= now)
             .map(|(conn, _)| conn)

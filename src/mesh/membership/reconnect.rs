@@ -6,12 +6,12 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use super::awaiting::Purpose;
-use super::book::{Backoff, Place};
-use super::effect::CloseReason;
-use super::input::{ConnId, Now};
-use super::machine::{Effects, Mesh};
-use super::routing::Entry;
+use crate::mesh::connections::awaiting::Purpose;
+use crate::mesh::connections::routing_table::Entry;
+use crate::mesh::effect::CloseReason;
+use crate::mesh::input::{ConnId, Now};
+use crate::mesh::machine::{Effects, Mesh};
+use crate::mesh::membership::peer_book::{Backoff, Place};
 use crate::wire::{Address, Control, Flag, RequestId};
 
 /// Lost addresses dialled in one tick.
@@ -46,7 +46,7 @@ impl Mesh {
     }
 
     /// A peer is gone: its address waits its turn, and the others are asked for their peers.
-    pub(super) fn on_lost(
+    pub(in crate::mesh) fn on_lost(
         &mut self,
         now: Now,
         lost: &Entry,
@@ -84,14 +84,14 @@ impl Mesh {
     }
 
     /// A dial of this address came to nothing.
-    pub(super) fn defer(&mut self, now: Now, address: &Address) {
+    pub(in crate::mesh) fn defer(&mut self, now: Now, address: &Address) {
         let backoff = self.backoff();
         self.book
             .defer(address, now.monotonic, backoff, &mut self.rng);
     }
 
     /// Dials lost addresses whose time has come.
-    pub(super) fn reconnect(&mut self, now: Now, out: &mut Effects) {
+    pub(in crate::mesh) fn reconnect(&mut self, now: Now, out: &mut Effects) {
         if self.closing || self.params.reconnect_cap.is_zero() {
             return;
         }
@@ -107,7 +107,7 @@ impl Mesh {
     }
 
     /// Asks peers that were silent for long for a sign of life, and closes those that gave none.
-    pub(super) fn watch(&mut self, now: Now, out: &mut Effects) {
+    pub(in crate::mesh) fn watch(&mut self, now: Now, out: &mut Effects) {
         let silence = self.params.silence;
         if silence.is_zero() {
             return;

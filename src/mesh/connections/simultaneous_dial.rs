@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
-use super::awaiting::Purpose;
-use super::effect::{CloseReason, Direction, Effect, Event};
-use super::handshake::{Handshake, found};
-use super::input::{ConnId, Now};
-use super::machine::{Effects, Mesh};
-use super::routing::Entry;
+use crate::mesh::connections::awaiting::Purpose;
+use crate::mesh::connections::handshake::{Handshake, found};
+use crate::mesh::connections::routing_table::Entry;
+use crate::mesh::effect::{CloseReason, Direction, Effect, Event};
+use crate::mesh::input::{ConnId, Now};
+use crate::mesh::machine::{Effects, Mesh};
 use crate::wire::{Control, Flag, NodeId};
 
 /// A connection begun no later than this after the other's handshake counts as having crossed it:
@@ -40,7 +40,7 @@ enum Duel {
 
 impl Mesh {
     /// A handshake names a peer that is connected already; whether its connection is read on.
-    pub(super) fn settle(
+    pub(in crate::mesh) fn settle(
         &mut self,
         now: Now,
         old: ConnId,
@@ -143,7 +143,7 @@ impl Mesh {
     }
 
     /// A second connection that its dialler did not give up in time is no crossing but a claim.
-    pub(super) fn drop_shadows(&mut self, now: Now, out: &mut Effects) {
+    pub(in crate::mesh) fn drop_shadows(&mut self, now: Now, out: &mut Effects) {
         let then = now.monotonic.saturating_sub(CROSSING);
         for conn in self.routing.shadows_before(then) {
             let Some(entry) = self.routing.get(conn) else {
@@ -169,7 +169,7 @@ impl Mesh {
 
     /// A peer that is lost right after a crossing is dialled once more: py2p closes, or forgets,
     /// both of two crossing connections.
-    pub(super) fn give_second_chance(
+    pub(in crate::mesh) fn give_second_chance(
         &mut self,
         now: Now,
         lost: &Entry,

@@ -58,9 +58,9 @@ struct Line {
 
 /// When to try again: longer after each failure, up to a cap, and never all at the same time.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Backoff {
-    pub(super) first: Duration,
-    pub(super) cap: Duration,
+pub(in crate::mesh) struct Backoff {
+    pub(in crate::mesh) first: Duration,
+    pub(in crate::mesh) cap: Duration,
 }
 
 impl Backoff {
@@ -81,12 +81,12 @@ impl Backoff {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Book(BTreeMap<Address, Line>);
+pub(in crate::mesh) struct Book(BTreeMap<Address, Line>);
 
 impl Book {
     /// Takes in what was kept from an earlier run. The last places that we dialled ourselves count as lost: whoever
     /// wants to surround a node that starts again would have had to surround it before.
-    pub(super) fn learn(&mut self, mut places: Vec<Place>) {
+    pub(in crate::mesh) fn learn(&mut self, mut places: Vec<Place>) {
         places.sort_by_key(|place| Reverse((place.dialled, place.last_good)));
         let seen = self.0.values().filter(|line| !line.kept).count();
         let places = places.into_iter().take(MAX_SEEN.saturating_sub(seen));
@@ -99,12 +99,12 @@ impl Book {
     }
 
     /// Whether a peer was at this address, or it is kept.
-    pub(super) fn knows(&self, address: &Address) -> bool {
+    pub(in crate::mesh) fn knows(&self, address: &Address) -> bool {
         self.0.contains_key(address)
     }
 
     /// What to keep for a later run, those we dialled first, and the last good ones of them.
-    pub(super) fn places(&self) -> Vec<Place> {
+    pub(in crate::mesh) fn places(&self) -> Vec<Place> {
         let good = self.0.iter().filter(|(_, line)| line.last_good > 0);
         let mut places: Vec<Place> = good
             .map(|(address, line)| Place {
@@ -118,7 +118,13 @@ impl Book {
     }
 
     /// A peer is there; `dialled`: because we dialled it.
-    pub(super) fn found(&mut self, address: &Address, id: &NodeId, dialled: bool, unix: u64) {
+    pub(in crate::mesh) fn found(
+        &mut self,
+        address: &Address,
+        id: &NodeId,
+        dialled: bool,
+        unix: u64,
+    ) {
         if !self.0.contains_key(address) {
             self.make_room();
         }
@@ -131,14 +137,14 @@ impl Book {
     }
 
     /// A peer was there until now.
-    pub(super) fn left(&mut self, address: &Address, unix: u64) {
+    pub(in crate::mesh) fn left(&mut self, address: &Address, unix: u64) {
         if let Some(line) = self.0.get_mut(address) {
             line.last_good = unix;
         }
     }
 
     /// From now on this address is dialled again whenever nobody there is connected.
-    pub(super) fn keep(&mut self, address: &Address) {
+    pub(in crate::mesh) fn keep(&mut self, address: &Address) {
         let kept = self.0.values().filter(|line| line.kept).count();
         if kept < MAX_KEPT {
             self.0.entry(address.clone()).or_default().kept = true;
@@ -146,18 +152,18 @@ impl Book {
     }
 
     /// This peer, and whoever is at the address we dialled for it, is not to be dialled again.
-    pub(super) fn release(&mut self, id: &NodeId, dialled: Option<&Address>) {
+    pub(in crate::mesh) fn release(&mut self, id: &NodeId, dialled: Option<&Address>) {
         self.0
             .retain(|address, line| line.id.as_ref() != Some(id) && dialled != Some(address));
     }
 
     /// An address leads to ourselves.
-    pub(super) fn strike(&mut self, address: &Address) {
+    pub(in crate::mesh) fn strike(&mut self, address: &Address) {
         self.0.remove(address);
     }
 
     /// It could not be reached, or was lost: later.
-    pub(super) fn defer(
+    pub(in crate::mesh) fn defer(
         &mut self,
         address: &Address,
         now: Duration,
@@ -171,14 +177,19 @@ impl Book {
     }
 
     /// Its connection failed without a word.
-    pub(super) fn lose(&mut self, address: &Address) {
+    pub(in crate::mesh) fn lose(&mut self, address: &Address) {
         if let Some(line) = self.0.get_mut(address) {
             line.lost = true;
         }
     }
 
     /// It closed in order: unless it is kept, it is left alone for as long as the back-off goes.
-    pub(super) fn leave_alone(&mut self, address: &Address, now: Duration, backoff: Backoff) {
+    pub(in crate::mesh) fn leave_alone(
+        &mut self,
+        address: &Address,
+        now: Duration,
+        backoff: Backoff,
+    ) {
         if let Some(line) = self.0.get_mut(address)
             && !line.kept
         {
@@ -188,7 +199,7 @@ impl Book {
 
     /// Addresses whose time has come: the kept and the lost ones whose peer is not connected, or, for
     /// a node with no peers at all, every one.
-    pub(super) fn due(
+    pub(in crate::mesh) fn due(
         &self,
         now: Duration,
         alone: bool,

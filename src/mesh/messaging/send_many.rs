@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::broadcast::{Admitted, Outgoing};
-use super::effect::{Effect, SendError, Sent, Targets};
-use super::input::Now;
-use super::machine::{Effects, Mesh};
-use super::routing::Routing;
-use super::waterfall::Seen;
+use crate::mesh::connections::routing_table::Routing;
+use crate::mesh::effect::{Effect, SendError, Sent, Targets};
+use crate::mesh::input::Now;
+use crate::mesh::machine::{Effects, Mesh};
+use crate::mesh::messaging::broadcast::{Admitted, Outgoing};
+use crate::mesh::messaging::waterfall::Seen;
 use crate::wire::{Claims, Draft, EncodeError, Flag, Frames, Head, Hold, NodeId, Together};
 
 /// Broadcasts of a burst that stand one behind the other: for a link one piece costs less than one by one.

@@ -14,7 +14,7 @@ const SHARDS: usize = 32;
 
 /// What is known of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(crate) enum Seen {
     /// Not seen.
     Fresh,
     /// The very same message: same id, author and packet boundaries.
@@ -153,7 +153,7 @@ fn shard(id: u64) -> usize {
 }
 
 /// See the module.
-pub(super) struct Waterfall {
+pub(crate) struct Waterfall {
     seconds: VecDeque<Option<Box<Second>>>,
     /// What is forgotten. Giving back a second's memory takes long: it is done table by table.
     spent: Vec<Table>,
@@ -175,7 +175,7 @@ impl std::fmt::Debug for Waterfall {
 }
 
 impl Waterfall {
-    pub(super) fn new(window: u64, capacity: usize) -> Self {
+    pub(crate) fn new(window: u64, capacity: usize) -> Self {
         Self {
             seconds: VecDeque::new(),
             spent: Vec::new(),
@@ -188,18 +188,18 @@ impl Waterfall {
     }
 
     /// Whether a message stamped `time` is too old to be accepted.
-    pub(super) fn expired(&self, unix: u64, time: u64) -> bool {
+    pub(crate) fn expired(&self, unix: u64, time: u64) -> bool {
         time.saturating_add(self.window) < unix
     }
 
     /// Whether a message stamped `time` lies too far in the future: it could never be forgotten.
-    pub(super) fn premature(&self, unix: u64, time: u64) -> bool {
+    pub(crate) fn premature(&self, unix: u64, time: u64) -> bool {
         unix.saturating_add(self.window) < time
     }
 
     /// What is known of a claim stamped `time`.
     #[inline]
-    pub(super) fn look(&self, time: u64, claim: Claim) -> Seen {
+    pub(crate) fn look(&self, time: u64, claim: Claim) -> Seen {
         self.second(time)
             .map_or(Seen::Fresh, |second| second.look(claim))
     }
@@ -207,7 +207,7 @@ impl Waterfall {
     /// Remembers a claim; says what was known of it before.
     ///
     /// `time` must have been found neither expired nor premature: this bounds the seconds kept.
-    pub(super) fn remember(&mut self, unix: u64, time: u64, claim: Claim) -> Seen {
+    pub(crate) fn remember(&mut self, unix: u64, time: u64, claim: Claim) -> Seen {
         self.make_ready(unix, time);
         let second = self.second_mut(time);
         let seen = second.map_or(Seen::Fresh, |second| second.remember(claim));
@@ -217,7 +217,7 @@ impl Waterfall {
 
     /// As [`remember`](Self::remember) would one after the other. A loop that does nothing else lets several of them
     /// wait for memory at a time.
-    pub(super) fn remember_all(&mut self, unix: u64, claims: &[(u64, Claim)]) -> Vec<Seen> {
+    pub(crate) fn remember_all(&mut self, unix: u64, claims: &[(u64, Claim)]) -> Vec<Seen> {
         let mut seen = Vec::with_capacity(claims.len());
         for mut rest in claims.chunk_by(|before, next| before.0 == next.0) {
             while let Some(&(time, _)) = rest.first() {
@@ -249,7 +249,7 @@ impl Waterfall {
     }
 
     /// Forgets every second that has expired.
-    pub(super) fn forget(&mut self, unix: u64) {
+    pub(crate) fn forget(&mut self, unix: u64) {
         // Of a second's tables four at a time, and more of more: called once a second, this keeps eight seconds' worth.
         let left = self.spent.len();
         self.spent.truncate(left - left.div_ceil(8));
@@ -271,12 +271,12 @@ impl Waterfall {
     }
 
     /// Claims remembered.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries
     }
 
     /// Claims forgotten before their time because the cache was full.
-    pub(super) fn evicted(&self) -> u64 {
+    pub(crate) fn evicted(&self) -> u64 {
         self.evicted
     }
 

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::awaiting::{Newcomer, Purpose};
-use super::effect::{Answer, Effect, Event, SendError, Targets, WhisperError, Whispered};
-use super::input::{ConnId, Now, Ticket};
-use super::machine::{Effects, Mesh};
+use crate::mesh::connections::awaiting::{Newcomer, Purpose};
+use crate::mesh::effect::{Answer, Effect, Event, SendError, Targets, WhisperError, Whispered};
+use crate::mesh::input::{ConnId, Now, Ticket};
+use crate::mesh::machine::{Effects, Mesh};
 use crate::wire::{Address, Control, Flag, Frames, Hold, NodeId, Packet, Packets, RequestId};
 
 /// Addresses kept for one wanted peer: the first come, the rest is dropped.
@@ -39,7 +39,7 @@ struct Search {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Discovery {
+pub(in crate::mesh) struct Discovery {
     searches: BTreeMap<NodeId, Search>,
     waiting: usize,
 }
@@ -176,7 +176,7 @@ impl Mesh {
     }
 
     /// Somebody says where a peer is.
-    pub(super) fn on_response(
+    pub(in crate::mesh) fn on_response(
         &mut self,
         now: Now,
         request: &RequestId,
@@ -213,7 +213,7 @@ impl Mesh {
     }
 
     /// A dial for some peer did not lead to it.
-    pub(super) fn on_missed(
+    pub(in crate::mesh) fn on_missed(
         &mut self,
         now: Now,
         newcomer: &Newcomer,
@@ -230,7 +230,7 @@ impl Mesh {
     }
 
     /// A peer joined: whatever waits for it is sent.
-    pub(super) fn on_reachable(&mut self, now: Now, id: &NodeId, out: &mut Effects) {
+    pub(in crate::mesh) fn on_reachable(&mut self, now: Now, id: &NodeId, out: &mut Effects) {
         let Some(conn) = self.routing.conn_of(id) else {
             return;
         };
@@ -240,7 +240,7 @@ impl Mesh {
     }
 
     /// Whispers whose time is up.
-    pub(super) fn expire_whispers(&mut self, now: Now, out: &mut Effects) {
+    pub(in crate::mesh) fn expire_whispers(&mut self, now: Now, out: &mut Effects) {
         for (id, waiting, last) in self.discovery.overdue(now.monotonic) {
             let error = match last {
                 None => WhisperError::NotFound {
@@ -257,7 +257,7 @@ impl Mesh {
     }
 
     /// Ends every whisper that waits.
-    pub(super) fn abandon_whispers(&mut self, now: Now, out: &mut Effects) {
+    pub(in crate::mesh) fn abandon_whispers(&mut self, now: Now, out: &mut Effects) {
         let wanted: Vec<NodeId> = self.discovery.searches.keys().cloned().collect();
         for id in wanted {
             for waiting in self.discovery.end(&id) {

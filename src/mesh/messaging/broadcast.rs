@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use super::effect::{Effect, Event, SendError, Sent, SkipReason, Skipped, Targets};
-use super::input::{ConnId, Now};
-use super::machine::{Effects, Mesh};
-use super::waterfall::Seen;
+use crate::mesh::effect::{Effect, Event, SendError, Sent, SkipReason, Skipped, Targets};
+use crate::mesh::input::{ConnId, Now};
+use crate::mesh::machine::{Effects, Mesh};
+use crate::mesh::messaging::waterfall::Seen;
 use crate::wire::{
     Batch, Claim, Composed, Control, Flag, Frame, Frames, Head, Hold, IdRule, MessageId, Packet,
     Packets, SubFlag,
@@ -28,11 +28,11 @@ pub struct Outgoing {
 }
 
 /// A message that may be sent.
-pub(super) struct Admitted {
-    pub(super) flag: Flag,
-    pub(super) payload: Packets,
+pub(in crate::mesh) struct Admitted {
+    pub(in crate::mesh) flag: Flag,
+    pub(in crate::mesh) payload: Packets,
     /// Whether each packet of it is valid UTF-8.
-    pub(super) text: bool,
+    pub(in crate::mesh) text: bool,
 }
 
 impl Mesh {
@@ -58,7 +58,7 @@ impl Mesh {
     }
 
     /// What is to be sent, if it may be.
-    pub(super) fn admit(&self, what: Outgoing) -> Result<Admitted, SendError> {
+    pub(in crate::mesh) fn admit(&self, what: Outgoing) -> Result<Admitted, SendError> {
         let Outgoing {
             packets,
             flag,
@@ -80,7 +80,7 @@ impl Mesh {
     }
 
     /// Sends what was composed to every peer that may have it.
-    pub(super) fn post(
+    pub(in crate::mesh) fn post(
         &mut self,
         what: &Admitted,
         head: Head,
@@ -114,7 +114,7 @@ impl Mesh {
     }
 
     /// Packet 0 and the rest, if they may be sent; and whether each is valid UTF-8.
-    pub(super) fn payload(
+    pub(in crate::mesh) fn payload(
         &self,
         kind: Option<Packet>,
         flag: &Flag,
@@ -145,7 +145,7 @@ impl Mesh {
 
     /// Composes with the first second in which the payload's id is still free, and claims the id:
     /// the id covers nothing but payload and second, and receivers drop what they have seen.
-    pub(super) fn stamp(
+    pub(in crate::mesh) fn stamp(
         &mut self,
         now: Now,
         flag: &Flag,
@@ -162,12 +162,16 @@ impl Mesh {
     }
 
     /// Claims the id of a message of ours; false if it is taken.
-    pub(super) fn take_id(&mut self, now: Now, time: u64, claim: Claim) -> bool {
+    pub(in crate::mesh) fn take_id(&mut self, now: Now, time: u64, claim: Claim) -> bool {
         self.waterfall.remember(now.unix, time, claim) == Seen::Fresh
     }
 
     /// A broadcast control message of our own, remembered like any broadcast.
-    pub(super) fn compose_control(&mut self, now: Now, control: &Control) -> Option<Frames> {
+    pub(in crate::mesh) fn compose_control(
+        &mut self,
+        now: Now,
+        control: &Control,
+    ) -> Option<Frames> {
         let payload = control.packets(self.params.generation);
         match self.stamp(now, &Flag::Broadcast, &payload) {
             Ok(composed) => Some(composed.frames),
@@ -192,7 +196,7 @@ impl Mesh {
     /// Passes on the frames picked from a batch: to all peers but the one they came from, each
     /// frame not to its author, and none that would hang a peer to that peer. `by_bytes`: whether the ids of all are by
     /// the rule of bytes.
-    pub(super) fn relay(
+    pub(in crate::mesh) fn relay(
         &mut self,
         now: Now,
         source: ConnId,

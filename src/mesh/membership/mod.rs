@@ -1,0 +1,9 @@
+//! Membership: which addresses are known, which are dialled, and when a silent peer is given up.
+//!
+//! Owns the peer book, peer exchange, reconnecting and keepalive. It must not know what a handshake or a
+//! broadcast looks like.
+
+pub(super) mod address_scope;
+pub(super) mod peer_book;
+pub(super) mod peer_exchange;
+pub(super) mod reconnect;

@@ -1,0 +1,12 @@
+//! Messaging: what peers say to each other once they are connected.
+//!
+//! Owns broadcasts and their relay, the cache of seen ones, whispers and the searches for their peers, and
+//! renegotiation. It must not know how a connection came about.
+
+pub(super) mod broadcast;
+pub(super) mod receive;
+pub(super) mod renegotiate;
+pub(super) mod searches;
+pub(super) mod send_many;
+pub(super) mod waterfall;
+pub(super) mod whisper;
