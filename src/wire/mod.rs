@@ -13,52 +13,46 @@
 
 mod address;
 pub mod base58;
-mod batch;
-mod claim;
-mod codec;
-mod composer;
 mod compression;
 mod control;
+mod decode;
+mod encode;
 mod error;
 mod flags;
-mod frame;
-mod frames;
 mod generation;
-mod hashing;
 pub mod hex;
 mod id;
-mod json;
 mod layout;
 mod limits;
 mod message;
-mod messages;
+mod message_id;
 mod packet;
-mod proof;
-mod reading;
-mod relay;
+mod sha384;
+mod simd;
 mod subnet;
-#[cfg(target_arch = "x86_64")]
-mod vectors;
 
 pub use address::{Address, AddressError};
-pub use batch::Batch;
-pub use claim::{Claim, ClaimKey, Claims};
-pub use codec::{Codec, Cut};
-pub use composer::{Composed, Composer, Draft, Head, Together};
 pub(crate) use compression::Methods;
 pub use compression::{Deflater, Inflated, Inflater, Method};
 pub use control::{Control, Dialect, PeerEntry};
+pub use decode::{
+    batch::Batch,
+    fingerprint::{Claim, ClaimKey, Claims},
+    frame::{Copies, Frame, PacketIter},
+    stream::{Codec, Cut},
+};
+#[cfg(feature = "node")]
+pub(crate) use encode::encoded::frames_beyond;
+pub use encode::{
+    composer::{Composed, Composer, Draft, Head, Together},
+    encoded::{Frames, Hold},
+};
 pub use error::{ControlError, DecodeError, EncodeError, StreamError};
 pub use flags::{Flag, SubFlag};
-pub use frame::{Copies, Frame, PacketIter};
-#[cfg(feature = "node")]
-pub(crate) use frames::frames_beyond;
-pub use frames::{Frames, Hold};
 pub use generation::{Generation, UnknownGeneration};
 pub use id::{IdError, MessageId, NodeId, RequestId, SubnetId};
 pub use limits::Limits;
-pub use message::Message;
-pub use messages::Messages;
+pub use message::{Message, builder::Messages};
+pub use message_id::IdRule;
 pub use packet::{Packet, Packets};
-pub use proof::IdRule;
 pub use subnet::Subnet;

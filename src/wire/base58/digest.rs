@@ -2,31 +2,8 @@
 //!
 //! Owns their arithmetic one by one, and the choice to do several at once, which changes no text.
 
-use super::{ALPHABET, DIGEST_LEN, Digits, VALUES};
-
-/// 58 to the fifth: the greatest power that fits 32 bits.
-pub(super) const LIMB: u64 = 58 * 58 * 58 * 58 * 58;
-pub(super) const WORDS: usize = 12;
-const LIMBS: usize = 14;
-
-/// Row `i`: the weight of the `i`th 32-bit word of a digest, in limbs of five digits, most significant first.
-pub(super) static POWERS: [[u32; LIMBS]; WORDS] = {
-    let mut table = [[0; LIMBS]; WORDS];
-    table[WORDS - 1][LIMBS - 1] = 1;
-    let mut row = WORDS - 1;
-    while row > 0 {
-        let mut carry: u64 = 0;
-        let mut limb = LIMBS;
-        while limb > 0 {
-            limb -= 1;
-            let product = ((table[row][limb] as u64) << 32) + carry;
-            table[row - 1][limb] = (product % LIMB) as u32;
-            carry = product / LIMB;
-        }
-        row -= 1;
-    }
-    table
-};
+use super::digits::{ALPHABET, DIGEST_LEN, Digits, LIMB, LIMBS, POWERS, VALUES, WORDS};
+use crate::wire::simd;
 
 /// The text of a SHA-384 digest.
 pub fn encode_digest(digest: &[u8; 48]) -> Digits {
@@ -48,18 +25,7 @@ pub fn encode_digest(digest: &[u8; 48]) -> Digits {
 
 /// The texts of several, in order: as many at once as the processor's vectors hold, if it has wide ones.
 pub fn encode_digests(digests: &[[u8; 48]]) -> Vec<Digits> {
-    at_once(digests).unwrap_or_else(|| digests.iter().map(encode_digest).collect())
-}
-
-/// `None` if one by one is faster.
-#[cfg(target_arch = "x86_64")]
-fn at_once(digests: &[[u8; 48]]) -> Option<Vec<Digits>> {
-    super::lanes::encode_digests(digests)
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn at_once(_: &[[u8; 48]]) -> Option<Vec<Digits>> {
-    None
+    simd::encode_digests(digests).unwrap_or_else(|| digests.iter().map(encode_digest).collect())
 }
 
 /// Whether the text is the digest's.
@@ -73,7 +39,7 @@ pub(crate) fn spell_each<'a>(
     texts: impl Iterator<Item = &'a [u8]>,
     digests: &[[u8; 48]],
 ) -> Vec<bool> {
-    match at_once(digests) {
+    match simd::encode_digests(digests) {
         Some(spelled) => texts
             .zip(spelled)
             .map(|(text, spelled)| *text == *spelled)
@@ -134,7 +100,7 @@ fn write_limbs(limbs: &[u32; LIMBS]) -> Digits {
     let mut text = [0; DIGEST_LEN];
     text.copy_from_slice(&wide[ABOVE..]);
     let start = zeros.min(LIMBS * 5 - 1).saturating_sub(ABOVE);
-    Digits { text, start }
+    Digits::new(text, start)
 }
 
 /// Ten digits fit a `u64`.
@@ -221,7 +187,7 @@ mod tests {
         same(digests.iter().map(encode_digest).collect());
         same(encode_digests(digests));
         #[cfg(target_arch = "x86_64")]
-        crate::wire::base58::lanes::tests::in_every_width(digests)
+        simd::encode_in_every_width(digests)
             .into_iter()
             .for_each(same);
     }

@@ -5,28 +5,12 @@
 //! every frame; tests hold them to the general ones.
 
 mod digest;
-#[cfg(target_arch = "x86_64")]
-mod lanes;
-
-use std::{fmt, ops::Deref};
+pub(super) mod digits;
 
 pub use digest::{decode_digest, encode_digest, encode_digests};
 pub(crate) use digest::{spell, spell_each};
-
-const ALPHABET: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-
-/// Not a digit.
-const NONE: u8 = 0xff;
-
-static VALUES: [u8; 256] = {
-    let mut values = [NONE; 256];
-    let mut value = 0;
-    while value < 58 {
-        values[ALPHABET[value as usize] as usize] = value;
-        value += 1;
-    }
-    values
-};
+use digits::{ALPHABET, NONE, VALUES};
+pub use digits::{DIGEST_LEN, Digits};
 
 /// The longest input of [`encode`] and [`decode`] in bytes or characters: their cost grows with its square.
 pub const MAX_LEN: usize = 1024;
@@ -138,54 +122,6 @@ fn value(c: u8) -> Option<u8> {
     (value != NONE).then_some(value)
 }
 
-/// Base58 text of a number of fixed size, held in place.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Digits {
-    text: [u8; DIGEST_LEN],
-    start: usize,
-}
-
-/// The longest text that 48 bytes need.
-pub const DIGEST_LEN: usize = 66;
-
-impl Digits {
-    /// The text.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.text[self.start..]
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(self.as_bytes()).expect("the alphabet is ASCII")
-    }
-}
-
-impl Deref for Digits {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.as_bytes()
-    }
-}
-
-impl AsRef<[u8]> for Digits {
-    fn as_ref(&self) -> &[u8] {
-        self.as_bytes()
-    }
-}
-
-impl fmt::Display for Digits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl fmt::Debug for Digits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.as_str(), f)
-    }
-}
-
 /// The text of a number.
 pub fn encode_u64(mut number: u64) -> Digits {
     let mut text = [0; DIGEST_LEN];
@@ -198,7 +134,7 @@ pub fn encode_u64(mut number: u64) -> Digits {
             break;
         }
     }
-    Digits { text, start }
+    Digits::new(text, start)
 }
 
 /// The number that a text of at most [`U64_LEN`] characters spells: empty is 0, leading `1`s add nothing.

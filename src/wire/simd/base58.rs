@@ -1,15 +1,12 @@
 //! The texts of several digests at once, one in each lane of the processor's vectors.
 //!
-//! Owns the arithmetic of [`encode_digest`](super::encode_digest) in lanes, which know no division and no high half of a
+//! Owns the arithmetic of [`encode_digest`](crate::wire::base58::encode_digest) in lanes, which know no division and no high half of a
 //! product. What the digests are of is not its business.
 
 use fearless_simd::{Level, Simd, prelude::*, u8x64, u64x8};
 
-use super::{
-    ALPHABET, DIGEST_LEN, Digits,
-    digest::{LIMB, POWERS, WORDS},
-};
-use crate::wire::vectors::{LANES, NARROW, transpose, words_of};
+use super::lanes::{LANES, NARROW, transpose, words_of};
+use crate::wire::base58::digits::{ALPHABET, DIGEST_LEN, Digits, LIMB, POWERS, WORDS};
 
 /// One by one is faster for one alone.
 const FEWEST: usize = 2;
@@ -26,7 +23,7 @@ const HEAD: usize = DIGEST_LEN - 8 * LANES;
 const LOW: u64 = 0xffff_ffff;
 
 /// The text of each digest; `None` if one by one is faster, for want of digests or of wide vectors.
-pub(super) fn encode_digests(digests: &[[u8; 48]]) -> Option<Vec<Digits>> {
+pub(in crate::wire) fn encode_digests(digests: &[[u8; 48]]) -> Option<Vec<Digits>> {
     if digests.len() < FEWEST || NARROW {
         return None;
     }
@@ -199,11 +196,11 @@ fn zeros(text: &[u8; DIGEST_LEN]) -> usize {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::wire) mod tests {
     use super::*;
 
     /// In all widths of vectors that this machine has; the narrowest is everywhere.
-    pub(in super::super) fn in_every_width(digests: &[[u8; 48]]) -> Vec<Vec<Digits>> {
+    pub(in crate::wire) fn in_every_width(digests: &[[u8; 48]]) -> Vec<Vec<Digits>> {
         let level = Level::new();
         let sse2 = level.as_sse2().map(|simd| run(simd, digests));
         let avx2 = level.as_avx2().map(|simd| run(simd, digests));

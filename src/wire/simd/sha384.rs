@@ -9,19 +9,19 @@ use fearless_simd::{Level, Simd};
 use sha2::block_api::compress512;
 
 use super::{
-    Digest, FEWEST, Packets, Stamped,
-    rounds::{BLOCK, Block, START, State, absorb, is_register},
+    lanes::{LANES, NARROW},
+    sha512_rounds::{BLOCK, Block, START, State, absorb, is_register},
 };
 use crate::wire::{
     base58::{self, Digits},
-    vectors::{LANES, NARROW},
+    sha384::{Digest, FEWEST, Packets, Stamped},
 };
 
 /// Bytes that follow the message: a mark, and its length in bits.
 const CLOSING: usize = 1 + 16;
 
 /// The digest of each message; `None` if one by one is faster, for want of messages or of wide vectors.
-pub(super) fn digests<'a, P: Packets<'a>>(messages: &[Stamped<P>]) -> Option<Vec<Digest>> {
+pub(in crate::wire) fn digests<'a, P: Packets<'a>>(messages: &[Stamped<P>]) -> Option<Vec<Digest>> {
     if NARROW {
         return None;
     }
@@ -286,11 +286,11 @@ fn digest(state: &[u64; 8]) -> Digest {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::wire) mod tests {
     use super::*;
 
     /// In all widths of vectors that this machine has; the narrowest is everywhere.
-    pub(in super::super) fn in_every_width<'a, P: Packets<'a>>(
+    pub(in crate::wire) fn in_every_width<'a, P: Packets<'a>>(
         messages: &[Stamped<P>],
     ) -> Vec<Vec<Digest>> {
         let level = Level::new();

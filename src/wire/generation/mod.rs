@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::wire::{
     flags::{FLAGS_0_4, FlagTable},
     layout::Layout,
 };

@@ -4,7 +4,7 @@ use std::{fmt, hash::Hasher as _};
 
 use siphasher::sip::SipHasher13;
 
-use super::frame::Frame;
+use crate::wire::decode::frame::Frame;
 
 /// The key under which claims are digested. Peers choose what is hashed; with a key from a source of randomness they
 /// do not choose where it lands.
@@ -70,7 +70,7 @@ impl<'a> Claims<'a> {
     }
 
     /// The sender's digest stands for the sender. No peer can know it, so none can shift the border between id and sender.
-    pub(super) fn claim(
+    pub(in crate::wire) fn claim(
         &mut self,
         sender: &'a [u8],
         id: &[u8],

@@ -4,7 +4,7 @@ use std::{any::Any, fmt, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{
+use crate::wire::{
     compression::{Deflater, Method},
     layout::{PREFIX, prefix},
 };
@@ -43,7 +43,7 @@ impl fmt::Debug for Hold {
 const COMPRESSIBLE: usize = 128;
 
 /// Whether a single frame of that length, prefix included, is worth compressing.
-pub(super) fn is_compressible(frame_len: usize) -> bool {
+pub(in crate::wire) fn is_compressible(frame_len: usize) -> bool {
     frame_len >= PREFIX + COMPRESSIBLE
 }
 

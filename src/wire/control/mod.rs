@@ -3,15 +3,16 @@
 //! Says what a message means, not whether to obey it: that a control sub-flag counts only under the main flag with which
 //! the reference peers send it is told by [`Control::allowed_under`] and decided above.
 
-use super::{
+mod json;
+
+use crate::wire::{
     address::Address,
     compression::Method,
+    decode::frame::Frame,
     error::ControlError,
     flags::{Flag, SubFlag},
-    frame::Frame,
     generation::Generation,
     id::{NodeId, RequestId, SubnetId},
-    json,
     packet::Packet,
 };
 

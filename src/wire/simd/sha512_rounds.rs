@@ -4,7 +4,7 @@
 
 use fearless_simd::{Simd, prelude::*, u64x8};
 
-use crate::wire::vectors::{LANES, transpose, words_of};
+use super::lanes::{LANES, transpose, words_of};
 
 /// Bytes that are hashed at once of each message.
 pub(super) const BLOCK: usize = 128;

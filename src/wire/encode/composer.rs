@@ -5,19 +5,19 @@ use std::ops::Deref;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::{
+use crate::wire::{
     base58::{self, Digits},
-    claim::{Claim, ClaimKey, Claims},
+    decode::fingerprint::{Claim, ClaimKey, Claims},
+    decode::frame::HEADER,
+    encode::encoded::Frames,
     error::EncodeError,
     flags::Flag,
-    frame::HEADER,
-    frames::Frames,
     generation::Generation,
     id::{MessageId, NodeId},
     layout::{PREFIX, prefix},
     limits::Limits,
+    message_id,
     packet::Packet,
-    proof,
 };
 
 /// What the length prefix can say.
@@ -143,7 +143,7 @@ impl Composer {
     /// Messages from this node, whose ids are hashed together: several times as fast as one by one where the processor has
     /// wide vectors.
     pub fn compose_many(&self, drafts: &[Draft<'_>]) -> Together {
-        let ids = proof::ids(drafts.iter().map(|draft| (draft.payload, draft.time)));
+        let ids = message_id::ids(drafts.iter().map(|draft| (draft.payload, draft.time)));
         let mut whole = Vec::with_capacity(drafts.iter().map(|draft| self.about(draft)).sum());
         let compose = |(id, draft): (Digits, &Draft<'_>)| {
             let id = MessageId::from(id);
@@ -219,7 +219,7 @@ impl Composer {
 
     /// The id of that payload at that time, whoever sends it: base58 of SHA-384 over both.
     pub fn message_id(&self, payload: &[Packet], time: u64) -> MessageId {
-        MessageId::from(proof::id(payload, time))
+        MessageId::from(message_id::id(payload, time))
     }
 
     /// Appends a frame; its length.

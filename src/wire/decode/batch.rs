@@ -4,15 +4,15 @@
 
 use bytes::BytesMut;
 
-use super::{
+use crate::wire::{
     compression::Method,
+    decode::frame::Frame,
+    encode::encoded::Hold,
     error::DecodeError,
-    frame::Frame,
-    frames::Hold,
     generation::Generation,
-    hashing,
     layout::PREFIX,
-    proof::{self, IdRule},
+    message_id::{self, IdRule},
+    sha384,
 };
 
 /// The frames of one read, in order. Those that do not decode are among them as errors.
@@ -20,15 +20,15 @@ use super::{
 /// A plain frame costs no allocation: it is a range of the chunk, and the bounds of all packets share one vector.
 #[derive(Debug)]
 pub struct Batch {
-    pub(super) generation: Generation,
+    pub(in crate::wire) generation: Generation,
     /// The frames as they came, length prefixes included.
-    pub(super) chunk: BytesMut,
-    pub(super) entries: Vec<Entry>,
+    pub(in crate::wire) chunk: BytesMut,
+    pub(in crate::wire) entries: Vec<Entry>,
     /// The ends of all packets of all frames.
-    pub(super) ends: Vec<u32>,
+    pub(in crate::wire) ends: Vec<u32>,
     /// Inflated bodies behind a length prefix of their own.
-    pub(super) inflated: Vec<Vec<u8>>,
-    pub(super) hold: Hold,
+    pub(in crate::wire) inflated: Vec<Vec<u8>>,
+    pub(in crate::wire) hold: Hold,
 }
 
 /// Enough frames to fill the lanes they are hashed in several times, and few enough for what is noted of them to stay near.
@@ -36,25 +36,25 @@ const PROVEN_AT_ONCE: usize = 64;
 
 /// One frame of the chunk, whole with its prefix.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
-    pub(super) at: usize,
-    pub(super) len: u32,
-    pub(super) content: Result<Content, DecodeError>,
+pub(in crate::wire) struct Entry {
+    pub(in crate::wire) at: usize,
+    pub(in crate::wire) len: u32,
+    pub(in crate::wire) content: Result<Content, DecodeError>,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Content {
+pub(in crate::wire) struct Content {
     /// Where in the body the first packet begins.
-    pub(super) start: u32,
+    pub(in crate::wire) start: u32,
     /// Where in the batch's `ends` its packets are.
-    pub(super) first_end: u32,
-    pub(super) packets: u32,
-    pub(super) source: Source,
-    pub(super) time: u64,
+    pub(in crate::wire) first_end: u32,
+    pub(in crate::wire) packets: u32,
+    pub(in crate::wire) source: Source,
+    pub(in crate::wire) time: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Source {
+pub(in crate::wire) enum Source {
     Plain,
     Inflated {
         index: u32,
@@ -97,7 +97,7 @@ impl Batch {
 
     /// Inline: handed over in memory, a frame is read back before it is written, behind all that is written before it.
     #[inline]
-    pub(super) fn frame(&self, entry: &Entry, content: &Content) -> Frame<'_> {
+    pub(in crate::wire) fn frame(&self, entry: &Entry, content: &Content) -> Frame<'_> {
         let (framed, compression) = match content.source {
             Source::Plain => (entry.of(&self.chunk), None),
             Source::Inflated { index, method, .. } => (self.inflated(index), Some(method)),
@@ -115,14 +115,14 @@ impl Batch {
         }
     }
 
-    pub(super) fn inflated(&self, index: u32) -> &[u8] {
+    pub(in crate::wire) fn inflated(&self, index: u32) -> &[u8] {
         self.inflated
             .get(index as usize)
             .map(Vec::as_slice)
             .unwrap_or_default()
     }
 
-    pub(super) fn set_chunk(&mut self, chunk: BytesMut) {
+    pub(in crate::wire) fn set_chunk(&mut self, chunk: BytesMut) {
         self.chunk = chunk;
     }
 
@@ -146,7 +146,7 @@ impl Batch {
     /// payload and time, by the rule it says; a message must not be kept, relayed or delivered before.
     pub fn prove(&self, which: &[usize], out: &mut Vec<Result<IdRule, DecodeError>>) {
         out.clear();
-        if which.len() < hashing::FEWEST {
+        if which.len() < sha384::FEWEST {
             let prove = |&index| self.get(index).map_err(|error| *error)?.proof();
             return out.extend(which.iter().map(prove));
         }
@@ -155,19 +155,19 @@ impl Batch {
                 .iter()
                 .map(|&index| self.get(index).map_err(|error| *error))
                 .collect();
-            out.extend(proof::prove_each(&frames));
+            out.extend(message_id::prove_each(&frames));
         }
     }
 }
 
 impl Entry {
-    pub(super) fn of<'a>(&self, chunk: &'a [u8]) -> &'a [u8] {
+    pub(in crate::wire) fn of<'a>(&self, chunk: &'a [u8]) -> &'a [u8] {
         chunk
             .get(self.at..self.at + self.len as usize)
             .unwrap_or_default()
     }
 
-    pub(super) fn of_mut<'a>(&self, chunk: &'a mut [u8]) -> &'a mut [u8] {
+    pub(in crate::wire) fn of_mut<'a>(&self, chunk: &'a mut [u8]) -> &'a mut [u8] {
         chunk
             .get_mut(self.at..self.at + self.len as usize)
             .unwrap_or_default()

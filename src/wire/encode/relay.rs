@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::{
-    batch::{Batch, Content, Entry, Source},
-    frames::{Frames, Hold, is_compressible},
+use crate::wire::{
+    decode::batch::{Batch, Content, Entry, Source},
+    encode::encoded::{Frames, Hold, is_compressible},
     layout::PREFIX,
 };
 

@@ -2,14 +2,9 @@
 //!
 //! Owns the choice between the two, which changes no digest. What a digest proves is not its business.
 
-#[cfg(target_arch = "x86_64")]
-mod lanes;
-#[cfg(target_arch = "x86_64")]
-mod rounds;
-
 use sha2::{Digest as _, Sha384};
 
-use super::base58;
+use super::{base58, simd};
 
 /// With fewer messages one by one is faster, on all machines.
 pub(crate) const FEWEST: usize = 2;
@@ -41,8 +36,7 @@ impl<'a, P: Packets<'a>> Stamped<P> {
 
 /// The digest of each: as many at once as the processor's vectors hold, if it has wide ones.
 pub(crate) fn digests<'a, P: Packets<'a>>(messages: &[Stamped<P>]) -> Vec<Digest> {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(digests) = lanes::digests(messages) {
+    if let Some(digests) = simd::digests(messages) {
         return digests;
     }
     messages.iter().map(Stamped::digest).collect()
@@ -63,7 +57,7 @@ mod tests {
     fn check<'a, P: Packets<'a>>(messages: &[Stamped<P>], expected: &[Digest]) {
         assert_eq!(digests(messages), expected);
         #[cfg(target_arch = "x86_64")]
-        for digests in lanes::tests::in_every_width(messages) {
+        for digests in simd::hash_in_every_width(messages) {
             assert_eq!(digests, expected);
         }
     }

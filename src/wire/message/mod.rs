@@ -1,10 +1,12 @@
 //! A message as a user meets it.
 
+pub(in crate::wire) mod builder;
+
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
-use super::{
+use crate::wire::{
     flags::Flag,
     id::{MessageId, NodeId},
     packet::{self, Packet, Packets},
@@ -33,17 +35,17 @@ struct Group {
 
 /// What there is to say of a message by itself.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
-    pub(super) id: MessageId,
-    pub(super) sender: NodeId,
-    pub(super) flag: Flag,
-    pub(super) time: u64,
-    pub(super) packets: Packets,
+pub(in crate::wire) struct Part {
+    pub(in crate::wire) id: MessageId,
+    pub(in crate::wire) sender: NodeId,
+    pub(in crate::wire) flag: Flag,
+    pub(in crate::wire) time: u64,
+    pub(in crate::wire) packets: Packets,
 }
 
 impl Part {
     /// Bytes it takes, about.
-    pub(super) fn memory(&self) -> usize {
+    pub(in crate::wire) fn memory(&self) -> usize {
         /// Its ids and counters, and its place in a queue.
         const REST: usize = 320;
         let flag = match &self.flag {
@@ -74,13 +76,13 @@ impl Message {
         Message::alone(from, part)
     }
 
-    pub(super) fn alone(from: NodeId, part: Part) -> Message {
+    pub(in crate::wire) fn alone(from: NodeId, part: Part) -> Message {
         let parts = vec![part];
         Message::of(Arc::new(Group { from, parts }), 0)
     }
 
     /// Messages that share their memory.
-    pub(super) fn group(from: NodeId, parts: Vec<Part>) -> impl Iterator<Item = Message> {
+    pub(in crate::wire) fn group(from: NodeId, parts: Vec<Part>) -> impl Iterator<Item = Message> {
         let places = 0..parts.len();
         let group = Arc::new(Group { from, parts });
         places.map(move |place| Message::of(Arc::clone(&group), place))
@@ -95,7 +97,7 @@ impl Message {
     }
 
     #[cfg(test)]
-    pub(super) fn shares_memory(&self, other: &Message) -> bool {
+    pub(in crate::wire) fn shares_memory(&self, other: &Message) -> bool {
         Arc::ptr_eq(&self.group, &other.group)
     }
 

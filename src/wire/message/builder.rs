@@ -5,8 +5,8 @@
 
 use std::mem;
 
-use super::{
-    frame::{Copies, Frame},
+use crate::wire::{
+    decode::frame::{Copies, Frame},
     id::NodeId,
     message::{Message, Part},
 };

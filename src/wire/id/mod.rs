@@ -7,7 +7,7 @@ use std::{cmp::Ordering, fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha384};
 
-use super::base58;
+use crate::wire::base58;
 
 mod text;
 

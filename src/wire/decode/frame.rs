@@ -2,17 +2,17 @@
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use super::{
-    claim::{Claim, ClaimKey, Claims},
+use crate::wire::{
     compression::Method,
+    decode::fingerprint::{Claim, ClaimKey, Claims},
     error::DecodeError,
     flags::Flag,
     generation::Generation,
-    hashing::{self, Stamped},
     id::{MessageId, NodeId},
     message::{Message, Part},
+    message_id::{self, IdRule},
     packet::{self, Packet, Packets},
-    proof::{self, IdRule},
+    sha384::{self, Stamped},
 };
 
 /// Packets before the payload: main flag, sender, id, time.
@@ -78,7 +78,7 @@ impl<'a> Frame<'a> {
     }
 
     /// Whether the message bears the flag of a relayed broadcast.
-    pub(super) fn is_relay(&self) -> bool {
+    pub(in crate::wire) fn is_relay(&self) -> bool {
         self.generation.profile().flags.is_relay(self.packet(0))
     }
 
@@ -129,7 +129,7 @@ impl<'a> Frame<'a> {
     }
 
     /// What the id by the rule of bytes is hashed over.
-    pub(crate) fn stamped(&self) -> Stamped<impl hashing::Packets<'a>> {
+    pub(crate) fn stamped(&self) -> Stamped<impl sha384::Packets<'a>> {
         Stamped {
             packets: std::iter::once(self.whole_payload()),
             time: self.time,
@@ -138,7 +138,7 @@ impl<'a> Frame<'a> {
 
     /// Whether each packet of the payload by itself is valid UTF-8.
     pub fn is_text(&self) -> bool {
-        proof::is_text(self.whole_payload(), self.payload())
+        message_id::is_text(self.whole_payload(), self.payload())
     }
 
     /// The method in which the frame came.
@@ -152,7 +152,7 @@ impl<'a> Frame<'a> {
     }
 
     /// Of each packet of the payload.
-    pub(super) fn lengths(&self) -> impl Iterator<Item = usize> + 'a {
+    pub(in crate::wire) fn lengths(&self) -> impl Iterator<Item = usize> + 'a {
         self.payload().map(<[u8]>::len)
     }
 
@@ -169,7 +169,7 @@ impl<'a> Frame<'a> {
     /// The rule by which the id is the hash of payload and time. A payload that is not text has another id by the other rule:
     /// peers of one language refuse the ids of the other.
     pub fn proof(&self) -> Result<IdRule, DecodeError> {
-        proof::prove(self)
+        message_id::prove(self)
     }
 
     /// The message in a copy of its own, which does not keep the chunk alive. `from` is the peer it came from.
@@ -181,7 +181,7 @@ impl<'a> Frame<'a> {
 
     /// What there is to say of the message by itself, but for its payload.
     #[inline]
-    pub(super) fn part(&self) -> Part {
+    pub(in crate::wire) fn part(&self) -> Part {
         Part {
             id: MessageId::checked(self.tail(2), self.id().len()),
             sender: NodeId::checked(self.tail(1), self.sender().len()),
@@ -193,7 +193,7 @@ impl<'a> Frame<'a> {
 
     /// Appends a copy of the payload, where it is to stay: moved from place to place, it takes longer than to copy.
     #[inline]
-    pub(super) fn copy_payload(&self, copies: &mut Copies, to: &mut Packets) {
+    pub(in crate::wire) fn copy_payload(&self, copies: &mut Copies, to: &mut Packets) {
         let mut rest = copies.of(self.whole_payload(), self.wire_len);
         // A packet of one byte, as most sub-flags are, needs nothing of the copy; the last one takes what is left of it.
         for packet in self.payload() {
@@ -218,7 +218,7 @@ pub struct Copies {
 }
 
 impl Copies {
-    pub(super) const BLOCK: usize = 2048;
+    pub(in crate::wire) const BLOCK: usize = 2048;
 
     /// For the payloads of so many bytes of the wire, about.
     pub fn new(expected: usize) -> Copies {
@@ -229,7 +229,7 @@ impl Copies {
     }
 
     /// How many frames like this one may still come and share a block, it among them; none if it is no short one.
-    pub(super) fn like_it(&self, frame: &Frame<'_>) -> usize {
+    pub(in crate::wire) fn like_it(&self, frame: &Frame<'_>) -> usize {
         let len = frame.whole_payload().len();
         let is_long = len > Self::BLOCK / 4;
         // What is not held in place would be kept along with the rest: a long list of packets, a flag of many bytes.

@@ -5,10 +5,10 @@ use sha2::{Digest as _, Sha384};
 
 use super::{
     base58::{self, Digits},
+    decode::frame::Frame,
     error::DecodeError,
-    frame::Frame,
-    hashing::{self, Digest, Packets, Stamped},
     packet::Packet,
+    sha384::{self, Digest, Packets, Stamped},
 };
 
 /// What an id was hashed over.
@@ -32,7 +32,7 @@ pub(crate) fn ids<'a>(messages: impl Iterator<Item = (&'a [Packet], u64)>) -> Ve
     let messages: Vec<_> = messages
         .map(|(payload, time)| stamped(payload, time))
         .collect();
-    base58::encode_digests(&hashing::digests(&messages))
+    base58::encode_digests(&sha384::digests(&messages))
 }
 
 fn stamped<'a>(payload: &'a [Packet], time: u64) -> Stamped<impl Packets<'a>> {
@@ -52,7 +52,7 @@ pub(crate) fn prove_each(
     let decoded = || frames.iter().flatten();
     // An id that names no digest costs no more than one that names a wrong one, which anybody can send.
     let messages: Vec<_> = decoded().map(Frame::stamped).collect();
-    let digests = hashing::digests(&messages);
+    let digests = sha384::digests(&messages);
     let mut proven = base58::spell_each(decoded().map(Frame::id), &digests).into_iter();
     frames.iter().map(move |frame| {
         let frame = frame.as_ref().map_err(|error| *error)?;

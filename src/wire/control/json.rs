@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::{
+use crate::wire::{
     address::Address,
     compression::Method,
     control::{Dialect, PeerEntry},

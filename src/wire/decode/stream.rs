@@ -6,9 +6,9 @@
 use bytes::{Buf as _, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
-use super::{
-    batch::Batch, error::StreamError, frames::Frames, generation::Generation, layout::PREFIX,
-    limits::Limits, reading::Reading,
+use crate::wire::{
+    decode::batch::Batch, decode::batch_builder::Reading, encode::encoded::Frames,
+    error::StreamError, generation::Generation, layout::PREFIX, limits::Limits,
 };
 
 /// A batch ends when its frames were inflated to more than this.
@@ -175,7 +175,7 @@ impl Decoder for Codec {
 }
 
 /// Bytes missing to the end of the frame that `src` begins with, or to the end of its length.
-pub(super) fn missing(src: &[u8]) -> usize {
+pub(in crate::wire) fn missing(src: &[u8]) -> usize {
     match announced(src) {
         Some(announced) => (PREFIX + announced).saturating_sub(src.len()),
         None => PREFIX - src.len(),

@@ -4,13 +4,13 @@ use std::cell::RefCell;
 
 use bytes::BytesMut;
 
-use super::{
+use crate::wire::{
     base58,
-    batch::{Batch, Content, Entry, Source},
     compression::{Inflated, Inflater},
+    decode::batch::{Batch, Content, Entry, Source},
+    decode::frame::HEADER,
+    encode::encoded::Hold,
     error::DecodeError,
-    frame::HEADER,
-    frames::Hold,
     generation::{Generation, Profile},
     id,
     layout::{Found, PREFIX, prefix},
@@ -19,7 +19,7 @@ use super::{
 
 /// A batch in the making.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(in crate::wire) struct Reading {
     profile: &'static Profile,
     limits: Limits,
     /// The largest body now, on the wire and inflated.
@@ -37,7 +37,11 @@ thread_local! {
 }
 
 impl Reading {
-    pub(super) fn new(generation: Generation, limits: Limits, frame_limit: usize) -> Reading {
+    pub(in crate::wire) fn new(
+        generation: Generation,
+        limits: Limits,
+        frame_limit: usize,
+    ) -> Reading {
         let batch = Batch {
             generation,
             chunk: BytesMut::new(),
@@ -56,28 +60,28 @@ impl Reading {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::wire) fn len(&self) -> usize {
         self.batch.entries.len()
     }
 
     /// Makes room for about that many frames like the first.
-    pub(super) fn expect(&mut self, frames: usize) {
+    pub(in crate::wire) fn expect(&mut self, frames: usize) {
         self.batch.entries.reserve(frames);
         self.batch.ends.reserve(frames * self.batch.ends.len());
     }
 
     /// The bytes that were inflated, in vain or not.
-    pub(super) fn inflated(&self) -> usize {
+    pub(in crate::wire) fn inflated(&self) -> usize {
         self.inflated
     }
 
     /// Adds the frame which begins at `at` in the chunk.
-    pub(super) fn take(&mut self, at: usize, frame: &[u8]) {
+    pub(in crate::wire) fn take(&mut self, at: usize, frame: &[u8]) {
         self.take_within(usize::MAX, at, frame);
     }
 
     /// The same, unless more than `room` would then have been inflated in all; whether it was added.
-    pub(super) fn take_within(&mut self, room: usize, at: usize, frame: &[u8]) -> bool {
+    pub(in crate::wire) fn take_within(&mut self, room: usize, at: usize, frame: &[u8]) -> bool {
         let room = room.saturating_sub(self.inflated);
         let Some(content) = self.read(&frame[PREFIX..], room) else {
             return false;
@@ -87,7 +91,7 @@ impl Reading {
         true
     }
 
-    pub(super) fn finish(self) -> Batch {
+    pub(in crate::wire) fn finish(self) -> Batch {
         self.batch
     }
 
