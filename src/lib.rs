@@ -51,6 +51,8 @@
 
 // docs.rs says beside each item which feature it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// Cargo.toml allows them, for tests; in what runs, each use says what bounds it (clippy.toml).
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
 pub mod mesh;
 pub mod wire;

@@ -1,13 +1,8 @@
-//! Holds `docs/limits.md` to the code: each value in it is the one that is in force, and each setting stands in it.
-//!
-//! Defaults are asked of the types. Bounds that are not public are read from the source at the place the document
-//! names; whoever moves or changes one is told here which row to mend.
+//! Holds `docs/limits.md` to the code: each default in it is the one that is in force, and each setting stands in it.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fmt::Debug;
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler};
@@ -240,86 +235,4 @@ async fn what_messages_set_is_told_as_it_is() {
         .map(|row| (row[0].replace('`', ""), row[1].replace('`', "")));
     let values = values.map(|(name, value)| (text(name), value));
     assert_eq!(told.collect::<Vec<_>>(), values);
-}
-
-/// `64 * 1024`, `1 << 20`, `1024`, `100.0`.
-fn product(code: &str) -> usize {
-    let code = code.trim_end_matches(".0");
-    if let Some((number, shift)) = code.split_once(" << ") {
-        return product(number) << product(shift);
-    }
-    code.split(" * ")
-        .map(|factor| factor.replace('_', "").parse::<usize>().unwrap())
-        .product()
-}
-
-/// What a constant's code comes to, in the unit in which the document tells it.
-fn value(code: &str, told: &str) -> String {
-    let argument = |call: &str| Some(code.strip_prefix(call)?.strip_suffix(')')?.to_owned());
-    if let Some(seconds) = argument("Duration::from_secs(") {
-        return format!("{} s", count(product(&seconds)));
-    }
-    if let Some(millis) = argument("Duration::from_millis(") {
-        return format!("{millis} ms");
-    }
-    let value = product(code);
-    let unit = told.split_once(' ').map(|(_, unit)| unit);
-    match unit {
-        None => count(value),
-        Some("B" | "KiB" | "MiB") => bytes(value),
-        Some(unit) => format!("{} {unit}", count(value)),
-    }
-}
-
-/// `Budget::new(3.0, 1.0)` in words.
-fn rate(budget: &str) -> String {
-    let numbers = budget.split_once("Budget::new(").unwrap().1;
-    let (burst, per_second) = numbers.trim_end_matches(')').split_once(", ").unwrap();
-    let (burst, per_second): (f64, f64) = (burst.parse().unwrap(), per_second.parse().unwrap());
-    match per_second {
-        1.0.. => format!("{burst} at once, then {per_second} a second"),
-        _ => format!("{burst} at once, then 1 in {} s", 1.0 / per_second),
-    }
-}
-
-#[test]
-fn the_fixed_bounds_are_told_as_they_are() {
-    for row in section("Fixed bounds") {
-        let [what, told, _, place] = row[..] else {
-            panic!("{row:?}");
-        };
-        let [_, file, _, name, _] = place.split('`').collect::<Vec<_>>()[..] else {
-            panic!("{what}: {place}");
-        };
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-        let source = fs::read_to_string(source).unwrap_or_else(|why| panic!("{file}: {why}"));
-        if name.contains("Budget") {
-            assert!(source.contains(name), "{what}: no {name} in {file}");
-            assert_eq!(told, rate(name), "{what}");
-            continue;
-        }
-        let line = source
-            .lines()
-            .find(|line| line.contains(&format!("const {name}: ")));
-        let line = line.unwrap_or_else(|| panic!("{what}: no {name} in {file}"));
-        let code = line.split_once(" = ").unwrap().1.trim_end_matches(';');
-        match code
-            .strip_prefix('(')
-            .and_then(|pair| pair.strip_suffix(')'))
-        {
-            Some(pair) => {
-                let (low, high) = pair.split_once(", ").unwrap();
-                let [a, b] = [" to ", " and "]
-                    .iter()
-                    .find_map(|between| told.split_once(between))
-                    .map(<[&str; 2]>::from)
-                    .unwrap();
-                assert_eq!((a, b), (&*value(low, a), &*value(high, b)), "{what}");
-            }
-            None => {
-                let told = told.trim_start_matches("below ");
-                assert_eq!(told, value(code, told), "{what}");
-            }
-        }
-    }
 }

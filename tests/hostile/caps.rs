@@ -1,6 +1,4 @@
 //! Whatever peers can fill has a cap: each is filled to it, and one beyond (threat T5).
-//!
-//! That nothing else can be filled is held to the source: whoever adds a collection says here what bounds it.
 
 use std::time::Duration;
 
@@ -11,7 +9,6 @@ use crate::assert_serves;
 use crate::attack::raw::{Raw, Trap, some_id, user};
 use crate::attack::victim::Victim;
 use crate::attack::{PATIENCE, unix, until};
-use crate::source;
 
 #[test]
 fn t5_one_stranger_more_than_may_wait_takes_the_place_of_the_oldest() {
@@ -182,152 +179,4 @@ fn t5_of_a_peers_list_no_more_is_looked_at_than_may_be() {
         "{}",
         victim.status().awaiting
     );
-}
-
-/// What bounds each collection that the node keeps or passes on, with the test that shows it where it is a
-/// number that peers can reach.
-const BOUNDED: &[(&str, &str)] = &[
-    (
-        "mesh/connections/admission.rs Conduct",
-        "MAX_HOSTS: the_memory_of_conduct_is_bounded_and_keeps_the_worst",
-    ),
-    (
-        "mesh/connections/awaiting.rs AwaitingList",
-        "MAX_DIALS and max_pending: t5_as_many_dials.., t5_one_stranger..",
-    ),
-    (
-        "mesh/connections/awaiting.rs waiting",
-        "one for each Connect of the user's",
-    ),
-    (
-        "mesh/membership/peer_book.rs Book",
-        "MAX_SEEN and MAX_KEPT: t5_the_peer_book_keeps..",
-    ),
-    ("mesh/messaging/whisper.rs candidates", "MAX_CANDIDATES"),
-    (
-        "mesh/messaging/whisper.rs searches",
-        "max_waiting_whispers: t5_as_many_whispers..",
-    ),
-    ("mesh/messaging/whisper.rs tried", "MAX_CANDIDATES"),
-    ("mesh/messaging/whisper.rs waiting", "max_waiting_whispers"),
-    (
-        "mesh/effect.rs skipped",
-        "the peers; it is handed to the user",
-    ),
-    (
-        "mesh/connections/handshake.rs methods",
-        "MAX_METHODS of the reader",
-    ),
-    ("mesh/membership/peer_exchange.rs Tried", "MAX_TRIED"),
-    (
-        "mesh/membership/peer_exchange.rs entries",
-        "MAX_PEERS of the reader; it is handed on",
-    ),
-    ("mesh/params.rs methods", "our own"),
-    ("mesh/machine.rs second_chances", "MAX_SECOND_CHANCES"),
-    (
-        "mesh/messaging/renegotiate.rs methods",
-        "MAX_METHODS of the reader",
-    ),
-    ("mesh/connections/routing_table.rs by_id", "the peers"),
-    (
-        "mesh/connections/routing_table.rs entries",
-        "max_incoming, and what we dialled: t9_a_full_node..",
-    ),
-    (
-        "mesh/stats.rs Troubles",
-        "TROUBLES: t5_the_last_64_troubles..",
-    ),
-    (
-        "mesh/messaging/waterfall.rs seconds",
-        "the window: a_clock_that_jumps_does_not_grow_the_row_of_seconds",
-    ),
-    (
-        "mesh/messaging/waterfall.rs spent",
-        "what was remembered a moment ago; given back table by table: memory_is_given_back_even_if_many_come_at_once_and_seldom",
-    ),
-    (
-        "mesh/messaging/waterfall.rs twins",
-        "waterfall_capacity: t5_the_cache_remembers..",
-    ),
-    (
-        "node/delivery/queue.rs queue",
-        "Subscribe's items and bytes: t6_a_stalled_subscriber.., t5_the_inbox_keeps..",
-    ),
-    (
-        "node/connection/mod.rs write",
-        "the budgets: t5_a_peer_that_takes_nothing..",
-    ),
-    ("node/delivery/inbox.rs promise", "one Recv's maximum"),
-    (
-        "node/delivery/inbox.rs waiters",
-        "one for each Recv of the user's",
-    ),
-    ("node/delivery/interceptors.rs interceptors", "the user's"),
-    (
-        "node/delivery/interceptors.rs line",
-        "the budgets of the connections it came from",
-    ),
-    (
-        "node/connection/reader.rs part",
-        "a read, or a large frame, which is charged before it comes in",
-    ),
-    (
-        "node/router/connections.rs deflated",
-        "the methods there are",
-    ),
-    (
-        "node/router/connections.rs dials",
-        "MAX_DIALS: t5_as_many_dials..",
-    ),
-    (
-        "node/router/connections.rs open",
-        "max_incoming, max_pending, and what we dialled",
-    ),
-    ("node/router/connections.rs orders", "the connections"),
-    ("node/messages/mod.rs troubles", "TROUBLES"),
-    ("node/messages/mod.rs unsent", "the peers"),
-    (
-        "node/connection/writer.rs queue",
-        "the budgets, and MOST: t5_a_peer_that_takes_nothing..",
-    ),
-    (
-        "node/router/peer_book_file.rs saved",
-        "MAX_SEEN and MAX_KEPT",
-    ),
-    (
-        "node/router/mod.rs askers",
-        "one for each Connect and Whisper of the user's",
-    ),
-    (
-        "node/sending/queue.rs line",
-        "what the user asks to send: t5_own_messages_wait_in_line..",
-    ),
-    (
-        "node/router/shutdown.rs askers",
-        "one for each Shutdown of the user's",
-    ),
-    ("node/reply.rs answers", "one SendMany of the user's"),
-    ("node/reply.rs promise", "one SendMany of the user's"),
-    ("node/delivery/filter.rs kinds", "the user's"),
-    (
-        "node/connection/read_buffer.rs bytes",
-        "a stride, and MOST of them",
-    ),
-    ("node/delivery/subscriptions.rs list", "the user's"),
-    ("node/router/arbiters.rs Threads", "Config::arbiters"),
-    ("node/sending/coalesce.rs askers", "MOST of a volley"),
-    ("node/sending/coalesce.rs messages", "MOST of a volley"),
-];
-
-#[test]
-fn t5_every_collection_in_the_source_is_known_with_what_bounds_it() {
-    let found = source::collections();
-    assert!(found.len() > 30, "they are looked for in vain: {found:#?}");
-    let known = |place: &String| BOUNDED.iter().any(|(known, _)| known == place);
-    let unknown: Vec<_> = found.iter().filter(|place| !known(place)).collect();
-    assert!(unknown.is_empty(), "what bounds them? {unknown:#?}");
-    for (place, _) in BOUNDED {
-        assert!(found.contains(*place), "{place} is no more");
-    }
 }

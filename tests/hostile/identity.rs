@@ -6,7 +6,6 @@ use actix_mesh::{CloseReason, Event, Peers};
 use crate::attack::raw::{GENERATION, Raw, some_text, user};
 use crate::attack::victim::Victim;
 use crate::attack::{PATIENCE, unix, until};
-use crate::source;
 
 #[test]
 fn t13_no_claim_unseats_a_live_peer() {
@@ -128,28 +127,4 @@ fn t11_ids_that_collide_under_a_known_hash_neither_collide_nor_get_lost() {
         victim.status().stats.duplicates == count
     });
     assert_eq!(victim.status().stats.delivered, count);
-}
-
-/// Standard tables have a key of their own each; who names another hasher says here why it may.
-#[test]
-fn t11_no_table_is_hashed_without_a_key() {
-    const KEYED: (&str, &str) = ("mesh/messaging/waterfall.rs", "BuildHasherDefault<Keyed>>;");
-    for (file, line) in source::lines("") {
-        let others = [
-            "BuildHasherDefault<",
-            "with_hasher(",
-            "fnv",
-            "ahash",
-            "rustc_hash",
-        ];
-        if others.iter().any(|other| line.contains(other)) {
-            let known = file == KEYED.0 && line.ends_with(KEYED.1);
-            assert!(known, "is it keyed? {file}: {line}");
-        }
-    }
-    // What that table is asked for are claims, digested under the node's own key, drawn at its start.
-    let lines = source::lines("mesh");
-    let drawn =
-        |(_, line): &(String, String)| line.contains("ClaimKey::new(rng.random(), rng.random())");
-    assert!(lines.iter().any(drawn));
 }

@@ -9,7 +9,6 @@ use crate::assert_serves;
 use crate::attack::raw::Raw;
 use crate::attack::victim::Victim;
 use crate::attack::{PATIENCE, until};
-use crate::source;
 
 /// Takes one message, and the others only when it is let: it blocks its thread, which is its own.
 struct Stalled {
@@ -90,67 +89,4 @@ fn t6_a_stalled_subscriber_is_told_exactly_what_it_missed() {
     assert_eq!(told, missed);
     eprintln!("{count} messages: {taken} kept, {missed} missed and told");
     assert_serves(&victim);
-}
-
-/// Where a message is put into a mailbox without asking it for room, and what bounds how many those are.
-const UNASKED: &[(&str, &str, &str)] = &[
-    (
-        "node/router/mod.rs",
-        "router.do_send(Dialed {",
-        "one for each dial: MAX_DIALS",
-    ),
-    (
-        "node/connection/reader.rs",
-        "router.do_send(received)",
-        "TURNS batches of each connection",
-    ),
-    (
-        "node/transport/listener.rs",
-        "router.do_send(ListenerFailed {",
-        "one for each time of trouble",
-    ),
-    (
-        "node/connection/mod.rs",
-        "router.do_send(Gone {",
-        "one for each connection, at its end",
-    ),
-    (
-        "node/router/connections.rs",
-        "link.actor.do_send(",
-        "what it carries holds permits of the budgets",
-    ),
-    (
-        "node/delivery/subscriptions.rs",
-        "recipient.do_send(item)",
-        "BURST ahead of what was handled",
-    ),
-    (
-        "node/delivery/subscriptions.rs",
-        "recipient.do_send(Bundle(items))",
-        "BURST ahead of what was handled",
-    ),
-];
-
-#[test]
-fn t6_no_mailbox_is_filled_without_a_bound() {
-    let lines = source::lines("");
-    // By actix or by tokio: the ways to queue something for which nobody has asked.
-    let unasked = ["do_send(", ".notify(ctx", "unbounded_channel"];
-    let found = lines
-        .iter()
-        .filter(|(file, _)| !file.starts_with("bin"))
-        .filter(|(_, line)| unasked.iter().any(|call| line.contains(call)));
-    let found: Vec<_> = found.collect();
-    for (file, line) in &found {
-        let known = UNASKED
-            .iter()
-            .any(|(place, call, _)| file == place && line.contains(call));
-        assert!(known, "what bounds this? {file}: {line}");
-    }
-    for (place, call, why) in UNASKED {
-        let used = found
-            .iter()
-            .any(|(file, line)| file == place && line.contains(call));
-        assert!(used, "{place} has no {call} any more ({why})");
-    }
 }

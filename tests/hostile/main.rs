@@ -17,7 +17,6 @@ mod faults;
 mod identity;
 mod load;
 mod mailboxes;
-mod source;
 mod time;
 
 use attack::raw::{Raw, some_text};

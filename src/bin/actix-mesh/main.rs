@@ -2,6 +2,8 @@
 //!
 //! Owns the command line and the exit codes; each subcommand has a file of its own.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
+
 mod decode;
 mod encode;
 mod lines;

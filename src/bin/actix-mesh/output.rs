@@ -36,6 +36,10 @@ impl Output {
     }
 
     fn onto(out: impl Write + Send + 'static) -> io::Result<Self> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "each entry holds a permit of `room`"
+        )]
         let (entries, queue) = mpsc::unbounded_channel();
         thread::Builder::new()
             .name("output".into())

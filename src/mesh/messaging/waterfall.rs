@@ -5,7 +5,7 @@
 //! when it expires. It knows nothing of peers, and reads no clock.
 
 use std::collections::{HashSet, VecDeque};
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 
 use crate::wire::Claim;
 
@@ -75,7 +75,11 @@ impl Hasher for Keyed {
     }
 }
 
-type Table = HashSet<Mark, BuildHasherDefault<Keyed>>;
+#[expect(
+    clippy::disallowed_types,
+    reason = "what it hashes are claims, digested under a key that the node draws at its start"
+)]
+type Table = HashSet<Mark, std::hash::BuildHasherDefault<Keyed>>;
 
 /// What was seen with one second's stamp.
 #[derive(Default)]

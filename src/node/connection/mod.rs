@@ -183,7 +183,10 @@ impl Actor for Connection {
         if let Some(router) = self.source.terms.router.upgrade() {
             let why = self.ended.take().map_or(Ended::ByPeer, |why| *why);
             let unsent = self.outbox.as_ref().map(|outbox| outbox.unsent());
-            // Once for each connection, so bounded by their number.
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "once for each connection, so bounded by their number"
+            )]
             router.do_send(Gone {
                 conn: self.source.conn,
                 why,

@@ -325,6 +325,10 @@ impl HandingIn {
             turn,
         };
         if self.codec.is_established() {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a connection has at most `TURNS` batches before the Router"
+            )]
             router.do_send(received);
         } else {
             // Large frames may stand right behind the handshake: they are cut once it has been judged.

@@ -124,6 +124,10 @@ impl<T: Topic> Subscription<T> {
                     if self.line.waits {
                         return Some(Either::Left(recipient.send(item)));
                     }
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "bounded by the burst: the request at its end is awaited"
+                    )]
                     recipient.do_send(item);
                 }
             }
@@ -136,6 +140,10 @@ impl<T: Topic> Subscription<T> {
                 if self.line.waits {
                     return Some(Either::Right(recipient.send(Bundle(items))));
                 }
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "bounded by the burst: the request at its end is awaited"
+                )]
                 recipient.do_send(Bundle(items));
             }
         }

@@ -217,7 +217,10 @@ impl Links {
         for (conn, orders) in self.orders.drain(..) {
             if let Some(link) = self.open.get_mut(&conn) {
                 link.order = None;
-                // What is to be written holds permits of the budgets it came from.
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "what is to be written holds permits of the budgets it came from"
+                )]
                 link.actor.do_send(orders);
             }
         }

@@ -289,7 +289,10 @@ impl Router {
         let task = actix_rt::spawn(async move {
             let dial = dialing.await;
             if let Some(router) = router.upgrade() {
-                // Once for each dial, whose number the core bounds.
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "once for each dial, whose number the core bounds"
+                )]
                 router.do_send(Dialed { conn, dial });
             }
         });

@@ -101,7 +101,7 @@ async fn accept_all(socket: TcpListener, router: WeakAddr<Router>) {
             Err(error) if is_newcomers_fault(&error) => {}
             Err(error) => {
                 if pause == PAUSE.0 {
-                    // Once for each time of trouble.
+                    #[expect(clippy::disallowed_methods, reason = "once for each time of trouble")]
                     router.do_send(ListenerFailed {
                         why: error.to_string(),
                     });
