@@ -9,23 +9,22 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::connections::admission::{Conduct, Offence};
-use super::connections::awaiting::{Awaiting, AwaitingList, Newcomer, Purpose};
+use super::connections::awaiting::{Awaiting, AwaitingList, Pending, Purpose};
+use super::connections::bans::{Bans, Misbehavior};
 use super::connections::routing_table::{Entry, Peer, Routing};
-use super::effect::{Answer, CloseReason, ConnectError, Direction, Effect, Event, Targets};
+use super::effect::{Answer, Effect, Effects, Targets};
+use super::error::ConnectError;
+use super::event::{CloseReason, Direction, Event};
 use super::input::{ConnId, DialError, Ended, Input, Now, Ticket};
-use super::membership::peer_book::Book;
-use super::membership::peer_exchange::Tried;
-use super::messaging::renegotiate::Kept;
-use super::messaging::waterfall::Waterfall;
-use super::messaging::whisper::Discovery;
-use super::params::Params;
-use super::stats::{Stats, Trouble, Troubles};
-use super::token_bucket::Budget;
-use crate::wire::{Address, ClaimKey, Composer, Control, Copies, Flag, NodeId, SubnetId};
+use super::membership::peer_book::{PeerBook, Tried};
 
-/// Effects in the order they are to be performed.
-pub type Effects = Vec<Effect>;
+use super::messaging::renegotiate::Kept;
+use super::messaging::searches::Searches;
+use super::messaging::waterfall::Waterfall;
+use super::params::Params;
+use super::stats::{RecentProblems, Stats, Trouble};
+use super::token_bucket::TokenBucket;
+use crate::wire::{Address, ClaimKey, Composer, Control, Copies, Flag, NodeId, SubnetId};
 
 /// Dials under way at once, whoever asked for them.
 const MAX_DIALS: usize = 256;
@@ -52,16 +51,16 @@ pub struct Mesh {
     pub(super) waterfall: Waterfall,
     /// Of what a batch delivers.
     pub(super) copies: Copies,
-    pub(super) discovery: Discovery,
+    pub(super) searches: Searches,
     pub(super) stats: Stats,
-    pub(super) troubles: Troubles,
+    pub(super) problems: RecentProblems,
     /// Dials that peers lists may still make us begin.
-    pub(super) dial_budget: Budget,
+    pub(super) dial_budget: TokenBucket,
     /// Rounds of `request *` that lost peers may still make us begin.
-    pub(super) ask_budget: Budget,
-    pub(super) book: Book,
+    pub(super) ask_budget: TokenBucket,
+    pub(super) book: PeerBook,
     pub(super) tried: Tried,
-    pub(super) conduct: Conduct,
+    pub(super) bans: Bans,
     /// Our last broadcast, and its place in the order of all we sent.
     pub(super) last_broadcast: Option<(u64, Kept)>,
     /// Messages sent so far: the order they are known by.
@@ -87,14 +86,14 @@ impl Mesh {
             awaiting: AwaitingList::default(),
             waterfall: Waterfall::new(params.window, params.waterfall_capacity),
             copies: Copies::new(0),
-            discovery: Discovery::default(),
+            searches: Searches::default(),
             stats: Stats::default(),
-            troubles: Troubles::default(),
-            dial_budget: Budget::new(8.0, 4.0),
-            ask_budget: Budget::new(2.0, 0.2),
-            book: Book::default(),
+            problems: RecentProblems::default(),
+            dial_budget: TokenBucket::new(8.0, 4.0),
+            ask_budget: TokenBucket::new(2.0, 0.2),
+            book: PeerBook::default(),
             tried: Tried::default(),
-            conduct: Conduct::default(),
+            bans: Bans::default(),
             last_broadcast: None,
             order: 0,
             audience: true,
@@ -179,16 +178,16 @@ impl Mesh {
         if let Some(id) = known {
             return Err(ConnectError::AlreadyConnected(id.clone()));
         }
-        if let Some(newcomer) = self.awaiting.dial_of(&addr) {
-            newcomer.waiting.push((ticket, expect));
+        if let Some(pending) = self.awaiting.dial_of(&addr) {
+            pending.waiting.push((ticket, expect));
             return Ok(());
         }
         let purpose = Purpose::Asked(expect.clone());
         let conn = self
             .dial(now, addr, purpose, out)
             .ok_or(ConnectError::Busy(MAX_DIALS))?;
-        if let Some(newcomer) = self.awaiting.get_mut(conn) {
-            newcomer.waiting.push((ticket, expect));
+        if let Some(pending) = self.awaiting.get_mut(conn) {
+            pending.waiting.push((ticket, expect));
         }
         Ok(())
     }
@@ -224,17 +223,17 @@ impl Mesh {
 
     /// The routing table.
     pub fn peers(&self) -> Vec<Peer> {
-        self.routing.iter().map(Entry::told).collect()
+        self.routing.iter().map(Entry::report).collect()
     }
 
     /// The awaiting list.
     pub fn awaiting(&self) -> Vec<Awaiting> {
-        let awaiting = |(conn, newcomer): (ConnId, &Newcomer)| Awaiting {
+        let awaiting = |(conn, pending): (ConnId, &Pending)| Awaiting {
             conn,
-            address: newcomer.address.clone(),
-            direction: newcomer.purpose.direction(),
-            expect: newcomer.purpose.expect().cloned(),
-            connected: newcomer.reached.is_some(),
+            address: pending.address.clone(),
+            direction: pending.purpose.direction(),
+            expect: pending.purpose.expect().cloned(),
+            connected: pending.reached.is_some(),
         };
         self.awaiting.iter().map(awaiting).collect()
     }
@@ -250,7 +249,7 @@ impl Mesh {
 
     /// What went wrong lately, oldest first; bounded.
     pub fn troubles(&self) -> impl Iterator<Item = &Trouble> {
-        self.troubles.iter()
+        self.problems.iter()
     }
 
     /// Begins a dial. `None` if too many are under way.
@@ -269,7 +268,7 @@ impl Mesh {
             conn,
             addr: address.clone(),
         });
-        let newcomer = Newcomer {
+        let pending = Pending {
             address,
             reached: None,
             purpose,
@@ -278,18 +277,18 @@ impl Mesh {
             // The dial's own time-out is its driver's; this one only makes sure of an end.
             until: Duration::MAX,
         };
-        self.awaiting.insert(conn, newcomer);
+        self.awaiting.insert(conn, pending);
         Some(conn)
     }
 
     fn on_dial_failed(&mut self, now: Now, conn: ConnId, why: DialError, out: &mut Effects) {
-        let Some(newcomer) = self.awaiting.remove(conn) else {
+        let Some(pending) = self.awaiting.remove(conn) else {
             return;
         };
         self.stats.dials_failed += 1;
-        self.troubles
-            .note(now.unix, format!("dial to {}: {why}", newcomer.address));
-        let addr = newcomer.address.clone();
+        self.problems
+            .note(now.unix, format!("dial to {}: {why}", pending.address));
+        let addr = pending.address.clone();
         out.push(Effect::Notify(Event::DialFailed {
             addr: addr.clone(),
             reason: why.clone(),
@@ -298,14 +297,14 @@ impl Mesh {
             addr,
             why: why.clone(),
         };
-        disappoint(&newcomer, &error, out);
-        self.defer(now, &newcomer.address);
-        self.on_missed(now, &newcomer, why.to_string(), out);
+        fail_waiting(&pending, &error, out);
+        self.defer(now, &pending.address);
+        self.on_missed(now, &pending, why.to_string(), out);
     }
 
     fn on_accept_failed(&mut self, now: Now, why: String, out: &mut Effects) {
         self.stats.accepts_failed += 1;
-        self.troubles
+        self.problems
             .note(now.unix, format!("accepting is paused: {why}"));
         out.push(Effect::Notify(Event::ListenerFailed { reason: why }));
     }
@@ -325,8 +324,8 @@ impl Mesh {
         for conn in self.awaiting.overdue(now.monotonic) {
             self.close(now, conn, CloseReason::HandshakeTimeout, out);
         }
-        self.watch(now, out);
-        self.drop_shadows(now, out);
+        self.keep_alive(now, out);
+        self.drop_duplicates(now, out);
         self.reconnect(now, out);
         self.expire_whispers(now, out);
         self.waterfall.forget(now.unix);
@@ -346,7 +345,7 @@ impl Mesh {
     fn forget(&mut self, now: Now, conn: ConnId, reason: CloseReason, out: &mut Effects) {
         let peer = self.routing.get(conn).map(|entry| &entry.reached);
         let stranger = self.awaiting.get(conn);
-        let stranger = stranger.and_then(|newcomer| newcomer.reached.as_ref());
+        let stranger = stranger.and_then(|pending| pending.reached.as_ref());
         let reached = peer.or(stranger).cloned();
         self.take_out(now, conn, reason.clone(), out);
         // A ban that this leads to closes the others of its host: this one is none of them any more.
@@ -357,21 +356,21 @@ impl Mesh {
 
     fn take_out(&mut self, now: Now, conn: ConnId, reason: CloseReason, out: &mut Effects) {
         if let Some(entry) = self.routing.remove(conn) {
-            if entry.shadow {
+            if entry.duplicate {
                 return;
             }
-            if let Some(shadow) = self.routing.promote(&entry.id) {
-                return self.send_peers(now, shadow, out);
+            if let Some(duplicate) = self.routing.promote(&entry.id) {
+                return self.send_peers(now, duplicate, out);
             }
             self.on_lost(now, &entry, &reason, out);
             self.give_second_chance(now, &entry, &reason, out);
             let id = entry.id;
             if !matches!(reason, CloseReason::ShuttingDown | CloseReason::Requested) {
-                self.troubles.note(now.unix, format!("lost {id}: {reason}"));
+                self.problems.note(now.unix, format!("lost {id}: {reason}"));
             }
             out.push(Effect::Notify(Event::PeerLeft { peer: id, reason }));
-        } else if let Some(newcomer) = self.awaiting.remove(conn) {
-            self.refuse(now, newcomer, reason, out);
+        } else if let Some(pending) = self.awaiting.remove(conn) {
+            self.refuse(now, pending, reason, out);
         }
     }
 
@@ -379,12 +378,12 @@ impl Mesh {
         let offence = match reason {
             CloseReason::BadFrame(_) => {
                 self.stats.bad_frames += 1;
-                Offence::Invalid
+                Misbehavior::Invalid
             }
-            CloseReason::SpokeTooSoon => Offence::OutOfPlace,
+            CloseReason::SpokeTooSoon => Misbehavior::OutOfPlace,
             CloseReason::SlowPeer | CloseReason::Unfinished => {
                 self.stats.slow_peers += 1;
-                Offence::Slow
+                Misbehavior::Slow
             }
             _ => return,
         };
@@ -395,20 +394,20 @@ impl Mesh {
     pub(super) fn refuse(
         &mut self,
         now: Now,
-        newcomer: Newcomer,
+        pending: Pending,
         reason: CloseReason,
         out: &mut Effects,
     ) {
         self.stats.refused += 1;
-        let addr = newcomer
+        let addr = pending
             .reached
             .clone()
-            .unwrap_or_else(|| newcomer.address.clone());
-        self.troubles
+            .unwrap_or_else(|| pending.address.clone());
+        self.problems
             .note(now.unix, format!("refused {addr}: {reason}"));
         out.push(Effect::Notify(Event::Refused {
             addr: addr.clone(),
-            direction: newcomer.purpose.direction(),
+            direction: pending.purpose.direction(),
             reason: reason.clone(),
         }));
         let error = match reason.clone() {
@@ -417,12 +416,12 @@ impl Mesh {
             CloseReason::Oneself => ConnectError::Oneself,
             reason => ConnectError::Closed { addr, reason },
         };
-        disappoint(&newcomer, &error, out);
+        fail_waiting(&pending, &error, out);
         match reason {
-            CloseReason::Oneself => self.book.strike(&newcomer.address),
-            _ => self.defer(now, &newcomer.address),
+            CloseReason::Oneself => self.book.strike(&pending.address),
+            _ => self.defer(now, &pending.address),
         }
-        self.on_missed(now, &newcomer, reason.to_string(), out);
+        self.on_missed(now, &pending, reason.to_string(), out);
     }
 
     /// Sends a control message of our own as a whisper or a renegotiation to one connection.
@@ -450,15 +449,15 @@ impl Mesh {
                 });
             }
             Err(error) => self
-                .troubles
+                .problems
                 .note(now.unix, format!("could not answer: {error}")),
         }
     }
 }
 
 /// Tells those who waited for a connection that there is none.
-fn disappoint(newcomer: &Newcomer, error: &ConnectError, out: &mut Effects) {
-    for (ticket, _) in &newcomer.waiting {
+fn fail_waiting(pending: &Pending, error: &ConnectError, out: &mut Effects) {
+    for (ticket, _) in &pending.waiting {
         let answer = Answer::Connect(Err(error.clone()));
         out.push(Effect::Answer {
             ticket: *ticket,

@@ -47,6 +47,8 @@
 
 mod connections;
 pub mod effect;
+pub mod error;
+pub mod event;
 pub mod input;
 mod machine;
 mod membership;
@@ -61,12 +63,11 @@ mod token_bucket;
 
 pub use connections::awaiting::Awaiting;
 pub use connections::routing_table::{Peer, Traffic};
-pub use effect::{
-    Answer, CloseReason, ConnectError, Direction, Effect, Event, SendError, Sent, SkipReason,
-    Skipped, Targets, WhisperError, Whispered,
-};
+pub use effect::{Answer, Effect, Effects, Sent, Skipped, Targets, Whispered};
+pub use error::{ConnectError, SendError, WhisperError};
+pub use event::{CloseReason, Direction, Event, SkipReason};
 pub use input::{ConnId, DialError, Ended, Input, Now, Ticket};
-pub use machine::{Effects, Mesh};
+pub use machine::Mesh;
 pub use membership::peer_book::Place;
 pub use messaging::broadcast::Outgoing;
 pub use params::Params;

@@ -44,9 +44,11 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::Outgoing;
-use super::effect::{Answer, Effect, Event, SendError, Sent};
+use super::effect::{Answer, Effect, Effects, Sent};
+use super::error::SendError;
+use super::event::Event;
 use super::input::{ConnId, DialError, Ended, Input, Now, Ticket};
-use super::machine::{Effects, Mesh};
+use super::machine::Mesh;
 use super::params::Params;
 use crate::wire::{Address, Batch, Control, Flag, Frames, Hold, Message, NodeId, Packets, Subnet};
 

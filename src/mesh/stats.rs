@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
-/// Troubles remembered; older ones are dropped first.
+/// RecentProblems remembered; older ones are dropped first.
 const TROUBLES: usize = 64;
 
 /// Counters since the node was started. Messages are counted each time they are heard.
@@ -71,9 +71,9 @@ pub struct Trouble {
 
 /// The last troubles, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Troubles(VecDeque<Trouble>);
+pub(super) struct RecentProblems(VecDeque<Trouble>);
 
-impl Troubles {
+impl RecentProblems {
     pub(super) fn note(&mut self, unix: u64, what: String) {
         if self.0.len() == TROUBLES {
             self.0.pop_front();

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 /// `burst` at once, then `per_second` each second.
 #[derive(Clone, Debug)]
-pub(super) struct Budget {
+pub(super) struct TokenBucket {
     tokens: f64,
     burst: f64,
     per_second: f64,
     filled: Duration,
 }
 
-impl Budget {
+impl TokenBucket {
     pub(super) fn new(burst: f64, per_second: f64) -> Self {
         Self {
             tokens: burst,
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_spent_and_fills_again() {
-        let mut budget = Budget::new(2.0, 1.0);
+        let mut budget = TokenBucket::new(2.0, 1.0);
         let at = Duration::from_secs;
         assert!(budget.spend(at(10)) && budget.spend(at(10)) && !budget.spend(at(10)));
         assert!(budget.spend(at(11)) && !budget.spend(at(11)));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::mesh::effect::Direction;
+use crate::mesh::event::Direction;
 use crate::mesh::input::{ConnId, Ticket};
 use crate::wire::{Address, NodeId};
 
@@ -64,7 +64,7 @@ impl Purpose {
 
 /// One entry of the list.
 #[derive(Clone, Debug)]
-pub(in crate::mesh) struct Newcomer {
+pub(in crate::mesh) struct Pending {
     pub(in crate::mesh) address: Address,
     /// Where the dial led, once it is connected; for an accepted one, where it came from.
     pub(in crate::mesh) reached: Option<Address>,
@@ -79,22 +79,22 @@ pub(in crate::mesh) struct Newcomer {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(in crate::mesh) struct AwaitingList(BTreeMap<ConnId, Newcomer>);
+pub(in crate::mesh) struct AwaitingList(BTreeMap<ConnId, Pending>);
 
 impl AwaitingList {
-    pub(in crate::mesh) fn insert(&mut self, conn: ConnId, newcomer: Newcomer) {
-        self.0.insert(conn, newcomer);
+    pub(in crate::mesh) fn insert(&mut self, conn: ConnId, pending: Pending) {
+        self.0.insert(conn, pending);
     }
 
-    pub(in crate::mesh) fn remove(&mut self, conn: ConnId) -> Option<Newcomer> {
+    pub(in crate::mesh) fn remove(&mut self, conn: ConnId) -> Option<Pending> {
         self.0.remove(&conn)
     }
 
-    pub(in crate::mesh) fn get(&self, conn: ConnId) -> Option<&Newcomer> {
+    pub(in crate::mesh) fn get(&self, conn: ConnId) -> Option<&Pending> {
         self.0.get(&conn)
     }
 
-    pub(in crate::mesh) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Newcomer> {
+    pub(in crate::mesh) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Pending> {
         self.0.get_mut(&conn)
     }
 
@@ -102,28 +102,28 @@ impl AwaitingList {
         self.0.len()
     }
 
-    pub(in crate::mesh) fn iter(&self) -> impl Iterator<Item = (ConnId, &Newcomer)> {
-        self.0.iter().map(|(conn, newcomer)| (*conn, newcomer))
+    pub(in crate::mesh) fn iter(&self) -> impl Iterator<Item = (ConnId, &Pending)> {
+        self.0.iter().map(|(conn, pending)| (*conn, pending))
     }
 
     /// Whether this peer is being dialled.
     pub(in crate::mesh) fn expects(&self, id: &NodeId) -> bool {
         self.0
             .values()
-            .any(|newcomer| newcomer.purpose.expect() == Some(id))
+            .any(|pending| pending.purpose.expect() == Some(id))
     }
 
     /// The dial of this address that is under way.
-    pub(in crate::mesh) fn dial_of(&mut self, address: &Address) -> Option<&mut Newcomer> {
-        self.0.values_mut().find(|newcomer| {
-            newcomer.purpose.direction() == Direction::Outgoing && newcomer.address == *address
+    pub(in crate::mesh) fn dial_of(&mut self, address: &Address) -> Option<&mut Pending> {
+        self.0.values_mut().find(|pending| {
+            pending.purpose.direction() == Direction::Outgoing && pending.address == *address
         })
     }
 
     /// Whether this address is being dialled.
     pub(in crate::mesh) fn dials(&self, address: &Address) -> bool {
-        self.0.values().any(|newcomer| {
-            newcomer.purpose.direction() == Direction::Outgoing && newcomer.address == *address
+        self.0.values().any(|pending| {
+            pending.purpose.direction() == Direction::Outgoing && pending.address == *address
         })
     }
 
@@ -131,17 +131,17 @@ impl AwaitingList {
     pub(in crate::mesh) fn strangers(&self) -> usize {
         self.0
             .values()
-            .filter(|newcomer| newcomer.purpose == Purpose::Accepted)
+            .filter(|pending| pending.purpose == Purpose::Accepted)
             .count()
     }
 
     /// Of the host from which the most strangers wait, the one that waits longest.
     pub(in crate::mesh) fn oldest_of_largest_crowd(&self) -> Option<ConnId> {
         let mut crowds: BTreeMap<&str, (usize, ConnId)> = BTreeMap::new();
-        for (conn, newcomer) in self.iter() {
-            if newcomer.purpose == Purpose::Accepted {
+        for (conn, pending) in self.iter() {
+            if pending.purpose == Purpose::Accepted {
                 // Names are given in the order of arrival, and the list is sorted by them.
-                crowds.entry(&newcomer.address.host).or_insert((0, conn)).0 += 1;
+                crowds.entry(&pending.address.host).or_insert((0, conn)).0 += 1;
             }
         }
         crowds
@@ -155,7 +155,7 @@ impl AwaitingList {
         let mut reached = self
             .0
             .values()
-            .filter_map(|newcomer| newcomer.reached.as_ref());
+            .filter_map(|pending| pending.reached.as_ref());
         reached.any(|address| address.host == host)
     }
 
@@ -163,14 +163,14 @@ impl AwaitingList {
     pub(in crate::mesh) fn listed(&self) -> usize {
         self.0
             .values()
-            .filter(|newcomer| matches!(newcomer.purpose, Purpose::Listed(_)))
+            .filter(|pending| matches!(pending.purpose, Purpose::Listed(_)))
             .count()
     }
 
     /// Those whose time is up.
     pub(in crate::mesh) fn overdue(&self, now: Duration) -> Vec<ConnId> {
         self.iter()
-            .filter(|(_, newcomer)| newcomer.until <= now)
+            .filter(|(_, pending)| pending.until <= now)
             .map(|(conn, _)| conn)
             .collect()
     }

@@ -3,11 +3,13 @@
 //! Owns the way from the awaiting list into the routing table. Both sides say their handshake at
 //! once; only when the other's has been accepted is anything else said on a connection.
 
-use crate::mesh::connections::awaiting::{Newcomer, Purpose};
+use crate::mesh::connections::awaiting::{Pending, Purpose};
 use crate::mesh::connections::routing_table::{Entry, Traffic};
-use crate::mesh::effect::{Answer, CloseReason, ConnectError, Direction, Effect, Event};
+use crate::mesh::effect::{Answer, Effect, Effects};
+use crate::mesh::error::ConnectError;
+use crate::mesh::event::{CloseReason, Direction, Event};
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::{Effects, Mesh};
+use crate::mesh::machine::Mesh;
 use crate::mesh::membership::address_scope::seen_at;
 use crate::wire::{
     Address, Batch, Control, Dialect, Flag, Frame, Method, Methods, NodeId, SubnetId,
@@ -33,7 +35,7 @@ impl Mesh {
         addr: Address,
         out: &mut Effects,
     ) {
-        let newcomer = Newcomer {
+        let pending = Pending {
             address: addr.clone(),
             reached: Some(addr),
             purpose: Purpose::Accepted,
@@ -41,8 +43,8 @@ impl Mesh {
             began: now.monotonic,
             until: now.monotonic + self.params.handshake_timeout,
         };
-        let verdict = self.let_wait(now, &newcomer.address, out);
-        self.awaiting.insert(conn, newcomer);
+        let verdict = self.admit_stranger(now, &pending.address, out);
+        self.awaiting.insert(conn, pending);
         match verdict {
             Ok(()) => self.introduce(now, conn, out),
             Err(reason) => self.close(now, conn, reason, out),
@@ -56,7 +58,7 @@ impl Mesh {
         addr: Address,
         out: &mut Effects,
     ) {
-        let Some(newcomer) = self.awaiting.get_mut(conn) else {
+        let Some(pending) = self.awaiting.get_mut(conn) else {
             // The core gave this dial up meanwhile.
             out.push(Effect::Close {
                 conn,
@@ -65,8 +67,8 @@ impl Mesh {
             });
             return;
         };
-        newcomer.reached = Some(addr);
-        newcomer.until = now.monotonic + self.params.handshake_timeout;
+        pending.reached = Some(addr);
+        pending.until = now.monotonic + self.params.handshake_timeout;
         self.introduce(now, conn, out);
     }
 
@@ -139,15 +141,15 @@ impl Mesh {
         time: u64,
         out: &mut Effects,
     ) -> bool {
-        let Some(newcomer) = self.awaiting.get(conn) else {
+        let Some(pending) = self.awaiting.get(conn) else {
             return false;
         };
-        if let Err(reason) = self.examine(newcomer, &handshake) {
+        if let Err(reason) = self.examine(pending, &handshake) {
             self.close(now, conn, reason, out);
             return false;
         }
         if let Some(old) = self.routing.conn_of(&handshake.id) {
-            return self.settle(now, old, conn, handshake, time, out);
+            return self.break_tie(now, old, conn, handshake, time, out);
         }
         if !self.find_room(now, conn, &handshake, out) {
             return false;
@@ -157,7 +159,7 @@ impl Mesh {
     }
 
     /// Subnet, ourselves, and the one we wanted.
-    fn examine(&self, newcomer: &Newcomer, handshake: &Handshake) -> Result<(), CloseReason> {
+    fn examine(&self, pending: &Pending, handshake: &Handshake) -> Result<(), CloseReason> {
         if handshake.subnet != self.subnet_id {
             return Err(CloseReason::OtherSubnet {
                 theirs: handshake.subnet.to_string(),
@@ -167,7 +169,7 @@ impl Mesh {
         if handshake.id == *self.me() {
             return Err(CloseReason::Oneself);
         }
-        match &newcomer.purpose {
+        match &pending.purpose {
             Purpose::Asked(Some(expected)) if *expected != handshake.id => {
                 Err(CloseReason::WrongId {
                     expected: Box::new(expected.clone()),
@@ -178,7 +180,7 @@ impl Mesh {
         }
     }
 
-    /// Moves a newcomer into the routing table. `known`: in the place of another connection to the
+    /// Moves a pending into the routing table. `known`: in the place of another connection to the
     /// same peer, so that nothing is news to the user.
     pub(in crate::mesh) fn accept(
         &mut self,
@@ -189,10 +191,10 @@ impl Mesh {
         known: bool,
         out: &mut Effects,
     ) {
-        let Some(newcomer) = self.awaiting.remove(conn) else {
+        let Some(pending) = self.awaiting.remove(conn) else {
             return;
         };
-        let entry = self.entry(now, conn, &newcomer, handshake);
+        let entry = self.entry(now, conn, &pending, handshake);
         let id = entry.id.clone();
         let (address, direction) = (entry.address().clone(), entry.direction);
         let method = entry.compression;
@@ -210,16 +212,12 @@ impl Mesh {
                 direction,
             }));
         }
-        self.tell_skew(now, &id, time, out);
+        self.report_skew(now, &id, time, out);
         self.send_peers(now, conn, out);
-        self.write_down(now, &newcomer, &id);
-        found(&newcomer, &id, out);
-        if newcomer
-            .purpose
-            .expect()
-            .is_some_and(|wanted| *wanted != id)
-        {
-            self.on_missed(now, &newcomer, format!("found {id} there"), out);
+        self.note_address(now, &pending, &id);
+        connected_to(&pending, &id, out);
+        if pending.purpose.expect().is_some_and(|wanted| *wanted != id) {
+            self.on_missed(now, &pending, format!("found {id} there"), out);
         }
         self.on_reachable(now, &id, out);
     }
@@ -228,27 +226,27 @@ impl Mesh {
         &self,
         now: Now,
         conn: ConnId,
-        newcomer: &Newcomer,
+        pending: &Pending,
         handshake: Handshake,
     ) -> Entry {
-        let reached = newcomer
+        let reached = pending
             .reached
             .clone()
-            .unwrap_or_else(|| newcomer.address.clone());
+            .unwrap_or_else(|| pending.address.clone());
         let announced = handshake.address.map(|address| seen_at(address, &reached));
-        let dialled = newcomer.purpose.direction() == Direction::Outgoing;
+        let dialled = pending.purpose.direction() == Direction::Outgoing;
         Entry {
             conn,
             id: handshake.id,
-            direction: newcomer.purpose.direction(),
+            direction: pending.purpose.direction(),
             compression: Method::choose(&self.params.methods, &handshake.methods),
             since: now.unix,
             received: Traffic::default(),
             announced,
             reached,
-            dialled: dialled.then(|| Box::new(newcomer.address.clone())),
+            dialled: dialled.then(|| Box::new(pending.address.clone())),
             methods: Methods::of(&handshake.methods),
-            shadow: false,
+            duplicate: false,
             hangs_on_binary: handshake.dialect == Dialect::Tight,
             ready_at: now.monotonic,
             heard: now.monotonic,
@@ -257,13 +255,13 @@ impl Mesh {
             crossed: false,
             last_whisper: None,
             joined_at: self.order,
-            dealings: None,
+            limits: None,
         }
     }
 
     /// Where a peer is to be found again. One that came to us is believed if it names the host it
     /// came from.
-    fn write_down(&mut self, now: Now, newcomer: &Newcomer, id: &NodeId) {
+    fn note_address(&mut self, now: Now, pending: &Pending, id: &NodeId) {
         let Some(entry) = self
             .routing
             .conn_of(id)
@@ -271,7 +269,7 @@ impl Mesh {
         else {
             return;
         };
-        match newcomer.purpose {
+        match pending.purpose {
             Purpose::Accepted => {
                 if let Some(announced) = &entry.announced
                     && announced.host == entry.reached.host
@@ -279,18 +277,18 @@ impl Mesh {
                     self.book.found(announced, id, false, now.unix);
                 }
             }
-            _ => self.book.found(&newcomer.address, id, true, now.unix),
+            _ => self.book.found(&pending.address, id, true, now.unix),
         }
-        if !newcomer.waiting.is_empty() {
-            self.book.keep(&newcomer.address);
+        if !pending.waiting.is_empty() {
+            self.book.keep(&pending.address);
         }
     }
 
-    fn tell_skew(&mut self, now: Now, peer: &NodeId, time: u64, out: &mut Effects) {
+    fn report_skew(&mut self, now: Now, peer: &NodeId, time: u64, out: &mut Effects) {
         if time.abs_diff(now.unix) > SKEW {
             let seconds = i128::from(time) - i128::from(now.unix);
             let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-            self.troubles.note(
+            self.problems.note(
                 now.unix,
                 format!("the clock of {peer} is {seconds} s off ours"),
             );
@@ -316,7 +314,7 @@ impl Mesh {
         if handshake.id != entry.id || handshake.subnet != self.subnet_id {
             self.stats.malformed += 1;
             let addr = entry.address().clone();
-            if entry.dealings().notices.spend(now.monotonic) {
+            if entry.limits().notices.spend(now.monotonic) {
                 out.push(Effect::Notify(Event::IdConflict {
                     peer: handshake.id,
                     addr,
@@ -339,11 +337,11 @@ impl Mesh {
 }
 
 /// Tells those who waited for a connection whom it led to.
-pub(in crate::mesh) fn found(newcomer: &Newcomer, id: &NodeId, out: &mut Effects) {
-    for (ticket, expect) in &newcomer.waiting {
+pub(in crate::mesh) fn connected_to(pending: &Pending, id: &NodeId, out: &mut Effects) {
+    for (ticket, expect) in &pending.waiting {
         let result = match expect {
             Some(expected) if expected != id => Err(ConnectError::Closed {
-                addr: newcomer.address.clone(),
+                addr: pending.address.clone(),
                 reason: CloseReason::WrongId {
                     expected: Box::new(expected.clone()),
                     found: Box::new(id.clone()),

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::mesh::effect::{Direction, Targets};
+use crate::mesh::effect::Targets;
+use crate::mesh::event::Direction;
 use crate::mesh::input::ConnId;
 use crate::mesh::messaging::renegotiate::Kept;
-use crate::mesh::token_bucket::Budget;
+use crate::mesh::token_bucket::TokenBucket;
 use crate::wire::{Address, ClaimKey, Method, Methods, NodeId};
 
 /// What came in or went out.
@@ -66,7 +67,7 @@ pub(in crate::mesh) struct Entry {
     pub(in crate::mesh) methods: Methods,
     /// It dialled us twice at once, and this is the second: read, not written to, until it closes
     /// one of them. Only the dialler can tell which of two connections in one direction it kept.
-    pub(in crate::mesh) shadow: bool,
+    pub(in crate::mesh) duplicate: bool,
     /// It hangs for good on payload that is not valid UTF-8.
     pub(in crate::mesh) hangs_on_binary: bool,
     /// When its handshake was accepted.
@@ -83,7 +84,7 @@ pub(in crate::mesh) struct Entry {
     /// Broadcasts before this place in the order were not sent to it.
     pub(in crate::mesh) joined_at: u64,
     /// Made when first asked for: an idle peer has none.
-    pub(in crate::mesh) dealings: Option<Box<Dealings>>,
+    pub(in crate::mesh) limits: Option<Box<PeerLimits>>,
 }
 
 impl Entry {
@@ -93,7 +94,7 @@ impl Entry {
     }
 
     /// What users are told of it.
-    pub(in crate::mesh) fn told(&self) -> Peer {
+    pub(in crate::mesh) fn report(&self) -> Peer {
         Peer {
             conn: self.conn,
             id: self.id.clone(),
@@ -105,37 +106,37 @@ impl Entry {
         }
     }
 
-    pub(in crate::mesh) fn dealings(&mut self) -> &mut Dealings {
-        self.dealings.get_or_insert_default()
+    pub(in crate::mesh) fn limits(&mut self) -> &mut PeerLimits {
+        self.limits.get_or_insert_default()
     }
 }
 
 /// What a peer made us do, and how often it may.
 #[derive(Debug)]
-pub(in crate::mesh) struct Dealings {
+pub(in crate::mesh) struct PeerLimits {
     /// When it last said which methods it can read.
     pub(in crate::mesh) renegotiated_at: Option<Duration>,
     /// Answers to `request *` and to repeated handshakes.
-    pub(in crate::mesh) peers: Budget,
+    pub(in crate::mesh) peers: TokenBucket,
     /// Answers to requests for an id.
-    pub(in crate::mesh) responses: Budget,
+    pub(in crate::mesh) responses: TokenBucket,
     /// Answers to renegotiations.
-    pub(in crate::mesh) renegotiations: Budget,
+    pub(in crate::mesh) renegotiations: TokenBucket,
     /// Resends.
-    pub(in crate::mesh) resends: Budget,
+    pub(in crate::mesh) resends: TokenBucket,
     /// Notices to the user about one peer.
-    pub(in crate::mesh) notices: Budget,
+    pub(in crate::mesh) notices: TokenBucket,
 }
 
-impl Default for Dealings {
+impl Default for PeerLimits {
     fn default() -> Self {
         Self {
             renegotiated_at: None,
-            peers: Budget::new(3.0, 1.0),
-            responses: Budget::new(32.0, 8.0),
-            renegotiations: Budget::new(4.0, 4.0),
-            resends: Budget::new(1.0, 0.2),
-            notices: Budget::new(4.0, 0.2),
+            peers: TokenBucket::new(3.0, 1.0),
+            responses: TokenBucket::new(32.0, 8.0),
+            renegotiations: TokenBucket::new(4.0, 4.0),
+            resends: TokenBucket::new(1.0, 0.2),
+            notices: TokenBucket::new(4.0, 0.2),
         }
     }
 }
@@ -165,7 +166,7 @@ impl Routing {
 
     pub(in crate::mesh) fn insert(&mut self, entry: Entry) {
         self.fragile += usize::from(entry.hangs_on_binary);
-        if !entry.shadow {
+        if !entry.duplicate {
             let digest = self.key.digest(entry.id.as_bytes());
             self.by_id.insert((digest, entry.conn));
         }
@@ -180,25 +181,25 @@ impl Routing {
         Some(entry)
     }
 
-    /// Puts a shadow of this peer in the place of its connection that is gone.
+    /// Puts a duplicate of this peer in the place of its connection that is gone.
     pub(in crate::mesh) fn promote(&mut self, id: &NodeId) -> Option<ConnId> {
-        let shadow = self
+        let duplicate = self
             .entries
             .values_mut()
-            .find(|entry| entry.shadow && entry.id == *id)?;
-        shadow.shadow = false;
+            .find(|entry| entry.duplicate && entry.id == *id)?;
+        duplicate.duplicate = false;
         let digest = self.key.digest(id.as_bytes());
-        self.by_id.insert((digest, shadow.conn));
-        Some(shadow.conn)
+        self.by_id.insert((digest, duplicate.conn));
+        Some(duplicate.conn)
     }
 
     /// Shadows accepted before then.
-    pub(in crate::mesh) fn shadows_before(&self, then: Duration) -> Vec<ConnId> {
-        let shadows = self
+    pub(in crate::mesh) fn duplicates_before(&self, then: Duration) -> Vec<ConnId> {
+        let duplicates = self
             .entries
             .values()
-            .filter(|entry| entry.shadow && entry.ready_at <= then);
-        shadows.map(|entry| entry.conn).collect()
+            .filter(|entry| entry.duplicate && entry.ready_at <= then);
+        duplicates.map(|entry| entry.conn).collect()
     }
 
     pub(in crate::mesh) fn get(&self, conn: ConnId) -> Option<&Entry> {
@@ -244,10 +245,10 @@ impl Routing {
     }
 
     pub(in crate::mesh) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.all().filter(|entry| !entry.shadow)
+        self.all().filter(|entry| !entry.duplicate)
     }
 
-    /// Every entry, shadows included.
+    /// Every entry, duplicates included.
     pub(in crate::mesh) fn all(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values().map(|entry| &**entry)
     }
@@ -263,7 +264,7 @@ impl Routing {
         entries.map(|entry| entry.id.clone())
     }
 
-    /// Those, and every shadow.
+    /// Those, and every duplicate.
     pub(in crate::mesh) fn all_conns(&self) -> Targets {
         self.entries.keys().copied().collect()
     }

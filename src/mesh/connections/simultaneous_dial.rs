@@ -1,17 +1,18 @@
 //! Crossings: two connections to one peer, and which of them is kept.
 //!
-//! Owns the duel, the shadow that the loser may leave for a while, and the care for a py2p that gives
+//! Owns the tie_break, the duplicate that the loser may leave for a while, and the care for a py2p that gives
 //! up both. No claim unseats a live peer: only a connection begun before its dialler could know of
 //! the other counts as having crossed it.
 
 use std::time::Duration;
 
 use crate::mesh::connections::awaiting::Purpose;
-use crate::mesh::connections::handshake::{Handshake, found};
+use crate::mesh::connections::handshake::{Handshake, connected_to};
 use crate::mesh::connections::routing_table::Entry;
-use crate::mesh::effect::{CloseReason, Direction, Effect, Event};
+use crate::mesh::effect::{Effect, Effects};
+use crate::mesh::event::{CloseReason, Direction, Event};
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::{Effects, Mesh};
+use crate::mesh::machine::Mesh;
 use crate::wire::{Control, Flag, NodeId};
 
 /// A connection begun no later than this after the other's handshake counts as having crossed it:
@@ -27,11 +28,11 @@ const SECOND_CHANCE: Duration = Duration::from_secs(60);
 const MAX_SECOND_CHANCES: usize = 64;
 
 /// What becomes of a connection whose handshake names a peer that has one already.
-enum Duel {
+enum TieBreak {
     /// The old one is kept: no crossing, first come.
     Refused,
     /// The peer dialled twice at once: which one it keeps is for it to say.
-    Shadow,
+    Duplicate,
     /// They crossed; the old one is kept.
     OldWins,
     /// They crossed; the new one is kept.
@@ -40,7 +41,7 @@ enum Duel {
 
 impl Mesh {
     /// A handshake names a peer that is connected already; whether its connection is read on.
-    pub(in crate::mesh) fn settle(
+    pub(in crate::mesh) fn break_tie(
         &mut self,
         now: Now,
         old: ConnId,
@@ -49,23 +50,23 @@ impl Mesh {
         time: u64,
         out: &mut Effects,
     ) -> bool {
-        match self.duel(old, new, &handshake.id) {
-            Duel::NewWins => {
+        match self.tie_break(old, new, &handshake.id) {
+            TieBreak::NewWins => {
                 self.displace(old, &handshake.id, out);
                 self.accept(now, new, handshake, time, true, out);
                 self.probe(now, new, out);
                 true
             }
-            Duel::OldWins => {
+            TieBreak::OldWins => {
                 self.yield_to(new, &handshake.id, out);
                 self.probe(now, old, out);
                 false
             }
-            Duel::Shadow => {
-                self.accept_shadow(now, new, handshake, out);
+            TieBreak::Duplicate => {
+                self.accept_duplicate(now, new, handshake, out);
                 true
             }
-            Duel::Refused => {
+            TieBreak::Refused => {
                 self.refuse_claim(now, new, handshake.id, out);
                 false
             }
@@ -74,23 +75,23 @@ impl Mesh {
 
     /// Of two connections that crossed, the one dialled by the numerically larger id is kept, on
     /// both sides. Without a crossing the first one is: no claim unseats a live peer.
-    fn duel(&self, old: ConnId, new: ConnId, id: &NodeId) -> Duel {
+    fn tie_break(&self, old: ConnId, new: ConnId, id: &NodeId) -> TieBreak {
         let (Some(entry), Some(new)) = (self.routing.get(old), self.awaiting.get(new)) else {
-            return Duel::Refused;
+            return TieBreak::Refused;
         };
         if new.began > entry.ready_at + CROSSING {
-            return Duel::Refused;
+            return TieBreak::Refused;
         }
         match (entry.direction, new.purpose.direction()) {
-            (Direction::Incoming, Direction::Incoming) => return Duel::Shadow,
-            (Direction::Outgoing, Direction::Outgoing) => return Duel::Refused,
+            (Direction::Incoming, Direction::Incoming) => return TieBreak::Duplicate,
+            (Direction::Outgoing, Direction::Outgoing) => return TieBreak::Refused,
             _ => {}
         }
         let ours_is_kept = self.me().cmp_numeric(id).is_gt();
         if ours_is_kept == (new.purpose.direction() == Direction::Outgoing) {
-            Duel::NewWins
+            TieBreak::NewWins
         } else {
-            Duel::OldWins
+            TieBreak::OldWins
         }
     }
 
@@ -111,16 +112,16 @@ impl Mesh {
             peer: None,
             reason: CloseReason::Duplicate(id.clone()),
         });
-        if let Some(newcomer) = self.awaiting.remove(conn) {
-            found(&newcomer, id, out);
+        if let Some(pending) = self.awaiting.remove(conn) {
+            connected_to(&pending, id, out);
         }
     }
 
     fn refuse_claim(&mut self, now: Now, conn: ConnId, id: NodeId, out: &mut Effects) {
-        if let Some(newcomer) = self.awaiting.get(conn)
-            && newcomer.purpose == Purpose::Accepted
+        if let Some(pending) = self.awaiting.get(conn)
+            && pending.purpose == Purpose::Accepted
         {
-            let addr = newcomer.address.clone();
+            let addr = pending.address.clone();
             out.push(Effect::Notify(Event::IdConflict {
                 peer: id.clone(),
                 addr,
@@ -130,12 +131,18 @@ impl Mesh {
     }
 
     /// Takes a second connection of a peer into the table, unseen.
-    fn accept_shadow(&mut self, now: Now, conn: ConnId, handshake: Handshake, out: &mut Effects) {
-        let Some(newcomer) = self.awaiting.remove(conn) else {
+    fn accept_duplicate(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        handshake: Handshake,
+        out: &mut Effects,
+    ) {
+        let Some(pending) = self.awaiting.remove(conn) else {
             return;
         };
-        let mut entry = self.entry(now, conn, &newcomer, handshake);
-        entry.shadow = true;
+        let mut entry = self.entry(now, conn, &pending, handshake);
+        entry.duplicate = true;
         let (peer, method) = (entry.id.clone(), entry.compression);
         self.routing.insert(entry);
         out.push(Effect::Establish { conn, peer });
@@ -143,9 +150,9 @@ impl Mesh {
     }
 
     /// A second connection that its dialler did not give up in time is no crossing but a claim.
-    pub(in crate::mesh) fn drop_shadows(&mut self, now: Now, out: &mut Effects) {
+    pub(in crate::mesh) fn drop_duplicates(&mut self, now: Now, out: &mut Effects) {
         let then = now.monotonic.saturating_sub(CROSSING);
-        for conn in self.routing.shadows_before(then) {
+        for conn in self.routing.duplicates_before(then) {
             let Some(entry) = self.routing.get(conn) else {
                 continue;
             };

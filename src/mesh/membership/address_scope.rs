@@ -8,7 +8,7 @@ use crate::wire::Address;
 
 /// From where an address can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::mesh) enum Reach {
+pub(in crate::mesh) enum Scope {
     /// From anywhere.
     Global,
     /// Within a private network or a link.
@@ -21,32 +21,32 @@ pub(in crate::mesh) enum Reach {
     Nowhere,
 }
 
-pub(in crate::mesh) fn reach(address: &Address) -> Reach {
+pub(in crate::mesh) fn scope_of(address: &Address) -> Scope {
     if address.host.eq_ignore_ascii_case("localhost") {
-        return Reach::Loopback;
+        return Scope::Loopback;
     }
     match address.host.parse::<IpAddr>() {
-        Err(_) => Reach::Name,
-        Ok(ip) => reach_of(ip.to_canonical()),
+        Err(_) => Scope::Name,
+        Ok(ip) => scope_of_ip(ip.to_canonical()),
     }
 }
 
-fn reach_of(ip: IpAddr) -> Reach {
+fn scope_of_ip(ip: IpAddr) -> Scope {
     if ip.is_unspecified() || ip.is_multicast() {
-        return Reach::Nowhere;
+        return Scope::Nowhere;
     }
     if ip.is_loopback() {
-        return Reach::Loopback;
+        return Scope::Loopback;
     }
     let private = match ip {
-        IpAddr::V4(v4) if v4.is_broadcast() => return Reach::Nowhere,
+        IpAddr::V4(v4) if v4.is_broadcast() => return Scope::Nowhere,
         IpAddr::V4(v4) => v4.is_private() || v4.is_link_local() || is_shared(v4.octets()),
         IpAddr::V6(v6) => is_private(v6),
     };
     if private {
-        Reach::Private
+        Scope::Private
     } else {
-        Reach::Global
+        Scope::Global
     }
 }
 
@@ -62,7 +62,7 @@ fn is_private(v6: Ipv6Addr) -> bool {
 /// The address a peer announced, as others can use it: a host that is none (0.0.0.0, say) becomes
 /// the one the peer was seen at.
 pub(in crate::mesh) fn seen_at(announced: Address, seen: &Address) -> Address {
-    if reach(&announced) == Reach::Nowhere {
+    if scope_of(&announced) == Scope::Nowhere {
         return Address {
             host: seen.host.clone(),
             port: announced.port,
@@ -71,12 +71,27 @@ pub(in crate::mesh) fn seen_at(announced: Address, seen: &Address) -> Address {
     announced
 }
 
+/// The network a host belongs to, as far as crowding goes: its first 16 bits, or 32 in IPv6.
+pub(in crate::mesh) fn network(host: &str) -> String {
+    match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+        Ok(IpAddr::V4(v4)) => {
+            let [a, b, ..] = v4.octets();
+            format!("{a}.{b}")
+        }
+        Ok(IpAddr::V6(v6)) => {
+            let [a, b, ..] = v6.segments();
+            format!("{a:x}:{b:x}")
+        }
+        Err(_) => host.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(host: &str) -> Reach {
-        reach(&Address {
+    fn of(host: &str) -> Scope {
+        scope_of(&Address {
             host: host.into(),
             port: 1,
         })
@@ -85,7 +100,7 @@ mod tests {
     #[test]
     fn addresses_are_sorted_by_how_far_they_reach() {
         for host in ["8.8.8.8", "2606:4700::1111", "172.32.0.1", "100.128.0.1"] {
-            assert_eq!(of(host), Reach::Global, "{host}");
+            assert_eq!(of(host), Scope::Global, "{host}");
         }
         for host in [
             "10.1.2.3",
@@ -97,7 +112,7 @@ mod tests {
             "fd00::1",
             "::ffff:10.0.0.1",
         ] {
-            assert_eq!(of(host), Reach::Private, "{host}");
+            assert_eq!(of(host), Scope::Private, "{host}");
         }
         for host in [
             "127.0.0.1",
@@ -106,12 +121,12 @@ mod tests {
             "localhost",
             "::ffff:127.0.0.1",
         ] {
-            assert_eq!(of(host), Reach::Loopback, "{host}");
+            assert_eq!(of(host), Scope::Loopback, "{host}");
         }
         for host in ["0.0.0.0", "::", "224.0.0.1", "255.255.255.255"] {
-            assert_eq!(of(host), Reach::Nowhere, "{host}");
+            assert_eq!(of(host), Scope::Nowhere, "{host}");
         }
-        assert_eq!(of("example.org"), Reach::Name);
+        assert_eq!(of("example.org"), Scope::Name);
     }
 
     #[test]
@@ -125,5 +140,13 @@ mod tests {
             port: 4444,
         };
         assert_eq!(seen_at(announced, &seen).to_string(), "192.0.2.7:4444");
+    }
+
+    #[test]
+    fn networks_are_told_apart_by_their_first_bits() {
+        assert_eq!(network("10.1.2.3"), network("10.1.9.9"));
+        assert_ne!(network("10.1.2.3"), network("10.2.2.3"));
+        assert_eq!(network("2001:db8::1"), network("2001:db8:7::2"));
+        assert_eq!(network("::ffff:10.1.2.3"), network("10.1.0.1"));
     }
 }

@@ -4,6 +4,7 @@
 //! broadcast looks like.
 
 pub(super) mod address_scope;
+pub(super) mod keepalive;
 pub(super) mod peer_book;
 pub(super) mod peer_exchange;
 pub(super) mod reconnect;

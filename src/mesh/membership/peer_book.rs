@@ -26,6 +26,12 @@ const ANCHORS: usize = 2;
 const PERSISTENT: u32 = 40;
 const SELDOM: u32 = 20;
 
+/// An address that only lists know is dialled once in this time.
+const AGAIN: Duration = Duration::from_secs(600);
+
+/// Such addresses remembered. The budget of dials lets fewer be dialled within that time.
+const MAX_TRIED: usize = 4096;
+
 /// An address in the book, as it is kept between runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -41,7 +47,7 @@ pub struct Place {
 
 /// What the book knows of an address.
 #[derive(Clone, Debug, Default)]
-struct Line {
+struct BookEntry {
     /// The peer that was there last.
     id: Option<NodeId>,
     /// It was dialled, and a peer answered. Who only came to us and says where it is to be found gives way first.
@@ -81,9 +87,9 @@ impl Backoff {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(in crate::mesh) struct Book(BTreeMap<Address, Line>);
+pub(in crate::mesh) struct PeerBook(BTreeMap<Address, BookEntry>);
 
-impl Book {
+impl PeerBook {
     /// Takes in what was kept from an earlier run. The last places that we dialled ourselves count as lost: whoever
     /// wants to surround a node that starts again would have had to surround it before.
     pub(in crate::mesh) fn learn(&mut self, mut places: Vec<Place>) {
@@ -225,6 +231,25 @@ impl Book {
     }
 }
 
+/// Addresses that lists named and that were dialled, and when.
+#[derive(Debug, Default)]
+pub(in crate::mesh) struct Tried(BTreeMap<Address, Duration>);
+
+impl Tried {
+    pub(in crate::mesh) fn is_recent(&self, address: &Address, now: Duration) -> bool {
+        self.0.get(address).is_some_and(|at| now < *at + AGAIN)
+    }
+
+    pub(in crate::mesh) fn note(&mut self, address: &Address, now: Duration) {
+        if self.0.len() >= MAX_TRIED {
+            self.0.retain(|_, at| now < *at + AGAIN);
+        }
+        if self.0.len() < MAX_TRIED {
+            self.0.insert(address.clone(), now);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng;
@@ -244,11 +269,11 @@ mod tests {
 
     #[test]
     fn a_kept_address_is_due_until_its_peer_is_connected_again() {
-        let mut book = Book::default();
+        let mut book = PeerBook::default();
         book.keep(&address(1));
         book.found(&address(1), &id("A"), true, 7);
         book.found(&address(2), &id("B"), true, 8);
-        let due = |book: &Book, alone| book.due(Duration::ZERO, alone, |_| false);
+        let due = |book: &PeerBook, alone| book.due(Duration::ZERO, alone, |_| false);
         assert_eq!(due(&book, false), [address(1)]);
         assert_eq!(due(&book, true), [address(1), address(2)]);
         assert!(
@@ -275,7 +300,7 @@ mod tests {
 
     #[test]
     fn the_book_is_bounded() {
-        let mut book = Book::default();
+        let mut book = PeerBook::default();
         for port in 1..2000 {
             book.found(&address(port), &id("A"), true, u64::from(port));
         }
@@ -285,7 +310,7 @@ mod tests {
 
     #[test]
     fn t17_strangers_that_come_displace_nobody_we_dialled() {
-        let mut book = Book::default();
+        let mut book = PeerBook::default();
         for port in 1..4 {
             book.found(&address(port), &id("A"), true, u64::from(port));
         }
@@ -294,10 +319,28 @@ mod tests {
         }
         let places = book.places();
         assert_eq!(places.len(), MAX_SEEN);
-        let mut again = Book::default();
+        let mut again = PeerBook::default();
         again.learn(places);
         // Found again beside others, as a node that is not alone does.
         let due = again.due(Duration::ZERO, false, |_| false);
         assert_eq!(due, [address(2), address(3)], "the last two we dialled");
+    }
+
+    #[test]
+    fn t16_what_was_tried_is_remembered_within_a_bound() {
+        let mut tried = Tried::default();
+        let address = |n: usize| Address {
+            host: format!("host{n}"),
+            port: 1,
+        };
+        let (start, later) = (Duration::from_secs(1), Duration::from_secs(1) + AGAIN);
+        for n in 0..2 * MAX_TRIED {
+            tried.note(&address(n), start);
+        }
+        assert_eq!(tried.0.len(), MAX_TRIED);
+        assert!(tried.is_recent(&address(0), later - Duration::from_millis(1)));
+        assert!(!tried.is_recent(&address(0), later));
+        tried.note(&address(9_999), later);
+        assert_eq!(tried.0.len(), 1);
     }
 }

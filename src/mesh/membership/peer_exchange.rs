@@ -3,49 +3,27 @@
 //! Owns the check of every address that a peers list offers and the choice among them. A peers list is advice,
 //! not an order: whoever sends us somewhere may mean harm to us, by surrounding us, or to whoever is there.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use rand::seq::SliceRandom as _;
 
-use crate::mesh::connections::admission::network;
 use crate::mesh::connections::awaiting::Purpose;
-use crate::mesh::effect::Direction;
+use crate::mesh::connections::routing_table::Entry;
+use crate::mesh::effect::Effects;
+use crate::mesh::event::Direction;
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::{Effects, Mesh};
-use crate::mesh::membership::address_scope::{Reach, reach};
-use crate::wire::{Address, NodeId, PeerEntry};
+use crate::mesh::machine::Mesh;
+use crate::mesh::membership::address_scope::{Scope, network, scope_of};
+use crate::wire::{Address, Control, Flag, NodeId, PeerEntry};
+
+/// Entries of a peers list that we send.
+pub(in crate::mesh) const MAX_TOLD: usize = 64;
 
 /// Entries of one peers list that are looked at.
 const MAX_LISTED: usize = 32;
 
-/// An address that only lists know is dialled once in this time.
-const AGAIN: Duration = Duration::from_secs(600);
-
-/// Such addresses remembered. The budget of dials lets fewer be dialled within that time.
-const MAX_TRIED: usize = 4096;
-
 /// Links that peers lists lead to in one network of the internet.
 const LINKS_A_NETWORK: usize = 1;
-
-/// Addresses that lists named and that were dialled, and when.
-#[derive(Debug, Default)]
-pub(in crate::mesh) struct Tried(BTreeMap<Address, Duration>);
-
-impl Tried {
-    fn is_recent(&self, address: &Address, now: Duration) -> bool {
-        self.0.get(address).is_some_and(|at| now < *at + AGAIN)
-    }
-
-    fn note(&mut self, address: &Address, now: Duration) {
-        if self.0.len() >= MAX_TRIED {
-            self.0.retain(|_, at| now < *at + AGAIN);
-        }
-        if self.0.len() < MAX_TRIED {
-            self.0.insert(address.clone(), now);
-        }
-    }
-}
 
 impl Mesh {
     /// Dials peers we do not know, while fewer than `max_outgoing` are connected or being dialled.
@@ -56,7 +34,7 @@ impl Mesh {
         entries: Vec<PeerEntry>,
         out: &mut Effects,
     ) {
-        let source = self.routing.get(conn).map(|entry| reach(&entry.reached));
+        let source = self.routing.get(conn).map(|entry| scope_of(&entry.reached));
         let Some(source) = source else {
             return;
         };
@@ -89,19 +67,20 @@ impl Mesh {
         entries.shuffle(&mut self.rng);
         let mut networks = BTreeSet::new();
         entries.retain(|entry| {
-            reach(&entry.address) != Reach::Global || networks.insert(network(&entry.address.host))
+            scope_of(&entry.address) != Scope::Global
+                || networks.insert(network(&entry.address.host))
         });
         entries.shuffle(&mut self.rng);
         entries.into_iter().take(MAX_LISTED)
     }
 
-    fn worth_dialing(&self, now: Now, id: &NodeId, address: &Address, source: Reach) -> bool {
+    fn worth_dialing(&self, now: Now, id: &NodeId, address: &Address, source: Scope) -> bool {
         id != self.me()
             && *address != self.params.address
             && self.routing.conn_of(id).is_none()
             && !self.awaiting.expects(id)
             && !self.awaiting.dials(address)
-            && may_offer(source, reach(address))
+            && may_name(source, scope_of(address))
             && (self.book.knows(address) || !self.tried.is_recent(address, now.monotonic))
             && self.has_room_in_network_of(address)
     }
@@ -109,7 +88,7 @@ impl Mesh {
     /// Whether a link more may lead into an address's network. In our own there may be half of all: a mesh may
     /// lie in one network.
     fn has_room_in_network_of(&self, address: &Address) -> bool {
-        if reach(address) != Reach::Global {
+        if scope_of(address) != Scope::Global {
             return true;
         }
         let there = network(&address.host);
@@ -118,8 +97,8 @@ impl Mesh {
         let links = links.filter(|entry| outgoing(entry.direction));
         let links = links.map(|entry| &entry.reached);
         let dials = self.awaiting.iter();
-        let dials = dials.filter(|(_, newcomer)| outgoing(newcomer.purpose.direction()));
-        let dials = dials.map(|(_, newcomer)| &newcomer.address);
+        let dials = dials.filter(|(_, pending)| outgoing(pending.purpose.direction()));
+        let dials = dials.map(|(_, pending)| &pending.address);
         let taken = links
             .chain(dials)
             .filter(|taken| network(&taken.host) == there);
@@ -129,15 +108,53 @@ impl Mesh {
         };
         taken.count() < most
     }
+
+    /// Asks every peer for its peers; how many were asked.
+    pub fn request_peers(&mut self, now: Now, out: &mut Effects) -> usize {
+        let conns = self.routing.conns();
+        for conn in &conns {
+            self.say(now, *conn, &Flag::Whisper, &Control::RequestPeers, out);
+        }
+        conns.len()
+    }
+
+    /// Tells a peer whom we are connected to: peers that named their address, itself included, in any order. Of
+    /// many some at random, so that all get known.
+    pub(in crate::mesh) fn send_peers(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
+        let named = self.routing.iter();
+        let mut named: Vec<&Entry> = named.filter(|entry| entry.announced.is_some()).collect();
+        let (told, _) = named.partial_shuffle(&mut self.rng, MAX_TOLD);
+        let entries = told.iter().filter_map(|entry| {
+            let (id, address) = (entry.id.clone(), entry.announced.clone()?);
+            Some(PeerEntry { id, address })
+        });
+        let peers = Control::Peers {
+            entries: entries.collect(),
+            skipped: 0,
+        };
+        self.say(now, conn, &Flag::Whisper, &peers, out);
+    }
+
+    /// The same as an answer, which a peer may ask for only so often.
+    pub(in crate::mesh) fn answer_peers(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
+        let Some(entry) = self.routing.get_mut(conn) else {
+            return;
+        };
+        if entry.limits().peers.spend(now.monotonic) {
+            self.send_peers(now, conn, out);
+        } else {
+            self.over_budget(now, conn, out);
+        }
+    }
 }
 
 /// Who may send us where: what lies nearer than the one who offers it could be a trap.
-fn may_offer(source: Reach, target: Reach) -> bool {
+fn may_name(source: Scope, target: Scope) -> bool {
     match target {
-        Reach::Nowhere => false,
-        Reach::Global => true,
-        Reach::Private | Reach::Name => source != Reach::Global,
-        Reach::Loopback => source == Reach::Loopback,
+        Scope::Nowhere => false,
+        Scope::Global => true,
+        Scope::Private | Scope::Name => source != Scope::Global,
+        Scope::Loopback => source == Scope::Loopback,
     }
 }
 
@@ -147,30 +164,12 @@ mod tests {
 
     #[test]
     fn a_public_peer_cannot_send_us_into_our_own_network() {
-        use Reach::{Global, Loopback, Name, Nowhere, Private};
+        use Scope::{Global, Loopback, Name, Nowhere, Private};
         for target in [Private, Loopback, Name, Nowhere] {
-            assert!(!may_offer(Global, target), "{target:?}");
+            assert!(!may_name(Global, target), "{target:?}");
         }
-        assert!(may_offer(Global, Global) && may_offer(Loopback, Global));
-        assert!(may_offer(Private, Private) && !may_offer(Private, Loopback));
-        assert!(may_offer(Loopback, Loopback) && may_offer(Loopback, Name));
-    }
-
-    #[test]
-    fn t16_what_was_tried_is_remembered_within_a_bound() {
-        let mut tried = Tried::default();
-        let address = |n: usize| Address {
-            host: format!("host{n}"),
-            port: 1,
-        };
-        let (start, later) = (Duration::from_secs(1), Duration::from_secs(1) + AGAIN);
-        for n in 0..2 * MAX_TRIED {
-            tried.note(&address(n), start);
-        }
-        assert_eq!(tried.0.len(), MAX_TRIED);
-        assert!(tried.is_recent(&address(0), later - Duration::from_millis(1)));
-        assert!(!tried.is_recent(&address(0), later));
-        tried.note(&address(9_999), later);
-        assert_eq!(tried.0.len(), 1);
+        assert!(may_name(Global, Global) && may_name(Loopback, Global));
+        assert!(may_name(Private, Private) && !may_name(Private, Loopback));
+        assert!(may_name(Loopback, Loopback) && may_name(Loopback, Name));
     }
 }

@@ -3,16 +3,16 @@
 //! Owns when a lost address is dialled again, when the others are asked for their peers, and when a
 //! silent peer is asked for a sign of life. Where addresses are known from is the book's business.
 
-use std::num::NonZeroU64;
 use std::time::Duration;
 
 use crate::mesh::connections::awaiting::Purpose;
 use crate::mesh::connections::routing_table::Entry;
-use crate::mesh::effect::CloseReason;
-use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::{Effects, Mesh};
+use crate::mesh::effect::Effects;
+use crate::mesh::event::CloseReason;
+use crate::mesh::input::Now;
+use crate::mesh::machine::Mesh;
 use crate::mesh::membership::peer_book::{Backoff, Place};
-use crate::wire::{Address, Control, Flag, RequestId};
+use crate::wire::Address;
 
 /// Lost addresses dialled in one tick.
 const DIALS_A_TICK: usize = 1;
@@ -104,41 +104,5 @@ impl Mesh {
             let address = due.swap_remove(pick);
             self.dial(now, address, Purpose::Lost, out);
         }
-    }
-
-    /// Asks peers that were silent for long for a sign of life, and closes those that gave none.
-    pub(in crate::mesh) fn watch(&mut self, now: Now, out: &mut Effects) {
-        let silence = self.params.silence;
-        if silence.is_zero() {
-            return;
-        }
-        let quiet = self.routing.all().filter(|entry| !entry.probed);
-        let quiet = quiet.filter(|entry| entry.heard + silence <= now.monotonic);
-        let quiet: Vec<ConnId> = quiet.map(|entry| entry.conn).collect();
-        for conn in quiet {
-            self.ping(now, conn, out);
-        }
-        let silent = self.routing.all().filter(|entry| entry.probed);
-        let silent = silent.filter(|entry| entry.heard <= now.monotonic);
-        let silent: Vec<ConnId> = silent.map(|entry| entry.conn).collect();
-        for conn in silent {
-            self.close(now, conn, CloseReason::Unresponsive, out);
-        }
-    }
-
-    /// There is no ping that every peer answers, but each answers a request for a peer it has: and
-    /// it has us. One short frame each way, where `request *` would fetch the whole list.
-    fn ping(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
-        let patience = self.params.silence / 2;
-        let salt: [u8; 16] = rand::RngExt::random(&mut self.rng);
-        let Some(entry) = self.routing.get_mut(conn) else {
-            return;
-        };
-        (entry.heard, entry.probed) = (now.monotonic + patience, true);
-        let wanted = self.composer.me().clone();
-        let request = RequestId::derive(&wanted, now.unix, &salt);
-        entry.ping = NonZeroU64::new(self.key.digest(request.as_bytes()));
-        let ping = Control::Request { request, wanted };
-        self.say(now, conn, &Flag::Whisper, &ping, out);
     }
 }

@@ -3,16 +3,13 @@
 //! Owns the choice of targets and of the second a message is stamped with. A message never goes
 //! back to its author, nor to the connection it came from, and its id is never computed anew.
 
-use std::collections::BTreeMap;
-
-use crate::mesh::effect::{Effect, Event, SendError, Sent, SkipReason, Skipped, Targets};
+use crate::mesh::effect::{Effect, Effects, Sent, Skipped, Targets};
+use crate::mesh::error::SendError;
+use crate::mesh::event::SkipReason;
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::{Effects, Mesh};
+use crate::mesh::machine::Mesh;
 use crate::mesh::messaging::waterfall::Seen;
-use crate::wire::{
-    Batch, Claim, Composed, Control, Flag, Frame, Frames, Head, Hold, IdRule, MessageId, Packet,
-    Packets, SubFlag,
-};
+use crate::wire::{Claim, Composed, Control, Flag, Frames, Head, Hold, Packet, Packets, SubFlag};
 
 /// A message of the user's own for every peer.
 #[derive(Clone, Debug)]
@@ -176,7 +173,7 @@ impl Mesh {
         match self.stamp(now, &Flag::Broadcast, &payload) {
             Ok(composed) => Some(composed.frames),
             Err(error) => {
-                self.troubles.note(
+                self.problems.note(
                     now.unix,
                     format!("could not send a control message: {error}"),
                 );
@@ -191,119 +188,5 @@ impl Mesh {
             reason: SkipReason::BinaryHangsIt,
         };
         self.routing.ids(conns).map(skipped).collect()
-    }
-
-    /// Passes on the frames picked from a batch: to all peers but the one they came from, each
-    /// frame not to its author, and none that would hang a peer to that peer. `by_bytes`: whether the ids of all are by
-    /// the rule of bytes.
-    pub(in crate::mesh) fn relay(
-        &mut self,
-        now: Now,
-        source: ConnId,
-        batch: Batch,
-        picked: &[usize],
-        by_bytes: bool,
-        out: &mut Effects,
-    ) {
-        if picked.is_empty() || self.routing.len() < 2 {
-            return;
-        }
-        self.stats.relayed += picked.len() as u64;
-        let harmless = by_bytes && !self.routing.has_fragile();
-        let exceptions = self.exceptions(now, source, &batch, picked, harmless, out);
-        for (conn, without) in &exceptions {
-            let rest: Vec<usize> = picked
-                .iter()
-                .copied()
-                .filter(|index| !without.contains(index))
-                .collect();
-            for frames in batch.relay_some(&rest) {
-                out.push(Effect::Transmit {
-                    to: Targets::from_elem(*conn, 1),
-                    frames,
-                });
-            }
-        }
-        let mut to = self.routing.conns();
-        to.retain(|conn| *conn != source && !exceptions.contains_key(conn));
-        if to.is_empty() {
-            return;
-        }
-        for frames in batch.into_relay(picked) {
-            out.push(Effect::Transmit {
-                to: to.clone(),
-                frames,
-            });
-        }
-    }
-
-    /// Which peers must not get which of the frames. Empty, nearly always. `harmless`: whether none can harm anybody.
-    fn exceptions(
-        &mut self,
-        now: Now,
-        source: ConnId,
-        batch: &Batch,
-        picked: &[usize],
-        harmless: bool,
-        out: &mut Effects,
-    ) -> BTreeMap<ConnId, Vec<usize>> {
-        let mut exceptions: BTreeMap<ConnId, Vec<usize>> = BTreeMap::new();
-        let mut last: (&[u8], Option<ConnId>) = (&[], None);
-        for &index in picked {
-            let Ok(frame) = batch.get(index) else {
-                continue;
-            };
-            if frame.sender() != last.0 {
-                last = (frame.sender(), self.routing.conn_of_text(frame.sender()));
-            }
-            if let Some(author) = last.1.filter(|author| *author != source) {
-                exceptions.entry(author).or_default().push(index);
-            }
-            if !harmless && !frame.is_text() {
-                for (conn, reason) in self.harmed(&frame) {
-                    if conn != source {
-                        exceptions.entry(conn).or_default().push(index);
-                        self.tell_skipped(now, conn, &frame, reason, out);
-                    }
-                }
-            }
-        }
-        exceptions
-    }
-
-    /// Peers that a message which is not text would harm. The two languages make different ids of
-    /// it: js2p hangs on the one, py2p closes on the other.
-    fn harmed(&self, frame: &Frame<'_>) -> Vec<(ConnId, SkipReason)> {
-        let by_bytes = frame.proof() == Ok(IdRule::Bytes);
-        let harmed = self
-            .routing
-            .iter()
-            .filter(|entry| entry.hangs_on_binary == by_bytes);
-        let reason = if by_bytes {
-            SkipReason::BinaryHangsIt
-        } else {
-            SkipReason::IdOfOtherLanguage
-        };
-        harmed.map(|entry| (entry.conn, reason)).collect()
-    }
-
-    fn tell_skipped(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        frame: &Frame<'_>,
-        reason: SkipReason,
-        out: &mut Effects,
-    ) {
-        self.stats.relay_skipped += 1;
-        let Some(entry) = self.routing.get_mut(conn) else {
-            return;
-        };
-        if entry.dealings().notices.spend(now.monotonic)
-            && let Ok(id) = MessageId::parse(frame.id())
-        {
-            let peer = entry.id.clone();
-            out.push(Effect::Notify(Event::RelaySkipped { id, peer, reason }));
-        }
     }
 }

@@ -5,6 +5,7 @@
 
 pub(super) mod broadcast;
 pub(super) mod receive;
+pub(super) mod relay;
 pub(super) mod renegotiate;
 pub(super) mod searches;
 pub(super) mod send_many;

@@ -3,11 +3,12 @@
 //! Owns the walk of what comes in, and the rule under which main flag each control message counts.
 //! What a control message then leads to is decided in the file of its noun.
 
-use crate::mesh::connections::admission::Offence;
+use crate::mesh::connections::bans::Misbehavior;
 use crate::mesh::connections::handshake::Handshake;
-use crate::mesh::effect::{CloseReason, Effect};
+use crate::mesh::effect::{Effect, Effects};
+use crate::mesh::event::CloseReason;
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::{Effects, Mesh};
+use crate::mesh::machine::Mesh;
 use crate::mesh::messaging::waterfall::Seen;
 use crate::wire::{Batch, Claim, Claims, Control, Copies, Flag, Frame, IdRule, Messages, SubFlag};
 
@@ -254,21 +255,21 @@ impl Mesh {
     /// A control message where it does not belong.
     fn misplaced(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         self.stats.misplaced += 1;
-        self.blame_peer(now, conn, Offence::OutOfPlace, out);
+        self.blame_peer(now, conn, Misbehavior::OutOfPlace, out);
     }
 
     /// A control message that makes no sense.
     fn malformed(&mut self, now: Now, conn: ConnId, what: &str, out: &mut Effects) {
         self.stats.malformed += 1;
-        self.troubles
+        self.problems
             .note(now.unix, format!("a control message: {what}"));
-        self.blame_peer(now, conn, Offence::OutOfPlace, out);
+        self.blame_peer(now, conn, Misbehavior::OutOfPlace, out);
     }
 
     /// More than a peer may ask for.
     pub(in crate::mesh) fn over_budget(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         self.stats.over_budget += 1;
-        self.blame_peer(now, conn, Offence::Flooding, out);
+        self.blame_peer(now, conn, Misbehavior::Flooding, out);
     }
 
     fn deliver(&mut self, conn: ConnId, frame: &Frame<'_>, out: &mut Effects) {

@@ -5,9 +5,9 @@
 use std::mem;
 use std::time::Duration;
 
-use crate::mesh::effect::{Effect, Targets};
+use crate::mesh::effect::{Effect, Effects, Targets};
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::{Effects, Mesh};
+use crate::mesh::machine::Mesh;
 use crate::mesh::params::Params;
 use crate::wire::{Batch, Control, Flag, Frames, Hold, Method, Methods, Packet};
 
@@ -30,7 +30,7 @@ impl Mesh {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
         };
-        entry.dealings().renegotiated_at = Some(now.monotonic);
+        entry.limits().renegotiated_at = Some(now.monotonic);
         let theirs = Methods::of(&methods);
         if mem::replace(&mut entry.methods, theirs) == theirs {
             return;
@@ -45,7 +45,7 @@ impl Mesh {
             conn,
             method: entry.compression,
         });
-        if entry.dealings().renegotiations.spend(now.monotonic) {
+        if entry.limits().renegotiations.spend(now.monotonic) {
             self.say(
                 now,
                 conn,
@@ -67,7 +67,7 @@ impl Mesh {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
         };
-        if !entry.dealings().resends.spend(now.monotonic) {
+        if !entry.limits().resends.spend(now.monotonic) {
             self.over_budget(now, conn, out);
             return;
         }
@@ -84,9 +84,9 @@ impl Mesh {
             .chain(broadcast)
             .max_by_key(|(at, _)| *at);
         let unread = entry
-            .dealings
+            .limits
             .as_ref()
-            .and_then(|dealings| dealings.renegotiated_at)
+            .and_then(|limits| limits.renegotiated_at)
             .is_some_and(|at| now.monotonic <= at + BEHIND);
         let frames = match last {
             Some((_, Kept::PeersList)) => return self.send_peers(now, conn, out),

@@ -1,55 +1,141 @@
-//! Peers lists and requests: what others are told of our routing table.
+//! Searches: where a wanted peer is, asked of the mesh and answered to others.
 //!
-//! Owns the answers to `request *` and to requests for an id. What is done with the lists of others is not its
-//! business.
+//! Owns the requests for an id, their answers, and which of the answers is dialled. Whoever waits for
+//! the peer is sent to it by [`whisper`](super::whisper).
 
-use rand::seq::SliceRandom as _;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
-use crate::mesh::connections::routing_table::Entry;
-use crate::mesh::effect::Effect;
-use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::{Effects, Mesh};
-use crate::wire::{Control, Flag, NodeId, PeerEntry, RequestId};
+use crate::mesh::connections::awaiting::{Pending, Purpose};
+use crate::mesh::effect::{Effect, Effects};
+use crate::mesh::error::WhisperError;
+use crate::mesh::input::{ConnId, Now, Ticket};
+use crate::mesh::machine::Mesh;
+use crate::wire::{Address, Control, Hold, NodeId, Packets, RequestId};
 
-/// Entries of a peers list that we send.
-pub(in crate::mesh) const MAX_TOLD: usize = 64;
+/// Addresses kept for one wanted peer: the first come, the rest is dropped.
+const MAX_CANDIDATES: usize = 8;
+
+/// A whisper that waits.
+#[derive(Debug)]
+pub(in crate::mesh) struct Waiting {
+    pub(in crate::mesh) ticket: Ticket,
+    pub(in crate::mesh) payload: Packets,
+    pub(in crate::mesh) hold: Hold,
+    pub(in crate::mesh) within: Duration,
+    pub(in crate::mesh) until: Duration,
+}
+
+/// A peer that whispers wait for.
+#[derive(Debug)]
+struct Search {
+    request: Option<RequestId>,
+    waiting: Vec<Waiting>,
+    /// Where it is said to be, in the order of the answers.
+    candidates: VecDeque<Address>,
+    tried: Vec<Address>,
+    /// What went wrong last.
+    last: Option<String>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(in crate::mesh) struct Searches {
+    searches: BTreeMap<NodeId, Search>,
+    waiting: usize,
+}
 
 impl Mesh {
-    /// Asks every peer for its peers; how many were asked.
-    pub fn request_peers(&mut self, now: Now, out: &mut Effects) -> usize {
-        let conns = self.routing.conns();
-        for conn in &conns {
-            self.say(now, *conn, &Flag::Whisper, &Control::RequestPeers, out);
+    /// Makes sure that this peer is being looked for.
+    pub(in crate::mesh) fn search(
+        &mut self,
+        now: Now,
+        to: &NodeId,
+        out: &mut Effects,
+    ) -> Result<(), WhisperError> {
+        if self.searches.waiting >= self.params.max_waiting_whispers {
+            return Err(WhisperError::Busy(self.searches.waiting));
         }
-        conns.len()
+        if self.searches.searches.contains_key(to) {
+            return Ok(());
+        }
+        let request = self.ask_for(now, to, out);
+        if request.is_none() && !self.awaiting.expects(to) {
+            return Err(WhisperError::NoPeers(to.clone()));
+        }
+        self.searches.begin(to.clone(), request);
+        Ok(())
     }
 
-    /// Tells a peer whom we are connected to: peers that named their address, itself included, in any order. Of
-    /// many some at random, so that all get known.
-    pub(in crate::mesh) fn send_peers(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
-        let named = self.routing.iter();
-        let mut named: Vec<&Entry> = named.filter(|entry| entry.announced.is_some()).collect();
-        let (told, _) = named.partial_shuffle(&mut self.rng, MAX_TOLD);
-        let entries = told.iter().filter_map(|entry| {
-            let (id, address) = (entry.id.clone(), entry.announced.clone()?);
-            Some(PeerEntry { id, address })
-        });
-        let peers = Control::Peers {
-            entries: entries.collect(),
-            skipped: 0,
+    /// Asks every peer where this one is.
+    fn ask_for(&mut self, now: Now, to: &NodeId, out: &mut Effects) -> Option<RequestId> {
+        let peers = self.routing.conns();
+        if peers.is_empty() {
+            return None;
+        }
+        let salt: [u8; 16] = rand::RngExt::random(&mut self.rng);
+        let request = RequestId::derive(to, now.unix, &salt);
+        let control = Control::Request {
+            request: request.clone(),
+            wanted: to.clone(),
         };
-        self.say(now, conn, &Flag::Whisper, &peers, out);
+        let frames = self.compose_control(now, &control)?;
+        self.note_broadcast(&frames);
+        out.push(Effect::Transmit { to: peers, frames });
+        Some(request)
     }
 
-    /// The same as an answer, which a peer may ask for only so often.
-    pub(in crate::mesh) fn answer_peers(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
-        let Some(entry) = self.routing.get_mut(conn) else {
+    /// Somebody says where a peer is.
+    pub(in crate::mesh) fn on_response(
+        &mut self,
+        now: Now,
+        request: &RequestId,
+        id: &NodeId,
+        address: Address,
+        out: &mut Effects,
+    ) {
+        let Some(search) = self.searches.searches.get_mut(id) else {
             return;
         };
-        if entry.dealings().peers.spend(now.monotonic) {
-            self.send_peers(now, conn, out);
-        } else {
-            self.over_budget(now, conn, out);
+        if search.request.as_ref() != Some(request) || address == self.params.address {
+            return;
+        }
+        if search.learn(address) && !self.awaiting.expects(id) {
+            self.try_next(now, id, out);
+        }
+    }
+
+    /// Dials the next address a wanted peer is said to be at.
+    fn try_next(&mut self, now: Now, id: &NodeId, out: &mut Effects) {
+        let Some(search) = self.searches.searches.get_mut(id) else {
+            return;
+        };
+        if let Some(address) = search.candidates.pop_front() {
+            search.tried.push(address.clone());
+            if self
+                .dial(now, address, Purpose::Wanted(id.clone()), out)
+                .is_none()
+            {
+                self.problems
+                    .note(now.unix, format!("too many dials to look for {id}"));
+            }
+        }
+    }
+
+    /// A dial for some peer did not lead to it.
+    pub(in crate::mesh) fn on_missed(
+        &mut self,
+        now: Now,
+        pending: &Pending,
+        why: String,
+        out: &mut Effects,
+    ) {
+        let Some(id) = pending.purpose.expect() else {
+            return;
+        };
+        if let Some(search) = self.searches.searches.get_mut(id) {
+            search.last = Some(format!("{}: {why}", pending.address));
+            self.try_next(now, id, out);
         }
     }
 
@@ -72,7 +158,7 @@ impl Mesh {
         let Some(asker) = self.routing.get_mut(conn) else {
             return;
         };
-        if !asker.dealings().responses.spend(now.monotonic) {
+        if !asker.limits().responses.spend(now.monotonic) {
             self.over_budget(now, conn, out);
             return;
         }
@@ -85,5 +171,78 @@ impl Mesh {
             let to = [conn].into_iter().collect();
             out.push(Effect::Transmit { to, frames });
         }
+    }
+}
+
+impl Searches {
+    /// Whispers that wait.
+    pub(in crate::mesh) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Every peer that is looked for.
+    pub(in crate::mesh) fn wanted(&self) -> Vec<NodeId> {
+        self.searches.keys().cloned().collect()
+    }
+
+    fn begin(&mut self, id: NodeId, request: Option<RequestId>) {
+        let search = Search {
+            request,
+            waiting: Vec::new(),
+            candidates: VecDeque::new(),
+            tried: Vec::new(),
+            last: None,
+        };
+        self.searches.insert(id, search);
+    }
+
+    pub(in crate::mesh) fn wait(&mut self, id: NodeId, waiting: Waiting) {
+        if let Some(search) = self.searches.get_mut(&id) {
+            search.waiting.push(waiting);
+            self.waiting += 1;
+        }
+    }
+
+    pub(in crate::mesh) fn end(&mut self, id: &NodeId) -> Vec<Waiting> {
+        let waiting = self
+            .searches
+            .remove(id)
+            .map(|search| search.waiting)
+            .unwrap_or_default();
+        self.waiting -= waiting.len();
+        waiting
+    }
+
+    /// Takes out what waited too long, and the searches nobody waits for any more.
+    pub(in crate::mesh) fn overdue(
+        &mut self,
+        now: Duration,
+    ) -> Vec<(NodeId, Waiting, Option<String>)> {
+        let mut overdue = Vec::new();
+        for (id, search) in &mut self.searches {
+            for waiting in search
+                .waiting
+                .extract_if(.., |waiting| waiting.until <= now)
+            {
+                overdue.push((id.clone(), waiting, search.last.clone()));
+            }
+        }
+        self.searches.retain(|_, search| !search.waiting.is_empty());
+        self.waiting -= overdue.len();
+        overdue
+    }
+}
+
+impl Search {
+    /// Whether this address is news worth trying.
+    fn learn(&mut self, address: Address) -> bool {
+        let known = self.tried.len() + self.candidates.len();
+        let news = known < MAX_CANDIDATES
+            && !self.tried.contains(&address)
+            && !self.candidates.contains(&address);
+        if news {
+            self.candidates.push_back(address);
+        }
+        news
     }
 }

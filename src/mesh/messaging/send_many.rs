@@ -10,9 +10,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::mesh::connections::routing_table::Routing;
-use crate::mesh::effect::{Effect, SendError, Sent, Targets};
+use crate::mesh::effect::{Effect, Effects, Sent, Targets};
+use crate::mesh::error::SendError;
 use crate::mesh::input::Now;
-use crate::mesh::machine::{Effects, Mesh};
+use crate::mesh::machine::Mesh;
 use crate::mesh::messaging::broadcast::{Admitted, Outgoing};
 use crate::mesh::messaging::waterfall::Seen;
 use crate::wire::{Claims, Draft, EncodeError, Flag, Frames, Head, Hold, NodeId, Together};

@@ -1,0 +1,225 @@
+//! Events: what a user is told about the mesh as it happens, and the reasons events carry.
+//!
+//! Owns their names and their JSON form, which is a contract. Decides nothing: each event is raised
+//! where its cause is decided.
+
+use serde::Serialize;
+
+use super::input::DialError;
+use crate::wire::{Address, MessageId, NodeId, SubnetId};
+
+/// Who opened a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// The peer dialled us.
+    Incoming,
+    /// We dialled the peer.
+    Outgoing,
+}
+
+/// Why a connection was, or is to be, closed. Ids that are rarely named are in boxes, so that no reason is large.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "code", content = "detail", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The peer closed it.
+    #[error("the peer closed the connection")]
+    ByPeer,
+    /// The user asked for it.
+    #[error("closed on request")]
+    Requested,
+    /// The node is shutting down.
+    #[error("the node is shutting down")]
+    ShuttingDown,
+    /// No handshake within the time allowed.
+    #[error(
+        "no handshake within the time allowed: who is there is no node of this protocol, or hangs"
+    )]
+    HandshakeTimeout,
+    /// The peer said something else before its handshake.
+    #[error("it spoke before its handshake")]
+    SpokeTooSoon,
+    /// The peer belongs to another subnet.
+    #[error(
+        "other subnet: theirs {theirs}, ours {ours}; subnet name, encryption and generation must all be the same"
+    )]
+    OtherSubnet {
+        /// The id it named.
+        theirs: String,
+        /// Our own.
+        ours: Box<SubnetId>,
+    },
+    /// It was ourselves at the other end.
+    #[error("that is this node itself")]
+    Oneself,
+    /// Another connection to the same peer is kept.
+    #[error("another connection to {0} is kept")]
+    Duplicate(NodeId),
+    /// The peer is not the one that was expected.
+    #[error("expected {expected}, found {found}")]
+    WrongId {
+        /// Whom we wanted.
+        expected: Box<NodeId>,
+        /// Who answered.
+        found: Box<NodeId>,
+    },
+    /// The peer sent a frame that is not one, or whose id does not fit its contents.
+    #[error("it sent a bad frame: {0}")]
+    BadFrame(String),
+    /// The peer took nothing for too long while something waited for it.
+    #[error("it read nothing for too long while something waited for it")]
+    SlowPeer,
+    /// The peer began a frame and did not finish it in time.
+    #[error("it began a frame and did not finish it in time")]
+    Unfinished,
+    /// The peer did not answer a probe.
+    #[error("it did not answer")]
+    Unresponsive,
+    /// It did too much wrong of late.
+    #[error("its host is banned for a while")]
+    Banned,
+    /// Too many waited to hand in their handshake, most of them from its host.
+    #[error("too many of its host wait for their handshake")]
+    Crowded,
+    /// The node has as many peers as it may; the peers list said where else to go.
+    #[error("the node is full; its peers list says where else to go")]
+    Full,
+    /// The operating system reported an error.
+    #[error("the connection failed: {0}")]
+    Failed(String),
+}
+
+impl CloseReason {
+    /// A short stable name, as the program prints it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::ByPeer => "by_peer",
+            Self::Requested => "requested",
+            Self::ShuttingDown => "shutting_down",
+            Self::HandshakeTimeout => "handshake_timeout",
+            Self::SpokeTooSoon => "spoke_too_soon",
+            Self::OtherSubnet { .. } => "other_subnet",
+            Self::Oneself => "oneself",
+            Self::Duplicate(_) => "duplicate",
+            Self::WrongId { .. } => "wrong_id",
+            Self::BadFrame(_) => "bad_frame",
+            Self::SlowPeer => "slow_peer",
+            Self::Unfinished => "unfinished",
+            Self::Unresponsive => "unresponsive",
+            Self::Banned => "banned",
+            Self::Crowded => "crowded",
+            Self::Full => "full",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+/// Why a peer was passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SkipReason {
+    /// It is a js2p of a generation that hangs on payload that is not valid UTF-8.
+    BinaryHangsIt,
+    /// The payload is not valid UTF-8 and its id was made by the other language's rule: it would
+    /// close the connection.
+    IdOfOtherLanguage,
+}
+
+/// What a user is told about the mesh as it happens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// A peer's handshake was accepted.
+    PeerJoined {
+        /// Its id.
+        peer: NodeId,
+        /// Its outward address if it named one, otherwise where it connects from.
+        addr: Address,
+        /// Who dialled.
+        direction: Direction,
+    },
+    /// A peer is gone.
+    PeerLeft {
+        /// Its id.
+        peer: NodeId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A connection ended before its handshake was accepted.
+    Refused {
+        /// The other end.
+        addr: Address,
+        /// Who dialled.
+        direction: Direction,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A dial came to nothing.
+    DialFailed {
+        /// Where to.
+        addr: Address,
+        /// Why.
+        reason: DialError,
+    },
+    /// A connection claimed an id that another live connection holds, or changed its own.
+    IdConflict {
+        /// The id.
+        peer: NodeId,
+        /// Where the claim came from.
+        addr: Address,
+    },
+    /// A host did too much wrong and is not let in for a while.
+    Banned {
+        /// Which.
+        host: String,
+        /// For how long.
+        seconds: u64,
+    },
+    /// A peer's clock differs from ours; beyond 60 seconds its messages are dropped as expired.
+    ClockSkew {
+        /// The peer.
+        peer: NodeId,
+        /// Its clock minus ours, in seconds.
+        seconds: i64,
+    },
+    /// A whisper did not reach its peer.
+    Undeliverable {
+        /// Whom it was for.
+        to: NodeId,
+        /// Why it did not.
+        reason: String,
+    },
+    /// A relay passed peers over, to do them no harm.
+    RelaySkipped {
+        /// The message.
+        id: MessageId,
+        /// The peer passed over.
+        peer: NodeId,
+        /// Why.
+        reason: SkipReason,
+    },
+    /// A subscriber missed messages because its queue was full.
+    Lagged {
+        /// Which subscription.
+        subscription: u64,
+        /// How many it missed since the last such event.
+        missed: u64,
+        /// Whether the subscription was ended for it.
+        detached: bool,
+    },
+    /// The file of the peer book could not be read, or not be written; the node goes on without.
+    PeerBookFailed {
+        /// Which file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// Accepting connections failed and is tried again after a pause.
+    ListenerFailed {
+        /// What the operating system said.
+        reason: String,
+    },
+}

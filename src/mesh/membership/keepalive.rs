@@ -1,0 +1,49 @@
+//! Keepalive: a silent peer is asked for a sign of life, and given up if it gives none.
+//!
+//! Owns when it is asked and with which message. What follows on its end is not its business.
+
+use std::num::NonZeroU64;
+
+use crate::mesh::effect::Effects;
+use crate::mesh::event::CloseReason;
+use crate::mesh::input::{ConnId, Now};
+use crate::mesh::machine::Mesh;
+use crate::wire::{Control, Flag, RequestId};
+
+impl Mesh {
+    /// Asks peers that were silent for long for a sign of life, and closes those that gave none.
+    pub(in crate::mesh) fn keep_alive(&mut self, now: Now, out: &mut Effects) {
+        let silence = self.params.silence;
+        if silence.is_zero() {
+            return;
+        }
+        let quiet = self.routing.all().filter(|entry| !entry.probed);
+        let quiet = quiet.filter(|entry| entry.heard + silence <= now.monotonic);
+        let quiet: Vec<ConnId> = quiet.map(|entry| entry.conn).collect();
+        for conn in quiet {
+            self.ping(now, conn, out);
+        }
+        let silent = self.routing.all().filter(|entry| entry.probed);
+        let silent = silent.filter(|entry| entry.heard <= now.monotonic);
+        let silent: Vec<ConnId> = silent.map(|entry| entry.conn).collect();
+        for conn in silent {
+            self.close(now, conn, CloseReason::Unresponsive, out);
+        }
+    }
+
+    /// There is no ping that every peer answers, but each answers a request for a peer it has: and
+    /// it has us. One short frame each way, where `request *` would fetch the whole list.
+    fn ping(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
+        let patience = self.params.silence / 2;
+        let salt: [u8; 16] = rand::RngExt::random(&mut self.rng);
+        let Some(entry) = self.routing.get_mut(conn) else {
+            return;
+        };
+        (entry.heard, entry.probed) = (now.monotonic + patience, true);
+        let wanted = self.composer.me().clone();
+        let request = RequestId::derive(&wanted, now.unix, &salt);
+        entry.ping = NonZeroU64::new(self.key.digest(request.as_bytes()));
+        let ping = Control::Request { request, wanted };
+        self.say(now, conn, &Flag::Whisper, &ping, out);
+    }
+}
