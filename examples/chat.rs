@@ -6,9 +6,7 @@
 //! Ends with its input.
 
 use actix::{Actor, Context, Handler};
-use actix_mesh::{
-    Address, Config, Connect, Event, Filter, Message, Send, Shutdown, Subscribe, SubscribeEvents,
-};
+use actix_mesh::{Address, Config, Connect, Event, Filter, Message, Send, Shutdown, Subscribe};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 /// Packet 0 of what we say: other programs of the mesh leave it alone.
@@ -55,7 +53,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let screen = Screen.start();
     let chat = Subscribe::messages(screen.clone()).filter(Filter::new().kind(KIND));
     node.router.send(chat).await?;
-    node.router.send(SubscribeEvents::new(screen)).await?;
+    node.router.send(Subscribe::events(screen)).await?;
 
     for addr in std::env::args().skip(1) {
         let addr: Address = addr.parse()?;

@@ -49,6 +49,7 @@ mod connections;
 pub mod effect;
 pub mod error;
 pub mod event;
+mod event_text;
 pub mod input;
 mod machine;
 mod membership;
@@ -60,15 +61,19 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod token_bucket;
+pub(crate) mod trace;
 
 pub use connections::awaiting::Awaiting;
 pub use connections::routing_table::{Peer, Traffic};
 pub use effect::{Answer, Effect, Effects, Sent, Skipped, Targets, Whispered};
 pub use error::{ConnectError, SendError, WhisperError};
 pub use event::{CloseReason, Direction, Event, SkipReason};
+pub use event_text::{Severity, printable};
 pub use input::{ConnId, DialError, Ended, Input, Now, Ticket};
 pub use machine::Mesh;
 pub use membership::peer_book::Place;
 pub use messaging::broadcast::Outgoing;
 pub use params::Params;
 pub use stats::{Stats, Trouble};
+#[cfg(feature = "node")]
+pub(crate) use token_bucket::TokenBucket;

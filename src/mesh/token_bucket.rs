@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// `burst` at once, then `per_second` each second.
 #[derive(Clone, Debug)]
-pub(super) struct TokenBucket {
+pub(crate) struct TokenBucket {
     tokens: f64,
     burst: f64,
     per_second: f64,
@@ -14,7 +14,7 @@ pub(super) struct TokenBucket {
 }
 
 impl TokenBucket {
-    pub(super) fn new(burst: f64, per_second: f64) -> Self {
+    pub(crate) fn new(burst: f64, per_second: f64) -> Self {
         Self {
             tokens: burst,
             burst,
@@ -24,7 +24,7 @@ impl TokenBucket {
     }
 
     /// Takes one token if there is one.
-    pub(super) fn spend(&mut self, now: Duration) -> bool {
+    pub(crate) fn spend(&mut self, now: Duration) -> bool {
         let gained = now.saturating_sub(self.filled).as_secs_f64() * self.per_second;
         self.tokens = (self.tokens + gained).min(self.burst);
         self.filled = self.filled.max(now);

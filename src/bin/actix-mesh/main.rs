@@ -7,6 +7,7 @@
 mod decode;
 mod encode;
 mod lines;
+mod logging;
 mod node;
 mod output;
 mod refusal;
@@ -40,6 +41,8 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Cli {
+    #[command(flatten)]
+    logging: logging::Logging,
     #[command(subcommand)]
     command: Command,
 }
@@ -62,7 +65,9 @@ impl Command {
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command.run() {
+    let Cli { logging, command } = Cli::parse();
+    logging.start();
+    match command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if is_broken_pipe(&*failure) => ExitCode::SUCCESS,
         Err(failure) => {

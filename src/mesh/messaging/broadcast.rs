@@ -9,6 +9,7 @@ use crate::mesh::event::SkipReason;
 use crate::mesh::input::{ConnId, Now};
 use crate::mesh::machine::Mesh;
 use crate::mesh::messaging::waterfall::Seen;
+use crate::mesh::trace;
 use crate::wire::{Claim, Composed, Control, Flag, Frames, Head, Hold, Packet, Packets, SubFlag};
 
 /// A message of the user's own for every peer.
@@ -99,6 +100,9 @@ impl Mesh {
             skipped: self.skipped(&fragile),
         };
         self.stats.relay_skipped += fragile.len() as u64;
+        if trace::is_on() {
+            trace::sent(self.me(), &sent.id, &what.payload, to.len());
+        }
         if what.flag == Flag::Broadcast {
             self.note_broadcast(&frames);
         } else {

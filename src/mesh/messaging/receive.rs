@@ -10,6 +10,7 @@ use crate::mesh::event::CloseReason;
 use crate::mesh::input::{ConnId, Now};
 use crate::mesh::machine::Mesh;
 use crate::mesh::messaging::waterfall::Seen;
+use crate::mesh::trace;
 use crate::wire::{Batch, Claim, Claims, Control, Copies, Flag, Frame, IdRule, Messages, SubFlag};
 
 /// A frame of a batch that must be proven before it counts.
@@ -54,10 +55,14 @@ impl Mesh {
         broken = proven.failed.or(broken);
         self.remember_all(now, &mut candidates);
         let mut picked = Vec::with_capacity(candidates.len());
+        let traced = trace::is_on();
         for candidate in candidates {
             let Ok(frame) = batch.get(candidate.index) else {
                 continue;
             };
+            if traced && let Some(entry) = self.routing.get(conn) {
+                trace::received(self.me(), &entry.id, &frame);
+            }
             let relayed = match candidate.claim {
                 Some(_) => self.on_broadcast(now, conn, &frame, out),
                 None => {

@@ -9,6 +9,7 @@ use crate::mesh::effect::{Effect, Effects, Targets};
 use crate::mesh::event::{Event, SkipReason};
 use crate::mesh::input::{ConnId, Now};
 use crate::mesh::machine::Mesh;
+use crate::mesh::trace;
 use crate::wire::{Batch, Frame, IdRule, MessageId};
 
 impl Mesh {
@@ -30,6 +31,9 @@ impl Mesh {
         self.stats.relayed += picked.len() as u64;
         let harmless = by_bytes && !self.routing.has_fragile();
         let exceptions = self.exceptions(now, source, &batch, picked, harmless, out);
+        if trace::is_on() {
+            self.trace_relayed(&batch, picked, &exceptions);
+        }
         for (conn, without) in &exceptions {
             let rest: Vec<usize> = picked
                 .iter()
@@ -53,6 +57,20 @@ impl Mesh {
                 to: to.clone(),
                 frames,
             });
+        }
+    }
+
+    fn trace_relayed(
+        &self,
+        batch: &Batch,
+        picked: &[usize],
+        exceptions: &BTreeMap<ConnId, Vec<usize>>,
+    ) {
+        for index in picked {
+            let without = exceptions.values().filter(|not| not.contains(index));
+            if let Ok(frame) = batch.get(*index) {
+                trace::relayed(self.me(), &frame, self.routing.len() - 1 - without.count());
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use crate::mesh::input::Now;
 use crate::mesh::machine::Mesh;
 use crate::mesh::messaging::broadcast::{Admitted, Outgoing};
 use crate::mesh::messaging::waterfall::Seen;
+use crate::mesh::trace;
 use crate::wire::{Claims, Draft, EncodeError, Flag, Frames, Head, Hold, NodeId, Together};
 
 /// Broadcasts of a burst that stand one behind the other: for a link one piece costs less than one by one.
@@ -98,6 +99,9 @@ impl Mesh {
                 return Ok(self.post(&what, composed.head, composed.frames.held(hold), out));
             };
             if piece.takes(&what) {
+                if trace::is_on() {
+                    trace::sent(self.me(), &head.id, &what.payload, piece.to.len());
+                }
                 return Ok(self.join(&mut piece, head, place, hold, out));
             }
             self.post_piece(&mut piece, hold, out);

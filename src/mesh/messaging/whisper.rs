@@ -11,6 +11,7 @@ use crate::mesh::event::Event;
 use crate::mesh::input::{ConnId, Now, Ticket};
 use crate::mesh::machine::Mesh;
 use crate::mesh::messaging::searches::Waiting;
+use crate::mesh::trace;
 use crate::wire::{Flag, Frames, Hold, NodeId, Packet, Packets};
 
 impl Mesh {
@@ -84,6 +85,9 @@ impl Mesh {
                 };
                 self.note_whisper(conn, &frames);
                 self.stats.sent += 1;
+                if trace::is_on() {
+                    trace::sent(self.me(), &composed.head.id, &waiting.payload, 1);
+                }
                 out.push(Effect::Transmit {
                     to: Targets::from_elem(conn, 1),
                     frames,

@@ -32,15 +32,15 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// For that many messages; `None` turns it off.
-    pub(crate) fn new(capacity: Option<usize>, generation: Generation) -> Self {
+    /// For that many messages; 0 turns it off.
+    pub(crate) fn new(items: usize, generation: Generation) -> Self {
         let bounds = Queue {
-            items: capacity.unwrap_or_default(),
+            items,
             bytes: BYTES,
             overflow: Overflow::DropOldest,
         };
         Self {
-            on: capacity.is_some(),
+            on: items > 0,
             sieve: Sieve::new(Filter::new(), generation),
             backlog: Backlog::new(bounds),
             waiters: VecDeque::new(),

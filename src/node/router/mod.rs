@@ -8,6 +8,7 @@ pub(crate) mod clock;
 pub(crate) mod commands;
 pub(crate) mod compress;
 pub(crate) mod connections;
+pub(crate) mod log;
 pub(crate) mod peer_book_file;
 pub(crate) mod shutdown;
 
@@ -26,7 +27,7 @@ use crate::node::budget::{Charge, Pool, Turn};
 
 use crate::mesh::{
     Answer, ConnId, ConnectError, Effect, Effects, Ended, Event, Input, Mesh, Now, Ticket, Traffic,
-    WhisperError, Whispered,
+    WhisperError, Whispered, trace,
 };
 use crate::node::connection::Terms;
 use crate::node::connection::rate_limit::Rates;
@@ -38,6 +39,7 @@ use crate::node::reply::Promise;
 use crate::node::router::arbiters::Threads;
 use crate::node::router::clock::Clock;
 use crate::node::router::connections::Links;
+use crate::node::router::log::EventLog;
 use crate::node::router::peer_book_file::PeerBook;
 use crate::node::router::shutdown::Draining;
 use crate::node::sending::coalesce::Volley;
@@ -118,7 +120,7 @@ pub(crate) struct Parts {
     pub(crate) inbound_budget: usize,
     pub(crate) shared_budget: usize,
     pub(crate) send_budget: u32,
-    pub(crate) inbox: Option<usize>,
+    pub(crate) inbox: usize,
     pub(crate) threads: Threads,
     pub(crate) peer_book: Option<PeerBook>,
     /// What went wrong before there was anybody to tell.
@@ -144,6 +146,7 @@ pub struct Router {
     pub(crate) listen: SocketAddr,
     pub(crate) started: Now,
     pub(crate) peer_book: Option<PeerBook>,
+    log: EventLog,
     /// Told at the first tick: subscribers come after the start.
     early: Option<Event>,
     connect_timeout: Duration,
@@ -196,6 +199,7 @@ impl Router {
             socket_buffer: parts.socket_buffer,
             peer_book: parts.peer_book,
             early: parts.early,
+            log: EventLog::default(),
             socket: Some(parts.socket),
             effects: Effects::new(),
             next_tick: Duration::ZERO,
@@ -284,6 +288,7 @@ impl Router {
     }
 
     fn dial(&mut self, conn: ConnId, addr: Address, ctx: &mut Context<Self>) {
+        log::dialing(self.mesh.me(), &addr);
         let router = ctx.address().downgrade();
         let dialing = dial::dial(addr, self.connect_timeout, self.socket_buffer);
         let task = actix_rt::spawn(async move {
@@ -300,6 +305,9 @@ impl Router {
     }
 
     fn deliver(&mut self, messages: Vec<Message>, hold: &Hold) {
+        if trace::is_on() {
+            trace::delivered(self.mesh.me(), &messages);
+        }
         if self.interception.is_idle() {
             self.hand_out(messages, hold);
         } else {
@@ -403,6 +411,7 @@ impl Router {
         if let Some(event) = self.early.take() {
             self.notify(event);
         }
+        self.log.sum_up(self.mesh.me(), self.clock.now().monotonic);
         self.save_book(ctx);
         self.heed_audience();
         self.next_tick = Duration::ZERO;
@@ -410,6 +419,8 @@ impl Router {
     }
 
     pub(crate) fn notify(&mut self, event: Event) {
+        let now = self.clock.now().monotonic;
+        self.log.event(self.mesh.me(), now, &event);
         self.events.push_all(vec![event], &Hold::none());
     }
 
@@ -444,6 +455,7 @@ impl Actor for Router {
             .take()
             .map(|socket| Listener::new(socket, router).start());
         self.heed_audience();
+        log::started(self.mesh.me(), self.listen, &self.mesh.params().address);
         ctx.run_interval(TICK, Self::tick);
     }
 }
@@ -486,6 +498,7 @@ impl Handler<Accepted> for Router {
 
     fn handle(&mut self, accepted: Accepted, ctx: &mut Context<Self>) {
         let Accepted { transport, from } = accepted;
+        log::accepted(self.mesh.me(), from);
         let conn = self.mesh.next_conn();
         self.links.open(conn, transport);
         self.step(ctx, |mesh, now, out| {

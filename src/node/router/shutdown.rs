@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::mesh::{Mesh, Traffic};
 use crate::node::messages::{Shutdown, ShutdownReport, Unsent};
 use crate::node::reply::{Promise, Reply};
-use crate::node::router::Router;
+use crate::node::router::{Router, log};
 use crate::wire::NodeId;
 
 /// After the time is up: how long the links may take to say what they did not get through.
@@ -67,6 +67,7 @@ impl Handler<Shutdown> for Router {
         if !begun {
             // Nobody holds the Listener any more, so it ends.
             self.listener = None;
+            log::draining(self.mesh.me(), shutdown.drain);
             ctx.run_later(draining.time_left(), Self::cut_off);
             self.drain(ctx);
         }
@@ -114,6 +115,7 @@ impl Router {
         if let Some(draining) = self.draining.take() {
             let mut report = draining.report;
             report.undelivered = self.undelivered() + self.inbox.left();
+            log::ended(self.mesh.me(), report.is_clean());
             for asker in draining.askers {
                 // Whoever asked may have stopped waiting.
                 let _ = asker.keep(report.clone());

@@ -1,0 +1,265 @@
+//! Events in words: a stable name, how bad it is, and a sentence, for logs, pages and terminals.
+//!
+//! Owns the wording. What peers chose themselves stands in a sentence only as [`printable`] text.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{CloseReason, DialError, Direction, Event};
+#[cfg(feature = "tracing")]
+use crate::wire::{MessageId, NodeId};
+
+/// Characters of a peer's own text that a sentence has at most.
+const MAX_TEXT: usize = 320;
+
+/// How bad something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Messages are lost, or the node is cut off.
+    Error,
+    /// Something is wrong, and the mesh goes on.
+    Warning,
+    /// Worth knowing.
+    Info,
+}
+
+impl Event {
+    /// The name of the event, as in its JSON form.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::PeerJoined { .. } => "peer_joined",
+            Self::PeerLeft { .. } => "peer_left",
+            Self::Refused { .. } => "refused",
+            Self::DialFailed { .. } => "dial_failed",
+            Self::IdConflict { .. } => "id_conflict",
+            Self::Banned { .. } => "banned",
+            Self::ClockSkew { .. } => "clock_skew",
+            Self::Undeliverable { .. } => "undeliverable",
+            Self::RelaySkipped { .. } => "relay_skipped",
+            Self::Lagged { .. } => "lagged",
+            Self::PeerBookFailed { .. } => "peer_book_failed",
+            Self::ListenerFailed { .. } => "listener_failed",
+        }
+    }
+
+    /// How bad it is.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::PeerJoined { .. } | Self::RelaySkipped { .. } => Severity::Info,
+            Self::PeerLeft { reason, .. } if is_orderly(reason) => Severity::Info,
+            Self::Refused { reason, .. } if is_orderly(reason) => Severity::Info,
+            Self::ClockSkew { seconds, .. } if seconds.unsigned_abs() > 60 => Severity::Error,
+            Self::PeerBookFailed { .. } | Self::ListenerFailed { .. } => Severity::Error,
+            _ => Severity::Warning,
+        }
+    }
+}
+
+/// Whether a connection that ends like this is part of an ordinary day.
+fn is_orderly(reason: &CloseReason) -> bool {
+    matches!(
+        reason,
+        CloseReason::ByPeer
+            | CloseReason::Requested
+            | CloseReason::ShuttingDown
+            | CloseReason::Duplicate(_)
+            | CloseReason::Full
+    )
+}
+
+/// What happened, in a sentence without a full stop. Text that peers chose is [`printable`] in it.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let short = |text: &dyn fmt::Display| printable(&text.to_string(), MAX_TEXT);
+        match self {
+            Self::PeerJoined {
+                peer,
+                addr,
+                direction,
+            } => match direction {
+                Direction::Incoming => write!(f, "{peer} joined from {}", short(addr)),
+                Direction::Outgoing => write!(f, "{peer} joined: we dialled {}", short(addr)),
+            },
+            Self::PeerLeft { peer, reason } => write!(f, "{peer} left: {}", short(reason)),
+            Self::Refused {
+                addr,
+                direction,
+                reason,
+            } => match direction {
+                Direction::Incoming => {
+                    write!(
+                        f,
+                        "a connection from {} was not accepted: {}",
+                        short(addr),
+                        short(reason)
+                    )
+                }
+                Direction::Outgoing => write!(f, "no peer at {}: {}", short(addr), short(reason)),
+            },
+            Self::DialFailed { addr, reason } => {
+                write!(f, "could not dial {}: {}", short(addr), short(reason))
+            }
+            Self::IdConflict { peer, addr } => {
+                write!(
+                    f,
+                    "{} claims the id of {peer}, which is connected",
+                    short(addr)
+                )
+            }
+            Self::Banned { host, seconds } => {
+                write!(f, "{} is banned for {seconds} s", short(host))
+            }
+            Self::ClockSkew { peer, seconds } => match seconds {
+                0.. => write!(f, "the clock of {peer} is {seconds} s ahead of ours"),
+                _ => write!(
+                    f,
+                    "the clock of {peer} is {} s behind ours",
+                    seconds.unsigned_abs()
+                ),
+            },
+            Self::Undeliverable { to, reason } => {
+                write!(f, "a whisper to {to} did not reach it: {}", short(reason))
+            }
+            Self::RelaySkipped { id, peer, reason } => {
+                write!(
+                    f,
+                    "{id} was not relayed to {peer}, which it would harm ({reason:?})"
+                )
+            }
+            Self::Lagged {
+                subscription,
+                missed,
+                detached,
+            } => {
+                write!(
+                    f,
+                    "subscription {subscription} missed {missed} messages: its queue was full"
+                )?;
+                if *detached {
+                    f.write_str(", and it was ended")?;
+                }
+                Ok(())
+            }
+            Self::PeerBookFailed { path, reason } => {
+                write!(f, "the peer book {} failed: {}", short(path), short(reason))
+            }
+            Self::ListenerFailed { reason } => {
+                write!(f, "accepting connections is paused: {}", short(reason))
+            }
+        }
+    }
+}
+
+impl Event {
+    /// The address it is about, if there is one.
+    pub fn about(&self) -> Option<String> {
+        match self {
+            Self::PeerJoined { addr, .. }
+            | Self::Refused { addr, .. }
+            | Self::DialFailed { addr, .. }
+            | Self::IdConflict { addr, .. } => Some(addr.to_string()),
+            Self::Banned { host, .. } => Some(host.clone()),
+            _ => None,
+        }
+    }
+
+    /// The peer it is about, if there is one.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn peer(&self) -> Option<&NodeId> {
+        match self {
+            Self::PeerJoined { peer, .. }
+            | Self::PeerLeft { peer, .. }
+            | Self::IdConflict { peer, .. }
+            | Self::ClockSkew { peer, .. }
+            | Self::RelaySkipped { peer, .. }
+            | Self::Undeliverable { to: peer, .. } => Some(peer),
+            _ => None,
+        }
+    }
+
+    /// The message it is about, if there is one.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn message(&self) -> Option<&MessageId> {
+        match self {
+            Self::RelaySkipped { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The stable name of its reason, if it has one.
+    pub fn why(&self) -> Option<&'static str> {
+        match self {
+            Self::PeerLeft { reason, .. } | Self::Refused { reason, .. } => Some(reason.code()),
+            Self::DialFailed { reason, .. } => Some(match reason {
+                DialError::Refused => "refused",
+                DialError::Timeout => "timeout",
+                _ => "unreachable",
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// Text that cannot do more than be read: without control characters, line separators, characters that
+/// change the direction of what follows or have no width, and no longer than `max` characters.
+pub fn printable(text: &str, max: usize) -> String {
+    let mut shown = String::with_capacity(text.len().min(4 * max));
+    for (at, c) in text.chars().enumerate() {
+        if at == max {
+            shown.push('…');
+            break;
+        }
+        if is_harmless(c) {
+            shown.push(c);
+        } else {
+            shown.extend(c.escape_unicode());
+        }
+    }
+    shown
+}
+
+fn is_harmless(c: char) -> bool {
+    !c.is_control()
+        && !matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_wrote_cannot_reach_beyond_its_line() {
+        let reason = CloseReason::OtherSubnet {
+            theirs: String::from("\u{1b}[2J\r\n\u{202e}<b>\u{7f}\u{9b}"),
+            ours: Box::new(crate::wire::Subnet::default().id(crate::wire::Generation::default())),
+        };
+        let addr = crate::wire::Address::new("host", 1).expect("an address");
+        let text = Event::Refused {
+            addr,
+            direction: Direction::Incoming,
+            reason,
+        }
+        .to_string();
+        assert!(text.chars().all(is_harmless), "{text:?}");
+        assert!(text.contains("<b>"));
+    }
+
+    #[test]
+    fn long_text_is_cut() {
+        assert_eq!(printable(&"x".repeat(400), 3), "xxx…");
+        assert_eq!(printable("abc", 3), "abc");
+    }
+}
