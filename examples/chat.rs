@@ -6,7 +6,9 @@
 //! Ends with its input.
 
 use actix::{Actor, Context, Handler};
-use actix_mesh::{Address, Config, Connect, Event, Filter, Message, Send, Shutdown, Subscribe};
+use actix_mesh::{
+    Address, Config, Connect, Event, Filter, Message, Send, Shutdown, Subscribe, SubscribeEvents,
+};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 /// Packet 0 of what we say: other programs of the mesh leave it alone.
@@ -53,7 +55,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let screen = Screen.start();
     let chat = Subscribe::messages(screen.clone()).filter(Filter::new().kind(KIND));
     node.router.send(chat).await?;
-    node.router.send(Subscribe::events(screen)).await?;
+    node.router.send(SubscribeEvents::new(screen)).await?;
 
     for addr in std::env::args().skip(1) {
         let addr: Address = addr.parse()?;

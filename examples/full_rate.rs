@@ -12,7 +12,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Context, Handler};
-use actix_mesh::{Config, Connect, Event, Message, Node, Overflow, Peers, Send, Subscribe};
+use actix_mesh::{
+    Config, Connect, Event, Message, Node, Overflow, Peers, Send, Subscribe, SubscribeEvents,
+};
 
 /// If nothing is delivered for so long, the rest is lost.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -54,14 +56,18 @@ async fn mesh(
 ) -> Result<Vec<Node>, Box<dyn Error>> {
     let mut nodes: Vec<Node> = Vec::new();
     for at in 0..count {
-        let node = Config::new().max_outgoing(0).inbox(0).start().await?;
+        let node = Config::new()
+            .max_outgoing(0)
+            .inbox_capacity(None)
+            .start()
+            .await?;
         let counter = Counter {
             heard: heard.clone(),
         }
         .start();
         let all = Subscribe::messages(counter.clone()).overflow(Overflow::Pause);
         node.router.send(all).await?;
-        node.router.send(Subscribe::events(counter)).await?;
+        node.router.send(SubscribeEvents::new(counter)).await?;
         for (other, neighbour) in nodes.iter().enumerate() {
             let closes = other == 0 && at + 1 == count;
             if !ring || other + 1 == at || closes {

@@ -98,7 +98,7 @@ impl Args {
         Config::new()
             .compression(self.compression.clone())
             .max_outgoing(0)
-            .inbox(0)
+            .inbox_capacity(None)
     }
 }
 

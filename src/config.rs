@@ -1,17 +1,23 @@
-//! Everything that can be set about a node, each with its default and where that comes from.
+//! Everything that can be set about a node: what each setting does, its default, and when to change it.
 //!
 //! Composes the parameters of the floors below and knows what each of them is for; nothing below
 //! knows this file.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::error::StartError;
+use serde::Serialize;
+
+use crate::error::{SettingError, StartError};
 use crate::mesh::Params;
+use crate::node::transport::encryption::Encryption;
 use crate::start::{self, Node};
-use crate::wire::{Address, Generation, Limits, Method, Subnet};
+use crate::wire::{Address, Generation, HostPort, Limits, Method, Subnet};
 
 /// The settings of a node. Start from [`Config::new`], change what differs, then [`start`](Config::start).
+///
+/// Serializes to a map of all settings by name, for programs that show what is in force.
 ///
 /// ```
 /// # #[actix::main] async fn main() -> Result<(), actix_mesh::StartError> {
@@ -19,71 +25,40 @@ use crate::wire::{Address, Generation, Limits, Method, Subnet};
 /// println!("{} listens on {}", node.id, node.addr);
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
-#[non_exhaustive]
+#[derive(Clone, Debug, Serialize)]
 pub struct Config {
-    /// See [`Config::listen`].
-    pub listen: String,
-    /// See [`Config::advertise`].
-    pub advertise: Option<Address>,
-    /// See [`Config::subnet`].
-    pub subnet: Subnet,
-    /// See [`Config::generation`].
-    pub generation: Generation,
-    /// See [`Config::limits`].
-    pub limits: Limits,
-    /// See [`Config::connect_timeout`].
-    pub connect_timeout: Duration,
-    /// See [`Config::handshake_timeout`].
-    pub handshake_timeout: Duration,
-    /// See [`Config::stall_timeout`].
-    pub stall_timeout: Duration,
-    /// See [`Config::keep`].
-    pub keep: Vec<Address>,
-    /// See [`Config::peer_book`].
-    pub peer_book: Option<PathBuf>,
-    /// See [`Config::reconnect_cap`].
-    pub reconnect_cap: Duration,
-    /// See [`Config::silence`].
-    pub silence: Duration,
-    /// See [`Config::slow_rate`].
-    pub slow_rate: u32,
-    /// See [`Config::frame_timeout`].
-    pub frame_timeout: Duration,
-    /// See [`Config::peer_messages`].
-    pub peer_messages: u32,
-    /// See [`Config::peer_bytes`].
-    pub peer_bytes: u32,
-    /// See [`Config::max_outgoing`].
-    pub max_outgoing: usize,
-    /// See [`Config::max_incoming`].
-    pub max_incoming: usize,
-    /// See [`Config::max_pending`].
-    pub max_pending: usize,
-    /// See [`Config::ban_loopback`].
-    pub ban_loopback: bool,
-    /// See [`Config::compression`].
-    pub compression: Vec<Method>,
-    /// See [`Config::allow_binary`].
-    pub allow_binary: bool,
-    /// See [`Config::waterfall_capacity`].
-    pub waterfall_capacity: usize,
-    /// See [`Config::inbound_budget`].
-    pub inbound_budget: usize,
-    /// See [`Config::shared_budget`].
-    pub shared_budget: usize,
-    /// See [`Config::send_budget`].
-    pub send_budget: usize,
-    /// See [`Config::socket_buffer`].
-    pub socket_buffer: u32,
-    /// See [`Config::inbox`].
-    pub inbox: usize,
-    /// See [`Config::backlog`].
-    pub backlog: u32,
-    /// See [`Config::arbiters`].
-    pub arbiters: usize,
-    /// See [`Config::seed`].
-    pub seed: Option<u64>,
+    pub(crate) listen: String,
+    pub(crate) advertise: Option<HostPort>,
+    pub(crate) subnet: String,
+    pub(crate) encryption: Encryption,
+    pub(crate) generation: Generation,
+    pub(crate) connect: Vec<HostPort>,
+    pub(crate) peer_book: Option<PathBuf>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) keepalive_interval: Option<Duration>,
+    pub(crate) max_reconnect_delay: Option<Duration>,
+    pub(crate) stall_timeout: Duration,
+    pub(crate) min_peer_drain_rate: u32,
+    pub(crate) frame_timeout: Duration,
+    pub(crate) max_peer_message_rate: Option<NonZeroU32>,
+    pub(crate) max_peer_byte_rate: Option<NonZeroU32>,
+    pub(crate) max_outgoing: usize,
+    pub(crate) max_incoming: usize,
+    pub(crate) max_pending: usize,
+    pub(crate) ban_loopback: bool,
+    pub(crate) compression: Vec<Method>,
+    pub(crate) allow_binary: bool,
+    pub(crate) limits: Limits,
+    pub(crate) waterfall_capacity: usize,
+    pub(crate) inbound_budget: usize,
+    pub(crate) shared_budget: usize,
+    pub(crate) send_budget: usize,
+    pub(crate) inbox_capacity: Option<usize>,
+    pub(crate) socket_buffer: u32,
+    pub(crate) listen_backlog: u32,
+    pub(crate) arbiters: usize,
+    pub(crate) seed: Option<u64>,
 }
 
 impl Default for Config {
@@ -91,332 +66,82 @@ impl Default for Config {
         Self {
             listen: String::from("127.0.0.1:0"),
             advertise: None,
-            subnet: Subnet::default(),
+            subnet: Subnet::default().name,
+            encryption: Encryption::default(),
             generation: Generation::default(),
-            limits: Limits::default(),
+            connect: Vec::new(),
+            peer_book: None,
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(5),
+            keepalive_interval: Some(Duration::from_secs(20)),
+            max_reconnect_delay: Some(Duration::from_secs(30)),
             stall_timeout: Duration::from_secs(10),
-            slow_rate: 8 << 10,
+            min_peer_drain_rate: 8 << 10,
             frame_timeout: Duration::from_secs(60),
-            peer_messages: 0,
-            peer_bytes: 0,
-            keep: Vec::new(),
-            peer_book: None,
-            reconnect_cap: Duration::from_secs(30),
-            silence: Duration::from_secs(20),
+            max_peer_message_rate: None,
+            max_peer_byte_rate: None,
             max_outgoing: 4,
             max_incoming: 1024,
             max_pending: 64,
             ban_loopback: false,
             compression: Method::available().to_vec(),
             allow_binary: false,
+            limits: Limits::default(),
             waterfall_capacity: 1 << 19,
             inbound_budget: 1 << 20,
             shared_budget: 16 << 20,
             send_budget: 512 << 10,
+            inbox_capacity: Some(1024),
             socket_buffer: 256 << 10,
-            inbox: 1024,
-            backlog: 1024,
+            listen_backlog: 1024,
             arbiters: 0,
             seed: None,
         }
     }
 }
 
+/// Addresses and identity.
 impl Config {
-    /// The defaults: subnet `mesh`, generation 0.4, listening on a free port of the loopback.
+    /// Returns the defaults: subnet `mesh`, generation 0.4, listening on a free port of the loopback.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Where to listen, as `host:port`; port 0 picks a free one. Default `127.0.0.1:0`.
+    /// Sets where to listen, as `host:port`; port 0 picks a free one. Default `127.0.0.1:0`.
     ///
-    /// The default is the loopback on purpose: this protocol authenticates nobody, so opening a node to
-    /// a network (`0.0.0.0:4444`, `[::]:4444`) is left to whoever knows the network.
+    /// The default is the loopback on purpose: plaintext authenticates nobody, so opening a node to a network
+    /// (`0.0.0.0:4444`, `[::]:4444`) is left to whoever knows the network.
     #[must_use]
     pub fn listen(mut self, listen: impl ToString) -> Self {
         self.listen = listen.to_string();
         self
     }
 
-    /// The outward address: what peers are told, and tell others, to dial. Default: the address that was
-    /// bound, with `0.0.0.0` or `[::]` replaced by this machine's address in its local network.
+    /// Sets the outward address, which peers are told to dial. Default: the bound address, with `0.0.0.0` or
+    /// `[::]` replaced by this machine's address in its local network.
     ///
-    /// Set it behind a NAT or a proxy; if it is wrong, only nodes that we dial ourselves ever meet us.
+    /// Set it behind a NAT or a proxy. If it is wrong, only nodes that we dial ourselves ever meet us.
     #[must_use]
-    pub fn advertise(mut self, address: impl Into<Address>) -> Self {
+    pub fn advertise(mut self, address: impl Into<HostPort>) -> Self {
         self.advertise = Some(address.into());
         self
     }
 
-    /// Name and encryption of the subnet. Default `mesh`, `Plaintext`, as the reference peers.
+    /// Sets name and encryption of the subnet. Default `mesh`, [`Encryption::Plaintext`], as the reference peers.
     ///
-    /// Nodes of different subnets refuse each other. The encryption is part of the name and has to be
-    /// spelled alike everywhere; `Plaintext` is the one that is spoken.
+    /// Nodes of different subnets refuse each other; the encryption is part of a subnet's identity. A node with an
+    /// encryption that this build does not speak does not start.
     #[must_use]
-    pub fn subnet(mut self, name: impl Into<String>, encryption: impl Into<String>) -> Self {
-        self.subnet = Subnet {
-            name: name.into(),
-            encryption: encryption.into(),
-        };
+    pub fn subnet(mut self, name: impl Into<String>, encryption: impl Into<Encryption>) -> Self {
+        self.subnet = name.into();
+        self.encryption = encryption.into();
         self
     }
 
-    /// The generation of the protocol. Default 0.4. Generations refuse each other by design.
+    /// Sets the generation of the protocol. Default 0.4. Generations refuse each other by design.
     #[must_use]
     pub fn generation(mut self, generation: Generation) -> Self {
         self.generation = generation;
-        self
-    }
-
-    /// How large frames may be, before and after the handshake. Defaults: see [`Limits`].
-    ///
-    /// A frame is held in memory whole, so a connection may cost up to `limits.frame` while one comes in.
-    /// Too small, and peers that send more are closed.
-    #[must_use]
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// A dial must be connected within this time, name resolution included. Default 5 s (the references
-    /// wait 1 s, too short for far links).
-    #[must_use]
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
-        self
-    }
-
-    /// A connection must have handed in its handshake within this time. Default 5 s.
-    ///
-    /// Too long, and silent strangers pile up; too short, and peers on slow links are refused.
-    #[must_use]
-    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
-        self.handshake_timeout = timeout;
-        self
-    }
-
-    /// A peer that takes next to nothing for this long while something waits for it is closed as
-    /// [`SlowPeer`](crate::CloseReason::SlowPeer). Default 10 s, as NATS.
-    ///
-    /// It holds back nobody meanwhile: what waits for it may use a third of the
-    /// [`shared_budget`](Self::shared_budget). When that is used up, it is closed after a second.
-    #[must_use]
-    pub fn stall_timeout(mut self, timeout: Duration) -> Self {
-        self.stall_timeout = timeout;
-        self
-    }
-
-    /// Bytes a second that are "next to nothing" for a peer for which more waits. Default 8 KiB.
-    ///
-    /// A peer that takes more, but less than it is sent, holds back those who send to it, so that nothing is
-    /// lost: also one that reads slowly on purpose, until something has waited a minute for it; then it is closed as
-    /// slow. Raise it in a mesh whose links are all faster.
-    #[must_use]
-    pub fn slow_rate(mut self, bytes: u32) -> Self {
-        self.slow_rate = bytes;
-        self
-    }
-
-    /// A frame that has begun must have come in whole within this time, or its peer is closed as
-    /// [`Unfinished`](crate::CloseReason::Unfinished). Default 60 s.
-    ///
-    /// Too short, and large messages over slow links fail: 4 MiB in 60 s are 70 kB/s.
-    #[must_use]
-    pub fn frame_timeout(mut self, timeout: Duration) -> Self {
-        self.frame_timeout = timeout;
-        self
-    }
-
-    /// Messages a peer may send in a second, on average. Default 0: any number.
-    ///
-    /// A faster one is neither blamed nor loses anything, but is read no faster than this.
-    #[must_use]
-    pub fn peer_messages(mut self, per_second: u32) -> Self {
-        self.peer_messages = per_second;
-        self
-    }
-
-    /// Bytes a peer may send in a second, on average, counted as they are inflated. Default 0: any number.
-    /// As [`peer_messages`](Self::peer_messages).
-    #[must_use]
-    pub fn peer_bytes(mut self, per_second: u32) -> Self {
-        self.peer_bytes = per_second;
-        self
-    }
-
-    /// Stays connected to this address: it is dialled until somebody there is connected, and again
-    /// whenever they are lost. Default: none. May be said several times.
-    ///
-    /// An address that [`Connect`](crate::Connect) has led to is kept as well, until
-    /// [`Disconnect`](crate::Disconnect).
-    #[must_use]
-    pub fn keep(mut self, address: impl Into<Address>) -> Self {
-        self.keep.push(address.into());
-        self
-    }
-
-    /// A file in which the addresses of peers are kept between runs. Default: none.
-    ///
-    /// A node that is alone dials them, and the last two that it had dialled in any case. A missing file is made; a torn one is told as
-    /// [`Event::PeerBookFailed`](crate::Event::PeerBookFailed) and replaced.
-    #[must_use]
-    pub fn peer_book(mut self, path: impl Into<PathBuf>) -> Self {
-        self.peer_book = Some(path.into());
-        self
-    }
-
-    /// A lost peer is dialled again after 1 s, then ever later, but at the latest after this time; up
-    /// to half of each pause is left out by chance. Default 30 s; zero: lost peers are not dialled.
-    ///
-    /// Too small, and many nodes dial a dead one all the time; too large, and a mesh that was torn is
-    /// slow to grow together.
-    #[must_use]
-    pub fn reconnect_cap(mut self, cap: Duration) -> Self {
-        self.reconnect_cap = cap;
-        self
-    }
-
-    /// A peer silent for this long is asked for a sign of life, and closed as
-    /// [`Unresponsive`](crate::CloseReason::Unresponsive) if it gives none within half of it again.
-    /// Default 20 s; zero: never.
-    #[must_use]
-    pub fn silence(mut self, silence: Duration) -> Self {
-        self.silence = silence;
-        self
-    }
-
-    /// Connections this node opens because peers lists name them: at most this many. Default 4, as the
-    /// reference peers. [`Connect`](crate::Connect) and incoming connections are not counted.
-    #[must_use]
-    pub fn max_outgoing(mut self, max: usize) -> Self {
-        self.max_outgoing = max;
-        self
-    }
-
-    /// Peers that may come to us. Default 1,024.
-    ///
-    /// Beyond it the largest network among them gives way to smaller ones, and who cannot stay is told whom
-    /// else to ask. Each may cost [`inbound_budget`](Self::inbound_budget) of memory.
-    #[must_use]
-    pub fn max_incoming(mut self, max: usize) -> Self {
-        self.max_incoming = max;
-        self
-    }
-
-    /// Connections from strangers that may wait for their handshake. Default 64. Beyond it the oldest of the
-    /// host with the most of them is closed.
-    #[must_use]
-    pub fn max_pending(mut self, max: usize) -> Self {
-        self.max_pending = max;
-        self
-    }
-
-    /// Whether a host of this machine can be banned for bad conduct. Default no: all programs on it share
-    /// one address, so one that errs would shut out the others.
-    #[must_use]
-    pub fn ban_loopback(mut self, ban: bool) -> Self {
-        self.ban_loopback = ban;
-        self
-    }
-
-    /// Compression methods to announce and use, the most preferred first. Default: all that are built in.
-    /// Empty: none.
-    #[must_use]
-    pub fn compression(mut self, methods: impl Into<Vec<Method>>) -> Self {
-        self.compression = methods.into();
-        self
-    }
-
-    /// Whether payload that is not valid UTF-8 may be sent. Default no: in generation 0.4 one such message
-    /// hangs every js2p peer it reaches for good.
-    #[must_use]
-    pub fn allow_binary(mut self, allow: bool) -> Self {
-        self.allow_binary = allow;
-        self
-    }
-
-    /// Broadcasts remembered as seen, of the last minute. Default 524,288, at most 11 MB.
-    ///
-    /// Too small for the rate of the mesh, and messages that arrive twice are delivered twice.
-    #[must_use]
-    pub fn waterfall_capacity(mut self, broadcasts: usize) -> Self {
-        self.waterfall_capacity = broadcasts;
-        self
-    }
-
-    /// What one connection may keep of the node's memory: what was received on it, inflated, and has not been
-    /// written, delivered or dropped yet. Default 1 MiB, and a share of the
-    /// [`shared_budget`](Self::shared_budget). Beyond it the connection stops reading, and TCP tells the peer.
-    ///
-    /// Too small, and fast links stutter.
-    #[must_use]
-    pub fn inbound_budget(mut self, bytes: usize) -> Self {
-        self.inbound_budget = bytes;
-        self
-    }
-
-    /// Bytes that connections may use beyond their own budgets, all together; each at once an eighth of what
-    /// is free, and more after waiting for it. Default 16 MiB.
-    ///
-    /// Where many nodes send all they can at once, each waits for others to take what it relays. This is the
-    /// room in which such circles dissolve: too small, and they end with peers closed as slow. Frames larger
-    /// than a connection's own budget, and what waits for slow peers, are taken from it as well.
-    #[must_use]
-    pub fn shared_budget(mut self, bytes: usize) -> Self {
-        self.shared_budget = bytes;
-        self
-    }
-
-    /// Bytes of this node's own messages that wait to be written, the copies for up to eight peers counted one
-    /// by one. Default 512 KiB. Beyond it, and while more than half of the
-    /// [`shared_budget`](Self::shared_budget) is in use, [`Send`](struct@crate::Send) and
-    /// [`Whisper`](crate::Whisper) are answered only when there is room. A larger message has it to itself.
-    ///
-    /// Too small, and a burst is paced by the slowest peer at once. Too large, and a mesh in which many send
-    /// all they can has more under way than its nodes have room for, which ends with peers closed as slow.
-    #[must_use]
-    pub fn send_budget(mut self, bytes: usize) -> Self {
-        self.send_budget = bytes;
-        self
-    }
-
-    /// Bytes the operating system may keep of each connection, each way (Linux takes it twice). Default
-    /// 256 KiB.
-    ///
-    /// Left alone it may keep several megabytes, of which no budget knows. A connection carries at most this
-    /// much in each round trip: raise it for fast links over long distances.
-    #[must_use]
-    pub fn socket_buffer(mut self, bytes: u32) -> Self {
-        self.socket_buffer = bytes;
-        self
-    }
-
-    /// Messages kept for [`Recv`](crate::Recv). Default 1,024 (and at most 1 MiB of them); beyond it the
-    /// oldest are dropped and the next message says how many. 0 turns the inbox off, which saves a node
-    /// that only relays or only subscribes the copies.
-    #[must_use]
-    pub fn inbox(mut self, messages: usize) -> Self {
-        self.inbox = messages;
-        self
-    }
-
-    /// Connections the operating system may queue before they are accepted. Default 1,024: with 128, a
-    /// burst of newcomers costs each of them milliseconds.
-    #[must_use]
-    pub fn backlog(mut self, connections: u32) -> Self {
-        self.backlog = connections;
-        self
-    }
-
-    /// Threads to spread connections over. Default 0: all live on the thread that starts the node.
-    ///
-    /// More raise the throughput of a node with many busy peers by about a half, and its latency as well. If one
-    /// cannot be started, the node is not: [`StartError::Threads`].
-    #[must_use]
-    pub fn arbiters(mut self, threads: usize) -> Self {
-        self.arbiters = threads;
         self
     }
 
@@ -428,7 +153,276 @@ impl Config {
         self.seed = Some(seed);
         self
     }
+}
 
+/// Finding and keeping peers.
+impl Config {
+    /// Stays connected to this address: dials it until a peer there is connected, and again whenever that peer is
+    /// lost. Default: none. Call it once for each address.
+    ///
+    /// The address may be text, as `"example.org:4444"`; a text that is no address is a
+    /// [`StartError::BadAddress`]. An address that [`Connect`](crate::Connect) has led to is kept as well, until
+    /// [`Disconnect`](crate::Disconnect).
+    #[doc(alias = "keep")]
+    #[must_use]
+    pub fn connect(mut self, address: impl Into<HostPort>) -> Self {
+        self.connect.push(address.into());
+        self
+    }
+
+    /// Sets a file in which the addresses of peers are kept between runs. Default: none.
+    ///
+    /// A node that is alone dials them; it always dials the last two that it had dialled. A missing file is made;
+    /// an unreadable one is reported as [`Event::PeerBookFailed`](crate::Event::PeerBookFailed) and replaced.
+    #[must_use]
+    pub fn peer_book(mut self, path: impl Into<PathBuf>) -> Self {
+        self.peer_book = Some(path.into());
+        self
+    }
+
+    /// Sets how long a dial may take, name resolution included. Default 5 s (the references wait 1 s, too short
+    /// for far links).
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a new connection may take to send its handshake. Default 5 s.
+    ///
+    /// Raise it if peers on slow links are refused; lower it if silent strangers pile up.
+    #[must_use]
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self
+    }
+
+    /// Caps the reconnect delay: a lost peer is dialled again after 1 s, with exponential back-off and up to 50 %
+    /// jitter, at the latest after this time. Default 30 s; `None`: lost peers are not dialled again.
+    ///
+    /// Lower it if a torn mesh has to heal faster; raise it if many nodes dial a dead one.
+    #[doc(alias = "reconnect_cap")]
+    #[must_use]
+    pub fn max_reconnect_delay(mut self, delay: impl Into<Option<Duration>>) -> Self {
+        self.max_reconnect_delay = delay.into().filter(|delay| !delay.is_zero());
+        self
+    }
+
+    /// Sets after how long a silent peer is sent a keepalive probe; without an answer within half of that time
+    /// again it is closed as [`Unresponsive`](crate::CloseReason::Unresponsive). Default 20 s; `None`: never.
+    #[doc(alias = "silence")]
+    #[must_use]
+    pub fn keepalive_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.keepalive_interval = interval.into().filter(|interval| !interval.is_zero());
+        self
+    }
+
+    /// Sets how many connections this node opens to addresses from peers lists. Default 4, as the reference
+    /// peers. [`Connect`](crate::Connect) and incoming connections are not counted.
+    #[must_use]
+    pub fn max_outgoing(mut self, max: usize) -> Self {
+        self.max_outgoing = max;
+        self
+    }
+
+    /// Sets how many peers may connect to this node. Default 1,024.
+    ///
+    /// When the node is full, a peer from the most represented network is evicted in favour of one from a smaller
+    /// network, and whoever is turned away gets a peers list. Each peer may cost
+    /// [`inbound_budget`](Self::inbound_budget) of memory.
+    #[must_use]
+    pub fn max_incoming(mut self, max: usize) -> Self {
+        self.max_incoming = max;
+        self
+    }
+
+    /// Sets how many incoming connections may wait for their handshake. Default 64. Beyond it the oldest one of
+    /// the host that has the most of them is closed.
+    #[must_use]
+    pub fn max_pending(mut self, max: usize) -> Self {
+        self.max_pending = max;
+        self
+    }
+
+    /// Sets whether a loopback address can be banned for misbehavior. Default no: all programs of this machine
+    /// share that address, so one that errs would shut out the others.
+    #[must_use]
+    pub fn ban_loopback(mut self, ban: bool) -> Self {
+        self.ban_loopback = ban;
+        self
+    }
+
+    /// Sets the compression methods to announce and use, the most preferred first. Default: all that are built
+    /// in. Empty: none.
+    #[must_use]
+    pub fn compression(mut self, methods: impl Into<Vec<Method>>) -> Self {
+        self.compression = methods.into();
+        self
+    }
+
+    /// Sets whether payload that is not valid UTF-8 may be sent. Default no: in generation 0.4 one such message
+    /// hangs every js2p peer it reaches.
+    #[must_use]
+    pub fn allow_binary(mut self, allow: bool) -> Self {
+        self.allow_binary = allow;
+        self
+    }
+}
+
+/// Slow and fast peers.
+impl Config {
+    /// Sets how long a peer may read less than [`min_peer_drain_rate`](Self::min_peer_drain_rate) while data is
+    /// queued for it, before it is closed as [`SlowPeer`](crate::CloseReason::SlowPeer). Default 10 s, as NATS.
+    ///
+    /// Meanwhile it holds back nobody: its queue may use a third of the [`shared_budget`](Self::shared_budget).
+    /// When slow peers have used that up, it is closed after a second.
+    #[must_use]
+    pub fn stall_timeout(mut self, timeout: Duration) -> Self {
+        self.stall_timeout = timeout;
+        self
+    }
+
+    /// Sets how many bytes a second a peer has to read while data is queued for it. Default 8 KiB.
+    ///
+    /// A peer that reads more than this, but less than it is sent, slows its senders down, so that nothing is lost,
+    /// until something has been queued for a minute; then it is closed as slow. Raise it in a mesh whose links are
+    /// all faster.
+    #[doc(alias = "slow_rate")]
+    #[must_use]
+    pub fn min_peer_drain_rate(mut self, bytes_per_second: u32) -> Self {
+        self.min_peer_drain_rate = bytes_per_second;
+        self
+    }
+
+    /// Sets how long a frame may take to arrive once it has begun; then its peer is closed as
+    /// [`Unfinished`](crate::CloseReason::Unfinished). Default 60 s.
+    ///
+    /// Too short, and large messages over slow links fail: 4 MiB in 60 s are 70 kB/s.
+    #[must_use]
+    pub fn frame_timeout(mut self, timeout: Duration) -> Self {
+        self.frame_timeout = timeout;
+        self
+    }
+
+    /// Limits how many messages a second are read from one peer, on average. Default `None`: no limit.
+    ///
+    /// A faster peer is neither blamed nor loses anything: it is read no faster than this, and TCP slows it down.
+    #[doc(alias = "peer_messages")]
+    #[must_use]
+    pub fn max_peer_message_rate(mut self, per_second: impl Into<Option<u32>>) -> Self {
+        self.max_peer_message_rate = per_second.into().and_then(NonZeroU32::new);
+        self
+    }
+
+    /// Limits how many bytes a second are read from one peer, on average, counted after decompression. Default
+    /// `None`: no limit. As [`max_peer_message_rate`](Self::max_peer_message_rate).
+    #[doc(alias = "peer_bytes")]
+    #[must_use]
+    pub fn max_peer_byte_rate(mut self, per_second: impl Into<Option<u32>>) -> Self {
+        self.max_peer_byte_rate = per_second.into().and_then(NonZeroU32::new);
+        self
+    }
+}
+
+/// Memory and threads.
+impl Config {
+    /// Sets how large frames may be, before and after the handshake. Defaults: see [`Limits`].
+    ///
+    /// A frame is held in memory whole, so a connection may cost up to `limits.frame` while one arrives. A peer
+    /// that sends larger ones is closed.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets how many broadcasts of the last minute are remembered as seen. Default 524,288, at most 11 MB.
+    ///
+    /// Raise it if [`Stats::waterfall_evicted`](crate::Stats::waterfall_evicted) grows.
+    #[must_use]
+    pub fn waterfall_capacity(mut self, broadcasts: usize) -> Self {
+        self.waterfall_capacity = broadcasts;
+        self
+    }
+
+    /// Sets how many bytes of unprocessed input one connection may hold, after decompression: received, and not
+    /// yet written, delivered or dropped. Default 1 MiB, and a share of the [`shared_budget`](Self::shared_budget).
+    /// Beyond it the connection stops reading, and TCP slows the peer down.
+    ///
+    /// Raise it if fast links stutter.
+    #[must_use]
+    pub fn inbound_budget(mut self, bytes: usize) -> Self {
+        self.inbound_budget = bytes;
+        self
+    }
+
+    /// Sets how many bytes all connections together may use beyond their own budgets. Default 16 MiB; each may use
+    /// an eighth of what is free at once, and more after waiting.
+    ///
+    /// It also holds frames larger than a connection's own budget and the queues of slow peers. Where many nodes
+    /// send at full rate, each waits for others to take what it relays; this is the room in which such circles
+    /// dissolve. Raise it if peers are closed as slow under such a load.
+    #[must_use]
+    pub fn shared_budget(mut self, bytes: usize) -> Self {
+        self.shared_budget = bytes;
+        self
+    }
+
+    /// Sets how many bytes of this node's own messages may be queued for writing, counting the copies for up to
+    /// eight peers. Default 512 KiB. Beyond it, and while more than half of the
+    /// [`shared_budget`](Self::shared_budget) is in use, [`Send`](struct@crate::Send) and
+    /// [`Whisper`](crate::Whisper) are answered only when there is room. A larger message has it to itself.
+    ///
+    /// Raise it for bursts; lower it in a mesh where many nodes send at full rate and peers are closed as slow.
+    #[must_use]
+    pub fn send_budget(mut self, bytes: usize) -> Self {
+        self.send_budget = bytes;
+        self
+    }
+
+    /// Sets how many messages are kept for [`Recv`](crate::Recv), at most 1 MiB of them. Default 1,024. When it is
+    /// full the oldest are dropped, and the next message says how many.
+    ///
+    /// `None` turns the inbox off, which spares a node that only relays or subscribes the copies.
+    #[doc(alias = "inbox")]
+    #[must_use]
+    pub fn inbox_capacity(mut self, messages: impl Into<Option<usize>>) -> Self {
+        self.inbox_capacity = messages.into().filter(|messages| *messages > 0);
+        self
+    }
+
+    /// Sets how many bytes the operating system may buffer for each connection, each way (Linux doubles it).
+    /// Default 256 KiB.
+    ///
+    /// A connection carries at most this much in each round trip: raise it for fast links over long distances.
+    /// Left to the system it may be several megabytes, which no budget counts.
+    #[must_use]
+    pub fn socket_buffer(mut self, bytes: u32) -> Self {
+        self.socket_buffer = bytes;
+        self
+    }
+
+    /// Sets how many connections the operating system may queue before they are accepted. Default 1,024: with 128,
+    /// a burst of newcomers costs each of them milliseconds.
+    #[doc(alias = "backlog")]
+    #[must_use]
+    pub fn listen_backlog(mut self, connections: u32) -> Self {
+        self.listen_backlog = connections;
+        self
+    }
+
+    /// Sets over how many threads connections are spread. Default 0: all live on the thread that starts the node.
+    ///
+    /// More threads raise the throughput of a node with many busy peers by about half, and its latency as well. If
+    /// one cannot be started, the node does not start: [`StartError::Threads`].
+    #[must_use]
+    pub fn arbiters(mut self, threads: usize) -> Self {
+        self.arbiters = threads;
+        self
+    }
+}
+
+impl Config {
     /// Binds, listens and starts the actors on the current arbiter.
     ///
     /// # Errors
@@ -440,13 +434,13 @@ impl Config {
 
     /// What the core is told of this.
     pub(crate) fn params(&self, address: Address) -> Params {
-        let mut params = Params::new(self.subnet.clone(), address);
+        let mut params = Params::new(self.named_subnet(), address);
         params.generation = self.generation;
         params.limits = self.limits;
         params.methods.clone_from(&self.compression);
         params.max_outgoing = self.max_outgoing;
-        params.reconnect_cap = self.reconnect_cap;
-        params.silence = self.silence;
+        params.reconnect_cap = self.max_reconnect_delay.unwrap_or_default();
+        params.silence = self.keepalive_interval.unwrap_or_default();
         params.max_incoming = self.max_incoming;
         params.max_pending = self.max_pending;
         params.ban_loopback = self.ban_loopback;
@@ -456,16 +450,25 @@ impl Config {
         params
     }
 
+    pub(crate) fn named_subnet(&self) -> Subnet {
+        Subnet::new(self.subnet.as_str(), self.encryption.name())
+    }
+
     fn check(&self) -> Result<(), StartError> {
         /// A permit counts a byte; a budget has to be countable in them.
-        const MOST: usize = u32::MAX as usize >> 3;
+        const MAX_BUDGET: usize = u32::MAX as usize >> 3;
+        let bad = |setting, why| Err(StartError::BadSetting { setting, why });
+        if !self.encryption.is_spoken() {
+            return Err(StartError::UnknownEncryption(self.encryption.clone()));
+        }
         let budgets = [
             ("inbound_budget", self.inbound_budget),
             ("send_budget", self.send_budget),
         ];
         for (setting, bytes) in budgets {
-            if bytes == 0 || bytes > MOST {
-                return Err(bad(setting, format!("{bytes} bytes; choose 1 to {MOST}")));
+            if bytes == 0 || bytes > MAX_BUDGET {
+                let (min, max) = (1, MAX_BUDGET);
+                return bad(setting, SettingError::OutOfRange { bytes, min, max });
             }
         }
         let times = [
@@ -476,22 +479,60 @@ impl Config {
         ];
         for (setting, time) in times {
             if time.is_zero() {
-                return Err(bad(
-                    setting,
-                    String::from("must be longer than no time at all"),
-                ));
+                return bad(setting, SettingError::Zero);
             }
         }
         if self.limits.frame_before_handshake > self.limits.frame {
-            return Err(bad(
-                "limits",
-                String::from("frame_before_handshake must not exceed frame"),
-            ));
+            return bad("limits", SettingError::FrameLimits);
         }
         Ok(())
     }
 }
 
-fn bad(setting: &'static str, why: String) -> StartError {
-    StartError::BadSetting { setting, why }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix::test]
+    async fn an_encryption_that_is_not_spoken_is_refused_and_never_a_label() {
+        for name in ["SSL", "TLS", "plaintext", "Plaintext ", ""] {
+            let error = Config::new().subnet("x", name).start().await.unwrap_err();
+            assert!(
+                matches!(&error, StartError::UnknownEncryption(it) if it.name() == name),
+                "{name}: {error}"
+            );
+        }
+    }
+
+    #[actix::test]
+    async fn a_bad_address_is_refused_and_named() {
+        let good = Config::new().connect("127.0.0.1:1");
+        for config in [
+            good.clone().connect("nowhere"),
+            good.advertise(String::from("nowhere")),
+        ] {
+            let error = config.start().await.unwrap_err();
+            assert_eq!(error.code(), "bad_address");
+            assert!(error.to_string().contains("\"nowhere\""), "{error}");
+        }
+    }
+
+    #[test]
+    fn zero_and_none_both_turn_off() {
+        let config = Config::new()
+            .keepalive_interval(Duration::ZERO)
+            .max_reconnect_delay(None)
+            .inbox_capacity(0)
+            .max_peer_message_rate(0)
+            .max_peer_byte_rate(None);
+        assert_eq!(
+            (config.keepalive_interval, config.max_reconnect_delay),
+            (None, None)
+        );
+        assert_eq!(config.inbox_capacity, None);
+        assert_eq!(
+            (config.max_peer_message_rate, config.max_peer_byte_rate),
+            (None, None)
+        );
+    }
 }

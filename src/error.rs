@@ -4,6 +4,9 @@
 
 use std::{io, net::SocketAddr};
 
+use crate::node::transport::encryption::Encryption;
+use crate::wire::BadAddress;
+
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -49,14 +52,45 @@ pub enum StartError {
     /// The operating system gave no thread for connections.
     #[error("no threads for connections: set fewer arbiters")]
     Threads(#[source] io::Error),
+    /// [`Config::connect`](crate::Config::connect) or [`Config::advertise`](crate::Config::advertise) was given a
+    /// text that is no address.
+    #[error(transparent)]
+    BadAddress(#[from] BadAddress),
+    /// The encryption is not one that this build speaks.
+    #[error(
+        "encryption {0} is not spoken by this build, and the node would talk plaintext: use Plaintext"
+    )]
+    UnknownEncryption(Encryption),
     /// A setting contradicts itself or another.
     #[error("{setting}: {why}")]
     BadSetting {
         /// The setting of [`Config`](crate::Config).
         setting: &'static str,
         /// What is wrong with it.
-        why: String,
+        why: SettingError,
     },
+}
+
+/// What is wrong with a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingError {
+    /// A number of bytes that cannot be kept account of.
+    #[error("{bytes} bytes; choose {min} to {max}")]
+    OutOfRange {
+        /// As configured.
+        bytes: usize,
+        /// The least.
+        min: usize,
+        /// The most.
+        max: usize,
+    },
+    /// A time limit of zero.
+    #[error("must be longer than no time at all")]
+    Zero,
+    /// Frames may be larger before the handshake than after it.
+    #[error("frame_before_handshake must not exceed frame")]
+    FrameLimits,
 }
 
 impl StartError {
@@ -69,6 +103,8 @@ impl StartError {
             Self::Listen { .. } => "listen_failed",
             Self::Entropy(_) => "no_entropy",
             Self::Threads(_) => "no_threads",
+            Self::BadAddress(_) => "bad_address",
+            Self::UnknownEncryption(_) => "unknown_encryption",
             Self::BadSetting { .. } => "bad_setting",
         }
     }

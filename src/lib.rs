@@ -29,7 +29,7 @@
 //! |---|---|
 //! | meet others | [`Connect`], [`Disconnect`], [`RequestPeers`] |
 //! | speak | [`Send`](struct@Send) to all, [`Whisper`] or [`Message::reply`] to one |
-//! | hear | [`Subscribe`] an actor, pull with [`Recv`], decide first with [`Intercept`]; [`Event`]s by [`Subscribe`] too |
+//! | hear | [`Subscribe`] an actor, pull with [`Recv`], decide first with [`Intercept`]; [`Event`]s by [`SubscribeEvents`] |
 //! | look | [`Peers`], [`Awaiting`], [`Status`] |
 //! | end | [`Shutdown`] |
 //!
@@ -79,20 +79,23 @@ mod start;
 #[cfg(feature = "node")]
 pub use config::Config;
 #[cfg(feature = "node")]
-pub use error::StartError;
+pub use error::{SettingError, StartError};
 pub use mesh::{
     CloseReason, ConnectError, DialError, Direction, Event, SendError, Sent, Severity, SkipReason,
     Skipped, Stats, Traffic, Trouble, WhisperError, Whispered,
 };
 #[cfg(feature = "node")]
+pub use node::transport::encryption::Encryption;
+#[cfg(feature = "node")]
 pub use node::{
-    Awaited, Awaiting, Bundle, Connect, Disconnect, Filter, Intercept, Kind, Offer, Overflow, Peer,
-    Peers, Queue, Recv, Reply, RequestPeers, Router, Send, SendMany, Shutdown, ShutdownReport,
-    Status, StatusReport, Subscribe, SubscriptionId, Unsent, Unsubscribe, Verdict, Whisper,
+    Awaited, Awaiting, Bundle, Connect, Disconnect, Filter, Intercept, KindFilter, Offer, Overflow,
+    Peer, Peers, Queue, Recv, Reply, RequestPeers, Router, Send, SendMany, Shutdown,
+    ShutdownReport, Status, StatusReport, Subscribe, SubscribeEvents, SubscriptionId, Unsent,
+    Unsubscribe, Verdict, Whisper,
 };
 #[cfg(feature = "node")]
 pub use start::Node;
 pub use wire::{
-    Address, AddressError, EncodeError, Flag, Generation, IdError, Limits, Message, MessageId,
-    Method, NodeId, Packet, Packets, SubFlag, Subnet, SubnetId,
+    Address, AddressError, BadAddress, EncodeError, Flag, Generation, HostPort, IdError, Limits,
+    Message, MessageId, Method, NodeId, Packet, Packets, SubFlag, Subnet, SubnetId,
 };

@@ -19,7 +19,7 @@ use crate::node::router::arbiters::Threads;
 use crate::node::router::peer_book_file::PeerBook;
 use crate::node::router::{Parts, Router};
 use crate::node::transport::listener;
-use crate::wire::{Address, NodeId, Subnet, SubnetId};
+use crate::wire::{Address, HostPort, NodeId, Subnet, SubnetId};
 
 /// A running node. Dropping this does not stop it: [`Shutdown`](crate::Shutdown) does.
 #[derive(Clone, Debug)]
@@ -44,7 +44,10 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
     if actix_rt::Arbiter::try_current().is_none() {
         return Err(StartError::NoSystem);
     }
-    let socket = listener::listen(&config.listen, config.backlog, config.socket_buffer).await?;
+    let keep = config.connect.iter().cloned().map(HostPort::into_address);
+    let keep = keep.collect::<Result<Vec<_>, _>>()?;
+    let socket =
+        listener::listen(&config.listen, config.listen_backlog, config.socket_buffer).await?;
     let addr = socket
         .local_addr()
         .map_err(|source| StartError::BadListen {
@@ -52,14 +55,15 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
             source,
         })?;
     let advertised = match config.advertise.clone() {
-        Some(address) => address,
+        Some(address) => address.into_address()?,
         None => outward(addr).await.into(),
     };
-    let subnet_id = config.subnet.id(config.generation);
+    let subnet = config.named_subnet();
+    let subnet_id = subnet.id(config.generation);
     let chance = Chance::of(config.seed)?;
     let id = NodeId::derive(&advertised.to_string(), &subnet_id, &chance.salt);
     let mut mesh = Mesh::new(config.params(advertised.clone()), id.clone(), chance.seed);
-    config.keep.iter().for_each(|address| mesh.keep(address));
+    keep.iter().for_each(|address| mesh.keep(address));
     let (peer_book, early) = match config.peer_book {
         None => (None, None),
         Some(path) => {
@@ -78,16 +82,16 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
         frame_timeout: config.frame_timeout,
         patience: Patience {
             time: config.stall_timeout,
-            rate: config.slow_rate,
+            rate: config.min_peer_drain_rate,
         },
         rates: Rates {
-            messages: config.peer_messages,
-            bytes: config.peer_bytes,
+            messages: config.max_peer_message_rate,
+            bytes: config.max_peer_byte_rate,
         },
         inbound_budget: config.inbound_budget,
         shared_budget: config.shared_budget,
         send_budget: permits(config.send_budget),
-        inbox: config.inbox,
+        inbox: config.inbox_capacity,
         threads,
         peer_book,
         early,
@@ -97,7 +101,7 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
         id,
         addr,
         advertised,
-        subnet: config.subnet,
+        subnet,
         subnet_id,
     })
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler};
-use actix_mesh::{Config, Event, Node, Peers, Shutdown, Subscribe};
+use actix_mesh::{Config, Event, Node, Peers, Shutdown, SubscribeEvents};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Everything here happens within this time or never.
@@ -28,13 +28,13 @@ impl Handler<Event> for Told {
 
 async fn start(config: Config) -> (Node, UnboundedReceiver<Event>) {
     let node = config
-        .reconnect_cap(Duration::from_secs(2))
+        .max_reconnect_delay(Duration::from_secs(2))
         .start()
         .await
         .unwrap();
     let (tx, events) = unbounded_channel();
     let told = Told(tx).start();
-    node.router.send(Subscribe::events(told)).await.unwrap();
+    node.router.send(SubscribeEvents::new(told)).await.unwrap();
     (node, events)
 }
 
@@ -73,7 +73,7 @@ async fn a_kept_address_is_dialled_until_somebody_is_there_and_again_when_they_a
     let (first, _) = start(Config::new()).await;
     let addr = first.addr;
     stop(&first).await;
-    let (keeper, mut events) = start(Config::new().keep(addr)).await;
+    let (keeper, mut events) = start(Config::new().connect(addr)).await;
     until(&mut events, |event| {
         matches!(event, Event::DialFailed { .. })
     })
@@ -92,7 +92,7 @@ async fn f5_a_missing_peer_book_is_made_and_leads_back() {
     let folder = tempfile::tempdir().unwrap();
     let book = folder.path().join("peers.json");
     let (there, _) = start(Config::new()).await;
-    let (node, mut events) = start(Config::new().peer_book(&book).keep(there.addr)).await;
+    let (node, mut events) = start(Config::new().peer_book(&book).connect(there.addr)).await;
     until(&mut events, joined).await;
     stop(&node).await;
     let text = std::fs::read_to_string(&book).unwrap();
@@ -110,7 +110,7 @@ async fn f5_a_torn_peer_book_is_a_fresh_start_that_is_told() {
     let book = folder.path().join("peers.json");
     std::fs::write(&book, r#"[{"address":"127.0.0.1:4"#).unwrap();
     let (there, _) = start(Config::new()).await;
-    let (node, mut events) = start(Config::new().peer_book(&book).keep(there.addr)).await;
+    let (node, mut events) = start(Config::new().peer_book(&book).connect(there.addr)).await;
     let failed = until(&mut events, |event| {
         matches!(event, Event::PeerBookFailed { .. })
     })
@@ -127,7 +127,7 @@ async fn f5_a_peer_book_that_cannot_be_written_is_told_and_stops_nothing() {
     let folder = tempfile::tempdir().unwrap();
     // A folder stands where the file should be.
     let (there, _) = start(Config::new()).await;
-    let config = Config::new().peer_book(folder.path()).keep(there.addr);
+    let config = Config::new().peer_book(folder.path()).connect(there.addr);
     let (node, mut events) = start(config).await;
     until(&mut events, |event| {
         matches!(event, Event::PeerBookFailed { .. })
@@ -142,7 +142,7 @@ async fn f5_a_peer_book_whose_folder_is_gone_is_told_and_stops_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let book = folder.path().join("peers.json");
     let (there, _) = start(Config::new()).await;
-    let config = Config::new().peer_book(&book).keep(there.addr);
+    let config = Config::new().peer_book(&book).connect(there.addr);
     let (node, mut events) = start(config).await;
     folder.close().unwrap();
     until(&mut events, joined).await;

@@ -119,7 +119,7 @@ fn every_rust_name_the_document_links_to_exists() {
         "Config::allow_binary" => Config::allow_binary,
         "Config::compression" => |config: Config| config.compression([]),
         "Config::handshake_timeout" => Config::handshake_timeout,
-        "Config::keep" => |config: Config, addr: Address| config.keep(addr),
+        "Config::connect" => |config: Config, addr: Address| config.connect(addr),
         "Config::listen" => |config: Config| config.listen(""),
         "Config::max_outgoing" => Config::max_outgoing,
         "Config::start" => Config::start,

@@ -10,8 +10,8 @@ use actix::{Actor, Addr, Context, Handler};
 use actix_mesh::{
     Address, Awaiting, CloseReason, Config, Connect, ConnectError, DialError, Disconnect, Event,
     Filter, Flag, Intercept, Message, Node, NodeId, Offer, Overflow, Packet, Peers, Recv,
-    RequestPeers, Send, SendError, SendMany, Shutdown, StartError, Status, Subscribe, Unsubscribe,
-    Verdict, Whisper, WhisperError,
+    RequestPeers, Send, SendError, SendMany, Shutdown, StartError, Status, Subscribe,
+    SubscribeEvents, Unsubscribe, Verdict, Whisper, WhisperError,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -82,7 +82,7 @@ async fn messages(
 
 async fn events(node: &Node) -> UnboundedReceiver<Event> {
     let (actor, heard) = probe();
-    ask(node, Subscribe::events(actor)).await;
+    ask(node, SubscribeEvents::new(actor)).await;
     heard
 }
 
@@ -315,7 +315,7 @@ async fn who_stops_waiting_takes_nothing_with_it() {
 
 #[actix::test]
 async fn the_inbox_drops_the_oldest_and_says_so() {
-    let (alice, bob) = (node().await, start(Config::new().inbox(3)).await);
+    let (alice, bob) = (node().await, start(Config::new().inbox_capacity(3)).await);
     let mut seen = messages(&bob, |s| s).await;
     link(&alice, &bob).await;
     for n in 0..8 {
@@ -468,7 +468,7 @@ async fn the_newest_can_be_dropped_instead() {
 async fn a_paused_subscriber_loses_nothing_and_makes_the_sender_wait() {
     const COUNT: usize = 60;
     let alice = start(Config::new().send_budget(256 * 1024).compression([])).await;
-    let bob = start(Config::new().inbound_budget(64 * 1024).inbox(0)).await;
+    let bob = start(Config::new().inbound_budget(64 * 1024).inbox_capacity(None)).await;
     let (slow, gate, mut heard) = gated();
     ask(
         &bob,
@@ -1180,7 +1180,7 @@ async fn a_mesh_at_its_limit_waits_in_no_circle_and_loses_nothing() {
     const NODES: usize = 6;
     const EACH: usize = 300;
     let tight = || {
-        let config = loner().compression([]).inbox(0);
+        let config = loner().compression([]).inbox_capacity(None);
         let config = config.inbound_budget(8 * 1024).shared_budget(1024 * 1024);
         config.send_budget(32 * 1024).socket_buffer(16 * 1024)
     };

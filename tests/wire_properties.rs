@@ -355,7 +355,8 @@ proptest! {
 
     #[test]
     fn no_stream_panics(bytes in vec(any::<u8>(), 0..300), limit in 0..300_usize, established in any::<bool>()) {
-        let limits = Limits { frame: limit, frame_before_handshake: limit / 2, packets: 8 };
+        let mut limits = Limits::default();
+        (limits.frame, limits.frame_before_handshake, limits.packets) = (limit, limit / 2, 8);
         let mut codec = Codec::new(GENERATION, limits);
         if established {
             codec.established();

@@ -119,14 +119,13 @@ pub(crate) fn run(words: &[String]) {
         return answer_questions();
     }
     let is = |word: &str| words.iter().any(|given| given == word);
+    let methods: &[Method] = if is("zlib") { &[Method::Zlib] } else { &[] };
     let mut config = Config::new()
         .waterfall_capacity(capacity)
-        .silence(Duration::from_secs(3600));
-    config
-        .compression
-        .retain(|method| is("zlib") && *method == Method::Zlib);
+        .keepalive_interval(Duration::from_secs(3600))
+        .compression(methods);
     if is("inbox=0") {
-        config = config.inbox(0);
+        config = config.inbox_capacity(None);
     }
     actix::System::new().block_on(async {
         let node = config.start().await.unwrap();

@@ -115,7 +115,10 @@ impl Handler<Message> for Counter {
 async fn mesh(count: usize, heard: &Rc<Cell<u64>>) -> Vec<Node> {
     let mut nodes: Vec<Node> = Vec::new();
     for _ in 0..count {
-        let config = Config::new().max_outgoing(0).inbox(0).compression([]);
+        let config = Config::new()
+            .max_outgoing(0)
+            .inbox_capacity(None)
+            .compression([]);
         let node = config.start().await.unwrap();
         let heard = heard.clone();
         let counter = Counter { heard }.start();

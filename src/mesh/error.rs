@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::event::CloseReason;
 use super::input::DialError;
-use crate::wire::{Address, NodeId};
+use crate::wire::{Address, BadAddress, NodeId};
 
 /// Why `connect` brought no peer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +28,9 @@ pub enum ConnectError {
         /// Why.
         reason: CloseReason,
     },
+    /// The text given is no address.
+    #[error(transparent)]
+    BadAddress(#[from] BadAddress),
     /// That peer is connected already, or being dialled.
     #[error("{0} is already connected")]
     AlreadyConnected(NodeId),
@@ -59,6 +62,7 @@ impl ConnectError {
                 ..
             } => "unreachable",
             Self::Closed { reason, .. } => reason.code(),
+            Self::BadAddress(_) => "bad_address",
             Self::AlreadyConnected(_) => "already_connected",
             Self::Oneself => "oneself",
             Self::Busy(_) => "busy",

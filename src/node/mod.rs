@@ -40,8 +40,8 @@ pub(crate) mod stop_on_last_addr;
 pub(crate) mod transport;
 
 pub use messages::subscribe::{
-    Bundle, Filter, Intercept, Kind, Offer, Overflow, Queue, Recv, Subscribe, SubscriptionId,
-    Unsubscribe, Verdict,
+    Bundle, Filter, Intercept, KindFilter, Offer, Overflow, Queue, Recv, Subscribe,
+    SubscribeEvents, SubscriptionId, Unsubscribe, Verdict,
 };
 pub use messages::{
     Awaited, Awaiting, Connect, Disconnect, Peer, Peers, RequestPeers, Send, SendMany, Shutdown,

@@ -1,7 +1,10 @@
 //! What one peer may make this floor hold at a time.
 
+use serde::Serialize;
+
 /// Bounds on what is read from a peer and on what is composed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Limits {
     /// Largest frame, in bytes after the length prefix, before the handshake. Default 8 KiB.
     pub frame_before_handshake: usize,

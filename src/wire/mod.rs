@@ -21,6 +21,7 @@ mod error;
 mod flags;
 mod generation;
 pub mod hex;
+mod host_port;
 mod id;
 mod layout;
 mod limits;
@@ -50,6 +51,7 @@ pub use encode::{
 pub use error::{ControlError, DecodeError, EncodeError, StreamError};
 pub use flags::{Flag, SubFlag};
 pub use generation::{Generation, UnknownGeneration};
+pub use host_port::{BadAddress, HostPort};
 pub use id::{IdError, MessageId, NodeId, RequestId, SubnetId};
 pub use limits::Limits;
 pub use message::{Message, builder::Messages};

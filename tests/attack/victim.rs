@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use actix::{Actor, Arbiter, ArbiterHandle, Context, Handler};
 use actix_mesh::{
     CloseReason, Config, Event, Filter, Message, Node, NodeId, Peers, Router, Status, StatusReport,
-    SubnetId, Subscribe,
+    SubnetId, Subscribe, SubscribeEvents,
 };
 
 use super::{PATIENCE, until};
@@ -194,7 +194,7 @@ async fn listen(node: &Node, messages: Sender<Message>, events: Sender<Event>) {
     let all = Filter::new().any_kind();
     let subscribe = Subscribe::messages(hearer).filter(all).items(1 << 20);
     node.router.send(subscribe).await.unwrap();
-    let subscribe = Subscribe::events(teller).items(1 << 20);
+    let subscribe = SubscribeEvents::new(teller).items(1 << 20);
     node.router.send(subscribe).await.unwrap();
 }
 

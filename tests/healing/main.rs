@@ -36,8 +36,8 @@ const GLANCE: Duration = Duration::from_millis(20);
 /// A node that finds out soon.
 fn hasty(config: Config) -> Config {
     config
-        .silence(Duration::from_secs(2))
-        .reconnect_cap(Duration::from_secs(1))
+        .keepalive_interval(Duration::from_secs(2))
+        .max_reconnect_delay(Duration::from_secs(1))
         .connect_timeout(Duration::from_secs(2))
         .handshake_timeout(Duration::from_secs(2))
 }
@@ -64,9 +64,9 @@ fn f2_real_nodes_on_two_sides_of_a_partition_find_together_again() {
         let node = behind(door, |config| match number {
             0 => config,
             // The first of the other side; it knows the way through the wall.
-            3 => config.keep(doors[2].addr),
+            3 => config.connect(doors[2].addr),
             // Neighbours have a way to each other that is of no door.
-            _ => config.keep(nodes[number - 1].addr),
+            _ => config.connect(nodes[number - 1].addr),
         });
         nodes.push(node);
     }
@@ -95,7 +95,7 @@ fn f2_real_nodes_on_two_sides_of_a_partition_find_together_again() {
 fn half_open(state: State) {
     let doors = [Door::new(), Door::new()];
     let node = behind(&doors[0], |config| config);
-    let dialler = behind(&doors[1], |config| config.keep(doors[0].addr));
+    let dialler = behind(&doors[1], |config| config.connect(doors[0].addr));
     settle(&[&node, &dialler]);
     hear_each_other(&[&node, &dialler], &[]);
     let dialled = || doors.iter().map(Door::dialled).sum::<usize>();
@@ -125,7 +125,7 @@ fn f1_a_link_that_swallows_everything_or_one_way_is_noticed_and_made_again() {
 #[test]
 fn f1_a_frozen_process_is_given_up_and_is_back_when_it_goes_on() {
     let one = Victim::with(hasty);
-    let other = Victim::with(|config| hasty(config).keep(one.addr));
+    let other = Victim::with(|config| hasty(config).connect(one.addr));
     let frozen = Program::start("frozen", &[one.addr, other.addr]);
     one.until_peers(2);
     other.until_peers(2);
@@ -142,9 +142,9 @@ fn f1_a_frozen_process_is_given_up_and_is_back_when_it_goes_on() {
 
 #[test]
 fn f1_a_frozen_process_under_load_costs_the_others_nothing() {
-    let patient = |config: Config| hasty(config).silence(PATIENCE);
+    let patient = |config: Config| hasty(config).keepalive_interval(PATIENCE);
     let one = Victim::with(|config| patient(config).stall_timeout(Duration::from_secs(2)));
-    let other = Victim::with(|config| patient(config).keep(one.addr));
+    let other = Victim::with(|config| patient(config).connect(one.addr));
     let frozen = Program::start("frozen", &[one.addr]);
     one.until_peers(2);
     frozen.signal("STOP");
@@ -165,8 +165,8 @@ fn f1_a_frozen_process_under_load_costs_the_others_nothing() {
 fn f1_a_process_that_was_killed_and_starts_again_is_dialled_again() {
     let mut mortal = Program::start("mortal", &[]);
     let addr = mortal.addr();
-    let keeper = Victim::with(|config| hasty(config).keep(addr));
-    let other = Victim::with(|config| hasty(config).keep(keeper.addr));
+    let keeper = Victim::with(|config| hasty(config).connect(addr));
+    let other = Victim::with(|config| hasty(config).connect(keeper.addr));
     keeper.until_peers(2);
     hear_each_other(&[&keeper, &other], &[&mortal]);
     mortal.kill();
@@ -183,7 +183,7 @@ fn f5_a_node_that_crashed_finds_its_mesh_by_its_book() {
     let folder = tempfile::tempdir().unwrap();
     let book = folder.path().join("peers.json");
     let there = Victim::with(hasty);
-    let crashing = Victim::with(|config| hasty(config).peer_book(&book).keep(there.addr));
+    let crashing = Victim::with(|config| hasty(config).peer_book(&book).connect(there.addr));
     there.until_peers(1);
     let known = there.addr.to_string();
     attack::until("the book is written", || {

@@ -1,7 +1,5 @@
 //! Whatever peers can fill has a cap: each is filled to it, and one beyond (threat T5).
 
-use std::time::Duration;
-
 use actix_mesh::wire::{Control, Flag, Packet};
 use actix_mesh::{CloseReason, Connect, ConnectError, Recv, Send, Shutdown, Whisper, WhisperError};
 
@@ -50,7 +48,7 @@ fn t5_the_cache_remembers_as_many_as_it_may() {
 fn t5_the_peer_book_keeps_256_addresses_and_no_more() {
     let folder = tempfile::tempdir().unwrap();
     let book = folder.path().join("peers.json");
-    let victim = Victim::with(|config| config.peer_book(&book).reconnect_cap(Duration::ZERO));
+    let victim = Victim::with(|config| config.peer_book(&book).max_reconnect_delay(None));
     for port in 1..=257 {
         let announced = |control: &mut Control| {
             if let Control::Handshake { address, .. } = control {
@@ -97,7 +95,7 @@ fn t5_as_many_whispers_wait_for_their_peer_as_may() {
 
 #[test]
 fn t5_the_inbox_keeps_as_many_as_it_may_and_counts_the_rest() {
-    let victim = Victim::with(|config| config.inbox(100));
+    let victim = Victim::with(|config| config.inbox_capacity(100));
     let mut member = Raw::join(&victim);
     for n in 0..101 {
         member.broadcast(&format!("item {n}"));

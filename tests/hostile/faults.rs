@@ -31,7 +31,7 @@ fn f1_a_peer_that_is_torn_away_in_the_middle_of_a_frame_is_no_offender() {
 
 #[test]
 fn f1_a_silent_peer_is_given_up() {
-    let victim = Victim::with(|config| config.silence(Duration::from_secs(1)));
+    let victim = Victim::with(|config| config.keepalive_interval(Duration::from_secs(1)));
     let mute = Raw::join(&victim);
     assert_eq!(victim.told_left(mute.id()), CloseReason::Unresponsive);
 }
@@ -186,9 +186,9 @@ fn f8_on_real_sockets_everybody_hears_everything_once() {
     for n in 0..6 {
         nodes.push(Victim::with(|config| match n {
             0 => config,
-            5 => config.keep(nodes[4].addr).keep(nodes[0].addr),
-            3 => config.keep(nodes[2].addr).keep(nodes[0].addr),
-            _ => config.keep(nodes[n - 1].addr),
+            5 => config.connect(nodes[4].addr).connect(nodes[0].addr),
+            3 => config.connect(nodes[2].addr).connect(nodes[0].addr),
+            _ => config.connect(nodes[n - 1].addr),
         }));
     }
     for (node, links) in nodes.iter().zip([3, 2, 2, 3, 2, 2]) {

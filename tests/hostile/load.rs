@@ -156,7 +156,7 @@ fn t10_beside_a_flood_others_are_heard() {
 
 #[test]
 fn t10_a_peer_is_read_no_faster_than_it_may_send() {
-    let victim = Victim::with(|config| config.peer_messages(100));
+    let victim = Victim::with(|config| config.max_peer_message_rate(100));
     let mut flooder = Raw::join(&victim);
     let frames: Vec<u8> = (0..300)
         .flat_map(|n| flooder.broadcast_frame(&format!("flood {n}")))

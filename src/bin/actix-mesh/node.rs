@@ -120,8 +120,8 @@ impl Args {
             .max_outgoing(self.max_outgoing)
             .allow_binary(self.allow_binary)
             // The one subscriber has a queue of its own.
-            .inbox(0);
-        let config = self.connect.iter().cloned().fold(config, Config::keep);
+            .inbox_capacity(None);
+        let config = self.connect.iter().cloned().fold(config, Config::connect);
         match &self.advertise {
             Some(address) => config.advertise(address.clone()),
             None => config,

@@ -3,6 +3,7 @@
 //! Owns rates and what is left of them. Who is over its rate is not read for a while: nothing is lost, and
 //! TCP tells the peer.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,11 +13,11 @@ const RATIO: usize = 16;
 /// What comes out beyond that, a second; four seconds of it at once. Bombs cost much more than they weigh.
 const INFLATED: u32 = 8 * 1024 * 1024;
 
-/// What a peer may send in a second, on average; 0: any amount.
+/// What a peer may send in a second, on average; `None`: any amount.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rates {
-    pub(crate) messages: u32,
-    pub(crate) bytes: u32,
+    pub(crate) messages: Option<NonZeroU32>,
+    pub(crate) bytes: Option<NonZeroU32>,
 }
 
 /// `rate` a second, and `burst` seconds of it at once.
@@ -59,10 +60,10 @@ struct Buckets {
 impl Buckets {
     /// Full ones.
     fn new(rates: Rates) -> Self {
-        let bucket = |rate: u32| (rate > 0).then(|| Bucket::new(f64::from(rate), 1.0));
+        let bucket = |rate: NonZeroU32| Bucket::new(f64::from(rate.get()), 1.0);
         Self {
-            messages: bucket(rates.messages),
-            bytes: bucket(rates.bytes),
+            messages: rates.messages.map(bucket),
+            bytes: rates.bytes.map(bucket),
             inflated: Bucket::new(f64::from(INFLATED), 4.0),
             filled: Instant::now(),
         }
@@ -118,8 +119,8 @@ mod tests {
         tokio::time::pause();
         let mut pace = Pace::default();
         let rates = Rates {
-            messages: 10,
-            bytes: 0,
+            messages: NonZeroU32::new(10),
+            bytes: None,
         };
         assert_eq!(pace.wait(rates, 10, 1000, 1000), Duration::ZERO);
         assert_eq!(pace.wait(rates, 5, 500, 500), SECOND / 2);
@@ -133,8 +134,8 @@ mod tests {
         tokio::time::pause();
         let mut pace = Pace::default();
         let rates = Rates {
-            messages: 0,
-            bytes: 1000,
+            messages: None,
+            bytes: NonZeroU32::new(1000),
         };
         assert_eq!(pace.wait(rates, 1, 100, 1000), Duration::ZERO);
         assert_eq!(pace.wait(rates, 1, 100, 1000), SECOND);

@@ -1,6 +1,6 @@
 //! A [`Filter`] made ready for a generation.
 
-use crate::node::messages::subscribe::{Filter, Kind};
+use crate::node::messages::subscribe::{Filter, KindFilter};
 use crate::wire::{Flag, Generation, Message, NodeId, Packet, SubFlag};
 
 /// See the module.
@@ -20,9 +20,9 @@ impl Sieve {
                 .to_vec()
         };
         let kinds = match filter.kind {
-            Kind::User => Some(user()),
-            Kind::Any(kinds) => Some(kinds),
-            Kind::All => None,
+            KindFilter::User => Some(user()),
+            KindFilter::Any(kinds) => Some(kinds),
+            KindFilter::All => None,
         };
         let flag = filter.flag.map(Flag::told);
         Self {

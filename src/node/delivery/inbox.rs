@@ -32,15 +32,15 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// For that many messages; 0 turns it off.
-    pub(crate) fn new(items: usize, generation: Generation) -> Self {
+    /// For that many messages; `None` turns it off.
+    pub(crate) fn new(capacity: Option<usize>, generation: Generation) -> Self {
         let bounds = Queue {
-            items,
+            items: capacity.unwrap_or_default(),
             bytes: BYTES,
             overflow: Overflow::DropOldest,
         };
         Self {
-            on: items > 0,
+            on: capacity.is_some(),
             sieve: Sieve::new(Filter::new(), generation),
             backlog: Backlog::new(bounds),
             waiters: VecDeque::new(),

@@ -16,7 +16,7 @@ use crate::mesh::{
     Whispered,
 };
 use crate::wire::{
-    Address, Flag, Generation, Message, Method, NodeId, Packet, Packets, Subnet, SubnetId,
+    Address, Flag, Generation, HostPort, Message, Method, NodeId, Packet, Packets, Subnet, SubnetId,
 };
 
 /// What a [`Recipient<Message>`](actix::Recipient) is sent: see [`Subscribe::messages`](crate::Subscribe::messages).
@@ -24,7 +24,7 @@ impl actix::Message for Message {
     type Result = ();
 }
 
-/// What a [`Recipient<Event>`](actix::Recipient) is sent: see [`Subscribe::events`](crate::Subscribe::events).
+/// What a [`Recipient<Event>`](actix::Recipient) is sent: see [`SubscribeEvents`](crate::SubscribeEvents).
 impl actix::Message for Event {
     type Result = ();
 }
@@ -39,14 +39,15 @@ impl actix::Message for Event {
 #[non_exhaustive]
 pub struct Connect {
     /// Where the peer listens.
-    pub addr: Address,
+    pub addr: HostPort,
     /// Who must answer there; anybody, if `None`.
     pub expect: Option<NodeId>,
 }
 
 impl Connect {
-    /// To whoever listens there: a [`SocketAddr`], or `"host:port".parse::<Address>()?`.
-    pub fn to(addr: impl Into<Address>) -> Self {
+    /// Connects to whoever listens there: an [`Address`], a [`SocketAddr`], or text as `"example.org:4444"`. A text
+    /// that is no address is answered with [`ConnectError::BadAddress`].
+    pub fn to(addr: impl Into<HostPort>) -> Self {
         Self {
             addr: addr.into(),
             expect: None,

@@ -31,7 +31,7 @@ pub struct Filter {
     /// How it travelled; any way, if `None`. A relayed broadcast counts as a broadcast.
     pub flag: Option<Flag>,
     /// What packet 0 of the payload must be.
-    pub kind: Kind,
+    pub kind: KindFilter,
     /// Who its author claims to be; anybody, if `None`.
     pub sender: Option<NodeId>,
 }
@@ -39,7 +39,7 @@ pub struct Filter {
 /// What packet 0 of the payload must be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Kind {
+pub enum KindFilter {
     /// The mesh's own `broadcast` or `whisper`.
     #[default]
     User,
@@ -66,8 +66,8 @@ impl Filter {
     #[must_use]
     pub fn kind(mut self, kind: impl Into<Packet>) -> Self {
         match &mut self.kind {
-            Kind::Any(kinds) => kinds.push(kind.into()),
-            other => *other = Kind::Any(vec![kind.into()]),
+            KindFilter::Any(kinds) => kinds.push(kind.into()),
+            other => *other = KindFilter::Any(vec![kind.into()]),
         }
         self
     }
@@ -75,7 +75,7 @@ impl Filter {
     /// Whatever its kind.
     #[must_use]
     pub fn any_kind(mut self) -> Self {
-        self.kind = Kind::All;
+        self.kind = KindFilter::All;
         self
     }
 
@@ -136,7 +136,7 @@ pub enum Overflow {
     Pause,
 }
 
-/// Have messages, or events, sent to an actor.
+/// Have messages sent to an actor. For events there is [`SubscribeEvents`].
 ///
 /// Answers at once with the name of the subscription. From then on every message that passes the filter is
 /// put into the subscription's own bounded queue, and from there into the recipient's mailbox: at most 64 of
@@ -154,7 +154,7 @@ where
 {
     /// Who is to have them.
     pub recipient: Recipient<T>,
-    /// Which: says nothing about events, all of which are told.
+    /// Which messages.
     pub filter: Filter,
     /// How many may wait.
     pub queue: Queue,
@@ -183,29 +183,6 @@ impl Subscribe<Bundle<Message>> {
     }
 }
 
-/// What is subscribed to with a filter.
-trait Filtered: actix::Message<Result = ()> + Send + 'static {}
-
-impl Filtered for Message {}
-impl Filtered for Bundle<Message> {}
-
-#[expect(private_bounds, reason = "nobody else has anything to filter")]
-impl<T: Filtered> Subscribe<T> {
-    /// Sets which.
-    #[must_use]
-    pub fn filter(mut self, filter: Filter) -> Self {
-        self.filter = filter;
-        self
-    }
-}
-
-impl Subscribe<Event> {
-    /// To events.
-    pub fn events(recipient: impl Into<Recipient<Event>>) -> Self {
-        Self::new(recipient.into())
-    }
-}
-
 impl<T> Subscribe<T>
 where
     T: actix::Message<Result = ()> + Send + 'static,
@@ -216,6 +193,13 @@ where
             filter: Filter::new(),
             queue: Queue::default(),
         }
+    }
+
+    /// Sets which messages.
+    #[must_use]
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.filter = filter;
+        self
     }
 
     /// Sets how many items may wait.
@@ -237,6 +221,80 @@ where
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.queue.overflow = overflow;
         self
+    }
+}
+
+/// Have events sent to an actor: what happens in the mesh and in this node, as it happens.
+///
+/// Answers at once with the name of the subscription. Events wait in a bounded queue as messages do (see
+/// [`Subscribe`]); how many did not fit is told by [`Event::Lagged`]. Like a [`Subscribe`], it keeps its actor alive.
+///
+/// ```
+/// use actix::{Actor, Context, Handler};
+/// use actix_mesh::{Config, Event, SubscribeEvents};
+///
+/// struct Log;
+/// impl Actor for Log {
+///     type Context = Context<Self>;
+/// }
+/// impl Handler<Event> for Log {
+///     type Result = ();
+///     fn handle(&mut self, event: Event, _: &mut Context<Self>) {
+///         println!("{event:?}");
+///     }
+/// }
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let node = Config::new().start().await?;
+/// node.router.send(SubscribeEvents::new(Log.start())).await?;
+/// # Ok(()) }
+/// ```
+#[derive(actix::Message)]
+#[rtype(result = "SubscriptionId")]
+#[non_exhaustive]
+pub struct SubscribeEvents {
+    /// Who is to have them.
+    pub recipient: Recipient<Event>,
+    /// How many may wait. [`Overflow::Pause`] is taken as [`Overflow::Detach`]: no budget bounds events.
+    pub queue: Queue,
+}
+
+impl SubscribeEvents {
+    /// Sends events to this actor.
+    pub fn new(recipient: impl Into<Recipient<Event>>) -> Self {
+        Self {
+            recipient: recipient.into(),
+            queue: Queue::default(),
+        }
+    }
+
+    /// Sets how many events may wait.
+    #[must_use]
+    pub fn items(mut self, items: usize) -> Self {
+        self.queue.items = items;
+        self
+    }
+
+    /// Sets how many bytes of events may wait; each counts 256.
+    #[must_use]
+    pub fn bytes(mut self, bytes: usize) -> Self {
+        self.queue.bytes = bytes;
+        self
+    }
+
+    /// Sets what happens beyond.
+    #[must_use]
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.queue.overflow = overflow;
+        self
+    }
+}
+
+impl fmt::Debug for SubscribeEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubscribeEvents")
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
     }
 }
 

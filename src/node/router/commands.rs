@@ -3,11 +3,11 @@
 use actix::fut::wrap_future;
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult};
 
-use crate::mesh::{self, ConnectError, Event, Mesh, SendError, Sent, WhisperError, Whispered};
+use crate::mesh::{self, ConnectError, Mesh, SendError, Sent, WhisperError, Whispered};
 use crate::node::delivery::filter::Sieve;
 use crate::node::delivery::subscriptions::Taker;
 use crate::node::messages::subscribe::{
-    Bundle, Filter, Intercept, Queue, Recv, Subscribe, SubscriptionId, Unsubscribe,
+    Bundle, Filter, Intercept, Queue, Recv, Subscribe, SubscribeEvents, SubscriptionId, Unsubscribe,
 };
 use crate::node::messages::{
     Awaited, Awaiting, Connect, Disconnect, Peer, Peers, RequestPeers, Send, SendMany, Status,
@@ -26,9 +26,13 @@ impl Handler<Connect> for Router {
         if self.draining.is_some() {
             return Reply::now(Err(ConnectError::ShuttingDown));
         }
+        let Connect { addr, expect } = connect;
+        let addr = match addr.into_address() {
+            Ok(addr) => addr,
+            Err(bad) => return Reply::now(Err(bad.into())),
+        };
         let (promise, reply) = Reply::later();
         let ticket = self.ticket(Asker::Connect(promise));
-        let Connect { addr, expect } = connect;
         self.step(ctx, |mesh, now, out| {
             mesh.connect(now, ticket, addr, expect, out)
         });
@@ -263,10 +267,10 @@ impl Router {
     }
 }
 
-impl Handler<Subscribe<Event>> for Router {
-    type Result = MessageResult<Subscribe<Event>>;
+impl Handler<SubscribeEvents> for Router {
+    type Result = MessageResult<SubscribeEvents>;
 
-    fn handle(&mut self, subscribe: Subscribe<Event>, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, subscribe: SubscribeEvents, _: &mut Context<Self>) -> Self::Result {
         let id = SubscriptionId(self.next_name());
         self.events.add(
             id,

@@ -120,7 +120,7 @@ pub(crate) struct Parts {
     pub(crate) inbound_budget: usize,
     pub(crate) shared_budget: usize,
     pub(crate) send_budget: u32,
-    pub(crate) inbox: usize,
+    pub(crate) inbox: Option<usize>,
     pub(crate) threads: Threads,
     pub(crate) peer_book: Option<PeerBook>,
     /// What went wrong before there was anybody to tell.

@@ -3,6 +3,7 @@
 //! Owns sockets and nothing of what goes over them.
 
 pub(crate) mod dial;
+pub(crate) mod encryption;
 pub(crate) mod listener;
 
 use std::future::Future as _;

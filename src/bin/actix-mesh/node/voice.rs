@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use actix::fut::wrap_future;
 use actix::{Actor, Addr, AtomicResponse, Context, Handler, MailboxError};
-use actix_mesh::{Event, Filter, Message, Router, Subscribe};
+use actix_mesh::{Event, Filter, Message, Router, Subscribe, SubscribeEvents};
 
 use super::front::Front;
 use super::known::Known;
@@ -28,7 +28,9 @@ impl Voice {
     /// Has everything said that the node delivers and tells.
     pub(crate) async fn subscribe(self, router: &Addr<Router>) -> Result<Addr<Self>, MailboxError> {
         let voice = self.start();
-        let events = Subscribe::events(voice.clone()).items(ITEMS).bytes(BYTES);
+        let events = SubscribeEvents::new(voice.clone())
+            .items(ITEMS)
+            .bytes(BYTES);
         let messages = Subscribe::messages(voice.clone())
             .filter(Filter::new().any_kind())
             .items(ITEMS)

@@ -34,8 +34,12 @@
 //! }
 //! ```
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+mod laws;
+mod links;
+mod queue;
+mod report;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -43,14 +47,18 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use self::links::Line;
+use self::queue::{Queue, Transit};
+use self::report::Meter;
+pub use self::report::{Degrees, Round, Spread};
 use super::Outgoing;
 use super::effect::{Answer, Effect, Effects, Sent};
 use super::error::SendError;
 use super::event::Event;
-use super::input::{ConnId, DialError, Ended, Input, Now, Ticket};
+use super::input::{ConnId, Ended, Input, Now, Ticket};
 use super::machine::Mesh;
 use super::params::Params;
-use crate::wire::{Address, Batch, Control, Flag, Frames, Hold, Message, NodeId, Packets, Subnet};
+use crate::wire::{Address, Batch, Flag, Hold, Message, NodeId, Packets, Subnet};
 
 /// A node of the virtual network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,39 +66,6 @@ pub struct Node(pub usize);
 
 /// One end of a connection.
 type End = (Node, ConnId);
-
-/// What is on its way.
-#[derive(Debug)]
-enum Transit {
-    /// A dial reaches the other node.
-    Knock {
-        from: End,
-        addr: Address,
-    },
-    /// The dialler learns that it is connected.
-    Dialed {
-        to: End,
-        addr: Address,
-    },
-    DialFailed {
-        to: End,
-        why: DialError,
-    },
-    Bytes {
-        to: End,
-        bytes: Bytes,
-    },
-    Closed {
-        to: End,
-    },
-    /// Connections break by chance.
-    Weather,
-    /// The node's clock, in this life of it.
-    Tick(Node, u32),
-}
-
-/// When, and in which order among equals.
-type Moment = (Duration, u64);
 
 struct Host {
     mesh: Mesh,
@@ -100,17 +75,12 @@ struct Host {
     up: bool,
     /// How often it was started.
     life: u32,
-    established: BTreeSet<ConnId>,
-    introduced: BTreeSet<ConnId>,
+    lines: BTreeMap<ConnId, Line>,
+    /// Bytes a second that it can write.
+    uplink: Option<f64>,
+    busy_until: Duration,
     delivered: Vec<Message>,
     events: Vec<Event>,
-    answers: BTreeMap<Ticket, Answer>,
-}
-
-/// A connection's other end, and when what was sent to it last arrives: bytes keep their order.
-struct Line {
-    other: End,
-    clear_at: Duration,
 }
 
 /// See the module.
@@ -123,16 +93,25 @@ pub struct Network {
     rng: StdRng,
     now: Duration,
     latency: Range<Duration>,
+    constant_latency: bool,
     /// The chance of each connection to break within a second.
     breakage: f64,
     stormy: bool,
+    /// The chance of each node to crash within a second.
+    churn: f64,
+    churning: bool,
     hosts: Vec<Host>,
-    lines: BTreeMap<End, Line>,
-    transits: BTreeMap<Moment, Transit>,
-    due: BinaryHeap<Reverse<Moment>>,
+    /// Who is to be found where; of several the first that is up.
+    addresses: HashMap<Address, Vec<Node>>,
+    queue: Queue,
     cut: BTreeSet<(Node, Node)>,
-    order: u64,
     tickets: u64,
+    answers: BTreeMap<Ticket, Answer>,
+    /// One transmission in so many is checked.
+    check_every: u64,
+    checks: u64,
+    keeps_history: bool,
+    meter: Option<Meter>,
 }
 
 impl std::fmt::Debug for Network {
@@ -148,6 +127,12 @@ impl std::fmt::Debug for Network {
 /// Unix seconds at the beginning of virtual time.
 const EPOCH: u64 = 1_500_000_000;
 
+/// Nodes of one virtual machine: each has a port.
+const NODES_A_MACHINE: usize = 65_535;
+
+/// How long a node that crashed in the [churn](Network::churn) stays away.
+const AWAY: Range<Duration> = Duration::from_secs(2)..Duration::from_secs(10);
+
 impl Network {
     /// An empty network. Everything that happens by chance follows from `seed`.
     pub fn new(seed: u64) -> Self {
@@ -156,15 +141,21 @@ impl Network {
             rng: StdRng::seed_from_u64(seed),
             now: Duration::ZERO,
             latency: Duration::from_millis(1)..Duration::from_millis(50),
+            constant_latency: false,
             breakage: 0.0,
             stormy: false,
+            churn: 0.0,
+            churning: false,
             hosts: Vec::new(),
-            lines: BTreeMap::new(),
-            transits: BTreeMap::new(),
-            due: BinaryHeap::new(),
+            addresses: HashMap::new(),
+            queue: Queue::default(),
             cut: BTreeSet::new(),
-            order: 0,
             tickets: 0,
+            answers: BTreeMap::new(),
+            check_every: 1,
+            checks: 0,
+            keeps_history: true,
+            meter: None,
         }
     }
 
@@ -175,25 +166,49 @@ impl Network {
         self
     }
 
+    /// Each connection draws its latency once, when it is made, instead of for every write.
+    #[must_use]
+    pub fn constant_latency(mut self) -> Self {
+        self.constant_latency = true;
+        self
+    }
+
+    /// Checks the laws of one transmission in so many only: each check decodes and verifies all that is written.
+    /// Default 1: of every one.
+    #[must_use]
+    pub fn check_every(mut self, transmissions: u64) -> Self {
+        self.check_every = transmissions.max(1);
+        self
+    }
+
+    /// Keeps neither messages nor events: [`delivered`](Self::delivered) and [`events`](Self::events) stay empty, and a
+    /// long run does not grow.
+    #[must_use]
+    pub fn without_history(mut self) -> Self {
+        self.keeps_history = false;
+        self
+    }
+
     /// Adds a node of the default subnet.
     pub fn add(&mut self) -> Node {
         self.add_with(|_| {})
     }
 
     /// Adds a node whose parameters are changed first, its address, too, if it shall be another than it is given.
-    ///
-    /// # Panics
-    ///
-    /// After 65,535 nodes.
     pub fn add_with(&mut self, change: impl FnOnce(&mut Params)) -> Node {
-        let index = self.hosts.len();
-        let port = u16::try_from(index + 1).expect("at most 65,535 virtual nodes");
-        let address = Address::from(std::net::SocketAddr::from(([10, 0, 0, 1], port)));
-        let host = self.host(address, change);
+        let node = Node(self.hosts.len());
+        let host = self.host(default_address(node.0), change);
+        let there = self.addresses.entry(host.address.clone()).or_default();
+        there.push(node);
         self.hosts.push(host);
+        self.start_clock(node);
+        node
+    }
+
+    fn start_clock(&mut self, node: Node) {
         let phase = Duration::from_millis(self.rng.random_range(0..1000));
-        self.post(self.now + phase, Transit::Tick(Node(index), 0));
-        Node(index)
+        let life = self.hosts[node.0].life;
+        self.queue.post(self.now + phase, Transit::Tick(node, life));
     }
 
     fn host(&mut self, address: Address, change: impl FnOnce(&mut Params)) -> Host {
@@ -210,11 +225,11 @@ impl Network {
             skew: 0,
             up: true,
             life: 0,
-            established: BTreeSet::new(),
-            introduced: BTreeSet::new(),
+            lines: BTreeMap::new(),
+            uplink: None,
+            busy_until: Duration::ZERO,
             delivered: Vec::new(),
             events: Vec::new(),
-            answers: BTreeMap::new(),
         }
     }
 
@@ -226,6 +241,11 @@ impl Network {
     /// The seed it was made from.
     pub fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// Virtual time since the beginning.
+    pub fn now(&self) -> Duration {
+        self.now
     }
 
     /// A node's state.
@@ -248,9 +268,19 @@ impl Network {
         &self.hosts[node.0].events
     }
 
+    /// Takes what a node was handed since this was called last.
+    pub fn take_delivered(&mut self, node: Node) -> Vec<Message> {
+        std::mem::take(&mut self.hosts[node.0].delivered)
+    }
+
+    /// Takes what a node was told since this was called last.
+    pub fn take_events(&mut self, node: Node) -> Vec<Event> {
+        std::mem::take(&mut self.hosts[node.0].events)
+    }
+
     /// How something that was asked for ended, if it has.
     pub fn answer(&self, ticket: Ticket) -> Option<&Answer> {
-        self.hosts.iter().find_map(|host| host.answers.get(&ticket))
+        self.answers.get(&ticket)
     }
 
     /// Sets a node's clock apart from the true time, in seconds.
@@ -258,102 +288,86 @@ impl Network {
         self.hosts[node.0].skew = seconds;
     }
 
-    /// Cuts every way between two sets of nodes: what is sent between them is lost, and the
-    /// connections between them break.
-    pub fn part(&mut self, left: &[Node], right: &[Node]) {
-        for &a in left {
-            for &b in right {
-                self.cut.insert((a, b));
-                self.cut.insert((b, a));
+    /// A node writes at most so many bytes a second, one after the other. Default: without a bound.
+    ///
+    /// # Panics
+    ///
+    /// If it is not greater than zero.
+    pub fn uplink(&mut self, node: Node, bytes_per_second: f64) {
+        assert!(bytes_per_second > 0.0, "an uplink writes something");
+        self.hosts[node.0].uplink = Some(bytes_per_second);
+    }
+
+    /// From now on so many of the nodes crash each minute, as a share of all; each comes back within ten seconds under
+    /// another id, and connects to one that is up. Default 0.
+    pub fn churn(&mut self, share_a_minute: f64) {
+        self.churn = share_a_minute / 60.0;
+        if self.churn > 0.0 && !self.churning {
+            self.churning = true;
+            self.queue
+                .post(self.now + Duration::from_secs(1), Transit::Churn);
+        }
+    }
+
+    fn on_churn(&mut self) {
+        self.churning = self.churn > 0.0;
+        for index in 0..self.hosts.len() {
+            if self.hosts[index].up && self.rng.random_bool(self.churn.clamp(0.0, 1.0)) {
+                self.crash(Node(index));
+                let back = self.now + self.rng.random_range(AWAY);
+                self.queue.post(back, Transit::Return(Node(index)));
             }
         }
-        let broken: Vec<End> = self
-            .lines
-            .iter()
-            .filter(|(end, line)| self.cut.contains(&(end.0, line.other.0)))
-            .map(|(end, _)| *end)
-            .collect();
-        for end in broken {
-            self.lines.remove(&end);
-            self.feed(
-                end.0,
-                Input::Closed {
-                    conn: end.1,
-                    why: Ended::Failed("cut".into()),
-                },
-            );
+        if self.churning {
+            self.queue
+                .post(self.now + Duration::from_secs(1), Transit::Churn);
         }
     }
 
-    /// From now on each connection breaks with this chance in each second. Default 0.
-    pub fn break_links(&mut self, chance: f64) {
-        self.breakage = chance;
-        if chance > 0.0 && !self.stormy {
-            self.stormy = true;
-            self.post(self.now + Duration::from_secs(1), Transit::Weather);
-        }
-    }
-
-    fn on_weather(&mut self) {
-        self.stormy = self.breakage > 0.0;
-        let ends: Vec<End> = self.lines.keys().copied().collect();
-        for end in ends {
-            // Each line has two ends, and either may begin its end.
-            if self.rng.random_bool((self.breakage / 2.0).clamp(0.0, 1.0)) {
-                self.snap(end);
-            }
-        }
-        if self.stormy {
-            self.post(self.now + Duration::from_secs(1), Transit::Weather);
-        }
-    }
-
-    /// Both ends of a connection learn at once that it is gone; what was on its way is lost.
-    fn snap(&mut self, end: End) {
-        let Some(line) = self.lines.remove(&end) else {
+    fn on_return(&mut self, node: Node) {
+        if self.hosts[node.0].up {
             return;
-        };
-        self.lines.remove(&line.other);
-        for (node, conn) in [end, line.other] {
-            let why = Ended::Failed("broken".into());
-            self.feed(node, Input::Closed { conn, why });
         }
-    }
-
-    /// Mends every cut.
-    pub fn heal(&mut self) {
-        self.cut.clear();
+        self.restart(node, |_| {});
+        for _ in 0..64 {
+            let other = Node(self.rng.random_range(0..self.hosts.len()));
+            if other != node && self.is_up(other) {
+                return self.keep(node, other);
+            }
+        }
     }
 
     /// Stops a node without a word: its connections break, it hears and says nothing more.
     pub fn crash(&mut self, node: Node) {
         self.hosts[node.0].up = false;
-        let ends: Vec<End> = self
-            .lines
-            .keys()
-            .filter(|end| end.0 == node)
-            .copied()
-            .collect();
-        for end in ends {
-            self.hang_up(end);
+        let conns: Vec<ConnId> = self.hosts[node.0].lines.keys().copied().collect();
+        for conn in conns {
+            self.hang_up((node, conn));
         }
     }
 
+    /// Stops a node as if its power went: nobody is told, its connections seem to stand.
+    pub fn power_off(&mut self, node: Node) {
+        self.hosts[node.0].up = false;
+        self.hosts[node.0].lines.clear();
+    }
+
     /// Starts a node that crashed anew, at its old address and with nothing in memory but what
-    /// `change` gives it. It has another id now.
+    /// `change` gives it, which starts from the parameters it had. It has another id now.
     pub fn restart(&mut self, node: Node, change: impl FnOnce(&mut Params)) {
-        let address = self.hosts[node.0].address.clone();
-        let skew = self.hosts[node.0].skew;
-        let mut host = self.host(address, change);
-        host.skew = skew;
-        host.life = self.hosts[node.0].life + 1;
-        let life = host.life;
+        let old = &self.hosts[node.0];
+        let (address, skew, life) = (old.address.clone(), old.skew, old.life);
+        let (uplink, used) = (old.uplink, self.hosts[node.0].mesh.next_conn());
+        let before = self.hosts[node.0].mesh.params().clone();
+        let mut host = self.host(address, |params| {
+            *params = before;
+            change(params);
+        });
+        (host.skew, host.life, host.uplink) = (skew, life + 1, uplink);
         // What is still on its way to the old life must not reach a connection of the new one.
-        let used = self.hosts[node.0].mesh.next_conn();
         while host.mesh.next_conn() < used {}
         self.hosts[node.0] = host;
-        let phase = Duration::from_millis(self.rng.random_range(0..1000));
-        self.post(self.now + phase, Transit::Tick(node, life));
+        self.start_clock(node);
     }
 
     /// Whether a node is up.
@@ -372,17 +386,41 @@ impl Network {
             let mut frontier = vec![first];
             while let Some(index) = frontier.pop() {
                 for peer in self.hosts[index].mesh.peers() {
-                    let linked = self
-                        .lines
-                        .get(&(Node(index), peer.conn))
-                        .map(|line| line.other.0);
-                    if let Some(other) = linked.filter(|other| left.remove(&other.0)) {
+                    let line = self.hosts[index].lines.get(&peer.conn);
+                    let other = line.map(|line| line.other.0);
+                    if let Some(other) = other.filter(|other| left.remove(&other.0)) {
                         frontier.push(other.0);
                     }
                 }
             }
         }
         count
+    }
+
+    /// How many links the nodes have that are up.
+    pub fn degrees(&self) -> Degrees {
+        let up = self.hosts.iter().filter(|host| host.up);
+        let degrees = up.map(|host| u32::try_from(host.mesh.peers().len()).unwrap_or(u32::MAX));
+        Degrees::of(degrees.collect())
+    }
+
+    /// Begins to keep account of broadcasts.
+    pub fn begin_round(&mut self) {
+        self.meter = Some(Meter::default());
+    }
+
+    /// Lets time pass until each broadcast of the round is everywhere, or for at most this long, and ends the round.
+    /// Copies that arrive later count in the next one, if that begins at once.
+    pub fn finish_round(&mut self, within: Duration) -> Round {
+        let until = self.now + within;
+        let nodes = self.hosts.iter().filter(|host| host.up).count() as u64;
+        let whole = |meter: &Meter| meter.messages() * nodes.saturating_sub(1);
+        while let Some(meter) = &self.meter
+            && meter.delivered() < whole(meter)
+            && self.step(until)
+        {}
+        let nodes = self.hosts.iter().filter(|host| host.up).count() as u64;
+        self.meter.take().unwrap_or_default().finish(nodes)
     }
 
     /// Lets one node connect to another.
@@ -408,7 +446,7 @@ impl Network {
     /// Those of [`Mesh::send`].
     pub fn broadcast(&mut self, from: Node, what: impl Into<Packets>) -> Result<Sent, SendError> {
         let packets = what.into();
-        self.command(from, |mesh, now, out| {
+        let sent = self.command(from, |mesh, now, out| {
             let what = Outgoing {
                 packets,
                 flag: Flag::Broadcast,
@@ -416,7 +454,12 @@ impl Network {
                 allow_empty: false,
             };
             mesh.send(now, what, Hold::none(), out)
-        })
+        });
+        let author = (from, self.id(from));
+        if let (Some(meter), Ok(sent)) = (&mut self.meter, &sent) {
+            meter.on_sent(sent.id.clone(), author, self.now);
+        }
+        sent
     }
 
     /// Lets a node whisper to whoever has this id.
@@ -449,29 +492,28 @@ impl Network {
     /// Hands bytes to whoever is at the other end of one of a node's connections, as if the node
     /// had written them itself.
     pub fn inject(&mut self, from: Node, to: Node, bytes: Bytes) {
-        let end = self
-            .lines
-            .iter()
-            .find(|(end, line)| end.0 == from && line.other.0 == to);
-        if let Some(end) = end.map(|(end, _)| *end) {
-            self.write(end, bytes);
+        let lines = &self.hosts[from.0].lines;
+        let line = lines.iter().find(|(_, line)| line.other.0 == to);
+        if let Some(conn) = line.map(|(conn, _)| *conn) {
+            self.write((from, conn), bytes);
         }
     }
 
     /// Lets time pass.
     pub fn run_for(&mut self, time: Duration) {
         let until = self.now + time;
-        while let Some(Reverse(moment)) = self.due.peek().copied() {
-            if moment.0 > until {
-                break;
-            }
-            self.due.pop();
-            self.now = moment.0;
-            if let Some(transit) = self.transits.remove(&moment) {
-                self.arrive(transit);
-            }
-        }
-        self.now = until;
+        while self.step(until) {}
+    }
+
+    /// Lets time pass to the next thing that happens; false if nothing does until then.
+    fn step(&mut self, until: Duration) -> bool {
+        let Some((at, transit)) = self.queue.next(until) else {
+            self.now = until;
+            return false;
+        };
+        self.now = at;
+        self.arrive(transit);
+        true
     }
 
     fn ticket(&mut self) -> Ticket {
@@ -495,7 +537,7 @@ impl Network {
         let now = self.clock(node);
         let mut out = Effects::new();
         let result = command(&mut self.hosts[node.0].mesh, now, &mut out);
-        self.perform(node, out);
+        self.perform(node, None, out);
         result
     }
 
@@ -503,132 +545,70 @@ impl Network {
         self.command(node, |mesh, now, out| mesh.handle(now, input, out));
     }
 
-    fn post(&mut self, at: Duration, transit: Transit) {
-        self.order += 1;
-        let moment = (at, self.order);
-        self.transits.insert(moment, transit);
-        self.due.push(Reverse(moment));
-    }
-
-    fn delay(&mut self) -> Duration {
-        if self.latency.is_empty() {
-            return self.latency.start;
-        }
-        self.rng.random_range(self.latency.clone())
+    fn lives(&self, node: Node, life: u32) -> bool {
+        let host = &self.hosts[node.0];
+        host.up && host.life == life
     }
 
     fn arrive(&mut self, transit: Transit) {
         match transit {
             Transit::Tick(node, life) => {
-                let host = &self.hosts[node.0];
-                if host.up && host.life == life {
+                if self.lives(node, life) {
                     self.feed(node, Input::Tick);
-                    self.post(self.now + Duration::from_secs(1), Transit::Tick(node, life));
+                    let next = self.now + Duration::from_secs(1);
+                    self.queue.post(next, Transit::Tick(node, life));
                 }
             }
             Transit::Weather => self.on_weather(),
+            Transit::Churn => self.on_churn(),
+            Transit::Return(node) => self.on_return(node),
             Transit::Knock { from, addr } => self.on_knock(from, addr),
-            Transit::Dialed { to, addr } if self.lines.contains_key(&to) => {
+            Transit::Dialed { to, addr } if self.has_line(to) => {
                 self.feed(to.0, Input::Dialed { conn: to.1, addr });
             }
             Transit::DialFailed { to, why } => {
                 self.feed(to.0, Input::DialFailed { conn: to.1, why });
             }
-            Transit::Bytes { to, bytes } if self.lines.contains_key(&to) => {
-                self.on_bytes(to, bytes);
+            Transit::Bytes { to, bytes } => self.on_bytes(to, &bytes),
+            Transit::Closed { to } if self.remove_line(to).is_some() => {
+                let why = Ended::ByPeer;
+                self.feed(to.0, Input::Closed { conn: to.1, why });
             }
-            Transit::Closed { to } if self.lines.remove(&to).is_some() => {
-                self.feed(
-                    to.0,
-                    Input::Closed {
-                        conn: to.1,
-                        why: Ended::ByPeer,
-                    },
-                );
-            }
-            Transit::Dialed { .. } | Transit::Bytes { .. } | Transit::Closed { .. } => {}
+            Transit::Dialed { .. } | Transit::Closed { .. } => {}
         }
     }
 
-    fn on_knock(&mut self, from: End, addr: Address) {
-        let found = self
-            .hosts
-            .iter()
-            .position(|host| host.address == addr && host.up);
-        let back = self.now + self.delay();
-        let reachable = found
-            .map(Node)
-            .filter(|node| !self.cut.contains(&(from.0, *node)));
-        let Some(to) = reachable else {
-            return self.post(
-                back,
-                Transit::DialFailed {
-                    to: from,
-                    why: DialError::Refused,
-                },
-            );
+    fn on_bytes(&mut self, to: End, bytes: &Bytes) {
+        let Some(line) = self.hosts[to.0.0].lines.get(&to.1) else {
+            return;
         };
-        let conn = self.hosts[to.0].mesh.next_conn();
-        self.lines.insert(
-            from,
-            Line {
-                other: (to, conn),
-                clear_at: self.now,
-            },
-        );
-        self.lines.insert(
-            (to, conn),
-            Line {
-                other: from,
-                clear_at: back,
-            },
-        );
-        self.post(back, Transit::Dialed { to: from, addr });
-        let addr = self.hosts[from.0.0].address.clone();
-        self.feed(to, Input::Accepted { conn, addr });
-    }
-
-    fn on_bytes(&mut self, to: End, bytes: Bytes) {
-        let host = &self.hosts[to.0.0];
-        let params = host.mesh.params();
-        let batch = Batch::from_frames(params.generation, params.limits, &bytes)
+        let from = line.other.0;
+        let params = self.hosts[to.0.0].mesh.params();
+        let generation = params.generation;
+        let batch = Batch::from_frames(generation, params.limits, bytes)
             .unwrap_or_else(|error| panic!("seed {}: a node wrote {error}", self.seed));
-        let heard = broadcast_ids(&batch);
+        if let Some(meter) = &mut self.meter {
+            meter.on_received(&batch, generation);
+        }
+        let heard = self.is_sampled().then(|| laws::broadcast_ids(&batch));
         let now = self.clock(to.0);
         let mut out = Effects::new();
         let input = Input::Received { conn: to.1, batch };
         self.hosts[to.0.0].mesh.handle(now, input, &mut out);
-        for effect in &out {
-            if let Effect::Transmit {
-                to: targets,
-                frames,
-            } = effect
-                && targets.contains(&to.1)
-            {
-                let said = broadcast_ids(&self.batch(to.0, frames));
-                assert!(
-                    said.is_disjoint(&heard),
-                    "seed {}: {:?} sent a broadcast back where it came from",
-                    self.seed,
-                    to.0,
-                );
-            }
+        if let Some(heard) = heard {
+            self.check_no_echo(to.0, to.1, &heard, &out);
         }
-        self.perform(to.0, out);
+        self.perform(to.0, Some(from), out);
     }
 
-    fn perform(&mut self, node: Node, effects: Effects) {
+    /// Does what a node asked for; `source`: on account of what came from this one.
+    fn perform(&mut self, node: Node, source: Option<Node>, effects: Effects) {
         for effect in effects {
             match effect {
                 Effect::Dial { conn, addr } => {
                     let at = self.now + self.delay();
-                    self.post(
-                        at,
-                        Transit::Knock {
-                            from: (node, conn),
-                            addr,
-                        },
-                    );
+                    let from = (node, conn);
+                    self.queue.post(at, Transit::Knock { from, addr });
                 }
                 Effect::Transmit { to, frames } => {
                     for conn in to {
@@ -637,84 +617,41 @@ impl Network {
                     }
                 }
                 Effect::Establish { conn, .. } => {
-                    self.hosts[node.0].established.insert(conn);
+                    if let Some(line) = self.hosts[node.0].lines.get_mut(&conn) {
+                        line.established = true;
+                    }
                 }
                 Effect::SetCompression { .. } => {}
                 Effect::Close { conn, .. } => self.hang_up((node, conn)),
-                Effect::Deliver(messages) => {
-                    self.hosts[node.0].delivered.extend(messages.into_vec())
+                Effect::Deliver(messages) => self.deliver(node, source, messages.into_vec()),
+                Effect::Notify(event) if self.keeps_history => {
+                    self.hosts[node.0].events.push(event);
                 }
-                Effect::Notify(event) => self.hosts[node.0].events.push(event),
+                Effect::Notify(_) => {}
                 Effect::Answer { ticket, answer } => {
-                    let before = self.hosts[node.0].answers.insert(ticket, answer);
+                    let before = self.answers.insert(ticket, answer);
                     assert!(before.is_none(), "seed {}: answered twice", self.seed);
                 }
             }
         }
     }
 
-    fn write(&mut self, from: End, bytes: Bytes) {
-        let at = self.now + self.delay();
-        let Some(line) = self.lines.get_mut(&from) else {
-            return;
-        };
-        line.clear_at = line.clear_at.max(at);
-        let (to, at) = (line.other, line.clear_at);
-        if !self.cut.contains(&(from.0, to.0)) {
-            self.post(at, Transit::Bytes { to, bytes });
-        }
-    }
-
-    fn hang_up(&mut self, end: End) {
-        let at = self.now + self.delay();
-        if let Some(line) = self.lines.remove(&end) {
-            self.post(at.max(line.clear_at), Transit::Closed { to: line.other });
-        }
-    }
-
-    fn batch(&self, node: Node, frames: &Frames) -> Batch {
-        let params = self.hosts[node.0].mesh.params();
-        Batch::from_frames(params.generation, params.limits, &frames.plain)
-            .unwrap_or_else(|error| panic!("seed {}: a node wrote {error}", self.seed))
-    }
-
-    /// The laws of every single transmission.
-    fn check_transmission(&mut self, node: Node, conn: ConnId, frames: &Frames) {
-        let batch = self.batch(node, frames);
-        let seed = self.seed;
-        let generation = self.hosts[node.0].mesh.params().generation;
-        for index in 0..batch.len() {
-            let Ok(frame) = batch.get(index) else {
-                panic!("seed {seed}: {node:?} wrote a frame that does not decode");
-            };
-            assert_eq!(
-                frame.prove(),
-                Ok(()),
-                "seed {seed}: {node:?} wrote a frame with a false id"
-            );
-            if !self.hosts[node.0].established.contains(&conn) {
-                let control = Control::read(&frame, generation);
-                let first = self.hosts[node.0].introduced.insert(conn);
-                assert!(
-                    first && matches!(control, Some(Ok(Control::Handshake { .. }))),
-                    "seed {seed}: {node:?} said more than its handshake before the other's",
-                );
+    fn deliver(&mut self, to: Node, source: Option<Node>, messages: Vec<Message>) {
+        if let (Some(meter), Some(source)) = (&mut self.meter, source) {
+            for message in &messages {
+                meter.on_delivered(to, source, message, self.now);
             }
-            if let Some(line) = self.lines.get(&(node, conn)) {
-                let target = self.hosts[line.other.0.0].mesh.me();
-                assert!(
-                    !frame.is_broadcast() || frame.sender() != target.as_bytes(),
-                    "seed {seed}: {node:?} sent a broadcast back to its author",
-                );
-            }
+        }
+        if self.keeps_history {
+            self.hosts[to.0].delivered.extend(messages);
         }
     }
 }
 
-fn broadcast_ids(batch: &Batch) -> BTreeSet<(Vec<u8>, Vec<u8>)> {
-    let frames = (0..batch.len()).filter_map(|index| batch.get(index).ok());
-    frames
-        .filter(|frame| frame.is_broadcast())
-        .map(|frame| (frame.id().to_vec(), frame.sender().to_vec()))
-        .collect()
+/// Where a node is to be found unless it is told otherwise.
+fn default_address(index: usize) -> Address {
+    let machine = u32::try_from(index / NODES_A_MACHINE).unwrap_or(u32::MAX);
+    let port = u16::try_from(index % NODES_A_MACHINE + 1).unwrap_or(u16::MAX);
+    let host = std::net::Ipv4Addr::from_bits(0x0a00_0001 + machine);
+    Address::from(std::net::SocketAddr::from((host, port)))
 }

@@ -1,0 +1,76 @@
+//! How the connections of a subnet are protected, and which of that this build speaks.
+//!
+//! Owns the names as they are hashed into a subnet's id. Knows nothing of handshakes.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// How connections of a subnet are encrypted: the second half of its identity.
+///
+/// The name is hashed into the subnet's id, so nodes that name it differently refuse each other. A name that this
+/// build does not speak is a [`StartError`](crate::StartError): it is never a mere label on plaintext.
+///
+/// ```
+/// use actix_mesh::Encryption;
+///
+/// assert_eq!(Encryption::from("Plaintext"), Encryption::Plaintext);
+/// assert!(!Encryption::from("SSL").is_spoken());
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Encryption {
+    /// None: whoever is on the path reads and changes everything, and no id is proven.
+    #[default]
+    Plaintext,
+    /// A name that this build does not speak.
+    Unknown(String),
+}
+
+impl Encryption {
+    /// The name as it is hashed into the subnet's id, spelled as the reference peers spell it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Plaintext => "Plaintext",
+            Self::Unknown(name) => name,
+        }
+    }
+
+    /// Whether a node of this build can start with it.
+    pub fn is_spoken(&self) -> bool {
+        !matches!(self, Self::Unknown(_))
+    }
+}
+
+impl From<&str> for Encryption {
+    fn from(name: &str) -> Self {
+        String::from(name).into()
+    }
+}
+
+impl From<&String> for Encryption {
+    fn from(name: &String) -> Self {
+        name.clone().into()
+    }
+}
+
+impl From<String> for Encryption {
+    fn from(name: String) -> Self {
+        match &*name {
+            "Plaintext" => Self::Plaintext,
+            _ => Self::Unknown(name),
+        }
+    }
+}
+
+impl fmt::Display for Encryption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl Serialize for Encryption {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
