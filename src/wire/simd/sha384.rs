@@ -5,12 +5,12 @@
 
 use std::cmp::Reverse;
 
-use fearless_simd::{Level, Simd};
+use fearless_simd::{Level, Simd, SimdBase as _};
 use sha2::block_api::compress512;
 
 use super::{
     lanes::{LANES, NARROW},
-    sha512_rounds::{BLOCK, Block, START, State, absorb, is_register},
+    sha512_rounds::{BLOCK, Block, START, State, absorb},
 };
 use crate::wire::{
     base58::{self, Digits},
@@ -32,16 +32,20 @@ pub(in crate::wire) fn digests<'a, P: Packets<'a>>(messages: &[Stamped<P>]) -> O
     }
 }
 
-/// With fewer messages one by one is faster. Where one of our vectors is two of the machine's own, it takes twice as long.
+/// With fewer messages in a vector, one by one is faster: a vector of four costs twice what a message does alone.
 fn fewest<S: Simd>(_: S) -> usize {
-    if is_register::<S>() { FEWEST } else { 5 }
+    if S::u64s::LEN == LANES { FEWEST } else { 3 }
 }
 
 fn run<'a, S: Simd, P: Packets<'a>>(simd: S, messages: &[Stamped<P>]) -> Vec<Digest> {
     let mut digests = vec![[0; 48]; messages.len()];
     let mut waiting = longest_first(messages).into_iter();
     let mut lanes = Lanes::new();
-    while lanes.fill(messages, &mut waiting) >= fewest(simd) {
+    loop {
+        lanes.fill(messages, &mut waiting);
+        if !lanes.pay(simd) {
+            break;
+        }
         lanes.step(simd, &mut digests);
     }
     lanes.finish_one_by_one(&mut digests);
@@ -199,13 +203,8 @@ impl<'a, P: Packets<'a>> Lanes<'a, P> {
         }
     }
 
-    /// Lets waiting messages into the lanes that are free; how many are in use then.
-    fn fill(
-        &mut self,
-        messages: &[Stamped<P>],
-        waiting: &mut impl Iterator<Item = usize>,
-    ) -> usize {
-        let mut used = 0;
+    /// Lets waiting messages into the lanes that are free.
+    fn fill(&mut self, messages: &[Stamped<P>], waiting: &mut impl Iterator<Item = usize>) {
         for (lane, passage) in self.passages.iter_mut().enumerate() {
             if !passage.is_under_way()
                 && let Some(index) = waiting.next()
@@ -215,9 +214,21 @@ impl<'a, P: Packets<'a>> Lanes<'a, P> {
                     words[lane] = word;
                 }
             }
-            used += usize::from(passage.is_under_way());
         }
-        used
+    }
+
+    /// Whether hashing what is in the lanes is faster than hashing it one by one: the vectors that have to be computed must
+    /// hold enough messages on average.
+    fn pay<S: Simd>(&self, simd: S) -> bool {
+        let in_use = self.in_use();
+        let vectors = in_use.chunks(S::u64s::LEN);
+        let vectors = vectors.filter(|lanes| lanes.contains(&true)).count();
+        let messages = in_use.iter().filter(|used| **used).count();
+        messages > 0 && messages >= fewest(simd) * vectors
+    }
+
+    fn in_use(&self) -> [bool; LANES] {
+        self.passages.each_ref().map(Passage::is_under_way)
     }
 
     /// Hashes as many blocks as lie together in every lane.
@@ -238,9 +249,10 @@ impl<'a, P: Packets<'a>> Lanes<'a, P> {
             Some(_) => &passage.next()[..count],
             None => nearest,
         });
+        let in_use = self.in_use();
         simd.vectorize(
             #[inline(always)]
-            || absorb(simd, &mut self.states, &blocks),
+            || absorb(simd, &mut self.states, &blocks, &in_use),
         );
         self.advance(count, digests);
     }

@@ -61,82 +61,87 @@ static K: [[u64; 16]; 5] = [
     ],
 ];
 
-/// Whether a vector is one of the machine's registers. Then it has 32 of them, and all words stay there.
-pub(super) const fn is_register<S: Simd>() -> bool {
-    <S::u64s as SimdBase<S>>::LEN == LANES
-}
-
 /// Hashes further blocks of each message, as many of each as the first has.
+///
+/// Messages that do not fit one of the machine's vectors are hashed in several passes: the eight words of a pass's state then
+/// stay in registers, of which a machine with narrower vectors has sixteen. A pass whose lanes are all free is left out.
 #[inline(always)]
-pub(super) fn absorb<S: Simd>(simd: S, words: &mut State, blocks: &[&[Block]; LANES]) {
+pub(super) fn absorb<S: Simd>(
+    simd: S,
+    states: &mut State,
+    blocks: &[&[Block]; LANES],
+    in_use: &[bool; LANES],
+) {
     // Loops, not closures: what is not inlined here is compiled without the wide vectors.
-    let mut state = [u64x8::splat(simd, 0); 8];
-    for (vector, word) in state.iter_mut().zip(words.iter()) {
-        *vector = u64x8::from_slice(simd, word);
-    }
     for at in 0..blocks[0].len() {
-        let mut block = load(simd, blocks, at);
-        compress(simd, &mut state, &mut block);
-    }
-    for (vector, word) in state.iter().zip(words) {
-        vector.store_slice(word);
+        let block = load(simd, blocks, at);
+        for (pass, lanes) in in_use.chunks(S::u64s::LEN).enumerate() {
+            if lanes.contains(&true) {
+                compress(simd, states, &block, pass * S::u64s::LEN);
+            }
+        }
     }
 }
 
-/// The sixteen words of one block of each message, turned so that a vector has one word of all.
+/// The sixteen words of one block of each message, turned so that a row has one word of all.
 #[inline(always)]
-fn load<S: Simd>(simd: S, blocks: &[&[Block]; LANES], at: usize) -> [u64x8<S>; 16] {
-    let mut words = [u64x8::splat(simd, 0); 16];
+fn load<S: Simd>(simd: S, blocks: &[&[Block]; LANES], at: usize) -> [[u64; LANES]; 16] {
+    let mut words = [[0; LANES]; 16];
     for half in 0..2 {
         let mut rows = [u64x8::splat(simd, 0); LANES];
         for (row, blocks) in rows.iter_mut().zip(blocks) {
             *row = words_of(simd, &blocks[at][64 * half..]);
         }
         transpose(simd, &mut rows);
-        words[8 * half..8 * half + 8].copy_from_slice(&rows);
+        for (word, row) in words[8 * half..].iter_mut().zip(rows) {
+            row.store_slice(word);
+        }
     }
     words
 }
 
 #[inline(always)]
-fn rotate<S: Simd, const BY: u32, const REST: u32>(word: u64x8<S>) -> u64x8<S> {
+fn rotate<S: Simd, const BY: u32, const REST: u32>(word: S::u64s) -> S::u64s {
     (word >> BY) | (word << REST)
 }
 
+/// Hashes a block of the messages whose lanes begin at `lane`, as many as one vector holds.
 #[inline(always)]
-fn compress<S: Simd>(simd: S, state: &mut [u64x8<S>; 8], words: &mut [u64x8<S>; 16]) {
-    let before = *state;
+fn compress<S: Simd>(simd: S, states: &mut State, block: &[[u64; LANES]; 16], lane: usize) {
+    let lanes = lane..lane + S::u64s::LEN;
+    let mut state = [S::u64s::splat(simd, 0); 8];
+    for (vector, word) in state.iter_mut().zip(states.iter()) {
+        *vector = S::u64s::from_slice(simd, &word[lanes.clone()]);
+    }
+    let mut words = [S::u64s::splat(simd, 0); 16];
+    for (vector, word) in words.iter_mut().zip(block) {
+        *vector = S::u64s::from_slice(simd, &word[lanes.clone()]);
+    }
+    let before = state;
     let (turns, last) = (&K[..4], &K[4]);
     for k in turns {
-        if is_register::<S>() {
-            sixteen::<S, true>(simd, state, words, k);
-        } else {
-            sixteen::<S, false>(simd, state, words, k);
-            for i in 0..16 {
-                extend(words, i);
-            }
-        }
+        sixteen::<S, true>(simd, &mut state, &mut words, k);
     }
-    sixteen::<S, false>(simd, state, words, last);
-    for (word, before) in state.iter_mut().zip(before) {
-        *word += before;
+    sixteen::<S, false>(simd, &mut state, &mut words, last);
+    for ((word, before), after) in states.iter_mut().zip(before).zip(state) {
+        (before + after).store_slice(&mut word[lanes.clone()]);
     }
 }
 
-/// Sixteen rounds. Each word, once it is used, is followed by the one that takes its place, if that is wanted at once:
+/// Sixteen rounds. Each word, once it is used, is followed by the one that takes its place, if there are further rounds:
 /// neither of the two chains of sums has to wait for the other then.
 #[inline(always)]
 fn sixteen<S: Simd, const AND_EXTEND: bool>(
     simd: S,
-    state: &mut [u64x8<S>; 8],
-    words: &mut [u64x8<S>; 16],
+    state: &mut [S::u64s; 8],
+    words: &mut [S::u64s; 16],
     k: &[u64; 16],
 ) {
     macro_rules! rounds {
         ($($t:literal)*) => { $(
-            round::<S, $t>(state, words[$t], u64x8::splat(simd, k[$t]));
+            round::<S, $t>(state, words[$t], S::u64s::splat(simd, k[$t]));
             if AND_EXTEND {
-                extend(words, $t);
+                extend::<S>(words, $t);
             }
         )* };
     }
@@ -150,15 +155,15 @@ fn sixteen<S: Simd, const AND_EXTEND: bool>(
 /// before the rest.
 #[cfg_attr(debug_assertions, inline(never))]
 #[cfg_attr(not(debug_assertions), inline(always))]
-fn round<S: Simd, const T: usize>(state: &mut [u64x8<S>; 8], word: u64x8<S>, k: u64x8<S>) {
+fn round<S: Simd, const T: usize>(state: &mut [S::u64s; 8], word: S::u64s, k: S::u64s) {
     let [a, b, c, d, e, f, g, h] = const { letters(T) };
     let [x, y, z] = [state[a], state[b], state[c]];
     let majority = y ^ ((x ^ y) & (y ^ z));
     let [p, q, r] = [state[e], state[f], state[g]];
     let choice = r ^ (p & (q ^ r));
     let before = state[d];
-    state[d] = state[h] + k + word + before + choice + big_one(p);
-    state[h] = (majority - before + big_zero(x)) + state[d];
+    state[d] = state[h] + k + word + before + choice + big_one::<S>(p);
+    state[h] = (majority - before + big_zero::<S>(x)) + state[d];
 }
 
 /// Where the letters a to h are in that round.
@@ -173,28 +178,28 @@ const fn letters(round: usize) -> [usize; 8] {
 }
 
 #[inline(always)]
-fn big_one<S: Simd>(e: u64x8<S>) -> u64x8<S> {
+fn big_one<S: Simd>(e: S::u64s) -> S::u64s {
     rotate::<S, 14, 50>(e) ^ rotate::<S, 18, 46>(e) ^ rotate::<S, 41, 23>(e)
 }
 
 #[inline(always)]
-fn big_zero<S: Simd>(a: u64x8<S>) -> u64x8<S> {
+fn big_zero<S: Simd>(a: S::u64s) -> S::u64s {
     rotate::<S, 28, 36>(a) ^ rotate::<S, 34, 30>(a) ^ rotate::<S, 39, 25>(a)
 }
 
 /// Puts the word that comes sixteen later in the place of one.
 #[inline(always)]
-fn extend<S: Simd>(words: &mut [u64x8<S>; 16], i: usize) {
+fn extend<S: Simd>(words: &mut [S::u64s; 16], i: usize) {
     let (early, late) = (words[(i + 1) % 16], words[(i + 14) % 16]);
-    words[i] = words[i] + small_zero(early) + words[(i + 9) % 16] + small_one(late);
+    words[i] = words[i] + small_zero::<S>(early) + words[(i + 9) % 16] + small_one::<S>(late);
 }
 
 #[inline(always)]
-fn small_one<S: Simd>(word: u64x8<S>) -> u64x8<S> {
+fn small_one<S: Simd>(word: S::u64s) -> S::u64s {
     rotate::<S, 19, 45>(word) ^ rotate::<S, 61, 3>(word) ^ (word >> 6)
 }
 
 #[inline(always)]
-fn small_zero<S: Simd>(word: u64x8<S>) -> u64x8<S> {
+fn small_zero<S: Simd>(word: S::u64s) -> S::u64s {
     rotate::<S, 1, 63>(word) ^ rotate::<S, 8, 56>(word) ^ (word >> 7)
 }
