@@ -82,6 +82,7 @@ impl Node {
             address: Some(address(port)),
             methods: Vec::new(),
             dialect: Dialect::Spaced,
+            extended: false,
         };
         let composer = Composer::new(GENERATION, Limits::default(), Self::id(name));
         let payload = control.packets(GENERATION);

@@ -49,6 +49,8 @@ pub struct Config {
     pub(crate) ban_loopback: bool,
     pub(crate) compression: Vec<Method>,
     pub(crate) allow_binary: bool,
+    pub(crate) extensions: bool,
+    pub(crate) share_topology: bool,
     pub(crate) limits: Limits,
     pub(crate) waterfall_capacity: usize,
     pub(crate) inbound_budget: usize,
@@ -86,6 +88,8 @@ impl Default for Config {
             ban_loopback: false,
             compression: Method::available().to_vec(),
             allow_binary: false,
+            extensions: true,
+            share_topology: false,
             limits: Limits::default(),
             waterfall_capacity: 1 << 19,
             inbound_budget: 1 << 20,
@@ -222,6 +226,26 @@ impl Config {
     #[must_use]
     pub fn max_outgoing(mut self, max: usize) -> Self {
         self.max_outgoing = max;
+        self
+    }
+
+    /// Sets whether this node announces to its peers that it understands what actix-mesh nodes say to each other
+    /// beyond the protocol. Default `true`.
+    ///
+    /// py2p and js2p peers see none of it. Set it to `false` to behave towards every peer as towards them; the node
+    /// stays a full member. What is said is listed in `docs/extensions.md`.
+    #[must_use]
+    pub fn extensions(mut self, extensions: bool) -> Self {
+        self.extensions = extensions;
+        self
+    }
+
+    /// Sets whether this node tells its neighbours to peers that ask, and may ask for theirs with
+    /// [`Topology`](crate::Topology). Default `false`: whom a node is connected to, and at which addresses, is nobody's
+    /// business unless its operator says so.
+    #[must_use]
+    pub fn share_topology(mut self, share: bool) -> Self {
+        self.share_topology = share;
         self
     }
 
@@ -447,6 +471,8 @@ impl Config {
         params.handshake_timeout = self.handshake_timeout;
         params.waterfall_capacity = self.waterfall_capacity;
         params.allow_binary = self.allow_binary;
+        params.extensions = self.extensions;
+        params.share_topology = self.share_topology;
         params
     }
 

@@ -30,7 +30,7 @@
 //! | meet others | [`Connect`], [`Disconnect`], [`RequestPeers`] |
 //! | speak | [`Send`](struct@Send) to all, [`Whisper`] or [`Message::reply`] to one |
 //! | hear | [`Subscribe`] an actor, pull with [`Recv`], decide first with [`Intercept`]; [`Event`]s by [`SubscribeEvents`] |
-//! | look | [`Peers`], [`Awaiting`], [`Status`] |
+//! | look | [`Peers`], [`Awaiting`], [`Topology`], [`Status`] |
 //! | end | [`Shutdown`] |
 //!
 //! # The floors
@@ -81,8 +81,8 @@ pub use config::Config;
 #[cfg(feature = "node")]
 pub use error::{SettingError, StartError};
 pub use mesh::{
-    CloseReason, ConnectError, DialError, Direction, Event, SendError, Sent, Severity, SkipReason,
-    Skipped, Stats, Traffic, Trouble, WhisperError, Whispered,
+    CloseReason, ConnectError, DialError, Direction, Event, Neighbor, Neighborhood, SendError,
+    Sent, Severity, SkipReason, Skipped, Stats, Traffic, Trouble, WhisperError, Whispered,
 };
 #[cfg(feature = "node")]
 pub use node::transport::encryption::Encryption;
@@ -90,8 +90,8 @@ pub use node::transport::encryption::Encryption;
 pub use node::{
     Awaited, Awaiting, Bundle, Connect, Disconnect, Filter, Intercept, KindFilter, Offer, Overflow,
     Peer, Peers, Queue, Recv, Reply, RequestPeers, Router, Send, SendMany, Shutdown,
-    ShutdownReport, Status, StatusReport, Subscribe, SubscribeEvents, SubscriptionId, Unsent,
-    Unsubscribe, Verdict, Whisper,
+    ShutdownReport, Status, StatusReport, Subscribe, SubscribeEvents, SubscriptionId, Topology,
+    Unsent, Unsubscribe, Verdict, Whisper,
 };
 #[cfg(feature = "node")]
 pub use start::Node;

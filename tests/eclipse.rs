@@ -104,6 +104,7 @@ impl World {
             address: None,
             methods: vec![],
             dialect: Dialect::Spaced,
+            extended: false,
         };
         self.say(conn, id, &handshake);
     }

@@ -165,6 +165,7 @@ impl Peer {
             address: Some(stream.local_addr().unwrap().into()),
             methods: methods.to_vec(),
             dialect: Dialect::Spaced,
+            extended: false,
         };
         let handshake = handshake.packets(GENERATION);
         let composed = me.compose(&Flag::Whisper, &handshake, stream::unix());

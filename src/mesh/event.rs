@@ -3,13 +3,13 @@
 //! Owns their names and their JSON form, which is a contract. Decides nothing: each event is raised
 //! where its cause is decided.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::input::DialError;
 use crate::wire::{Address, MessageId, NodeId, SubnetId};
 
 /// Who opened a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// The peer dialled us.

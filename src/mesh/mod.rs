@@ -72,6 +72,7 @@ pub use event_text::{Severity, printable};
 pub use input::{ConnId, DialError, Ended, Input, Now, Ticket};
 pub use machine::Mesh;
 pub use membership::peer_book::Place;
+pub use membership::topology::{Neighbor, Neighborhood};
 pub use messaging::broadcast::Outgoing;
 pub use params::Params;
 pub use stats::{Stats, Trouble};

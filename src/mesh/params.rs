@@ -52,6 +52,11 @@ pub struct Params {
     pub silence: Duration,
     /// Whispers that may wait for their peer to be found. Default 1,024.
     pub max_waiting_whispers: usize,
+    /// Whether our own nodes may say more to each other than the protocol has. Default yes: reference peers see none
+    /// of it.
+    pub extensions: bool,
+    /// Whether we ask our peers for their neighbours and tell them ours. Default no.
+    pub share_topology: bool,
 }
 
 impl Params {
@@ -75,6 +80,8 @@ impl Params {
             reconnect_cap: Duration::from_secs(30),
             silence: Duration::from_secs(20),
             max_waiting_whispers: 1024,
+            extensions: true,
+            share_topology: false,
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct Stats {
     pub premature: u64,
     /// Control messages under a main flag with which they are never sent: dropped.
     pub misplaced: u64,
+    /// Extensions with a verb that this version does not know: dropped.
+    pub unknown_verbs: u64,
     /// Control messages whose arguments make no sense: dropped.
     pub malformed: u64,
     /// Frames that do not decode, or whose id does not fit their contents: the peer was closed.

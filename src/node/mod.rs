@@ -45,7 +45,7 @@ pub use messages::subscribe::{
 };
 pub use messages::{
     Awaited, Awaiting, Connect, Disconnect, Peer, Peers, RequestPeers, Send, SendMany, Shutdown,
-    ShutdownReport, Status, StatusReport, Unsent, Whisper,
+    ShutdownReport, Status, StatusReport, Topology, Unsent, Whisper,
 };
 pub use reply::Reply;
 pub use router::Router;

@@ -35,7 +35,8 @@ mod subnet;
 pub use address::{Address, AddressError};
 pub(crate) use compression::Methods;
 pub use compression::{Deflater, Inflated, Inflater, Method};
-pub use control::{Control, Dialect, PeerEntry};
+pub(crate) use control::is_extension;
+pub use control::{Control, Dialect, Extension, PeerEntry};
 pub use decode::{
     batch::Batch,
     fingerprint::{Claim, ClaimKey, Claims},

@@ -115,6 +115,7 @@ impl Raw {
             address: Some(self.stream.local_addr().unwrap().into()),
             methods: vec![],
             dialect: Dialect::Spaced,
+            extended: false,
         };
         change(&mut control);
         control.packets(GENERATION)

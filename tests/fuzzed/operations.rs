@@ -268,6 +268,7 @@ impl<'a> Driver<'a> {
             address: Some(self.address()),
             methods: vec![Method::Zlib, Method::Gzip],
             dialect: [Dialect::Spaced, Dialect::Tight][self.data.below(2)],
+            extended: self.data.below(2) == 1,
         }
     }
 

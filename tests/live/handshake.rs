@@ -43,8 +43,8 @@ fn assert_links(us: &Peer, py: &Peer, direction: &str) {
     assert_eq!(theirs["outgoing"], direction == "incoming");
     assert_eq!(
         theirs["methods"],
-        json!(["13", "11", "10", "12"]),
-        "zlib, gzip, bz2, xz, in this order"
+        json!(["13", "11", "10", "12", "6d6573682b31"]),
+        "zlib, gzip, bz2, xz, in this order, and that we understand extensions"
     );
     let [ours] = &us.peers()[..] else {
         panic!("we have one peer")

@@ -14,6 +14,7 @@ mod broadcast;
 mod compression;
 mod crossing;
 mod discovery;
+mod extensions;
 mod flood;
 mod handshake;
 mod hostile;

@@ -70,6 +70,7 @@ class Peer:
     def __init__(self):
         self.node = None
         self.received = {}
+        self.kinds = set()
 
     def start(self, subnet="mesh", encryption="Plaintext", methods=None, max_outgoing=0, above=None, below=None):
         if methods is not None:
@@ -84,9 +85,17 @@ class Peer:
             except OSError:  # another process took the port in between
                 if attempt == 9:
                     raise
+        self.node.register_handler(self.note_kind)
         if above or below:
             self.node.id = id_beside(above or below, above is not None)
         return {"id": text(self.node.id), "listen": "127.0.0.1:%d" % port, "subnet": text(protocol.id)}
+
+    def note_kind(self, message, handler):
+        """Sees what any user's handler sees, and lets it pass."""
+        self.kinds.add(bytes(message.packets[0]))
+
+    def kinds_seen(self):
+        return {"kinds": sorted(kind.hex() for kind in self.kinds)}
 
     def link(self, peer):
         """The connection to a peer; its id may be a key of either type, after a deferred reply."""
@@ -181,7 +190,7 @@ class Peer:
 COMMANDS = {
     name: getattr(Peer, name)
     for name in ("start", "connect", "send", "send_aged", "whisper", "reply", "renegotiate", "resend", "raw",
-                 "disconnect", "peers", "status")
+                 "disconnect", "peers", "status", "kinds_seen")
 }
 
 

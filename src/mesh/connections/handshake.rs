@@ -25,6 +25,7 @@ pub(in crate::mesh) struct Handshake {
     pub(in crate::mesh) address: Option<Address>,
     pub(in crate::mesh) methods: Vec<Method>,
     pub(in crate::mesh) dialect: Dialect,
+    pub(in crate::mesh) extended: bool,
 }
 
 impl Mesh {
@@ -80,6 +81,7 @@ impl Mesh {
             address: Some(self.params.address.clone()),
             methods: self.params.methods.clone(),
             dialect: Dialect::Spaced,
+            extended: self.params.extensions,
         };
         self.say(now, conn, &Flag::Whisper, &handshake, out);
     }
@@ -121,12 +123,14 @@ impl Mesh {
                 address,
                 methods,
                 dialect,
+                extended,
             })) => Ok(Handshake {
                 id,
                 subnet,
                 address,
                 methods,
                 dialect,
+                extended,
             }),
             Some(Err(error)) => Err(CloseReason::BadFrame(error.to_string())),
             _ => Err(CloseReason::SpokeTooSoon),
@@ -247,6 +251,7 @@ impl Mesh {
             dialled: dialled.then(|| Box::new(pending.address.clone())),
             methods: Methods::of(&handshake.methods),
             duplicate: false,
+            extended: handshake.extended,
             hangs_on_binary: handshake.dialect == Dialect::Tight,
             ready_at: now.monotonic,
             heard: now.monotonic,

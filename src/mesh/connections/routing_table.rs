@@ -12,6 +12,8 @@ use serde::Serialize;
 use crate::mesh::effect::Targets;
 use crate::mesh::event::Direction;
 use crate::mesh::input::ConnId;
+use crate::mesh::membership::capability::Allowance;
+use crate::mesh::membership::topology::TopologyState;
 use crate::mesh::messaging::renegotiate::Kept;
 use crate::mesh::token_bucket::TokenBucket;
 use crate::wire::{Address, ClaimKey, Method, Methods, NodeId};
@@ -68,6 +70,8 @@ pub(in crate::mesh) struct Entry {
     /// It dialled us twice at once, and this is the second: read, not written to, until it closes
     /// one of them. Only the dialler can tell which of two connections in one direction it kept.
     pub(in crate::mesh) duplicate: bool,
+    /// It announced that it understands extensions.
+    pub(in crate::mesh) extended: bool,
     /// It hangs for good on payload that is not valid UTF-8.
     pub(in crate::mesh) hangs_on_binary: bool,
     /// When its handshake was accepted.
@@ -126,6 +130,10 @@ pub(in crate::mesh) struct PeerLimits {
     pub(in crate::mesh) resends: TokenBucket,
     /// Notices to the user about one peer.
     pub(in crate::mesh) notices: TokenBucket,
+    /// What it may say beyond the protocol.
+    pub(in crate::mesh) extensions: Option<Box<Allowance>>,
+    /// What it said of its neighbours.
+    pub(in crate::mesh) topology: Option<Box<TopologyState>>,
 }
 
 impl Default for PeerLimits {
@@ -137,6 +145,8 @@ impl Default for PeerLimits {
             renegotiations: TokenBucket::new(4.0, 4.0),
             resends: TokenBucket::new(1.0, 0.2),
             notices: TokenBucket::new(4.0, 0.2),
+            extensions: None,
+            topology: None,
         }
     }
 }

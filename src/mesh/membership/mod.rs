@@ -4,7 +4,9 @@
 //! broadcast looks like.
 
 pub(super) mod address_scope;
+pub(super) mod capability;
 pub(super) mod keepalive;
 pub(super) mod peer_book;
 pub(super) mod peer_exchange;
 pub(super) mod reconnect;
+pub(super) mod topology;

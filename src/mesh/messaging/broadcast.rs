@@ -10,7 +10,9 @@ use crate::mesh::input::{ConnId, Now};
 use crate::mesh::machine::Mesh;
 use crate::mesh::messaging::waterfall::Seen;
 use crate::mesh::trace;
-use crate::wire::{Claim, Composed, Control, Flag, Frames, Head, Hold, Packet, Packets, SubFlag};
+use crate::wire::{
+    Claim, Composed, Control, Flag, Frames, Head, Hold, Packet, Packets, SubFlag, is_extension,
+};
 
 /// A message of the user's own for every peer.
 #[derive(Clone, Debug)]
@@ -133,7 +135,8 @@ impl Mesh {
             };
             kind.packet(generation)
         });
-        if SubFlag::read(kind.as_bytes(), generation).is_some_and(SubFlag::is_control) {
+        let control = SubFlag::read(kind.as_bytes(), generation).is_some_and(SubFlag::is_control);
+        if control || is_extension(kind.as_bytes()) {
             return Err(SendError::ReservedKind);
         }
         let payload = packets.led_by(kind);

@@ -224,6 +224,7 @@ impl Mesh {
                 address,
                 methods,
                 dialect,
+                extended,
             } => {
                 let handshake = Handshake {
                     id,
@@ -231,11 +232,13 @@ impl Mesh {
                     address,
                     methods,
                     dialect,
+                    extended,
                 };
                 self.on_handshake_again(now, conn, handshake, out);
             }
             Control::Peers { entries, .. } => self.on_peers(now, conn, entries, out),
             Control::RequestPeers => self.answer_peers(now, conn, out),
+            Control::Extension(extension) => self.on_extension(now, conn, extension, out),
             Control::Request { request, wanted } => {
                 self.on_request(now, conn, request, &wanted, out);
             }
@@ -258,13 +261,19 @@ impl Mesh {
     }
 
     /// A control message where it does not belong.
-    fn misplaced(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
+    pub(in crate::mesh) fn misplaced(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         self.stats.misplaced += 1;
         self.blame_peer(now, conn, Misbehavior::OutOfPlace, out);
     }
 
     /// A control message that makes no sense.
-    fn malformed(&mut self, now: Now, conn: ConnId, what: &str, out: &mut Effects) {
+    pub(in crate::mesh) fn malformed(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        what: &str,
+        out: &mut Effects,
+    ) {
         self.stats.malformed += 1;
         self.problems
             .note(now.unix, format!("a control message: {what}"));

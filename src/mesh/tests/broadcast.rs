@@ -106,6 +106,7 @@ fn t12_control_messages_under_broadcast_change_nothing() {
         address: Some(address("127.0.0.1:9")),
         methods: vec![],
         dialect: Dialect::Spaced,
+        extended: false,
     };
     let forged = [
         handshake,

@@ -2,6 +2,7 @@
 
 mod admission;
 mod broadcast;
+mod extensions;
 mod handshake;
 mod keepalive;
 mod peers;

@@ -94,6 +94,7 @@ impl Rig {
             address: Some(address(&format!("127.0.0.1:{}", 2000 + name.len()))),
             methods: vec![Method::Zlib, Method::Gzip],
             dialect: Dialect::Spaced,
+            extended: false,
         };
         change(&mut control);
         let payload = control.packets(GENERATION);

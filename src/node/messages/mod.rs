@@ -12,8 +12,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::mesh::{
-    ConnectError, Direction, Event, SendError, Sent, Stats, Traffic, Trouble, WhisperError,
-    Whispered,
+    ConnectError, Direction, Event, Neighborhood, SendError, Sent, Stats, Traffic, Trouble,
+    WhisperError, Whispered,
 };
 use crate::wire::{
     Address, Flag, Generation, HostPort, Message, Method, NodeId, Packet, Packets, Subnet, SubnetId,
@@ -275,6 +275,15 @@ pub struct Awaited {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, actix::Message)]
 #[rtype(result = "usize")]
 pub struct RequestPeers;
+
+/// List what the connected peers said of their neighbours, and ask them again.
+///
+/// Answers at once with the last word of each; what is asked for now shows the next time. A peer is asked at most every
+/// four seconds. Only nodes with [`Config::share_topology`](crate::Config::share_topology) ask and answer. It is hearsay:
+/// a peer may say anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, actix::Message)]
+#[rtype(result = "Vec<Neighborhood>")]
+pub struct Topology;
 
 /// Ask how the node is. Answers at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, actix::Message)]

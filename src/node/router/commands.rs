@@ -11,7 +11,7 @@ use crate::node::messages::subscribe::{
 };
 use crate::node::messages::{
     Awaited, Awaiting, Connect, Disconnect, Peer, Peers, RequestPeers, Send, SendMany, Status,
-    StatusReport, Whisper,
+    StatusReport, Topology, Whisper,
 };
 use crate::node::reply::{Owed, Share};
 use crate::node::reply::{Promise, Reply};
@@ -165,6 +165,15 @@ impl Handler<RequestPeers> for Router {
 
     fn handle(&mut self, _: RequestPeers, ctx: &mut Context<Self>) -> usize {
         self.step(ctx, Mesh::request_peers)
+    }
+}
+
+impl Handler<Topology> for Router {
+    type Result = MessageResult<Topology>;
+
+    fn handle(&mut self, _: Topology, ctx: &mut Context<Self>) -> Self::Result {
+        self.step(ctx, Mesh::ask_topology);
+        MessageResult(self.mesh.neighborhoods())
     }
 }
 

@@ -67,15 +67,32 @@ fn whole(number: f64) -> Option<u16> {
 
 /// `["\u0013", "\u0011"]`, without the space in the tight dialect.
 pub(crate) fn write_methods(methods: &[Method], dialect: Dialect) -> String {
+    write_announcement(methods, dialect, None)
+}
+
+/// The same with a word behind them, which reference peers keep and never choose.
+pub(crate) fn write_announcement(
+    methods: &[Method],
+    dialect: Dialect,
+    word: Option<&str>,
+) -> String {
     let comma = match dialect {
         Dialect::Spaced => ", ",
         Dialect::Tight => ",",
     };
-    let texts: Vec<_> = methods
-        .iter()
-        .map(|method| format!("\"\\u{:04x}\"", method.number()))
+    let numbers = methods.iter().map(|method| method.number());
+    let mut texts: Vec<_> = numbers
+        .map(|number| format!("\"\\u{number:04x}\""))
         .collect();
+    texts.extend(word.map(|word| format!("\"{word}\"")));
     format!("[{}]", texts.join(comma))
+}
+
+/// Whether that word is in a list of methods.
+pub(crate) fn announces(text: &[u8], word: &str) -> bool {
+    let value = parse(text).unwrap_or_default();
+    let mut list = value.as_array().into_iter().flatten().take(MAX_METHODS);
+    list.any(|value| value.as_str() == Some(word))
 }
 
 /// The known methods of a list, in its order, each once. What is no list announces none.

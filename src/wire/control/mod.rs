@@ -5,6 +5,8 @@
 
 mod json;
 
+use bytes::Bytes;
+
 use crate::wire::{
     address::Address,
     compression::Method,
@@ -31,6 +33,8 @@ pub enum Control {
         methods: Vec<Method>,
         /// How it prints JSON.
         dialect: Dialect,
+        /// Whether it announces that it understands [extensions](Control::Extension).
+        extended: bool,
     },
     /// Peers of the sender.
     Peers {
@@ -61,6 +65,29 @@ pub enum Control {
     Compression(Vec<Method>),
     /// Send your last message again.
     Resend,
+    /// Something between nodes that announced it, which no reference peer knows.
+    Extension(Extension),
+}
+
+/// A verb and what it is about. Reference peers drop it without a word, but hand it to a user who waits for that kind: it
+/// is never sent to who has not announced it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension {
+    /// 1 to 16 printable ASCII characters.
+    pub verb: String,
+    /// At most 1,024, all of them valid UTF-8.
+    pub arguments: Vec<Bytes>,
+}
+
+/// Longest verb.
+const MAX_VERB: usize = 16;
+
+/// Packet 0 of what only nodes that announced it are sent.
+const EXTENSION: &[u8] = b"mesh+";
+
+/// Whether packet 0 of a payload is reserved for [extensions](Control::Extension).
+pub(crate) fn is_extension(kind: &[u8]) -> bool {
+    kind == EXTENSION
 }
 
 /// A node and where it can be dialled, as told by a peer.
@@ -91,10 +118,13 @@ impl Control {
         frame: &Frame<'_>,
         generation: Generation,
     ) -> Option<Result<Control, ControlError>> {
-        let kind = SubFlag::read(frame.kind()?, generation)?;
+        let kind = frame.kind()?;
         let args = Arguments(frame);
-        Some(match kind {
-            SubFlag::Handshake => read_handshake(&args),
+        if is_extension(kind) {
+            return Some(read_extension(&args));
+        }
+        Some(match SubFlag::read(kind, generation)? {
+            SubFlag::Handshake => read_handshake(&args, generation),
             SubFlag::Peers => read_peers(&args),
             SubFlag::Request => read_request(&args),
             SubFlag::Response => read_response(&args),
@@ -109,8 +139,12 @@ impl Control {
 
     /// The payload that says this, the sub-flag first.
     pub fn packets(&self, generation: Generation) -> Vec<Packet> {
-        let mut packets = vec![self.sub_flag().packet(generation)];
-        packets.extend(self.arguments());
+        let kind = match self.sub_flag() {
+            Some(sub_flag) => sub_flag.packet(generation),
+            None => EXTENSION.into(),
+        };
+        let mut packets = vec![kind];
+        packets.extend(self.arguments(generation));
         packets
     }
 
@@ -118,9 +152,10 @@ impl Control {
     /// that is flooded would be obeyed by the whole mesh.
     pub fn allowed_under(&self, flag: &Flag) -> bool {
         match self {
-            Control::Handshake { .. } | Control::Peers { .. } | Control::RequestPeers => {
-                *flag == Flag::Whisper
-            }
+            Control::Handshake { .. }
+            | Control::Peers { .. }
+            | Control::RequestPeers
+            | Control::Extension(_) => *flag == Flag::Whisper,
             Control::Request { .. } => flag.is_broadcast() || *flag == Flag::Whisper,
             Control::Response { .. } => flag.is_broadcast(),
             Control::Compression(_) | Control::Resend => *flag == Flag::Renegotiate,
@@ -130,26 +165,28 @@ impl Control {
     /// The main flag under which this is sent.
     pub fn flag(&self) -> Flag {
         match self {
-            Control::Handshake { .. } | Control::Peers { .. } | Control::RequestPeers => {
-                Flag::Whisper
-            }
+            Control::Handshake { .. }
+            | Control::Peers { .. }
+            | Control::RequestPeers
+            | Control::Extension(_) => Flag::Whisper,
             Control::Request { .. } | Control::Response { .. } => Flag::Broadcast,
             Control::Compression(_) | Control::Resend => Flag::Renegotiate,
         }
     }
 
-    fn sub_flag(&self) -> SubFlag {
-        match self {
+    fn sub_flag(&self) -> Option<SubFlag> {
+        Some(match self {
             Control::Handshake { .. } => SubFlag::Handshake,
             Control::Peers { .. } => SubFlag::Peers,
             Control::RequestPeers | Control::Request { .. } => SubFlag::Request,
             Control::Response { .. } => SubFlag::Response,
             Control::Compression(_) => SubFlag::Compression,
             Control::Resend => SubFlag::Resend,
-        }
+            Control::Extension(_) => return None,
+        })
     }
 
-    fn arguments(&self) -> Vec<Packet> {
+    fn arguments(&self, generation: Generation) -> Vec<Packet> {
         match self {
             Control::Handshake {
                 id,
@@ -157,11 +194,17 @@ impl Control {
                 address,
                 methods,
                 dialect,
+                extended,
             } => vec![
                 id.as_bytes().into(),
                 subnet.as_bytes().into(),
                 json::write_address(address.as_ref()).into(),
-                json::write_methods(methods, *dialect).into(),
+                json::write_announcement(
+                    methods,
+                    *dialect,
+                    extended.then_some(generation.profile().announcement),
+                )
+                .into(),
             ],
             Control::Peers { entries, .. } => vec![json::write_peers(entries).into()],
             Control::RequestPeers => vec![ALL.into()],
@@ -182,11 +225,29 @@ impl Control {
                 vec![json::write_methods(methods, Dialect::Spaced).into()]
             }
             Control::Resend => Vec::new(),
+            Control::Extension(Extension { verb, arguments }) => {
+                let arguments = arguments.iter().cloned().map(Packet::from);
+                std::iter::once(verb.as_bytes().into())
+                    .chain(arguments)
+                    .collect()
+            }
         }
     }
 }
 
-fn read_handshake(args: &Arguments<'_>) -> Result<Control, ControlError> {
+fn read_extension(args: &Arguments<'_>) -> Result<Control, ControlError> {
+    let verb = args.get(1)?;
+    if verb.is_empty() || verb.len() > MAX_VERB || !verb.iter().all(u8::is_ascii_graphic) {
+        return Err(ControlError::BadForm);
+    }
+    let arguments = args.0.payload().skip(2).map(Bytes::copy_from_slice);
+    Ok(Control::Extension(Extension {
+        verb: String::from_utf8_lossy(verb).into_owned(),
+        arguments: arguments.collect(),
+    }))
+}
+
+fn read_handshake(args: &Arguments<'_>, generation: Generation) -> Result<Control, ControlError> {
     let methods = args.get(4)?;
     Ok(Control::Handshake {
         id: NodeId::parse(args.get(1)?)?,
@@ -194,6 +255,7 @@ fn read_handshake(args: &Arguments<'_>) -> Result<Control, ControlError> {
         address: json::read_address(args.get(3)?),
         methods: json::read_methods(methods)?,
         dialect: json::dialect(methods),
+        extended: json::announces(methods, generation.profile().announcement),
     })
 }
 

@@ -60,6 +60,7 @@ fn json_is_printed_as_py2p_prints_it() {
         address: Some(place("127.0.0.1", 31001)),
         methods: all.clone(),
         dialect: Dialect::Spaced,
+        extended: false,
     };
     let methods = r#"["\u0013", "\u0011", "\u0010", "\u0012"]"#;
     let expected = ["\x03", ID, "S", r#"["127.0.0.1", 31001]"#, methods];

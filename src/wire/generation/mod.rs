@@ -29,12 +29,15 @@ pub(crate) struct Profile {
     pub(crate) version: &'static str,
     pub(crate) flags: FlagTable,
     pub(crate) layout: Layout,
+    /// The word in the list of methods by which a node announces that it understands extensions.
+    pub(crate) announcement: &'static str,
 }
 
 static V0_4: Profile = Profile {
     version: "0.4",
     flags: FLAGS_0_4,
     layout: Layout::SizesFirst,
+    announcement: "mesh+1",
 };
 
 impl Generation {

@@ -1,0 +1,171 @@
+//! The door for everything that only our own nodes say to each other: verbs under the sub-flag `mesh+`.
+//!
+//! Owns the announcement, the table of verbs and their bounds. A peer that has not announced itself in the handshake
+//! of its connection is never sent one, and is not obeyed if it sends one. What a verb does is decided in the file of
+//! its noun.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::mesh::effect::Effects;
+use crate::mesh::input::{ConnId, Now};
+use crate::mesh::machine::Mesh;
+use crate::mesh::token_bucket::TokenBucket;
+use crate::wire::{Control, Extension, Flag};
+
+/// What our own nodes say to each other beyond the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::mesh) enum Verb {
+    /// Who are your neighbours?
+    AskTopology,
+    /// These are.
+    Topology,
+}
+
+/// The row of a verb: its name on the wire, and what a peer may say with it.
+struct Terms {
+    name: &'static str,
+    /// So many at once.
+    burst: u32,
+    /// So many a second for long.
+    per_second: f64,
+    /// Bytes of all arguments together.
+    bytes: usize,
+}
+
+const VERBS: [Verb; 2] = [Verb::AskTopology, Verb::Topology];
+
+impl Verb {
+    const fn terms(self) -> Terms {
+        let (name, burst, per_second, bytes) = match self {
+            Self::AskTopology => ("topology?", 2, 0.5, 0),
+            Self::Topology => ("topology", 2, 0.5, 32 << 10),
+        };
+        Terms {
+            name,
+            burst,
+            per_second,
+            bytes,
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        VERBS.into_iter().find(|verb| verb.terms().name == name)
+    }
+}
+
+/// How much of what it may say a peer has left, by verb.
+#[derive(Debug)]
+pub(in crate::mesh) struct Allowance([TokenBucket; VERBS.len()]);
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self(VERBS.map(|verb| {
+            let Terms {
+                burst, per_second, ..
+            } = verb.terms();
+            TokenBucket::new(f64::from(burst), per_second)
+        }))
+    }
+}
+
+impl Allowance {
+    fn spend(&mut self, verb: Verb, now: Duration) -> bool {
+        let place = VERBS.iter().position(|it| *it == verb);
+        place.is_some_and(|place| self.0[place].spend(now))
+    }
+}
+
+impl Mesh {
+    /// Whether a peer has announced that it understands extensions, and we do.
+    pub(in crate::mesh) fn is_extended(&self, conn: ConnId) -> bool {
+        let entry = self.routing.get(conn);
+        self.params.extensions && entry.is_some_and(|entry| entry.extended)
+    }
+
+    /// Says something to a peer that has announced itself; false, and nothing is said, if it has not.
+    pub(in crate::mesh) fn extend(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        verb: Verb,
+        arguments: Vec<Bytes>,
+        out: &mut Effects,
+    ) -> bool {
+        if !self.is_extended(conn) {
+            return false;
+        }
+        let extension = Control::Extension(Extension {
+            verb: verb.terms().name.to_owned(),
+            arguments,
+        });
+        self.say(now, conn, &Flag::Whisper, &extension, out);
+        true
+    }
+
+    /// A peer said something.
+    pub(in crate::mesh) fn on_extension(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        extension: Extension,
+        out: &mut Effects,
+    ) {
+        if !self.is_extended(conn) {
+            return self.misplaced(now, conn, out);
+        }
+        let Some(verb) = Verb::named(&extension.verb) else {
+            // A later version knows more.
+            self.stats.unknown_verbs += 1;
+            return;
+        };
+        let arguments = extension.arguments;
+        let bytes: usize = arguments.iter().map(Bytes::len).sum();
+        if bytes > verb.terms().bytes {
+            return self.malformed(now, conn, "an extension that is too long", out);
+        }
+        let Some(entry) = self.routing.get_mut(conn) else {
+            return;
+        };
+        let allowance = &mut entry.limits().extensions;
+        if !allowance.get_or_insert_default().spend(verb, now.monotonic) {
+            return self.over_budget(now, conn, out);
+        }
+        match verb {
+            Verb::AskTopology => self.answer_topology(now, conn, out),
+            Verb::Topology => self.on_topology(now, conn, &arguments, out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rows of the page of extensions, as the code has them.
+    #[test]
+    fn the_page_of_extensions_has_a_row_for_each_verb_as_it_is() {
+        let page = include_str!("../../../docs/extensions.md");
+        for verb in VERBS {
+            let terms = verb.terms();
+            let row = format!(
+                "| `{}` | {} | {} | {} |",
+                terms.name, terms.burst, terms.per_second, terms.bytes
+            );
+            assert!(page.contains(&row), "docs/extensions.md lacks {row}");
+        }
+        let rows = page.lines().filter(|line| line.starts_with("| `"));
+        assert_eq!(rows.count(), VERBS.len());
+    }
+
+    #[test]
+    fn a_verb_is_spent_by_itself() {
+        let mut allowance = Allowance::default();
+        let now = Duration::from_secs(9);
+        assert!(allowance.spend(Verb::AskTopology, now));
+        assert!(allowance.spend(Verb::AskTopology, now));
+        assert!(!allowance.spend(Verb::AskTopology, now));
+        assert!(allowance.spend(Verb::Topology, now));
+    }
+}
