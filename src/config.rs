@@ -13,7 +13,7 @@ use crate::error::{SettingError, StartError};
 use crate::mesh::Params;
 use crate::node::transport::encryption::Encryption;
 use crate::start::{self, Node};
-use crate::wire::{Address, Generation, HostPort, Limits, Method, Subnet};
+use crate::wire::{Address, Generation, HostPort, Limits, Method, NodeId, Subnet};
 
 /// The settings of a node. Start from [`Config::new`], change what differs, then [`start`](Config::start).
 ///
@@ -61,6 +61,7 @@ pub struct Config {
     pub(crate) listen_backlog: u32,
     pub(crate) arbiters: usize,
     pub(crate) seed: Option<u64>,
+    pub(crate) id: Option<NodeId>,
 }
 
 impl Default for Config {
@@ -100,6 +101,7 @@ impl Default for Config {
             listen_backlog: 1024,
             arbiters: 0,
             seed: None,
+            id: None,
         }
     }
 }
@@ -155,6 +157,16 @@ impl Config {
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
+        self
+    }
+
+    /// Sets the node's id. Default: derived from its address, its subnet and chance.
+    ///
+    /// For a node that stands in for another, as a [bridge](crate::bridge) starts them. Two connected nodes with one id refuse
+    /// each other.
+    #[must_use]
+    pub fn id(mut self, id: NodeId) -> Self {
+        self.id = Some(id);
         self
     }
 }

@@ -68,6 +68,8 @@ pub mod coming_from_js2p {}
 struct Readme;
 
 #[cfg(feature = "node")]
+pub mod bridge;
+#[cfg(feature = "node")]
 mod config;
 #[cfg(feature = "node")]
 mod error;

@@ -61,7 +61,10 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
     let subnet = config.named_subnet();
     let subnet_id = subnet.id(config.generation);
     let chance = Chance::of(config.seed)?;
-    let id = NodeId::derive(&advertised.to_string(), &subnet_id, &chance.salt);
+    let id = config
+        .id
+        .clone()
+        .unwrap_or_else(|| NodeId::derive(&advertised.to_string(), &subnet_id, &chance.salt));
     let mut mesh = Mesh::new(config.params(advertised.clone()), id.clone(), chance.seed);
     keep.iter().for_each(|address| mesh.keep(address));
     let (peer_book, early) = match config.peer_book {

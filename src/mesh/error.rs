@@ -71,6 +71,42 @@ impl ConnectError {
     }
 }
 
+/// Why a message of another mesh was not passed on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PassOnError {
+    /// This mesh has it already: somebody else brought it, or it came from here.
+    #[error("this mesh has the message already")]
+    Known,
+    /// Its author is this node: what a node writes itself is sent with `Send`.
+    #[error("the message's author is this node itself")]
+    OwnAuthor,
+    /// It was written more than a minute ago, and every peer would drop it.
+    #[error("the message is more than a minute old: every peer would drop it")]
+    Expired,
+    /// It is stamped more than a minute ahead, and every peer would drop it.
+    #[error(
+        "the message is stamped more than a minute ahead: its author's clock, or ours, is wrong"
+    )]
+    Premature,
+    /// It may not be sent at all.
+    #[error(transparent)]
+    Refused(#[from] SendError),
+}
+
+impl PassOnError {
+    /// A short stable name, as the program prints it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Known => "known",
+            Self::OwnAuthor => "own_author",
+            Self::Expired => "expired",
+            Self::Premature => "premature",
+            Self::Refused(error) => error.code(),
+        }
+    }
+}
+
 /// Why a whisper was not handed to its peer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

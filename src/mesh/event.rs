@@ -192,6 +192,12 @@ pub enum Event {
         /// Why it did not.
         reason: String,
     },
+    /// Somebody looks for a peer that is connected to nobody who heard of it here. Told only once asked for, and at most
+    /// four times a second.
+    Sought {
+        /// Who is looked for.
+        peer: NodeId,
+    },
     /// A relay passed peers over, to do them no harm.
     RelaySkipped {
         /// The message.

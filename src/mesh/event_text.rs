@@ -37,6 +37,7 @@ impl Event {
             Self::Banned { .. } => "banned",
             Self::ClockSkew { .. } => "clock_skew",
             Self::Undeliverable { .. } => "undeliverable",
+            Self::Sought { .. } => "sought",
             Self::RelaySkipped { .. } => "relay_skipped",
             Self::Lagged { .. } => "lagged",
             Self::PeerBookFailed { .. } => "peer_book_failed",
@@ -47,7 +48,9 @@ impl Event {
     /// How bad it is.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::PeerJoined { .. } | Self::RelaySkipped { .. } => Severity::Info,
+            Self::PeerJoined { .. } | Self::Sought { .. } | Self::RelaySkipped { .. } => {
+                Severity::Info
+            }
             Self::PeerLeft { reason, .. } if is_orderly(reason) => Severity::Info,
             Self::Refused { reason, .. } if is_orderly(reason) => Severity::Info,
             Self::ClockSkew { seconds, .. } if seconds.unsigned_abs() > 60 => Severity::Error,
@@ -122,6 +125,9 @@ impl fmt::Display for Event {
             Self::Undeliverable { to, reason } => {
                 write!(f, "a whisper to {to} did not reach it: {}", short(reason))
             }
+            Self::Sought { peer } => {
+                write!(f, "somebody looks for {peer}, which is not connected here")
+            }
             Self::RelaySkipped { id, peer, reason } => {
                 write!(
                     f,
@@ -173,6 +179,7 @@ impl Event {
             | Self::PeerLeft { peer, .. }
             | Self::IdConflict { peer, .. }
             | Self::ClockSkew { peer, .. }
+            | Self::Sought { peer }
             | Self::RelaySkipped { peer, .. }
             | Self::Undeliverable { to: peer, .. } => Some(peer),
             _ => None,

@@ -18,6 +18,7 @@ use super::event::{CloseReason, Direction, Event};
 use super::input::{ConnId, DialError, Ended, Input, Now, Ticket};
 use super::membership::peer_book::{PeerBook, Tried};
 
+use super::messaging::foreign::Foreigners;
 use super::messaging::renegotiate::Kept;
 use super::messaging::searches::Searches;
 use super::messaging::waterfall::Waterfall;
@@ -52,6 +53,7 @@ pub struct Mesh {
     /// Of what a batch delivers.
     pub(super) copies: Copies,
     pub(super) searches: Searches,
+    pub(super) foreigners: Foreigners,
     pub(super) stats: Stats,
     pub(super) problems: RecentProblems,
     /// Dials that peers lists may still make us begin.
@@ -87,6 +89,7 @@ impl Mesh {
             waterfall: Waterfall::new(params.window, params.waterfall_capacity),
             copies: Copies::new(0),
             searches: Searches::default(),
+            foreigners: Foreigners::default(),
             stats: Stats::default(),
             problems: RecentProblems::default(),
             dial_budget: TokenBucket::new(8.0, 4.0),

@@ -66,7 +66,7 @@ pub(crate) mod trace;
 pub use connections::awaiting::Awaiting;
 pub use connections::routing_table::{Peer, Traffic};
 pub use effect::{Answer, Effect, Effects, Sent, Skipped, Targets, Whispered};
-pub use error::{ConnectError, SendError, WhisperError};
+pub use error::{ConnectError, PassOnError, SendError, WhisperError};
 pub use event::{CloseReason, Direction, Event, SkipReason};
 pub use event_text::{Severity, printable};
 pub use input::{ConnId, DialError, Ended, Input, Now, Ticket};
@@ -74,6 +74,7 @@ pub use machine::Mesh;
 pub use membership::peer_book::Place;
 pub use membership::topology::{Neighbor, Neighborhood};
 pub use messaging::broadcast::Outgoing;
+pub use messaging::foreign::Foreign;
 pub use params::Params;
 pub use stats::{Stats, Trouble};
 #[cfg(feature = "node")]

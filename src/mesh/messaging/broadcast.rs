@@ -189,7 +189,7 @@ impl Mesh {
         }
     }
 
-    fn skipped(&self, conns: &[ConnId]) -> Vec<Skipped> {
+    pub(in crate::mesh) fn skipped(&self, conns: &[ConnId]) -> Vec<Skipped> {
         let skipped = |peer| Skipped {
             peer,
             reason: SkipReason::BinaryHangsIt,

@@ -4,6 +4,7 @@
 //! renegotiation. It must not know how a connection came about.
 
 pub(super) mod broadcast;
+pub(super) mod foreign;
 pub(super) mod receive;
 pub(super) mod relay;
 pub(super) mod renegotiate;

@@ -20,6 +20,8 @@ const MAX_CANDIDATES: usize = 8;
 #[derive(Debug)]
 pub(in crate::mesh) struct Waiting {
     pub(in crate::mesh) ticket: Ticket,
+    /// Under whose name it is sent; `None`: ours.
+    pub(in crate::mesh) author: Option<NodeId>,
     pub(in crate::mesh) payload: Packets,
     pub(in crate::mesh) hold: Hold,
     pub(in crate::mesh) within: Duration,
@@ -148,13 +150,27 @@ impl Mesh {
         wanted: &NodeId,
         out: &mut Effects,
     ) {
-        let known = self
-            .routing
-            .conn_of(wanted)
-            .and_then(|known| self.routing.get(known));
-        let Some(address) = known.and_then(|entry| entry.announced.clone()) else {
-            return;
+        let known = self.routing.conn_of(wanted);
+        let known = known.and_then(|known| self.routing.get(known));
+        let address = match known {
+            Some(entry) => entry.announced.clone(),
+            None => self.on_sought(now, conn, &request, wanted, out),
         };
+        if let Some(address) = address {
+            self.respond(now, conn, request, wanted, address, out);
+        }
+    }
+
+    /// Says where a peer is to whom asked.
+    pub(in crate::mesh) fn respond(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        request: RequestId,
+        id: &NodeId,
+        address: Address,
+        out: &mut Effects,
+    ) {
         let Some(asker) = self.routing.get_mut(conn) else {
             return;
         };
@@ -164,7 +180,7 @@ impl Mesh {
         }
         let response = Control::Response {
             request,
-            id: wanted.clone(),
+            id: id.clone(),
             address,
         };
         if let Some(frames) = self.compose_control(now, &response) {

@@ -12,7 +12,7 @@ use crate::mesh::input::{ConnId, Now, Ticket};
 use crate::mesh::machine::Mesh;
 use crate::mesh::messaging::searches::Waiting;
 use crate::mesh::trace;
-use crate::wire::{Flag, Frames, Hold, NodeId, Packet, Packets};
+use crate::wire::{Flag, Frames, Hold, NodeId, Packets};
 
 impl Mesh {
     /// Sends a message to one peer, wherever it is; ends in [`Answer::Whisper`] under `ticket`,
@@ -31,25 +31,51 @@ impl Mesh {
         hold: Hold,
         out: &mut Effects,
     ) {
-        let refusal = match self.payload(None, &Flag::Whisper, packets) {
-            Err(error) => error.into(),
-            Ok(_) if to == *self.me() => SendError::Oneself.into(),
+        match self.payload(None, &Flag::Whisper, packets) {
             Ok((payload, _)) => {
-                let until = now.monotonic.saturating_add(within);
-                let waiting = Waiting {
-                    ticket,
-                    payload,
-                    hold,
-                    within,
-                    until,
-                };
-                match self.routing.conn_of(&to) {
-                    Some(conn) => return self.hand_over(now, conn, &to, waiting, false, out),
-                    None => match self.search(now, &to, out) {
-                        Ok(()) => return self.searches.wait(to, waiting),
-                        Err(error) => error,
-                    },
-                }
+                self.whisper_as(now, ticket, to, None, payload, within, hold, out);
+            }
+            Err(error) => out.push(Effect::Answer {
+                ticket,
+                answer: Answer::Whisper(Err(error.into())),
+            }),
+        }
+    }
+
+    /// Sends a whisper whose payload was judged, under this name or under ours.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a command carries all it is about"
+    )]
+    pub(in crate::mesh) fn whisper_as(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        to: NodeId,
+        author: Option<NodeId>,
+        payload: Packets,
+        within: Duration,
+        hold: Hold,
+        out: &mut Effects,
+    ) {
+        let until = now.monotonic.saturating_add(within);
+        let waiting = Waiting {
+            ticket,
+            author,
+            payload,
+            hold,
+            within,
+            until,
+        };
+        let refusal = if to == *self.me() {
+            SendError::Oneself.into()
+        } else {
+            match self.routing.conn_of(&to) {
+                Some(conn) => return self.hand_over(now, conn, &to, waiting, false, out),
+                None => match self.search(now, &to, out) {
+                    Ok(()) => return self.searches.wait(to, waiting),
+                    Err(error) => error,
+                },
             }
         };
         out.push(Effect::Answer {
@@ -78,7 +104,7 @@ impl Mesh {
             .position(|packet| packet.as_str().is_none())
         {
             Some(packet) if fragile => Err(SendError::NotText { packet }.into()),
-            _ => self.compose_whisper(now, &waiting.payload).map(|composed| {
+            _ => self.compose_whisper(now, &waiting).map(|composed| {
                 let frames = Frames {
                     hold: waiting.hold,
                     ..composed.frames
@@ -108,9 +134,12 @@ impl Mesh {
     fn compose_whisper(
         &mut self,
         now: Now,
-        payload: &[Packet],
+        waiting: &Waiting,
     ) -> Result<crate::wire::Composed, WhisperError> {
-        let composed = self.composer.compose(&Flag::Whisper, payload, now.unix);
+        let author = waiting.author.as_ref().unwrap_or(self.composer.me());
+        let composed = self
+            .composer
+            .compose_as(author, &Flag::Whisper, &waiting.payload, now.unix);
         composed.map_err(|error| SendError::from(error).into())
     }
 

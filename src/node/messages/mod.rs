@@ -4,6 +4,7 @@
 //! ([`subscribe`](subscribe)). Every message may also be answered with
 //! [`MailboxError::Closed`](actix::MailboxError::Closed), once the node has shut down.
 
+pub(crate) mod foreign;
 pub(crate) mod subscribe;
 
 use std::net::SocketAddr;

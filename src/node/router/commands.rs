@@ -119,7 +119,7 @@ impl Router {
         });
     }
 
-    fn queue(&mut self, parcel: Parcel, ctx: &mut Context<Self>) {
+    pub(super) fn queue(&mut self, parcel: Parcel, ctx: &mut Context<Self>) {
         self.sending.queue(parcel);
         self.await_room(ctx);
     }
@@ -146,6 +146,8 @@ impl Router {
         match parcel {
             Parcel::Send(send, owed) => self.gather(send, room, owed, ctx),
             Parcel::Whisper(whisper, promise) => self.whisper(whisper, promise, room, ctx),
+            Parcel::PassOn(message, promise) => self.pass_on(message, promise, room, ctx),
+            Parcel::PassOnTo(message, promise) => self.pass_on_to(message, promise, room, ctx),
         }
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod clock;
 pub(crate) mod commands;
 pub(crate) mod compress;
 pub(crate) mod connections;
+pub(crate) mod foreign;
 pub(crate) mod log;
 pub(crate) mod peer_book_file;
 pub(crate) mod shutdown;

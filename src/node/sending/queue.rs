@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-use crate::mesh::{SendError, Sent, WhisperError, Whispered};
+use crate::mesh::{PassOnError, SendError, Sent, WhisperError, Whispered};
 use crate::node::budget::Pool;
+use crate::node::messages::foreign::{PassOn, PassOnTo};
 use crate::node::messages::{Send, Whisper};
 use crate::node::reply::Owed;
 use crate::node::reply::Promise;
@@ -33,6 +34,8 @@ pub(crate) type Room = OwnedSemaphorePermit;
 pub(crate) enum Parcel {
     Send(Send, Owed<Result<Sent, SendError>>),
     Whisper(Whisper, Promise<Result<Whispered, WhisperError>>),
+    PassOn(PassOn, Promise<Result<Sent, PassOnError>>),
+    PassOnTo(PassOnTo, Promise<Result<Whispered, WhisperError>>),
 }
 
 impl Parcel {
@@ -40,6 +43,8 @@ impl Parcel {
         match self {
             Self::Send(send, _) => &send.packets,
             Self::Whisper(whisper, _) => &whisper.packets,
+            Self::PassOn(message, _) => &message.payload,
+            Self::PassOnTo(message, _) => &message.message.payload,
         }
     }
 
@@ -53,6 +58,7 @@ impl Parcel {
         match self {
             Self::Send(send, _) => !send.or_busy,
             Self::Whisper(whisper, _) => !whisper.or_busy,
+            Self::PassOn(..) | Self::PassOnTo(..) => true,
         }
     }
 
@@ -60,7 +66,10 @@ impl Parcel {
         // Whoever asked may have stopped waiting.
         match self {
             Self::Send(_, owed) => owed.keep(Err(why)),
-            Self::Whisper(_, promise) => drop(promise.keep(Err(why.into()))),
+            Self::Whisper(_, promise) | Self::PassOnTo(_, promise) => {
+                drop(promise.keep(Err(why.into())));
+            }
+            Self::PassOn(_, promise) => drop(promise.keep(Err(why.into()))),
         }
     }
 }
@@ -132,8 +141,8 @@ impl Sending {
 
     fn cost_of(&self, parcel: &Parcel) -> u32 {
         let copies = match parcel {
-            Parcel::Send(..) => self.copies(),
-            Parcel::Whisper(..) => 1,
+            Parcel::Send(..) | Parcel::PassOn(..) => self.copies(),
+            Parcel::Whisper(..) | Parcel::PassOnTo(..) => 1,
         };
         self.cost(parcel.packets(), copies)
     }

@@ -73,7 +73,10 @@ pub(super) fn event(event: &Event) -> Option<String> {
             format!("refused a connection from {addr}: {reason}")
         }
         // What was asked for is answered, and peers lists name many who are gone.
-        Event::Refused { .. } | Event::DialFailed { .. } | Event::Undeliverable { .. } => {
+        Event::Refused { .. }
+        | Event::DialFailed { .. }
+        | Event::Undeliverable { .. }
+        | Event::Sought { .. } => {
             return None;
         }
         Event::IdConflict { peer, addr } => {

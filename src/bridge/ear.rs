@@ -1,0 +1,102 @@
+//! The ears of a bridge on one side: what is said there, and who is looked for there.
+//!
+//! Owns the way of a message across. A message is handled when every other side has taken or refused it, so a bridge that
+//! cannot keep up misses messages of its own subscription's queue, where they are counted.
+
+use std::rc::Rc;
+
+use actix::{Actor, Context, Handler, ResponseFuture};
+
+use super::guests::{self, Guests};
+use super::{Joint, PassOn};
+use crate::mesh::Event;
+use crate::wire::{Flag, Message};
+
+/// Hears the messages of a side.
+pub(super) struct Ear {
+    side: usize,
+    joint: Joint,
+}
+
+impl Ear {
+    pub(super) fn new(side: usize, joint: Joint) -> Self {
+        Self { side, joint }
+    }
+}
+
+impl Actor for Ear {
+    type Context = Context<Self>;
+}
+
+impl Handler<Message> for Ear {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, message: Message, _: &mut Context<Self>) -> Self::Result {
+        let (side, joint) = (self.side, Rc::clone(&self.joint));
+        Box::pin(async move { carry(side, &joint, &message).await })
+    }
+}
+
+/// Passes a broadcast on to every other side that wants it.
+async fn carry(from: usize, joint: &Joint, message: &Message) {
+    joint.borrow_mut().ledger.missed(from, message.missed());
+    // A whisper is for this node; those that are to cross go to guests.
+    if *message.flag() != Flag::Broadcast {
+        return;
+    }
+    let targets = {
+        let mut shared = joint.borrow_mut();
+        shared.authors.heard(message.sender(), from);
+        let kind = message.packets().first();
+        let kind = kind.map(|kind| kind.as_bytes()).unwrap_or_default();
+        let leaves = shared.sides[from].lets_out(kind);
+        let others = shared.sides.iter().enumerate();
+        let targets: Vec<_> = others
+            .filter(|(index, side)| *index != from && leaves && side.lets_in(kind))
+            .map(|(index, side)| (index, side.router.clone()))
+            .collect();
+        if targets.is_empty() {
+            shared.ledger.kept(from);
+        }
+        targets
+    };
+    for (index, router) in targets {
+        let answer = router.send(PassOn::message(message)).await;
+        let mut shared = joint.borrow_mut();
+        match answer {
+            Ok(answer) => shared.ledger.broadcast(index, answer.as_ref()),
+            Err(_) => shared.ledger.unheard(index),
+        }
+    }
+}
+
+/// Hears who is looked for on a side.
+pub(super) struct Lookout {
+    side: usize,
+    joint: Joint,
+}
+
+impl Lookout {
+    pub(super) fn new(side: usize, joint: Joint) -> Self {
+        Self { side, joint }
+    }
+}
+
+impl Actor for Lookout {
+    type Context = Context<Self>;
+}
+
+impl Handler<Event> for Lookout {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, event: Event, _: &mut Context<Self>) -> Self::Result {
+        let (side, joint) = (self.side, Rc::clone(&self.joint));
+        Box::pin(async move {
+            if let Event::Sought { peer } = event
+                && guests::home_of(&joint, side, &peer).await.is_some()
+            {
+                Guests::invite(&joint, side, peer).await;
+            }
+        })
+    }
+}

@@ -1,0 +1,125 @@
+//! What a bridge did: messages carried, known already, refused.
+//!
+//! Owns the counters. Nothing that was not carried goes uncounted.
+
+use serde::Serialize;
+
+use super::side::Side;
+use crate::mesh::{PassOnError, WhisperError};
+
+/// Ask a [`Bridge`](super::Bridge) what it did. Answers at once.
+#[derive(Clone, Copy, Debug, Default, actix::Message)]
+#[rtype(result = "BridgeReport")]
+pub struct BridgeStatus;
+
+/// What a bridge did since it started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct BridgeReport {
+    /// Each side, in the order in which they were joined.
+    pub sides: Vec<SideReport>,
+    /// Guests that live now.
+    pub guests: usize,
+}
+
+/// What came to one side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SideReport {
+    /// Its name.
+    pub name: String,
+    /// Broadcasts of the other sides.
+    pub broadcasts: Carried,
+    /// Whispers of the other sides.
+    pub whispers: Carried,
+    /// Messages of this side that were not carried to another, because a filter or a direction says so.
+    pub kept: u64,
+    /// Messages of this side that the bridge missed because it fell behind.
+    pub missed: u64,
+    /// Guests that could not be started, for want of a configuration, of room, or of a port.
+    pub guests_refused: u64,
+}
+
+/// What became of messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Carried {
+    /// Passed on.
+    pub carried: u64,
+    /// Known there already: somebody else brought it, or it came from there.
+    pub known: u64,
+    /// Not passed on, for any other reason.
+    pub failed: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    broadcasts: Carried,
+    whispers: Carried,
+    kept: u64,
+    missed: u64,
+    guests_refused: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Ledger(Vec<Tally>);
+
+impl Ledger {
+    fn of(&mut self, side: usize) -> &mut Tally {
+        if self.0.len() <= side {
+            self.0.resize(side + 1, Tally::default());
+        }
+        &mut self.0[side]
+    }
+
+    pub(super) fn broadcast<T>(&mut self, side: usize, answer: Result<&T, &PassOnError>) {
+        let carried = &mut self.of(side).broadcasts;
+        match answer {
+            Ok(_) => carried.carried += 1,
+            Err(PassOnError::Known | PassOnError::OwnAuthor) => carried.known += 1,
+            Err(_) => carried.failed += 1,
+        }
+    }
+
+    pub(super) fn whisper<T>(&mut self, side: usize, answer: Result<&T, &WhisperError>) {
+        let carried = &mut self.of(side).whispers;
+        match answer {
+            Ok(_) => carried.carried += 1,
+            Err(_) => carried.failed += 1,
+        }
+    }
+
+    pub(super) fn unheard(&mut self, side: usize) {
+        self.of(side).broadcasts.failed += 1;
+    }
+
+    pub(super) fn kept(&mut self, side: usize) {
+        self.of(side).kept += 1;
+    }
+
+    pub(super) fn missed(&mut self, side: usize, count: u64) {
+        self.of(side).missed += count;
+    }
+
+    pub(super) fn guest_refused(&mut self, side: usize) {
+        self.of(side).guests_refused += 1;
+    }
+
+    pub(super) fn report(&self, sides: &[Side], guests: usize) -> BridgeReport {
+        let report = |(index, side): (usize, &Side)| {
+            let tally = self.0.get(index).copied().unwrap_or_default();
+            SideReport {
+                name: side.name.clone(),
+                broadcasts: tally.broadcasts,
+                whispers: tally.whispers,
+                kept: tally.kept,
+                missed: tally.missed,
+                guests_refused: tally.guests_refused,
+            }
+        };
+        BridgeReport {
+            sides: sides.iter().enumerate().map(report).collect(),
+            guests,
+        }
+    }
+}
