@@ -83,15 +83,17 @@ impl Guests {
             return shared.ledger.guest_refused(side);
         };
         let vouched = router.send(Vouch::at(peer, node.advertised.clone())).await;
-        let mut shared = joint.borrow_mut();
-        match (vouched, shared.guests.0.get_mut(&key)) {
-            (Ok(()), Some(guest)) => guest.node = Some(node),
-            // The bridge, or its node, ended meanwhile.
-            _ => {
-                shared.guests.0.remove(&key);
-                drop(shared);
-                end_all(vec![Ended { node, router }]).await;
+        // The bridge, or its node, may have ended meanwhile.
+        let mut unwanted = Some(node);
+        {
+            let mut shared = joint.borrow_mut();
+            match (vouched, shared.guests.0.get_mut(&key)) {
+                (Ok(()), Some(guest)) => guest.node = unwanted.take(),
+                _ => drop(shared.guests.0.remove(&key)),
             }
+        }
+        if let Some(node) = unwanted {
+            end_all(vec![Ended { node, router }]).await;
         }
     }
 
