@@ -37,6 +37,8 @@
 
 mod ear;
 mod guests;
+#[cfg(feature = "nats")]
+pub mod nats;
 mod report;
 mod side;
 

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test may panic")]
 
+mod nats;
 mod rig;
 
 use actix::Addr;

@@ -67,19 +67,27 @@ impl Mesh {
         }
     }
 
-    /// A node of this mesh for a bridge, connected to the last of the line.
-    pub(crate) async fn side(&self) -> Side {
+    /// A further node, connected to the last of the line.
+    pub(crate) async fn member(&self) -> Node {
         let last = self.nodes.last().unwrap();
-        let node = config(&self.subnet)
-            .max_outgoing(0)
-            .connect(last.addr)
-            .start()
-            .await
-            .unwrap();
+        let node = config(&self.subnet).max_outgoing(0).connect(last.addr);
+        let node = node.start().await.unwrap();
         peers(&node, 1).await;
-        let before = last.router.send(Peers).await.unwrap();
-        assert!(before.iter().any(|peer| peer.id == node.id));
-        Side::new(&self.subnet, &node).guests(config(&self.subnet))
+        let connected = async {
+            loop {
+                let peers = last.router.send(Peers).await.unwrap();
+                if peers.iter().any(|peer| peer.id == node.id) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, connected).await.unwrap();
+        node
+    }
+
+    /// One for a bridge.
+    pub(crate) async fn side(&self) -> Side {
+        Side::new(&self.subnet, &self.member().await).guests(config(&self.subnet))
     }
 
     pub(crate) async fn next_of_any_kind(&self, index: usize) -> Message {
