@@ -12,7 +12,7 @@ use crate::mesh::input::{ConnId, Now, Ticket};
 use crate::mesh::machine::Mesh;
 use crate::mesh::messaging::searches::Waiting;
 use crate::mesh::trace;
-use crate::wire::{Flag, Frames, Hold, NodeId, Packets};
+use crate::wire::{Flag, Frames, Hold, NodeId, Packet, Packets};
 
 impl Mesh {
     /// Sends a message to one peer, wherever it is; ends in [`Answer::Whisper`] under `ticket`,
@@ -31,7 +31,26 @@ impl Mesh {
         hold: Hold,
         out: &mut Effects,
     ) {
-        match self.payload(None, &Flag::Whisper, packets) {
+        self.whisper_of_kind(now, ticket, to, None, packets, within, hold, out);
+    }
+
+    /// As [`whisper`](Self::whisper), with another packet 0 than the mesh's own.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a command carries all it is about"
+    )]
+    pub fn whisper_of_kind(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        to: NodeId,
+        kind: Option<Packet>,
+        packets: Packets,
+        within: Duration,
+        hold: Hold,
+        out: &mut Effects,
+    ) {
+        match self.payload(kind, &Flag::Whisper, packets) {
             Ok((payload, _)) => {
                 self.whisper_as(now, ticket, to, None, payload, within, hold, out);
             }

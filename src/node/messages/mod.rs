@@ -164,6 +164,9 @@ impl FromIterator<Send> for SendMany {
 pub struct Whisper {
     /// Whom to.
     pub to: NodeId,
+    /// Packet 0 of the payload. Default `None`: the mesh's own `whisper`, with which receivers queue the message
+    /// for their users; anything else is for those who look for it with [`Filter::kind`](super::Filter::kind).
+    pub kind: Option<Packet>,
     /// What: the payload without its packet 0.
     pub packets: Packets,
     /// How long the peer may be looked for. Default 10 s.
@@ -177,10 +180,18 @@ impl Whisper {
     pub fn new(to: NodeId, packets: impl Into<Packets>) -> Self {
         Self {
             to,
+            kind: None,
             packets: packets.into(),
             within: Duration::from_secs(10),
             or_busy: false,
         }
+    }
+
+    /// Sets packet 0 of the payload.
+    #[must_use]
+    pub fn kind(mut self, kind: impl Into<Packet>) -> Self {
+        self.kind = Some(kind.into());
+        self
     }
 
     /// Sets how long the peer may be looked for.

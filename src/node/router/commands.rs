@@ -110,12 +110,14 @@ impl Router {
         let ticket = self.ticket(Asker::Whisper(promise));
         let Whisper {
             to,
+            kind,
             packets,
             within,
             or_busy: _,
         } = whisper;
+        let hold = Hold::new(room);
         self.step(ctx, |mesh, now, out| {
-            mesh.whisper(now, ticket, to, packets, within, Hold::new(room), out)
+            mesh.whisper_of_kind(now, ticket, to, kind, packets, within, hold, out)
         });
     }
 

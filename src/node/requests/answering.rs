@@ -1,0 +1,355 @@
+//! Questions of others, and who answers them.
+//!
+//! Owns the answerers, a bounded queue of questions for each kind, and how many are being answered at once.
+//! Knows neither contexts nor values: the Router awaits the answers.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use super::envelope::{Envelope, Role};
+use crate::node::messages::subscribe::SubscriptionId;
+use crate::wire::{Message, NodeId, Packet};
+
+/// Questions of a kind that are being answered at once.
+const MAX_WORKING: usize = 64;
+/// Questions of a kind that may wait, and their bytes.
+const MAX_WAITING: (usize, usize) = (1024, 4 << 20);
+/// How much of that one neighbour may use: a quarter.
+const NEIGHBOURS_SHARE: usize = 4;
+
+/// A value, ready to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Value {
+    pub(crate) kind: Packet,
+    pub(crate) value: Packet,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NoAnswer {
+    /// The answerer said that it is not for it.
+    NotForMe,
+    /// The answerer has stopped.
+    Gone,
+    /// The question, or the answer, makes no sense.
+    Unreadable(String),
+}
+
+/// An answer that is not known yet.
+pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Value, NoAnswer>>>>;
+
+/// Who answers questions.
+pub(crate) trait Answerer: Send {
+    /// Whether it is still there.
+    fn is_connected(&self) -> bool;
+
+    /// Asks it.
+    fn ask(&self, question: &Message) -> Answering;
+}
+
+/// Have questions answered. Answers at once with the name of the registration.
+#[derive(actix::Message)]
+#[rtype(result = "SubscriptionId")]
+pub(crate) struct AddAnswerer {
+    pub(crate) kind: Packet,
+    /// The name under which it is asked; empty: whoever asks for the kind.
+    pub(crate) name: String,
+    pub(crate) answerer: Box<dyn Answerer>,
+    /// How long an answer may take.
+    pub(crate) within: Duration,
+}
+
+impl fmt::Debug for AddAnswerer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AddAnswerer")
+            .field("kind", &self.kind)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is asked: the kind, and the name of who is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Topic {
+    kind: Packet,
+    name: String,
+}
+
+struct Registered {
+    id: SubscriptionId,
+    answerer: Box<dyn Answerer>,
+    within: Duration,
+}
+
+/// The questions of one topic.
+#[derive(Default)]
+struct Desk {
+    answerers: Vec<Registered>,
+    waiting: VecDeque<Message>,
+    bytes: usize,
+    /// Questions that wait, by the neighbour they came from.
+    shares: HashMap<NodeId, usize>,
+    working: usize,
+}
+
+impl Desk {
+    fn push(&mut self, message: &Message) -> bool {
+        let cost = message.memory();
+        let share = self.shares.get(message.from()).copied().unwrap_or_default();
+        let full = self.waiting.len() >= MAX_WAITING.0
+            || (self.bytes + cost > MAX_WAITING.1 && !self.waiting.is_empty())
+            || share >= MAX_WAITING.0 / NEIGHBOURS_SHARE;
+        if full {
+            return false;
+        }
+        self.bytes += cost;
+        self.shares.insert(message.from().clone(), share + 1);
+        self.waiting.push_back(message.clone());
+        true
+    }
+
+    fn next(&mut self) -> Option<Message> {
+        if self.working >= MAX_WORKING {
+            return None;
+        }
+        let message = self.waiting.pop_front()?;
+        self.bytes -= message.memory();
+        if let Some(share) = self.shares.get_mut(message.from()) {
+            *share -= 1;
+            if *share == 0 {
+                self.shares.remove(message.from());
+            }
+        }
+        self.working += 1;
+        Some(message)
+    }
+}
+
+/// Whether a question was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Queued,
+    /// Too many wait.
+    Full,
+    /// Nobody here answers that.
+    Nobody,
+}
+
+/// A question that is to be put to somebody.
+pub(crate) struct Question {
+    pub(crate) topic: Topic,
+    pub(crate) message: Message,
+    /// The last who was asked and did not answer.
+    pub(crate) after: Option<SubscriptionId>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Desks {
+    desks: HashMap<Topic, Desk>,
+}
+
+impl Desks {
+    pub(crate) fn add(&mut self, id: SubscriptionId, add: AddAnswerer) {
+        let AddAnswerer {
+            kind,
+            name,
+            answerer,
+            within,
+        } = add;
+        let desk = self.desks.entry(Topic { kind, name }).or_default();
+        desk.answerers.push(Registered {
+            id,
+            answerer,
+            within,
+        });
+    }
+
+    pub(crate) fn remove(&mut self, id: SubscriptionId) -> bool {
+        let mut found = false;
+        for desk in self.desks.values_mut() {
+            let before = desk.answerers.len();
+            desk.answerers.retain(|registered| registered.id != id);
+            found |= desk.answerers.len() < before;
+        }
+        self.sweep();
+        found
+    }
+
+    /// Forgets who is gone.
+    pub(crate) fn sweep(&mut self) {
+        self.desks.retain(|_, desk| {
+            desk.answerers.retain(|it| it.answerer.is_connected());
+            !desk.answerers.is_empty() || desk.working > 0 || !desk.waiting.is_empty()
+        });
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.desks.is_empty()
+    }
+
+    /// Questions that wait or are being answered.
+    pub(crate) fn waiting(&self) -> usize {
+        let of = |desk: &Desk| desk.waiting.len() + desk.working;
+        self.desks.values().map(of).sum()
+    }
+
+    /// A question came.
+    pub(crate) fn push(&mut self, message: &Message, envelope: &Envelope<'_>) -> Taken {
+        let Role::Ask { name, .. } = envelope.role else {
+            return Taken::Nobody;
+        };
+        if self.desks.is_empty() {
+            return Taken::Nobody;
+        }
+        let topic = Topic {
+            kind: envelope.kind.clone(),
+            name: name.to_owned(),
+        };
+        match self.desks.get_mut(&topic) {
+            Some(desk) if desk.answerers.iter().any(|it| it.answerer.is_connected()) => {
+                match desk.push(message) {
+                    true => Taken::Queued,
+                    false => Taken::Full,
+                }
+            }
+            _ => Taken::Nobody,
+        }
+    }
+
+    /// The next question that may be put to somebody. [`done`](Self::done) is owed for each.
+    pub(crate) fn next(&mut self) -> Option<Question> {
+        let mut next = None;
+        for (topic, desk) in &mut self.desks {
+            if let Some(message) = desk.next() {
+                next = Some((topic.clone(), message));
+                break;
+            }
+        }
+        next.map(|(topic, message)| Question {
+            topic,
+            message,
+            after: None,
+        })
+    }
+
+    /// Puts a question to the next who may answer it: who that is, and how long it may take.
+    pub(crate) fn ask(
+        &mut self,
+        question: &Question,
+    ) -> Option<(SubscriptionId, Duration, Answering)> {
+        let desk = self.desks.get(&question.topic)?;
+        let next = desk.answerers.iter().find(|it| {
+            it.answerer.is_connected() && question.after.is_none_or(|after| it.id > after)
+        })?;
+        let answering = next.answerer.ask(&question.message);
+        Some((next.id, next.within, answering))
+    }
+
+    /// A question is over.
+    pub(crate) fn done(&mut self, topic: &Topic) {
+        if let Some(desk) = self.desks.get_mut(topic) {
+            desk.working -= 1;
+        }
+    }
+}
+
+impl fmt::Debug for Desks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desks")
+            .field("topics", &self.desks.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Flag, MessageId};
+
+    /// Answers nothing, and is there.
+    struct Silent;
+
+    impl Answerer for Silent {
+        fn is_connected(&self) -> bool {
+            true
+        }
+
+        fn ask(&self, _: &Message) -> Answering {
+            Box::pin(std::future::ready(Err(NoAnswer::NotForMe)))
+        }
+    }
+
+    fn question(from: &str, name: &str) -> Message {
+        let id = MessageId::parse("xyz").unwrap();
+        let from = NodeId::parse(from).unwrap();
+        let tag = format!("ask:q{name}");
+        Message::new(id, from.clone(), from, Flag::Whisper, 0, ["k", "v", &tag])
+    }
+
+    fn desks(names: &[&str]) -> Desks {
+        let mut desks = Desks::default();
+        for (id, name) in (0..).zip(names) {
+            let add = AddAnswerer {
+                kind: Packet::from("k"),
+                name: String::from(*name),
+                answerer: Box::new(Silent),
+                within: Duration::from_secs(1),
+            };
+            desks.add(SubscriptionId(id), add);
+        }
+        desks
+    }
+
+    fn push(desks: &mut Desks, from: &str, name: &str) -> Taken {
+        let message = question(from, name);
+        desks.push(&message, &Envelope::read(&message).unwrap())
+    }
+
+    #[test]
+    fn a_question_finds_its_kind_and_name_or_nobody() {
+        let mut desks = desks(&["", "billing"]);
+        assert_eq!(push(&mut desks, "A", ""), Taken::Queued);
+        assert_eq!(push(&mut desks, "A", ":billing"), Taken::Queued);
+        assert_eq!(push(&mut desks, "A", ":other"), Taken::Nobody);
+        assert_eq!(desks.waiting(), 2);
+        assert!(desks.remove(SubscriptionId(0)));
+        assert!(!desks.remove(SubscriptionId(0)));
+        assert_eq!(push(&mut desks, "A", ""), Taken::Nobody);
+    }
+
+    #[test]
+    fn one_neighbour_cannot_fill_the_queue() {
+        let mut desks = desks(&[""]);
+        let flood = (0..5000).filter(|_| push(&mut desks, "A", "") == Taken::Queued);
+        assert_eq!(flood.count(), MAX_WAITING.0 / NEIGHBOURS_SHARE);
+        assert_eq!(push(&mut desks, "A", ""), Taken::Full);
+        assert_eq!(push(&mut desks, "B", ""), Taken::Queued);
+    }
+
+    #[test]
+    fn so_many_are_answered_at_once_and_a_place_comes_free() {
+        let mut desks = desks(&[""]);
+        (0..100).for_each(|_| drop(push(&mut desks, "A", "")));
+        let begun: Vec<_> = std::iter::from_fn(|| desks.next()).collect();
+        assert_eq!(begun.len(), MAX_WORKING);
+        desks.done(&begun[0].topic);
+        assert!(desks.next().is_some() && desks.next().is_none());
+    }
+
+    #[test]
+    fn who_answers_not_is_followed_by_the_next() {
+        let mut desks = desks(&["", ""]);
+        push(&mut desks, "A", "");
+        let mut question = desks.next().unwrap();
+        for id in [0, 1] {
+            let (asked, _, _) = desks.ask(&question).unwrap();
+            assert_eq!(asked, SubscriptionId(id));
+            question.after = Some(asked);
+        }
+        assert!(desks.ask(&question).is_none());
+    }
+}

@@ -1,0 +1,284 @@
+//! The Router's part in questions and answers: it hands them to where they belong, and whispers the answers.
+
+use actix::fut::wrap_future;
+use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult};
+
+use super::answering::{AddAnswerer, Desks, NoAnswer, Question, Taken, Value};
+use super::envelope::{Decline, Envelope, Role};
+use super::pending::{Arrived, Expect, Forget, PendingTable, RequestStats};
+use crate::mesh::Event;
+use crate::node::messages::Whisper;
+use crate::node::messages::subscribe::SubscriptionId;
+use crate::node::reply::Reply;
+use crate::node::router::Router;
+use crate::wire::{Flag, Message, Packet, Packets};
+
+/// Events about values of others: at once, and then one for so many ticks of a second.
+const NOTICES: u32 = 16;
+
+/// All a Router keeps of questions and answers.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    pending: PendingTable,
+    desks: Desks,
+    stats: RequestStats,
+    /// Events told since the last tick.
+    told: u32,
+}
+
+impl Requests {
+    /// Whether anybody waits for what arrives.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.pending.len() == 0 && self.desks.is_empty()
+    }
+
+    pub(crate) fn remove(&mut self, id: SubscriptionId) -> bool {
+        self.desks.remove(id)
+    }
+
+    /// A second has passed.
+    pub(crate) fn on_tick(&mut self) {
+        self.told = 0;
+        self.desks.sweep();
+    }
+
+    /// Nobody will be answered any more.
+    pub(crate) fn close(&mut self) {
+        self.pending.clear();
+    }
+
+    pub(crate) fn stats(&self) -> RequestStats {
+        RequestStats {
+            pending: self.pending.len(),
+            answering: self.desks.waiting(),
+            ..self.stats
+        }
+    }
+
+    /// Whether one more event about what others sent may be told.
+    fn may_tell(&mut self) -> bool {
+        self.told += 1;
+        self.told <= NOTICES
+    }
+}
+
+impl Router {
+    /// Hands questions and answers to where they belong; whether the message is done with.
+    pub(crate) fn correspond(&mut self, message: &Message, ctx: &mut Context<Self>) -> bool {
+        let Some(envelope) = Envelope::read(message) else {
+            return false;
+        };
+        match envelope.role {
+            Role::Value => false,
+            Role::Ask { .. } => {
+                self.on_question(message, &envelope, ctx);
+                false
+            }
+            Role::Reply(_) | Role::Declined(..) => self.on_answer(message, &envelope),
+        }
+    }
+
+    fn on_answer(&mut self, message: &Message, envelope: &Envelope<'_>) -> bool {
+        match self.requests.pending.on_answer(message, envelope) {
+            Arrived::Taken => true,
+            Arrived::Late => {
+                self.requests.stats.late += 1;
+                if self.requests.may_tell() {
+                    self.notify(Event::LateReply {
+                        from: message.sender().clone(),
+                        kind: shown(envelope.kind),
+                    });
+                }
+                true
+            }
+            Arrived::Stray => {
+                self.requests.stats.stray += 1;
+                false
+            }
+        }
+    }
+
+    fn on_question(
+        &mut self,
+        message: &Message,
+        envelope: &Envelope<'_>,
+        ctx: &mut Context<Self>,
+    ) {
+        match self.requests.desks.push(message, envelope) {
+            Taken::Queued => self.pump_questions(ctx),
+            Taken::Full => {
+                self.requests.stats.turned_away += 1;
+                self.decline(message, Decline::Busy, ctx);
+                if self.requests.may_tell() {
+                    self.notify(Event::QuestionRefused {
+                        from: message.sender().clone(),
+                        kind: shown(envelope.kind),
+                    });
+                }
+            }
+            // Whoever takes it as a message may yet answer it.
+            Taken::Nobody if self.takes(message) => {}
+            Taken::Nobody => {
+                self.requests.stats.declined += 1;
+                self.decline(message, Decline::None, ctx);
+            }
+        }
+    }
+
+    fn takes(&self, message: &Message) -> bool {
+        self.messages.want(message) || self.inbox.wants(message)
+    }
+
+    fn pump_questions(&mut self, ctx: &mut Context<Self>) {
+        while let Some(question) = self.requests.desks.next() {
+            self.put(question, ctx);
+        }
+    }
+
+    /// Puts a question to the next who may answer it.
+    fn put(&mut self, mut question: Question, ctx: &mut Context<Self>) {
+        let Some((asked, within, answering)) = self.requests.desks.ask(&question) else {
+            self.requests.stats.declined += 1;
+            return self.close_question(&question, Decline::None, ctx);
+        };
+        let in_time = tokio::time::timeout(within, answering);
+        ctx.spawn(
+            wrap_future::<_, Self>(in_time).map(move |answer, router, ctx| {
+                match answer {
+                    Ok(Ok(value)) => {
+                        router.requests.stats.answered += 1;
+                        router.reply(&question.message, value, ctx);
+                        router.requests.desks.done(&question.topic);
+                    }
+                    Ok(Err(NoAnswer::Unreadable(why))) => {
+                        router.unreadable(&question.message, why);
+                        router.close_question(&question, Decline::Bad, ctx);
+                    }
+                    Ok(Err(NoAnswer::NotForMe | NoAnswer::Gone)) | Err(_) => {
+                        question.after = Some(asked);
+                        router.put(question, ctx);
+                    }
+                }
+                router.pump_questions(ctx);
+                router.drain(ctx);
+            }),
+        );
+    }
+
+    fn close_question(&mut self, question: &Question, why: Decline, ctx: &mut Context<Self>) {
+        self.requests.desks.done(&question.topic);
+        self.decline(&question.message, why, ctx);
+    }
+
+    /// Tells whoever asked us, and nobody else, that there is no answer: what is said in answer to everybody's
+    /// broadcast, or has to look for its receiver, would cost more than the question.
+    fn decline(&mut self, message: &Message, why: Decline, ctx: &mut Context<Self>) {
+        if *message.flag() != Flag::Whisper || message.sender() != message.from() {
+            return;
+        }
+        if let Some(envelope) = Envelope::read(message)
+            && let Role::Ask { id, .. } = envelope.role
+        {
+            let value = Packet::default();
+            self.whisper_back(message, envelope, value, why.tag(id), ctx);
+        }
+    }
+
+    fn reply(&mut self, message: &Message, value: Value, ctx: &mut Context<Self>) {
+        if let Some(envelope) = Envelope::read(message)
+            && let Role::Ask { id, .. } = envelope.role
+        {
+            let tag = format!("reply:{id}");
+            let answered = Envelope {
+                kind: &value.kind,
+                ..envelope
+            };
+            self.whisper_back(message, answered, value.value, tag, ctx);
+        }
+    }
+
+    /// In the form in which it was asked.
+    fn whisper_back(
+        &mut self,
+        message: &Message,
+        envelope: Envelope<'_>,
+        value: Packet,
+        tag: String,
+        ctx: &mut Context<Self>,
+    ) {
+        let tag = Packet::from(tag);
+        let whisper = if envelope.plain {
+            let packets = Packets::from_iter([envelope.kind.clone(), value, tag]);
+            Whisper::new(message.sender().clone(), packets)
+        } else {
+            let packets = Packets::from_iter([value, tag]);
+            Whisper::new(message.sender().clone(), packets).kind(envelope.kind)
+        };
+        // If it does not get there, an event says so.
+        drop(self.post_whisper(whisper, ctx));
+    }
+
+    /// A value that cannot be read as what its kind says: counted, and told.
+    pub(crate) fn unreadable(&mut self, message: &Message, reason: String) {
+        self.requests.stats.unreadable += 1;
+        if self.requests.may_tell() {
+            let kind = Envelope::read(message).map_or_else(String::new, |it| shown(it.kind));
+            self.notify(Event::Unreadable {
+                kind,
+                sender: message.sender().clone(),
+                reason,
+            });
+        }
+    }
+}
+
+/// A kind as it is told.
+fn shown(kind: &Packet) -> String {
+    const MOST: usize = 64;
+    let text = String::from_utf8_lossy(kind.as_bytes());
+    text.chars().take(MOST).collect()
+}
+
+impl Handler<Expect> for Router {
+    type Result = Result<(), usize>;
+
+    fn handle(&mut self, expect: Expect, _: &mut Context<Self>) -> Self::Result {
+        if self.draining.is_some() {
+            return Ok(());
+        }
+        self.requests.pending.expect(expect)?;
+        self.heed_audience();
+        Ok(())
+    }
+}
+
+impl Handler<Forget> for Router {
+    type Result = ();
+
+    fn handle(&mut self, forget: Forget, _: &mut Context<Self>) {
+        self.requests.pending.forget(forget);
+        self.heed_audience();
+    }
+}
+
+impl Handler<AddAnswerer> for Router {
+    type Result = MessageResult<AddAnswerer>;
+
+    fn handle(&mut self, add: AddAnswerer, _: &mut Context<Self>) -> Self::Result {
+        let id = SubscriptionId(self.next_name());
+        self.requests.desks.add(id, add);
+        self.heed_audience();
+        MessageResult(id)
+    }
+}
+
+impl Router {
+    /// Sends a whisper, as if a user had asked for it.
+    fn post_whisper(
+        &mut self,
+        whisper: Whisper,
+        ctx: &mut Context<Self>,
+    ) -> Reply<Result<crate::mesh::Whispered, crate::mesh::WhisperError>> {
+        Handler::<Whisper>::handle(self, whisper, ctx)
+    }
+}
