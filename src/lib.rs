@@ -77,6 +77,8 @@ mod error;
 mod node;
 #[cfg(feature = "node")]
 mod start;
+#[cfg(feature = "node")]
+mod typed;
 
 #[cfg(feature = "node")]
 pub use config::Config;
@@ -91,12 +93,17 @@ pub use node::transport::encryption::Encryption;
 #[cfg(feature = "node")]
 pub use node::{
     Awaited, Awaiting, Bundle, Connect, Disconnect, Filter, Intercept, KindFilter, Offer, Overflow,
-    Peer, Peers, Queue, Recv, Reply, RequestPeers, Router, Send, SendMany, Shutdown,
+    Peer, Peers, Queue, Recv, Reply, RequestPeers, RequestStats, Router, Send, SendMany, Shutdown,
     ShutdownReport, Status, StatusReport, Subscribe, SubscribeEvents, SubscriptionId, Topology,
     Unsent, Unsubscribe, Verdict, Whisper,
 };
 #[cfg(feature = "node")]
 pub use start::Node;
+#[cfg(feature = "node")]
+pub use typed::{
+    Answer, Answered, Ask, Asked, Format, FormatError, NodeGone, NotReady, Payload, PublishError, Query, Received,
+    Request, RequestAll, RequestError, Tell, TellError,
+};
 pub use wire::{
     Address, AddressError, BadAddress, EncodeError, Flag, Generation, HostPort, IdError, Limits,
     Message, MessageId, Method, NodeId, Packet, Packets, SubFlag, Subnet, SubnetId,

@@ -6,6 +6,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use actix::Addr;
+use actix_rt::{Arbiter, ArbiterHandle};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use tokio::net::UdpSocket;
@@ -37,11 +38,13 @@ pub struct Node {
     pub subnet: Subnet,
     /// The id of its subnet.
     pub subnet_id: SubnetId,
+    /// Where its actors run.
+    pub(crate) arbiter: ArbiterHandle,
 }
 
 /// Starts a node as configured.
 pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
-    if actix_rt::Arbiter::try_current().is_none() {
+    let Some(arbiter) = Arbiter::try_current() else {
         return Err(StartError::NoSystem);
     }
     let keep = config.connect.iter().cloned().map(HostPort::into_address);
@@ -106,6 +109,7 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
         advertised,
         subnet,
         subnet_id,
+        arbiter,
     })
 }
 

@@ -216,6 +216,29 @@ pub enum Event {
         /// Whether the subscription was ended for it.
         detached: bool,
     },
+    /// A value could not be read as what its kind says it is. At most 16 such events a second.
+    Unreadable {
+        /// The kind, cut after 64 characters.
+        kind: String,
+        /// Who wrote it, by its own word.
+        sender: NodeId,
+        /// Why not.
+        reason: String,
+    },
+    /// An answer came after the time its question had. At most 16 such events a second.
+    LateReply {
+        /// Who answered.
+        from: NodeId,
+        /// The kind of the answer.
+        kind: String,
+    },
+    /// A question was refused, because too many wait for their answerer. At most 16 such events a second.
+    QuestionRefused {
+        /// Who asked.
+        from: NodeId,
+        /// The kind of the question.
+        kind: String,
+    },
     /// The file of the peer book could not be read, or not be written; the node goes on without.
     PeerBookFailed {
         /// Which file.

@@ -40,6 +40,9 @@ impl Event {
             Self::Sought { .. } => "sought",
             Self::RelaySkipped { .. } => "relay_skipped",
             Self::Lagged { .. } => "lagged",
+            Self::Unreadable { .. } => "unreadable",
+            Self::LateReply { .. } => "late_reply",
+            Self::QuestionRefused { .. } => "question_refused",
             Self::PeerBookFailed { .. } => "peer_book_failed",
             Self::ListenerFailed { .. } => "listener_failed",
         }
@@ -148,6 +151,24 @@ impl fmt::Display for Event {
                 }
                 Ok(())
             }
+            Self::Unreadable {
+                kind,
+                sender,
+                reason,
+            } => write!(
+                f,
+                "a message of {sender} is no value of its kind {}: {}",
+                short(kind),
+                short(reason)
+            ),
+            Self::LateReply { from, kind } => {
+                write!(f, "{from} answered too late ({})", short(kind))
+            }
+            Self::QuestionRefused { from, kind } => write!(
+                f,
+                "a question of {from} was refused, because too many wait ({})",
+                short(kind)
+            ),
             Self::PeerBookFailed { path, reason } => {
                 write!(f, "the peer book {} failed: {}", short(path), short(reason))
             }

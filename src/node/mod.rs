@@ -27,6 +27,7 @@
 //! | a subscriber's mailbox | the burst that is sent ahead |
 //! | frames larger than that, what they inflate to, what waits longer for peers that take next to nothing | the shared budget |
 //! | a partial frame | a read, or the budgets above; and its time |
+//! | questions of ours that wait, questions of others | the tables of [`requests`] |
 //! | answers to control messages | the core's budgets, and last the outbox itself |
 
 pub(crate) mod budget;
@@ -34,6 +35,7 @@ pub(crate) mod connection;
 pub(crate) mod delivery;
 pub(crate) mod messages;
 pub(crate) mod reply;
+pub(crate) mod requests;
 pub(crate) mod router;
 pub(crate) mod sending;
 pub(crate) mod stop_on_last_addr;
@@ -48,4 +50,5 @@ pub use messages::{
     ShutdownReport, Status, StatusReport, Topology, Unsent, Whisper,
 };
 pub use reply::Reply;
+pub use requests::pending::RequestStats;
 pub use router::Router;

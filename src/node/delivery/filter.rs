@@ -1,14 +1,19 @@
 //! A [`Filter`] made ready for a generation.
 
 use crate::node::messages::subscribe::{Filter, KindFilter};
+use crate::node::requests::envelope::{Envelope, Role};
 use crate::wire::{Flag, Generation, Message, NodeId, Packet, SubFlag};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Sieve {
     flag: Option<Flag>,
-    /// Packet 0 must be one of these; `None`: it may be anything.
+    /// The kind must be one of these; `None`: it may be anything.
     kinds: Option<Vec<Packet>>,
+    /// Or it must begin with one of these.
+    prefixes: Vec<Packet>,
+    /// Whether only values are wanted, in either form.
+    values: bool,
     sender: Option<NodeId>,
 }
 
@@ -28,20 +33,33 @@ impl Sieve {
         Self {
             flag,
             kinds,
+            prefixes: filter.prefixes,
+            values: filter.values,
             sender: filter.sender,
         }
     }
 
     pub(crate) fn passes(&self, message: &Message) -> bool {
         self.flag.as_ref().is_none_or(|flag| flag == message.flag())
-            && self
-                .kinds
-                .as_ref()
-                .is_none_or(|kinds| kinds.contains(message.kind()))
+            && self.is_wanted(message)
             && self
                 .sender
                 .as_ref()
                 .is_none_or(|sender| sender == message.sender())
+    }
+
+    fn is_wanted(&self, message: &Message) -> bool {
+        if !self.values {
+            return self.is_kind(message.kind());
+        }
+        Envelope::read(message)
+            .is_some_and(|it| self.is_kind(it.kind) && it.role == Role::Value)
+    }
+
+    fn is_kind(&self, kind: &Packet) -> bool {
+        let begins = |prefix: &Packet| kind.as_bytes().starts_with(prefix.as_bytes());
+        self.kinds.as_ref().is_none_or(|kinds| kinds.contains(kind))
+            || self.prefixes.iter().any(begins)
     }
 }
 
@@ -88,6 +106,9 @@ mod tests {
         assert!(passes(Filter::new().kind("chat"), &chat));
         assert!(passes(Filter::new().kind("news").kind("chat"), &chat));
         assert!(!passes(Filter::new().kind("news"), &chat));
+        assert!(passes(Filter::new().kind_prefix("ch"), &chat));
+        assert!(passes(Filter::new().kind("news").kind_prefix("ch"), &chat));
+        assert!(!passes(Filter::new().kind_prefix("cha/"), &chat));
         assert!(passes(Filter::new().any_kind(), &chat));
         assert!(passes(
             Filter::new().any_kind().flag(Flag::Broadcast),

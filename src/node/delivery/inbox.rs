@@ -61,8 +61,13 @@ impl Inbox {
         }
     }
 
+    /// Whether it keeps this one.
+    pub(crate) fn wants(&self, message: &Message) -> bool {
+        self.on && self.sieve.passes(message)
+    }
+
     pub(crate) fn push(&mut self, message: &Message) {
-        if self.on && self.sieve.passes(message) {
+        if self.wants(message) {
             self.backlog.push(message.clone(), &Hold::none());
         }
     }

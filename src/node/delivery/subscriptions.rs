@@ -5,6 +5,9 @@
 //! burst is sent with a request for an answer, and the next burst waits for it.
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
 
 use actix::dev::RecipientRequest;
 use actix::{MailboxError, Recipient};
@@ -43,10 +46,23 @@ impl Topic for Event {
     }
 }
 
+/// A subscriber that takes items as something else: as values of a type, say.
+pub(crate) trait Sink<T>: Send {
+    /// Whether it is still there.
+    fn is_connected(&self) -> bool;
+
+    /// Sends it on; the request to be awaited, if `wait`. `Err`: it cannot be read as what is expected, and why.
+    fn send(&self, item: &T, wait: bool) -> Result<Option<Handling>, String>;
+}
+
+/// The handling of an item, to be awaited.
+pub(crate) type Handling = Pin<Box<dyn Future<Output = Result<(), MailboxError>>>>;
+
 /// How a subscriber takes what it is sent.
 pub(crate) enum Taker<T: Topic> {
     OneByOne(Recipient<T>),
     Bundled(Recipient<Bundle<T>>),
+    Sink(Box<dyn Sink<T>>),
 }
 
 impl<T: Topic> Taker<T> {
@@ -54,13 +70,14 @@ impl<T: Topic> Taker<T> {
         match self {
             Self::OneByOne(recipient) => recipient.connected(),
             Self::Bundled(recipient) => recipient.connected(),
+            Self::Sink(sink) => sink.is_connected(),
         }
     }
 
     /// How many items may be sent ahead of what it has handled.
     fn burst(&self) -> usize {
         match self {
-            Self::OneByOne(_) => BURST.0,
+            Self::OneByOne(_) | Self::Sink(_) => BURST.0,
             Self::Bundled(_) => 4 * BURST.0,
         }
     }
@@ -102,7 +119,7 @@ struct Subscription<T: Topic> {
     line: Line<T>,
 }
 
-type Request<T> = Either<RecipientRequest<T>, RecipientRequest<Bundle<T>>>;
+type Request<T> = Either<Either<RecipientRequest<T>, RecipientRequest<Bundle<T>>>, Handling>;
 
 /// The end of a burst, to be awaited by whoever has a context to do it in.
 pub(crate) type Burst<T> = (SubscriptionId, Request<T>);
@@ -117,12 +134,25 @@ impl<T: Topic> Subscription<T> {
 
     /// Sends what may be sent; the request to await, if a burst is at its end. What is sent without a request is
     /// bounded by the burst: what follows waits until its end is known to be handled.
-    fn pump(&mut self) -> Option<Request<T>> {
+    fn pump(&mut self, unreadable: &mut Vec<(T, String)>) -> Option<Request<T>> {
         match &self.taker {
+            Taker::Sink(sink) => {
+                while let Some(item) = self.line.next() {
+                    match sink.send(&item, self.line.waits) {
+                        Ok(Some(handling)) => return Some(Either::Right(handling)),
+                        Ok(None) => {}
+                        Err(why) => {
+                            // Then the next one is awaited instead.
+                            self.line.waits = false;
+                            unreadable.push((item, why));
+                        }
+                    }
+                }
+            }
             Taker::OneByOne(recipient) => {
                 while let Some(item) = self.line.next() {
                     if self.line.waits {
-                        return Some(Either::Left(recipient.send(item)));
+                        return Some(Either::Left(Either::Left(recipient.send(item))));
                     }
                     #[expect(
                         clippy::disallowed_methods,
@@ -138,7 +168,7 @@ impl<T: Topic> Subscription<T> {
                 let mut items = Vec::with_capacity(self.line.backlog.len().min(self.line.burst));
                 items.extend(std::iter::from_fn(|| self.line.next()));
                 if self.line.waits {
-                    return Some(Either::Right(recipient.send(Bundle(items))));
+                    return Some(Either::Left(Either::Right(recipient.send(Bundle(items)))));
                 }
                 #[expect(
                     clippy::disallowed_methods,
@@ -159,12 +189,15 @@ impl<T: Topic> Subscription<T> {
 /// All subscribers of one kind. Ordered, so that they are served in the order they came.
 pub(crate) struct Subscriptions<T: Topic> {
     list: BTreeMap<SubscriptionId, Subscription<T>>,
+    /// What a subscriber could not read, and why, since this was last taken.
+    unreadable: Vec<(T, String)>,
 }
 
 impl<T: Topic> Default for Subscriptions<T> {
     fn default() -> Self {
         Self {
             list: BTreeMap::new(),
+            unreadable: Vec::new(),
         }
     }
 }
@@ -194,6 +227,18 @@ impl<T: Topic> Subscriptions<T> {
         self.list.is_empty()
     }
 
+    /// Whether anybody wants this one.
+    pub(crate) fn want(&self, item: &T) -> bool {
+        self.list
+            .values()
+            .any(|subscription| item.passes(&subscription.sieve))
+    }
+
+    /// What subscribers could not read, and why.
+    pub(crate) fn take_unreadable(&mut self) -> Vec<(T, String)> {
+        mem::take(&mut self.unreadable)
+    }
+
     /// Items that no subscriber has been sent yet.
     pub(crate) fn waiting(&self) -> usize {
         self.list
@@ -219,7 +264,7 @@ impl<T: Topic> Subscriptions<T> {
     /// Sends what may be sent, and gives the ends of bursts to be awaited.
     pub(crate) fn pump(&mut self, mut burst: impl FnMut(Burst<T>)) {
         for (id, subscription) in &mut self.list {
-            if let Some(request) = subscription.pump() {
+            if let Some(request) = subscription.pump(&mut self.unreadable) {
                 burst((*id, request));
             }
         }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::node::requests::pending::RequestStats;
 use crate::mesh::{
     ConnectError, Direction, Event, Neighborhood, SendError, Sent, Stats, Traffic, Trouble,
     WhisperError, Whispered,
@@ -330,6 +331,8 @@ pub struct StatusReport {
     pub waiting: usize,
     /// Own messages refused so far as [`SendError::Busy`].
     pub turned_away: u64,
+    /// Questions and answers: those that wait, and what became of the others.
+    pub requests: RequestStats,
     /// What was counted since the start.
     pub stats: Stats,
     /// What went wrong lately, oldest first; bounded.

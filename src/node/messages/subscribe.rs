@@ -32,8 +32,12 @@ pub struct Filter {
     pub flag: Option<Flag>,
     /// What packet 0 of the payload must be.
     pub kind: KindFilter,
+    /// Also kinds that begin with one of these: rooms, keys, and whatever else there are many of.
+    pub prefixes: Vec<Packet>,
     /// Who its author claims to be; anybody, if `None`.
     pub sender: Option<NodeId>,
+    /// Whether only values are wanted: see [`Subscribe::typed`].
+    pub(crate) values: bool,
 }
 
 /// What packet 0 of the payload must be.
@@ -69,6 +73,16 @@ impl Filter {
             KindFilter::Any(kinds) => kinds.push(kind.into()),
             other => *other = KindFilter::Any(vec![kind.into()]),
         }
+        self
+    }
+
+    /// Also kinds that begin with this: `"room/"` for all rooms.
+    #[must_use]
+    pub fn kind_prefix(mut self, prefix: impl Into<Packet>) -> Self {
+        if self.kind == KindFilter::User {
+            self.kind = KindFilter::Any(Vec::new());
+        }
+        self.prefixes.push(prefix.into());
         self
     }
 
@@ -187,7 +201,7 @@ impl<T> Subscribe<T>
 where
     T: actix::Message<Result = ()> + Send + 'static,
 {
-    fn new(recipient: Recipient<T>) -> Self {
+    pub(crate) fn new(recipient: Recipient<T>) -> Self {
         Self {
             recipient,
             filter: Filter::new(),

@@ -3,6 +3,7 @@
 //! Owns the answerers, a bounded queue of questions for each kind, and how many are being answered at once.
 //! Knows neither contexts nor values: the Router awaits the answers.
 
+use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
@@ -34,8 +35,10 @@ pub(crate) enum NoAnswer {
     NotForMe,
     /// The answerer has stopped.
     Gone,
-    /// The question, or the answer, makes no sense.
+    /// The question makes no sense.
     Unreadable(String),
+    /// The answer cannot be written.
+    Unwritable(String),
 }
 
 /// An answer that is not known yet.
@@ -48,27 +51,32 @@ pub(crate) trait Answerer: Send {
 
     /// Asks it.
     fn ask(&self, question: &Message) -> Answering;
+
+    /// Its `Recipient`, for who knows the type.
+    fn recipient(&self) -> Box<dyn Any + Send>;
 }
 
-/// Have questions answered. Answers at once with the name of the registration.
-#[derive(actix::Message)]
-#[rtype(result = "SubscriptionId")]
-pub(crate) struct AddAnswerer {
+/// What somebody answers.
+pub(crate) struct Registration {
     pub(crate) kind: Packet,
     /// The name under which it is asked; empty: whoever asks for the kind.
     pub(crate) name: String,
     pub(crate) answerer: Box<dyn Answerer>,
+}
+
+/// Who answers what, under one registration.
+pub(crate) struct AddAnswerer {
+    pub(crate) roles: Vec<Registration>,
     /// How long an answer may take.
     pub(crate) within: Duration,
 }
 
-impl fmt::Debug for AddAnswerer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AddAnswerer")
-            .field("kind", &self.kind)
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
+/// Whether a name is on this node: this node's id, and the `Recipient` behind the name.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "(NodeId, Option<Box<dyn Any + Send>>)")]
+pub(crate) struct Local {
+    pub(crate) kind: Packet,
+    pub(crate) name: String,
 }
 
 /// What is asked: the kind, and the name of who is asked.
@@ -154,18 +162,27 @@ pub(crate) struct Desks {
 
 impl Desks {
     pub(crate) fn add(&mut self, id: SubscriptionId, add: AddAnswerer) {
-        let AddAnswerer {
-            kind,
-            name,
-            answerer,
-            within,
-        } = add;
-        let desk = self.desks.entry(Topic { kind, name }).or_default();
-        desk.answerers.push(Registered {
-            id,
-            answerer,
-            within,
-        });
+        let AddAnswerer { roles, within } = add;
+        for role in roles {
+            let topic = Topic {
+                kind: role.kind,
+                name: role.name,
+            };
+            let desk = self.desks.entry(topic).or_default();
+            desk.answerers.push(Registered {
+                id,
+                answerer: role.answerer,
+                within,
+            });
+        }
+    }
+
+    /// The recipient behind a name.
+    pub(crate) fn local(&self, local: Local) -> Option<Box<dyn Any + Send>> {
+        let Local { kind, name } = local;
+        let desk = self.desks.get(&Topic { kind, name })?;
+        let there = desk.answerers.iter().find(|it| it.answerer.is_connected())?;
+        Some(there.answerer.recipient())
     }
 
     pub(crate) fn remove(&mut self, id: SubscriptionId) -> bool {
@@ -281,6 +298,10 @@ mod tests {
         fn ask(&self, _: &Message) -> Answering {
             Box::pin(std::future::ready(Err(NoAnswer::NotForMe)))
         }
+
+        fn recipient(&self) -> Box<dyn Any + Send> {
+            Box::new(())
+        }
     }
 
     fn question(from: &str, name: &str) -> Message {
@@ -293,10 +314,13 @@ mod tests {
     fn desks(names: &[&str]) -> Desks {
         let mut desks = Desks::default();
         for (id, name) in (0..).zip(names) {
-            let add = AddAnswerer {
+            let role = Registration {
                 kind: Packet::from("k"),
                 name: String::from(*name),
                 answerer: Box::new(Silent),
+            };
+            let add = AddAnswerer {
+                roles: vec![role],
                 within: Duration::from_secs(1),
             };
             desks.add(SubscriptionId(id), add);

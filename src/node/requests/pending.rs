@@ -26,10 +26,12 @@ pub(crate) enum Outcome {
 }
 
 /// Whether a question goes on waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Wants {
     /// It takes further answers.
     More,
+    /// It takes further answers; this one it could not read.
+    Unreadable(String),
     /// It has what it wanted.
     Nothing,
 }
@@ -103,6 +105,7 @@ pub(crate) struct PendingTable {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Arrived {
     Taken,
+    Unreadable(String),
     Late,
     Stray,
 }
@@ -156,8 +159,10 @@ impl PendingTable {
             Some(why) => Outcome::Declined(message.sender().clone(), why),
             None => Outcome::Reply(message.clone()),
         };
-        if (pending.take)(outcome) == Wants::Nothing {
-            self.table.remove(id);
+        match (pending.take)(outcome) {
+            Wants::More => {}
+            Wants::Unreadable(why) => return Arrived::Unreadable(why),
+            Wants::Nothing => drop(self.table.remove(id)),
         }
         Arrived::Taken
     }
@@ -192,7 +197,11 @@ mod tests {
         table.on_answer(&message, &Envelope::read(&message).unwrap())
     }
 
-    fn expect(id: &str, from: Option<&str>, wants: Wants) -> (Expect, Arc<Mutex<Vec<String>>>) {
+    fn expect(
+        id: &str,
+        from: Option<&str>,
+        wants: Wants,
+    ) -> (Expect, Arc<Mutex<Vec<String>>>) {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let hears = Arc::clone(&heard);
         let take: Take = Box::new(move |outcome| {
@@ -200,7 +209,7 @@ mod tests {
                 Outcome::Reply(message) => message.sender().to_string(),
                 Outcome::Declined(_, why) => format!("{why:?}"),
             });
-            wants
+            wants.clone()
         });
         let id = String::from(id);
         let from = from.map(node);

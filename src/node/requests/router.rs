@@ -3,7 +3,7 @@
 use actix::fut::wrap_future;
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult};
 
-use super::answering::{AddAnswerer, Desks, NoAnswer, Question, Taken, Value};
+use super::answering::{AddAnswerer, Desks, Local, NoAnswer, Question, Taken, Value};
 use super::envelope::{Decline, Envelope, Role};
 use super::pending::{Arrived, Expect, Forget, PendingTable, RequestStats};
 use crate::mesh::Event;
@@ -81,6 +81,10 @@ impl Router {
     fn on_answer(&mut self, message: &Message, envelope: &Envelope<'_>) -> bool {
         match self.requests.pending.on_answer(message, envelope) {
             Arrived::Taken => true,
+            Arrived::Unreadable(why) => {
+                self.unreadable(message, why);
+                true
+            }
             Arrived::Late => {
                 self.requests.stats.late += 1;
                 if self.requests.may_tell() {
@@ -129,7 +133,7 @@ impl Router {
         self.messages.want(message) || self.inbox.wants(message)
     }
 
-    fn pump_questions(&mut self, ctx: &mut Context<Self>) {
+    pub(crate) fn pump_questions(&mut self, ctx: &mut Context<Self>) {
         while let Some(question) = self.requests.desks.next() {
             self.put(question, ctx);
         }
@@ -153,6 +157,11 @@ impl Router {
                     Ok(Err(NoAnswer::Unreadable(why))) => {
                         router.unreadable(&question.message, why);
                         router.close_question(&question, Decline::Bad, ctx);
+                    }
+                    Ok(Err(NoAnswer::Unwritable(reason))) => {
+                        let to = question.message.sender().clone();
+                        router.notify(Event::Undeliverable { to, reason });
+                        router.close_question(&question, Decline::None, ctx);
                     }
                     Ok(Err(NoAnswer::NotForMe | NoAnswer::Gone)) | Err(_) => {
                         question.after = Some(asked);
@@ -261,14 +270,22 @@ impl Handler<Forget> for Router {
     }
 }
 
-impl Handler<AddAnswerer> for Router {
-    type Result = MessageResult<AddAnswerer>;
+impl Handler<Local> for Router {
+    type Result = MessageResult<Local>;
 
-    fn handle(&mut self, add: AddAnswerer, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, local: Local, _: &mut Context<Self>) -> Self::Result {
+        let recipient = self.requests.desks.local(local);
+        MessageResult((self.mesh.me().clone(), recipient))
+    }
+}
+
+impl Router {
+    /// Has questions answered.
+    pub(crate) fn add_answerer(&mut self, add: AddAnswerer) -> SubscriptionId {
         let id = SubscriptionId(self.next_name());
         self.requests.desks.add(id, add);
         self.heed_audience();
-        MessageResult(id)
+        id
     }
 }
 

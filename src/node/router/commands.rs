@@ -185,6 +185,12 @@ impl Handler<Peers> for Router {
     type Result = Vec<Peer>;
 
     fn handle(&mut self, _: Peers, _: &mut Context<Self>) -> Vec<Peer> {
+        self.all_peers()
+    }
+}
+
+impl Router {
+    pub(crate) fn all_peers(&self) -> Vec<Peer> {
         let mut peers: Vec<Peer> = self
             .mesh
             .peers()
@@ -194,9 +200,7 @@ impl Handler<Peers> for Router {
         peers.sort_unstable_by(|one, other| one.id.cmp(&other.id));
         peers
     }
-}
 
-impl Router {
     fn peer(&self, peer: mesh::Peer) -> Peer {
         Peer {
             id: peer.id,
@@ -242,6 +246,7 @@ impl Handler<Status> for Router {
             sending: self.sending.in_use(),
             waiting: self.sending.waiting(),
             turned_away: self.sending.turned_away(),
+            requests: self.requests.stats(),
             stats: self.mesh.stats(),
             troubles: self.mesh.troubles().cloned().collect(),
         }))
@@ -271,7 +276,7 @@ impl Handler<Subscribe<Bundle<Message>>> for Router {
 }
 
 impl Router {
-    fn subscribe(&mut self, taker: Taker<Message>, filter: Filter, queue: Queue) -> SubscriptionId {
+    pub(crate) fn subscribe(&mut self, taker: Taker<Message>, filter: Filter, queue: Queue) -> SubscriptionId {
         let id = SubscriptionId(self.next_name());
         let sieve = Sieve::new(filter, self.generation());
         self.messages.add(id, taker, sieve, queue);
@@ -314,7 +319,7 @@ impl Handler<Unsubscribe> for Router {
     fn handle(&mut self, unsubscribe: Unsubscribe, ctx: &mut Context<Self>) -> bool {
         let id = unsubscribe.id;
         let found =
-            self.messages.remove(id) || self.events.remove(id) || self.interception.remove(id);
+            self.messages.remove(id) || self.events.remove(id) || self.interception.remove(id) || self.requests.remove(id);
         self.heed_audience();
         self.pump(ctx);
         found

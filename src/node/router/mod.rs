@@ -11,6 +11,7 @@ pub(crate) mod connections;
 pub(crate) mod foreign;
 pub(crate) mod log;
 pub(crate) mod peer_book_file;
+pub(crate) mod readiness;
 pub(crate) mod shutdown;
 
 use std::collections::HashMap;
@@ -37,11 +38,14 @@ use crate::node::delivery::inbox::Inbox;
 use crate::node::delivery::interceptors::{Interception, Question, Step};
 use crate::node::delivery::subscriptions::{Burst, Subscriptions, Topic};
 use crate::node::reply::Promise;
+use crate::node::requests::envelope::Envelope;
+use crate::node::requests::router::Requests;
 use crate::node::router::arbiters::Threads;
 use crate::node::router::clock::Clock;
 use crate::node::router::connections::Links;
 use crate::node::router::log::EventLog;
 use crate::node::router::peer_book_file::PeerBook;
+use crate::node::router::readiness::Readiness;
 use crate::node::router::shutdown::Draining;
 use crate::node::sending::coalesce::Volley;
 use crate::node::sending::queue::Sending;
@@ -139,6 +143,8 @@ pub struct Router {
     pub(crate) events: Subscriptions<Event>,
     pub(crate) interception: Interception,
     pub(crate) inbox: Inbox,
+    pub(crate) requests: Requests,
+    pub(crate) readiness: Readiness,
     pub(crate) sending: Sending,
     pub(crate) volley: Volley,
     pub(crate) askers: HashMap<Ticket, Asker>,
@@ -190,6 +196,8 @@ impl Router {
             events: Subscriptions::default(),
             interception: Interception::default(),
             inbox: Inbox::new(parts.inbox, params.generation),
+            requests: Requests::default(),
+            readiness: Readiness::default(),
             sending: Sending::new(parts.send_budget, pool),
             volley: Volley::default(),
             askers: HashMap::new(),
@@ -277,7 +285,7 @@ impl Router {
             Effect::Close { conn, peer, .. } => {
                 self.links.close(conn, peer, self.closing_time());
             }
-            Effect::Deliver(messages) => self.deliver(messages.into_vec(), hold),
+            Effect::Deliver(messages) => self.deliver(messages.into_vec(), hold, ctx),
             Effect::Notify(event) => self.notify(event),
             Effect::Answer { ticket, answer } => self.answer(ticket, answer),
         }
@@ -305,12 +313,12 @@ impl Router {
         self.links.dialing(conn, task);
     }
 
-    fn deliver(&mut self, messages: Vec<Message>, hold: &Hold) {
+    fn deliver(&mut self, messages: Vec<Message>, hold: &Hold, ctx: &mut Context<Self>) {
         if trace::is_on() {
             trace::delivered(self.mesh.me(), &messages);
         }
         if self.interception.is_idle() {
-            self.hand_out(messages, hold);
+            self.hand_out(messages, hold, ctx);
         } else {
             for message in messages {
                 self.interception.push(message, hold.clone());
@@ -318,7 +326,10 @@ impl Router {
         }
     }
 
-    fn hand_out(&mut self, messages: Vec<Message>, hold: &Hold) {
+    fn hand_out(&mut self, mut messages: Vec<Message>, hold: &Hold, ctx: &mut Context<Self>) {
+        if messages.iter().any(Envelope::corresponds) {
+            messages.retain(|message| !self.correspond(message, ctx));
+        }
         messages.iter().for_each(|message| self.inbox.push(message));
         self.messages.push_all(messages, hold);
     }
@@ -337,13 +348,16 @@ impl Router {
         loop {
             match self.interception.step() {
                 Step::Ask(question) => Self::ask(question, ctx),
-                Step::Deliver(message, hold) => self.hand_out(vec![message], &hold),
+                Step::Deliver(message, hold) => self.hand_out(vec![message], &hold, ctx),
                 Step::Rest => break,
             }
         }
         self.inbox.serve();
         self.messages
             .pump(|burst| Self::finish(burst, |router| &mut router.messages, ctx));
+        for (message, why) in self.messages.take_unreadable() {
+            self.unreadable(&message, why);
+        }
         self.events
             .pump(|burst| Self::finish(burst, |router| &mut router.events, ctx));
     }
@@ -413,6 +427,8 @@ impl Router {
             self.notify(event);
         }
         self.log.sum_up(self.mesh.me(), self.clock.now().monotonic);
+        self.requests.on_tick();
+        self.pump_questions(ctx);
         self.save_book(ctx);
         self.heed_audience();
         self.next_tick = Duration::ZERO;
@@ -422,13 +438,16 @@ impl Router {
     pub(crate) fn notify(&mut self, event: Event) {
         let now = self.clock.now().monotonic;
         self.log.event(self.mesh.me(), now, &event);
+        self.heed(&event);
         self.events.push_all(vec![event], &Hold::none());
     }
 
     /// Lets the core know whether anybody is there to deliver to.
     pub(crate) fn heed_audience(&mut self) {
-        let listening =
-            self.inbox.is_on() || !self.messages.is_empty() || !self.interception.is_idle();
+        let listening = self.inbox.is_on()
+            || !self.messages.is_empty()
+            || !self.interception.is_idle()
+            || !self.requests.is_idle();
         self.mesh.set_audience(listening);
     }
 }

@@ -85,6 +85,7 @@ impl Router {
             return;
         }
         if !mem::replace(&mut draining.closed, true) {
+            self.requests.close();
             self.step(ctx, Mesh::shut_down);
         }
         if self.links.is_empty() && self.undelivered() == 0 {

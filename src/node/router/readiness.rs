@@ -1,0 +1,107 @@
+//! Who waits for peers, and why some do not come.
+//!
+//! Owns the waiting, and the last failure of each address that was dialled, of the last 32.
+
+use actix::{Context, Handler, MessageResult};
+
+use crate::mesh::{Direction, Event};
+use crate::node::messages::Peer;
+use crate::node::reply::{Promise, Reply};
+use crate::node::router::Router;
+use crate::wire::Address;
+
+/// Addresses whose last failure is remembered.
+const MAX_FAILURES: usize = 32;
+
+/// Wait until so many peers are connected. Answers with them.
+#[derive(Clone, Copy, Debug, actix::Message)]
+#[rtype(result = "Vec<Peer>")]
+pub(crate) struct Ready {
+    pub(crate) peers: usize,
+}
+
+/// Where dials failed, and why they did the last time.
+#[derive(Clone, Copy, Debug, actix::Message)]
+#[rtype(result = "Vec<(Address, String)>")]
+pub(crate) struct DialFailures;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Readiness {
+    waiting: Vec<(usize, Promise<Vec<Peer>>)>,
+    failures: Vec<(Address, String)>,
+}
+
+impl Readiness {
+    fn on_failure(&mut self, addr: &Address, why: String) {
+        self.failures.retain(|(failed, _)| failed != addr);
+        if self.failures.len() == MAX_FAILURES {
+            self.failures.remove(0);
+        }
+        self.failures.push((addr.clone(), why));
+    }
+
+    fn on_joined(&mut self, addr: &Address) {
+        self.failures.retain(|(failed, _)| failed != addr);
+    }
+}
+
+impl Router {
+    /// Sees what is told.
+    pub(crate) fn heed(&mut self, event: &Event) {
+        match event {
+            Event::DialFailed { addr, reason, .. } => {
+                self.readiness.on_failure(addr, reason.to_string());
+            }
+            Event::Refused {
+                addr,
+                direction: Direction::Outgoing,
+                reason,
+                ..
+            } => self.readiness.on_failure(addr, reason.to_string()),
+            Event::PeerJoined { addr, .. } => {
+                self.readiness.on_joined(addr);
+                self.serve_ready();
+            }
+            _ => {}
+        }
+    }
+
+    fn serve_ready(&mut self) {
+        if self.readiness.waiting.is_empty() {
+            return;
+        }
+        let connected = self.mesh.peers().len();
+        let waiting = std::mem::take(&mut self.readiness.waiting);
+        for (wanted, promise) in waiting {
+            if promise.is_forgotten() {
+                continue;
+            }
+            if wanted <= connected {
+                // Whoever asked may have stopped waiting.
+                drop(promise.keep(self.all_peers()));
+            } else {
+                self.readiness.waiting.push((wanted, promise));
+            }
+        }
+    }
+}
+
+impl Handler<Ready> for Router {
+    type Result = Reply<Vec<Peer>>;
+
+    fn handle(&mut self, ready: Ready, _: &mut Context<Self>) -> Self::Result {
+        let (promise, reply) = Reply::later();
+        self.readiness.waiting.push((ready.peers, promise));
+        self.serve_ready();
+        reply
+    }
+}
+
+impl Handler<DialFailures> for Router {
+    type Result = MessageResult<DialFailures>;
+
+    fn handle(&mut self, _: DialFailures, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.readiness.failures.clone())
+    }
+}
