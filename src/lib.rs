@@ -101,8 +101,8 @@ pub use node::{
 pub use start::Node;
 #[cfg(feature = "node")]
 pub use typed::{
-    Answer, Answered, Ask, Asked, Format, FormatError, NodeGone, NotReady, Payload, PublishError, Query, Received,
-    Request, RequestAll, RequestError, Tell, TellError,
+    Answer, Answered, Ask, Asked, Format, FormatError, NodeGone, NotReady, Payload, PublishError,
+    Query, Received, Request, RequestAll, RequestError, Tell, TellError,
 };
 pub use wire::{
     Address, AddressError, BadAddress, EncodeError, Flag, Generation, HostPort, IdError, Limits,

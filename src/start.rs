@@ -46,7 +46,7 @@ pub struct Node {
 pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
     let Some(arbiter) = Arbiter::try_current() else {
         return Err(StartError::NoSystem);
-    }
+    };
     let keep = config.connect.iter().cloned().map(HostPort::into_address);
     let keep = keep.collect::<Result<Vec<_>, _>>()?;
     let socket =

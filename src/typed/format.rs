@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use serde::Serialize;
 #[cfg(any(feature = "messagepack", feature = "postcard"))]
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD as BASE64};
+use serde::Serialize;
 
 use super::payload::{Payload, kind};
 use super::raw;
@@ -113,9 +113,7 @@ pub(super) fn read<T: Payload>(bytes: &[u8]) -> Result<T, FormatError> {
         Format::MessagePack => BASE64
             .decode(bytes)
             .map_err(|error| error.to_string())
-            .and_then(|bytes| {
-                rmp_serde::from_slice(&bytes).map_err(|error| error.to_string())
-            }),
+            .and_then(|bytes| rmp_serde::from_slice(&bytes).map_err(|error| error.to_string())),
         #[cfg(feature = "postcard")]
         Format::Postcard => BASE64
             .decode(bytes)

@@ -188,7 +188,9 @@ impl<Q: Query> Named<Q> {
             None => self.look(left()).await?,
         };
         match place {
-            Place::Here(recipient, me) => ask_here(&recipient, &self.name, me, query, written).await,
+            Place::Here(recipient, me) => {
+                ask_here(&recipient, &self.name, me, query, written).await
+            }
             Place::There(node) => self.ask_there(node, written, left()).await,
         }
     }

@@ -16,7 +16,8 @@ use super::send::{PublishError, TellError};
 use crate::mesh::{Event, SendError, Sent, Whispered};
 use crate::node::router::readiness::{DialFailures, Ready};
 use crate::node::{
-    Peer, Peers, Send, Shutdown, ShutdownReport, Subscribe, SubscriptionId, Unsubscribe, Whisper,
+    Peer, Peers, Send, Shutdown, ShutdownReport, Subscribe, SubscribeEvents, SubscriptionId,
+    Unsubscribe, Whisper,
 };
 use crate::start::Node;
 use crate::wire::{Address, NodeId};
@@ -121,7 +122,7 @@ impl Node {
     ///
     /// If the node has shut down.
     pub async fn events(&self, recipient: Recipient<Event>) -> Result<SubscriptionId, NodeGone> {
-        Ok(self.router.send(Subscribe::events(recipient)).await?)
+        Ok(self.router.send(SubscribeEvents::new(recipient)).await?)
     }
 
     /// Asks: the node [named](Request::to), or whoever answers first, or [all](Request::all).

@@ -54,11 +54,7 @@ impl<T: Payload> Subscribe<Received<T>> {
 impl<T: Payload> Handler<Subscribe<Received<T>>> for Router {
     type Result = MessageResult<Subscribe<Received<T>>>;
 
-    fn handle(
-        &mut self,
-        subscribe: Subscribe<Received<T>>,
-        _: &mut Context<Self>,
-    ) -> Self::Result {
+    fn handle(&mut self, subscribe: Subscribe<Received<T>>, _: &mut Context<Self>) -> Self::Result {
         let taker = Taker::Sink(Box::new(Values(subscribe.recipient)));
         MessageResult(self.subscribe(taker, subscribe.filter, subscribe.queue))
     }
@@ -78,7 +74,10 @@ impl<T: Payload> Sink<Message> for Values<T> {
         if wait {
             return Ok(Some(Box::pin(self.0.send(received))));
         }
-        // At most a burst of them: the next one is awaited.
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "bounded by the burst: the request at its end is awaited"
+        )]
         self.0.do_send(received);
         Ok(None)
     }

@@ -96,6 +96,11 @@ impl<Q: Query> Handler<Ask<Q>> for Remote {
 
     fn handle(&mut self, ask: Ask<Q>, _: &mut Context<Self>) -> Self::Result {
         let request = Request::new(&self.router, &ask.query);
-        Box::pin(request.to(self.node.clone()).within(ask.within).into_future())
+        Box::pin(
+            request
+                .to(self.node.clone())
+                .within(ask.within)
+                .into_future(),
+        )
     }
 }

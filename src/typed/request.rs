@@ -43,7 +43,9 @@ pub enum RequestError {
         within: Duration,
     },
     /// The node that was asked says that nothing there answers this.
-    #[error("nothing on node {by} answers this: its program has to call `answer` for the kind, or its actor said None")]
+    #[error(
+        "nothing on node {by} answers this: its program has to call `answer` for the kind, or its actor said None"
+    )]
     NoAnswerer {
         /// Who says so.
         by: NodeId,
@@ -55,7 +57,9 @@ pub enum RequestError {
         by: NodeId,
     },
     /// The node that was asked cannot read the question.
-    #[error("node {by} cannot read the question: its type differs from ours; take a new kind for a new form")]
+    #[error(
+        "node {by} cannot read the question: its type differs from ours; take a new kind for a new form"
+    )]
     BadQuestion {
         /// Who says so.
         by: NodeId,
@@ -300,7 +304,9 @@ impl<Q: Query> Request<Q> {
         match &self.to {
             Some(to) => RequestError::Unreachable {
                 to: to.clone(),
-                why: format!("no peer knew within {within:?} where it is, or it could not be dialled"),
+                why: format!(
+                    "no peer knew within {within:?} where it is, or it could not be dialled"
+                ),
             },
             None => RequestError::Timeout { within },
         }
@@ -481,8 +487,7 @@ impl<Q: Query> Request<Q> {
                 gathered.bytes += message.memory();
                 gathered.answers.push(Answered { from, value });
             }
-            let full =
-                gathered.answers.len() >= MAX_ANSWERS.0 || gathered.bytes >= MAX_ANSWERS.1;
+            let full = gathered.answers.len() >= MAX_ANSWERS.0 || gathered.bytes >= MAX_ANSWERS.1;
             if directed || full {
                 return finish(Ok(()));
             }
@@ -505,7 +510,10 @@ struct Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         if self.waits {
-            // Once for each question, and the Router bounds their number.
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "once for each question, whose number the Router bounds"
+            )]
             self.router.do_send(Forget {
                 id: std::mem::take(&mut self.id),
                 overdue: self.overdue,

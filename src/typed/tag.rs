@@ -40,12 +40,6 @@ fn next() -> u64 {
     })
 }
 
-/// Makes the names of this thread follow from a seed: for simulations, which are to be repeatable.
-#[cfg(feature = "sim")]
-pub(crate) fn reseed(seed: u64) {
-    LAST.with(|last| last.set(seed));
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;

@@ -52,8 +52,7 @@ impl Sieve {
         if !self.values {
             return self.is_kind(message.kind());
         }
-        Envelope::read(message)
-            .is_some_and(|it| self.is_kind(it.kind) && it.role == Role::Value)
+        Envelope::read(message).is_some_and(|it| self.is_kind(it.kind) && it.role == Role::Value)
     }
 
     fn is_kind(&self, kind: &Packet) -> bool {

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::node::requests::pending::RequestStats;
 use crate::mesh::{
     ConnectError, Direction, Event, Neighborhood, SendError, Sent, Stats, Traffic, Trouble,
     WhisperError, Whispered,
 };
+use crate::node::requests::pending::RequestStats;
 use crate::wire::{
     Address, Flag, Generation, HostPort, Message, Method, NodeId, Packet, Packets, Subnet, SubnetId,
 };

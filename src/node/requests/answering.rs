@@ -181,7 +181,10 @@ impl Desks {
     pub(crate) fn local(&self, local: Local) -> Option<Box<dyn Any + Send>> {
         let Local { kind, name } = local;
         let desk = self.desks.get(&Topic { kind, name })?;
-        let there = desk.answerers.iter().find(|it| it.answerer.is_connected())?;
+        let there = desk
+            .answerers
+            .iter()
+            .find(|it| it.answerer.is_connected())?;
         Some(there.answerer.recipient())
     }
 

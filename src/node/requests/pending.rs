@@ -197,11 +197,7 @@ mod tests {
         table.on_answer(&message, &Envelope::read(&message).unwrap())
     }
 
-    fn expect(
-        id: &str,
-        from: Option<&str>,
-        wants: Wants,
-    ) -> (Expect, Arc<Mutex<Vec<String>>>) {
+    fn expect(id: &str, from: Option<&str>, wants: Wants) -> (Expect, Arc<Mutex<Vec<String>>>) {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let hears = Arc::clone(&heard);
         let take: Take = Box::new(move |outcome| {

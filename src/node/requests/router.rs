@@ -102,12 +102,7 @@ impl Router {
         }
     }
 
-    fn on_question(
-        &mut self,
-        message: &Message,
-        envelope: &Envelope<'_>,
-        ctx: &mut Context<Self>,
-    ) {
+    fn on_question(&mut self, message: &Message, envelope: &Envelope<'_>, ctx: &mut Context<Self>) {
         match self.requests.desks.push(message, envelope) {
             Taken::Queued => self.pump_questions(ctx),
             Taken::Full => {

@@ -276,7 +276,12 @@ impl Handler<Subscribe<Bundle<Message>>> for Router {
 }
 
 impl Router {
-    pub(crate) fn subscribe(&mut self, taker: Taker<Message>, filter: Filter, queue: Queue) -> SubscriptionId {
+    pub(crate) fn subscribe(
+        &mut self,
+        taker: Taker<Message>,
+        filter: Filter,
+        queue: Queue,
+    ) -> SubscriptionId {
         let id = SubscriptionId(self.next_name());
         let sieve = Sieve::new(filter, self.generation());
         self.messages.add(id, taker, sieve, queue);
@@ -318,8 +323,10 @@ impl Handler<Unsubscribe> for Router {
 
     fn handle(&mut self, unsubscribe: Unsubscribe, ctx: &mut Context<Self>) -> bool {
         let id = unsubscribe.id;
-        let found =
-            self.messages.remove(id) || self.events.remove(id) || self.interception.remove(id) || self.requests.remove(id);
+        let found = self.messages.remove(id)
+            || self.events.remove(id)
+            || self.interception.remove(id)
+            || self.requests.remove(id);
         self.heed_audience();
         self.pump(ctx);
         found
