@@ -12,10 +12,10 @@ use actix_mesh::Address;
 use actix_mesh::wire::Control;
 use peak_alloc::PeakAlloc;
 
-mod attack;
+mod support;
 
-use attack::raw::Raw;
-use attack::victim::Victim;
+use support::raw::Raw;
+use support::victim::Victim;
 
 #[global_allocator]
 static COUNTED: PeakAlloc = PeakAlloc;

@@ -15,11 +15,11 @@ use actix_mesh::wire::{Control, Deflater, Flag, Method, Packet, PeerEntry, Reque
 use actix_mesh::{Filter, Message, Subscribe};
 use peak_alloc::PeakAlloc;
 
-mod attack;
+mod support;
 
-use attack::raw::{GENERATION, Raw, compressing, some_id, some_text, user};
-use attack::unix;
-use attack::victim::Victim;
+use support::raw::{GENERATION, Raw, compressing, some_id, some_text, user};
+use support::unix;
+use support::victim::Victim;
 
 #[global_allocator]
 static COUNTED: PeakAlloc = PeakAlloc;
@@ -217,7 +217,7 @@ fn t5_the_memory_law_holds_under_every_attack() {
         let method = Method::available()[n % Method::available().len()];
         Deflater::new()
             .deflate(method, &vec![0; 64 * MIB])
-            .map(|body| attack::raw::framed(&body))
+            .map(|body| support::raw::framed(&body))
             .unwrap()
     });
     attack("t2 bombs beyond the limit", 0, &bombs);

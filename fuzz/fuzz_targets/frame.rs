@@ -1,8 +1,8 @@
-//! See `tests/fuzzed`.
+//! See `tests/fuzz_targets`.
 
 #![no_main]
 
-#[path = "../../tests/fuzzed/mod.rs"]
-mod fuzzed;
+#[path = "../../tests/fuzz_targets/mod.rs"]
+mod targets;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzzed::cut::frame(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::cut::frame(data));

@@ -7,8 +7,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod frames;
-#[path = "../live/package.rs"]
-mod package;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -18,6 +18,7 @@ use std::process::Stdio;
 use actix_mesh::wire::{Batch, DecodeError, Generation, IdRule, Inflater, Limits, Method, base58};
 use frames::Drawn;
 use serde_json::Value;
+use support::package;
 
 const GENERATION: Generation = Generation::V0_4;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::packed::{hex, load, text};
+use super::vectors::{hex, load, text};
 use super::{run, stdout};
 
 fn hexadecimal(bytes: &[u8]) -> String {

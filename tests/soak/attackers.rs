@@ -9,9 +9,9 @@ use actix_mesh::wire::{
     Composer, Control, Deflater, Flag, Limits, Method, Packet, PeerEntry, RequestId,
 };
 
-use crate::attack::raw::{GENERATION, Raw, framed, some_id, some_text, user};
-use crate::attack::unix;
 use crate::process::join;
+use crate::support::raw::{GENERATION, Raw, framed, some_id, some_text, user};
+use crate::support::unix;
 
 const MIB: usize = 1 << 20;
 /// How many kinds there are.

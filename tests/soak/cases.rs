@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::attack::raw::Raw;
-use crate::attack::{open_files, until};
 use crate::attackers::{self, KINDS};
 use crate::process::{Good, Process, join};
+use crate::support::raw::Raw;
+use crate::support::{open_files, until};
 
 /// All of them, by name.
 pub(crate) const CASES: &[(&str, fn())] = &[

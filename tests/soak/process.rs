@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use actix_mesh::wire::{Control, SubFlag};
 use actix_mesh::{Config, Status, Subnet};
 
-use crate::attack::PATIENCE;
-use crate::attack::raw::{GENERATION, Raw, compressing, some_id, some_text};
+use crate::support::PATIENCE;
+use crate::support::raw::{GENERATION, Raw, compressing, some_id, some_text};
 
 /// The argument that makes this program a node.
 pub(crate) const WORD: &str = "be-a-node";

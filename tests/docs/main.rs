@@ -1,0 +1,8 @@
+//! Holds the documents to the code: README, limits, reliability and the guide from js2p.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod coming_from_js2p;
+mod limits;
+mod readme;
+mod reliability;

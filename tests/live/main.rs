@@ -1,0 +1,30 @@
+//! The program `actix-mesh` in meshes with real py2p 0.4.516 nodes, and against peers that send odd bytes.
+//!
+//! Every case starts fresh processes on free loopback ports and drives them by JSON lines; there is one file for each
+//! noun of the protocol. The cases know the crate only as its program: nothing here may lean on the code it checks.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod neighbour;
+mod proxy;
+mod py2p;
+mod wire;
+
+mod broadcast;
+mod compression;
+mod crossing;
+mod discovery;
+mod extensions;
+mod flood;
+mod handshake;
+mod hostile;
+mod leaving;
+mod relay;
+mod renegotiate;
+mod subnet;
+mod whisper;
+
+use support::{GLANCE, PATIENCE, QUIET, coprocess, package, peer};

@@ -1,0 +1,77 @@
+//! Shutting down: what is flushed, and what is reported.
+
+use std::time::Duration;
+
+use actix_mesh::{Config, Connect, ConnectError, DialError, Peers, Send, Shutdown};
+
+use crate::{PATIENCE, ask, events, joined, link, messages, mute_peer, next, node, soon, start};
+
+#[actix::test]
+async fn shutdown_flushes_what_was_accepted() {
+    const COUNT: usize = 300;
+    let (alice, bob) = (
+        start(Config::new().send_budget(64 * 1024)).await,
+        node().await,
+    );
+    let mut seen = messages(&bob, |s| s.items(COUNT)).await;
+    link(&alice, &bob).await;
+    for n in 0..COUNT {
+        alice
+            .router
+            .do_send(Send::new((format!("{n}"), "y".repeat(10_000))));
+    }
+    let report = ask(&alice, Shutdown::new().drain(PATIENCE)).await;
+    assert!(report.is_clean(), "{report:?}");
+    for n in 0..COUNT {
+        assert_eq!(
+            next(&mut seen).await.body()[0].as_str().unwrap(),
+            n.to_string()
+        );
+    }
+    assert!(soon(alice.router.send(Peers)).await.is_err());
+    let refused = ask(&bob, Connect::to(alice.addr)).await;
+    assert_eq!(
+        refused,
+        Err(ConnectError::Dial {
+            addr: alice.addr.into(),
+            why: DialError::Refused
+        })
+    );
+}
+
+#[actix::test]
+async fn shutdown_reports_what_did_not_get_through() {
+    let alice = start(Config::new().compression([])).await;
+    let bob = node().await;
+    let mut told = events(&alice).await;
+    let mute = mute_peer(&bob, &alice).await;
+    let mute_id = joined(&mut told).await;
+    let large = "x".repeat(1024 * 1024);
+    for n in 0..40 {
+        alice
+            .router
+            .do_send(Send::new((format!("{n}"), large.as_str())));
+    }
+    let report = ask(&alice, Shutdown::new().drain(Duration::from_millis(200))).await;
+    assert!(!report.is_clean());
+    assert_eq!(report.unsent[0].peer, mute_id);
+    let accepted = 40 - report.refused as u64;
+    assert!(
+        (1..=accepted).contains(&report.unsent[0].traffic.messages),
+        "{report:?}"
+    );
+    drop(mute);
+}
+
+#[actix::test]
+async fn shutting_down_an_idle_node_answers_all_who_ask() {
+    let alice = node().await;
+    let (one, other) = (
+        alice.router.send(Shutdown::new()),
+        alice.router.send(Shutdown::new()),
+    );
+    let (one, other) = soon(async { (one.await, other.await) }).await;
+    assert!(one.unwrap().is_clean());
+    // The second came when the first had been answered, or was answered with it.
+    assert!(other.is_err() || other.unwrap().is_clean());
+}

@@ -1,0 +1,57 @@
+//! The program `actix-mesh` by itself: its contract with whoever starts it, with no other implementation at hand.
+//!
+//! Every case starts fresh processes on free loopback ports. The cases know the
+//! crate only as its program, and share with the live cases how a process is driven.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod json;
+mod life;
+mod text;
+mod tools;
+
+use std::io::{self, Write as _};
+use std::process::{Child, Command, Output, Stdio};
+
+use support::{peer, vectors};
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_actix-mesh"));
+    command.args(arguments);
+    command
+}
+
+fn piped(arguments: &[&str]) -> Child {
+    program(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Runs the program on an input, to its end.
+fn run(arguments: &[&str], input: impl Into<String>) -> Output {
+    let input = input.into();
+    let mut child = piped(arguments);
+    let mut stdin = child.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        // One that reads nothing, as after a wrong option, is no failure of the input.
+        scope.spawn(move || match stdin.write_all(input.as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => panic!("{error}"),
+            _ => {}
+        });
+        child.wait_with_output().unwrap()
+    })
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}

@@ -1,0 +1,250 @@
+//! Faults of an honest world: a user's actor that panics, peers that vanish, an end under load.
+
+use std::collections::HashSet;
+use std::net::Shutdown as Half;
+use std::time::Duration;
+
+use actix::{Actor, Context, Handler};
+use actix_mesh::wire::Flag;
+use actix_mesh::{
+    CloseReason, Config, Connect, Message, Node, Send, Shutdown, Subscribe, Unsubscribe,
+};
+
+use crate::assert_serves;
+use crate::support::raw::{Raw, some_text, user};
+use crate::support::victim::Victim;
+use crate::support::{PATIENCE, unix, until};
+
+#[test]
+fn f1_a_peer_that_is_torn_away_in_the_middle_of_a_frame_is_no_offender() {
+    let victim = Victim::with(|config| config.ban_loopback(true));
+    for _ in 0..20 {
+        let mut member = Raw::join(&victim);
+        member.write(&[0, 0, 0, 99, 1, 2, 3]);
+        member.stream.shutdown(Half::Both).unwrap();
+        let reason = victim.told_left(member.id());
+        assert!(matches!(reason, CloseReason::Failed(_)), "{reason:?}");
+    }
+    assert_eq!(victim.status().stats.bans, 0);
+    assert_serves(&victim);
+}
+
+#[test]
+fn f1_a_silent_peer_is_given_up() {
+    let victim = Victim::with(|config| config.keepalive_interval(Duration::from_secs(1)));
+    let mute = Raw::join(&victim);
+    assert_eq!(victim.told_left(mute.id()), CloseReason::Unresponsive);
+}
+
+/// An actor of a user that panics at a word.
+struct Clumsy(std::sync::mpsc::Sender<String>);
+
+impl Actor for Clumsy {
+    type Context = Context<Self>;
+}
+
+impl Handler<Message> for Clumsy {
+    type Result = ();
+
+    fn handle(&mut self, message: Message, _: &mut Context<Self>) {
+        let text = message.text();
+        assert!(!text.contains("banana"), "slipped");
+        let _ = self.0.send(text);
+    }
+}
+
+async fn start() -> Node {
+    Config::new().max_outgoing(0).start().await.unwrap()
+}
+
+/// As everywhere in actix, a panic ends the actor that panicked, supervised or not. Here it lives on the
+/// node's own thread.
+#[test]
+fn f4_a_panic_in_a_users_handler_leaves_the_node_and_its_links_alone() {
+    let victim = Victim::start();
+    let mut member = Raw::join(&victim);
+    for n in 0..10 {
+        let (heard, hearing) = std::sync::mpsc::channel();
+        let (sent, clumsy) = std::sync::mpsc::channel();
+        victim
+            .arbiter
+            .spawn_fn(move || sent.send(Clumsy(heard).start()).unwrap());
+        let clumsy = clumsy.recv().unwrap();
+        let id = victim.ask(Subscribe::messages(clumsy.clone()));
+        let (before, slip) = (format!("apple {n}"), format!("banana {n}"));
+        member.broadcast(&before);
+        assert_eq!(hearing.recv_timeout(PATIENCE).unwrap(), before);
+        member.broadcast(&slip);
+        victim.hears(&slip);
+        until("the actor is gone", || !clumsy.connected());
+        until("its subscription as well", || {
+            !victim.ask(Unsubscribe::from(id))
+        });
+    }
+    assert!(victim.has_peer(member.id()));
+    assert_serves(&victim);
+}
+
+#[test]
+fn f7_under_load_all_that_was_accepted_arrives_or_is_reported() {
+    actix::System::new().block_on(async {
+        let (alice, bob) = (start().await, start().await);
+        let victim = Victim::start();
+        // A node here, one on another thread, and a peer that reads nothing.
+        for addr in [bob.addr, victim.addr] {
+            alice.router.send(Connect::to(addr)).await.unwrap().unwrap();
+        }
+        let sends = (0..2000).map(|n| {
+            let send = Send::new(format!("{n:05} {}", "x".repeat(2000)));
+            let sending = alice.router.send(send);
+            actix::spawn(async move { (n, sending.await) })
+        });
+        let sends: Vec<_> = sends.collect();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let shutdown = Shutdown::new().drain(PATIENCE);
+        let report = alice.router.send(shutdown).await.unwrap();
+        let mut accepted = HashSet::new();
+        for sending in sends {
+            if let (n, Ok(Ok(sent))) = sending.await.unwrap() {
+                assert_eq!(sent.handed_to.len(), 2);
+                accepted.insert(n);
+            }
+        }
+        assert!(report.is_clean(), "{report:?}");
+        assert!(!accepted.is_empty());
+        let heard = tokio::task::spawn_blocking(move || {
+            let mut heard = victim.heard_within(Duration::from_secs(1));
+            loop {
+                let more = victim.heard_within(Duration::from_millis(300));
+                if more.is_empty() {
+                    return heard;
+                }
+                heard.extend(more);
+            }
+        });
+        let heard = heard.await.unwrap();
+        let numbers: HashSet<i32> = heard
+            .iter()
+            .map(|text| text[..5].parse().unwrap())
+            .collect();
+        assert_eq!(heard.len(), numbers.len(), "nothing twice");
+        assert_eq!(numbers, accepted);
+        bob.router.send(Shutdown::new()).await.unwrap();
+    });
+}
+
+#[test]
+fn f7_what_a_mute_peer_did_not_take_is_in_the_report() {
+    actix::System::new().block_on(async {
+        let alice = start().await;
+        let trap = crate::support::raw::Trap::set();
+        let connecting = alice.router.send(Connect::to(trap.addr));
+        let connecting = actix::spawn(connecting);
+        let subnet = alice.subnet_id.clone();
+        let mute = tokio::task::spawn_blocking(move || {
+            let mut mute = Raw::over(trap.catch(), &subnet, crate::support::raw::some_id());
+            mute.greet(|_| {});
+            mute
+        });
+        let mut mute = mute.await.unwrap();
+        connecting.await.unwrap().unwrap().unwrap();
+        let mut accepted = 0;
+        for n in 0..200 {
+            let text = some_text(&format!("{n} {}", "x".repeat(100_000))).to_string();
+            alice.router.do_send(Send::new(text));
+            accepted += 1;
+        }
+        let shutdown = Shutdown::new().drain(Duration::from_millis(500));
+        let report = alice.router.send(shutdown).await.unwrap();
+        let unsent: u64 = report
+            .unsent
+            .iter()
+            .map(|unsent| unsent.traffic.messages)
+            .sum();
+        let arrived = tokio::task::spawn_blocking(move || {
+            mute.all_within(Duration::from_secs(2))
+                .iter()
+                .filter(|heard| heard.size > 100_000)
+                .count() as u64
+        });
+        let arrived = arrived.await.unwrap();
+        assert!(!report.is_clean());
+        // What was written in part counts as unsent, and so do the neighbours it was to be written with.
+        assert!(
+            arrived + unsent + report.refused as u64 >= accepted,
+            "{arrived} arrived: {report:?}"
+        );
+        assert!(unsent + report.refused as u64 <= accepted + 2, "{report:?}");
+    });
+}
+
+/// Six nodes in a ring with one chord, all of them talking at the same time.
+#[test]
+fn f8_on_real_sockets_everybody_hears_everything_once() {
+    const EACH: usize = 200;
+    let mut nodes: Vec<Victim> = Vec::new();
+    for n in 0..6 {
+        nodes.push(Victim::with(|config| match n {
+            0 => config,
+            5 => config.connect(nodes[4].addr).connect(nodes[0].addr),
+            3 => config.connect(nodes[2].addr).connect(nodes[0].addr),
+            _ => config.connect(nodes[n - 1].addr),
+        }));
+    }
+    for (node, links) in nodes.iter().zip([3, 2, 2, 3, 2, 2]) {
+        node.until_peers(links);
+    }
+    let text = |author: usize, n: usize| format!("{author} {n}");
+    for n in 0..EACH {
+        for (author, node) in nodes.iter().enumerate() {
+            node.ask(Send::new(text(author, n))).unwrap();
+        }
+    }
+    for (me, node) in nodes.iter().enumerate() {
+        let mut expected: Vec<String> = (0..nodes.len())
+            .filter(|author| *author != me)
+            .flat_map(|author| (0..EACH).map(move |n| text(author, n)))
+            .collect();
+        let mut heard = Vec::new();
+        until("all were heard", || {
+            heard.extend(node.heard_within(Duration::from_millis(20)));
+            heard.len() >= expected.len()
+        });
+        heard.extend(node.heard_within(Duration::from_millis(300)));
+        heard.sort();
+        expected.sort();
+        assert_eq!(heard, expected, "node {me}");
+    }
+}
+
+/// What one author said reaches us over two relays, each of which has an order of its own.
+#[test]
+fn f9_whatever_the_order_each_message_is_heard_once() {
+    let victim = Victim::start();
+    let author = Raw::join(&victim);
+    let (mut backwards, mut forwards) = (Raw::join(&victim), Raw::join(&victim));
+    let time = unix();
+    let frames: Vec<Vec<u8>> = (0..100)
+        .map(|n| author.frame(&Flag::Broadcast, &user(&n.to_string()), time))
+        .collect();
+    // The newer half comes first, and from its end.
+    for frame in frames[50..].iter().rev() {
+        backwards.write(frame);
+    }
+    victim.hears("50");
+    frames.iter().for_each(|frame| forwards.write(frame));
+    until("all have come", || victim.status().stats.duplicates == 50);
+    let heard = victim.heard_within(Duration::from_millis(300));
+    let older: Vec<String> = (0..50).map(|n| n.to_string()).collect();
+    assert_eq!(
+        heard, older,
+        "what is older is heard later, and nothing again"
+    );
+    // The reader is told that this is so.
+    for document in [
+        include_str!("../../README.md"),
+        include_str!("../../SECURITY.md"),
+    ] {
+        assert!(document.contains("Two messages of one author may arrive in either order."));
+    }
+}
