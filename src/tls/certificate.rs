@@ -1,0 +1,68 @@
+//! What this crate reads of a certificate: its key, its times and its names.
+//!
+//! Owns the parsing. Judges nothing: signatures and trust are the verifier's.
+
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::mesh::TlsRefusal;
+use crate::wire::NodeId;
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Certificate {
+    /// The id that its key stands for.
+    pub(crate) id: NodeId,
+    /// Unix seconds.
+    pub(crate) not_before: u64,
+    /// Unix seconds.
+    pub(crate) not_after: u64,
+    /// The DNS names it was issued for.
+    pub(crate) names: Vec<String>,
+    /// The raw serial number.
+    pub(crate) serial: Vec<u8>,
+}
+
+impl Certificate {
+    /// Reads one certificate; what follows it is an error.
+    pub(crate) fn read(der: &[u8]) -> Result<Self, String> {
+        let (rest, certificate) =
+            X509Certificate::from_der(der).map_err(|error| error.to_string())?;
+        if !rest.is_empty() {
+            return Err(String::from("bytes follow the certificate"));
+        }
+        let names = match certificate.subject_alternative_name() {
+            Ok(Some(names)) => dns_names(&names.value.general_names),
+            Ok(None) => Vec::new(),
+            Err(error) => return Err(error.to_string()),
+        };
+        let validity = certificate.validity();
+        let seconds = |time: i64| u64::try_from(time).unwrap_or_default();
+        Ok(Self {
+            id: NodeId::of_key(certificate.public_key().raw),
+            not_before: seconds(validity.not_before.timestamp()),
+            not_after: seconds(validity.not_after.timestamp()),
+            names,
+            serial: certificate.raw_serial().to_vec(),
+        })
+    }
+
+    /// Whether it is valid at this time.
+    pub(crate) fn check_time(&self, now: u64) -> Result<(), TlsRefusal> {
+        if now < self.not_before {
+            return Err(TlsRefusal::NotValidYet);
+        }
+        if now > self.not_after {
+            return Err(TlsRefusal::Expired);
+        }
+        Ok(())
+    }
+}
+
+fn dns_names(names: &[GeneralName<'_>]) -> Vec<String> {
+    let names = names.iter().filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        _ => None,
+    });
+    names.collect()
+}

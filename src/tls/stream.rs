@@ -1,0 +1,425 @@
+//! TLS over any stream: the handshake of both sides, and the secured stream.
+//!
+//! Owns the configurations that all connections of a node share. Reads ahead in large pieces, because the TLS library
+//! asks for 4 KiB at a time.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf as _, BytesMut};
+use rustls::client::ResolvesClientCert;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::version::TLS13;
+use rustls::{CipherSuite, ClientConfig, ServerConfig, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+
+use super::certificate::Certificate;
+use super::error::TlsError;
+use super::pace::Pace;
+use super::refusal::{refusal_of_io};
+use super::ssl::Ssl;
+use super::verify::{Current, provider};
+use super::{Live, Tls};
+use crate::mesh::TlsRefusal;
+use crate::wire::NodeId;
+
+/// Read ahead at once.
+const AHEAD: usize = 64 * 1024;
+/// How long a refused peer may take to read why.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// What a refused peer may still send meanwhile, unread.
+const LAST_BYTES: usize = 64 * 1024;
+/// A client has to name a server. The name is not sent, and nobody looks at it.
+const NOBODY: &str = "mesh.invalid";
+/// Keeps servers of other protocols from being taken for nodes.
+const PROTOCOL: &[u8] = b"actix-mesh";
+
+/// Which side of the handshake a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// It dialled.
+    Client,
+    /// It was dialled.
+    Server,
+}
+
+/// Why there is no secured stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// One end refused the other: why, and whether it was the peer that did.
+    Refused(TlsRefusal, bool),
+    /// The stream failed or ended.
+    Io(String),
+    /// The peer went away without a word.
+    Gone,
+}
+
+/// See the module. Clones share everything.
+#[derive(Clone)]
+pub(crate) struct Upgrade {
+    client: Arc<ClientConfig>,
+    server: Arc<ServerConfig>,
+    pace: Pace,
+    /// Whose trust the peers have to keep; `None`: nobody is authenticated.
+    tls: Option<Tls>,
+}
+
+impl fmt::Debug for Upgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgrade")
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Upgrade {
+    /// Mutual TLS 1.3, as trusted by `tls`. Neither sessions nor tickets are kept: each link is judged anew.
+    pub(crate) fn closed(tls: &Tls) -> Result<Self, TlsError> {
+        let mut provider = provider();
+        // Fast and strong enough first.
+        if let Some(provider) = Arc::get_mut(&mut provider) {
+            provider
+                .cipher_suites
+                .sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+        }
+        let current = Arc::new(Current {
+            live: Arc::clone(&tls.live),
+            provider: Arc::clone(&provider),
+        });
+        let shown = Arc::new(Shown(Arc::clone(&tls.live)));
+        let bad = |error: rustls::Error| TlsError::BadCertificate(error.to_string());
+        let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&TLS13])
+            .map_err(bad)?
+            .with_client_cert_verifier(Arc::clone(&current) as Arc<_>)
+            .with_cert_resolver(Arc::clone(&shown) as Arc<_>);
+        server.send_tls13_tickets = 0;
+        server.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        server.alpn_protocols = vec![PROTOCOL.to_vec()];
+        let mut client = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS13])
+            .map_err(bad)?
+            .dangerous()
+            .with_custom_certificate_verifier(current)
+            .with_client_cert_resolver(shown);
+        client.resumption = rustls::client::Resumption::disabled();
+        client.enable_sni = false;
+        client.alpn_protocols = vec![PROTOCOL.to_vec()];
+        Ok(Self {
+            client: Arc::new(client),
+            server: Arc::new(server),
+            pace: Pace::new(),
+            tls: Some(tls.clone()),
+        })
+    }
+
+    /// As the reference peers' `SSL`.
+    pub(crate) fn ssl() -> Result<Self, TlsError> {
+        let Ssl { server, client } = Ssl::new()?;
+        Ok(Self {
+            client,
+            server,
+            pace: Pace::new(),
+            tls: None,
+        })
+    }
+
+    /// The handshake. Bounded in CPU time for those who come; the caller bounds the time it may take.
+    pub(crate) async fn secure<IO>(&self, io: IO, side: Side) -> Result<Secure<IO>, Failure>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let io = ReadAhead::new(io);
+        let stream = match side {
+            Side::Client => {
+                let name = ServerName::try_from(NOBODY).map_err(|error| Failure::Io(error.to_string()))?;
+                let connector = TlsConnector::from(Arc::clone(&self.client));
+                let done = connector.connect(name, io).into_fallible().await;
+                done.map(TlsStream::Client)
+            }
+            Side::Server => {
+                let acceptor = TlsAcceptor::from(Arc::clone(&self.server));
+                let done = self.paced(acceptor.accept(io).into_fallible()).await;
+                done.map(TlsStream::Server)
+            }
+        };
+        match stream {
+            Ok(stream) => Secure::new(stream, self.tls.clone()),
+            Err((error, mut io)) => {
+                let failure = failure_of(&error);
+                if let Failure::Refused(..) = failure {
+                    last_words(&mut io).await;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Goes on with a handshake only while there is time for those who come.
+    async fn paced<F: Future>(&self, handshake: F) -> F::Output {
+        let mut handshake = pin!(handshake);
+        loop {
+            if let Some(wait) = self.pace.wait() {
+                sleep(wait).await;
+            }
+            let mut polled = false;
+            let step = poll_fn(|cx| {
+                if polled {
+                    // Woken: there is more to do.
+                    return Poll::Ready(None);
+                }
+                polled = true;
+                let began = Instant::now();
+                let step = handshake.as_mut().poll(cx);
+                self.pace.spent(began.elapsed());
+                step.map(Some)
+            });
+            if let Some(done) = step.await {
+                return done;
+            }
+        }
+    }
+}
+
+/// Lets the alert arrive: closing at once, with something unread, would take it back.
+async fn last_words(io: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+    let drained = async {
+        io.shutdown().await?;
+        let mut unread = [0; 1024];
+        let mut left = LAST_BYTES;
+        while left > 0 {
+            match io.read(&mut unread).await? {
+                0 => break,
+                read => left = left.saturating_sub(read),
+            }
+        }
+        io::Result::Ok(())
+    };
+    // Whether it was read makes no difference.
+    let _ = timeout(LAST_WORDS, drained).await;
+}
+
+/// What a failed read, write or handshake means.
+pub(crate) fn failure_of(error: &io::Error) -> Failure {
+    match refusal_of_io(error) {
+        Some((refusal, by_peer)) => Failure::Refused(refusal, by_peer),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => Failure::Gone,
+        None => Failure::Io(error.to_string()),
+    }
+}
+
+/// Shows what certificate is in force.
+struct Shown(Arc<Live>);
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shown").finish_non_exhaustive()
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.state().identity.key())
+    }
+}
+
+impl ResolvesClientCert for Shown {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.state().identity.key())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// A stream behind TLS.
+pub(crate) struct Secure<IO> {
+    stream: TlsStream<ReadAhead<IO>>,
+    /// Whether more may be readable without the socket's saying so.
+    more: bool,
+    /// What has to be trusted, and the id that the peer has proven.
+    tls: Option<Tls>,
+    proven: Option<Box<NodeId>>,
+}
+
+impl<IO> fmt::Debug for Secure<IO> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secure")
+            .field("proven", &self.proven)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> Secure<IO> {
+    fn new(stream: TlsStream<ReadAhead<IO>>, tls: Option<Tls>) -> Result<Self, Failure> {
+        let proven = match &tls {
+            None => None,
+            Some(_) => {
+                let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+                let none = Failure::Refused(TlsRefusal::NoCertificate, false);
+                let first = chain.first().ok_or(none)?;
+                let bad = |why| Failure::Refused(TlsRefusal::BadCertificate(why), false);
+                Some(Box::new(Certificate::read(first).map_err(bad)?.id))
+            }
+        };
+        Ok(Self {
+            stream,
+            more: true,
+            tls,
+            proven,
+        })
+    }
+
+    /// The id that the peer has proven to be its own; `None` where nobody is authenticated.
+    pub(crate) fn proven(&self) -> Option<&NodeId> {
+        self.proven.as_deref()
+    }
+
+    /// Whether the peer is still let in.
+    pub(crate) fn recheck(&self, now: u64) -> Result<(), TlsRefusal> {
+        match &self.tls {
+            Some(tls) => tls.recheck(self.chain(), now),
+            None => Ok(()),
+        }
+    }
+
+    fn chain(&self) -> &[CertificateDer<'static>] {
+        self.stream.get_ref().1.peer_certificates().unwrap_or_default()
+    }
+
+    /// The stream below.
+    pub(crate) fn below(&self) -> &IO {
+        &self.stream.get_ref().0.io
+    }
+
+    /// Whether something may be readable though nothing comes on the stream below.
+    pub(crate) fn may_have_more(&self) -> bool {
+        self.more
+    }
+
+    /// Appends what is there, as far as there is room; 0 at the end of the stream.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        let mut read = 0;
+        loop {
+            // Without room the read would make some.
+            if read > 0 && into.capacity() == into.len() {
+                self.more = true;
+                return Poll::Ready(Ok(read));
+            }
+            match pin!(self.stream.read_buf(into)).poll(cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(read)),
+                Poll::Ready(Ok(bytes)) => read += bytes,
+                // An end or an error shows again with the next read.
+                Poll::Ready(Err(_)) if read > 0 => return Poll::Ready(Ok(read)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.more = false;
+                    return match read {
+                        0 => Poll::Pending,
+                        _ => Poll::Ready(Ok(read)),
+                    };
+                }
+            }
+        }
+    }
+
+    /// Takes as much as there is room for. What was taken is written by [`poll_flush`](Self::poll_flush) at the latest.
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    /// Writes what was taken.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    /// Tells the peer that nothing more will come.
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Reads from below in large pieces; holds no buffer while there is nothing in it.
+struct ReadAhead<IO> {
+    io: IO,
+    ahead: BytesMut,
+}
+
+impl<IO> ReadAhead<IO> {
+    fn new(io: IO) -> Self {
+        Self {
+            io,
+            ahead: BytesMut::new(),
+        }
+    }
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for ReadAhead<IO> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.ahead.is_empty() {
+            let mut ahead = BytesMut::with_capacity(AHEAD);
+            ready!(pin!(this.io.read_buf(&mut ahead)).poll(cx))?;
+            this.ahead = ahead;
+        }
+        let bytes = this.ahead.len().min(into.remaining());
+        into.put_slice(&this.ahead[..bytes]);
+        this.ahead.advance(bytes);
+        if this.ahead.is_empty() {
+            this.ahead = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for ReadAhead<IO> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,240 @@
+//! Judges the certificate of the other end, on both ends alike.
+//!
+//! Owns the verdict: chain, times, revocation, names, allow-list. That the other end holds the certificate's key is
+//! proven by the TLS handshake, whose signatures are checked here too.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible,
+    RootCertStore, SignatureScheme,
+};
+
+use super::Live;
+use super::certificate::Certificate;
+use super::error::TlsError;
+use super::refusal::refusal_of;
+use super::trust::Trust;
+use crate::mesh::TlsRefusal;
+
+/// A trust, ready to judge by.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    trust: Trust,
+    /// `None`: the keys are pinned, and anybody may have issued their certificates.
+    chain: Option<Arc<dyn ClientCertVerifier>>,
+}
+
+impl Verifier {
+    pub(super) fn new(trust: Trust) -> Result<Self, TlsError> {
+        let chain = match trust.authorities.is_empty() {
+            true => None,
+            false => Some(chain_verifier(&trust)?),
+        };
+        Ok(Self { trust, chain })
+    }
+
+    /// Whether the other judges as this one does.
+    pub(super) fn trusts_as(&self, other: &Self) -> bool {
+        self.trust == other.trust
+    }
+
+    /// Whether this certificate is let in at this time. Its key has to be proven besides.
+    pub(super) fn judge(
+        &self,
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let read = Certificate::read(certificate)
+            .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
+        let expired = |refusal| match refusal {
+            TlsRefusal::NotValidYet => Error::InvalidCertificate(CertificateError::NotValidYet),
+            _ => Error::InvalidCertificate(CertificateError::Expired),
+        };
+        match &self.chain {
+            Some(chain) => {
+                chain.verify_client_cert(certificate, others, now)?;
+            }
+            None => read.check_time(now.as_secs()).map_err(expired)?,
+        }
+        let not_allowed = || {
+            Err(Error::InvalidCertificate(
+                CertificateError::ApplicationVerificationFailure,
+            ))
+        };
+        match &self.trust.allowed {
+            Some(allowed) if !allowed.contains(&read.id) => return not_allowed(),
+            // Neither an authority nor a key: nobody.
+            None if self.chain.is_none() => return not_allowed(),
+            _ => {}
+        }
+        let is_named = |name: &String| {
+            let names = self.trust.names.as_ref();
+            names.is_none_or(|names| names.contains(&name.to_lowercase()))
+        };
+        if self.trust.names.is_some() && !read.names.iter().any(is_named) {
+            return Err(Error::InvalidCertificate(CertificateError::NotValidForName));
+        }
+        Ok(())
+    }
+}
+
+fn chain_verifier(trust: &Trust) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for authority in &trust.authorities {
+        let added = roots.add(authority.clone());
+        added.map_err(|error| TlsError::BadCertificate(error.to_string()))?;
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+        // A stranger is not told whom we trust.
+        .clear_root_hint_subjects();
+    let builder = match trust.revocations.is_empty() {
+        true => builder,
+        // Of several authorities one may have no list.
+        false => builder
+            .with_crls(trust.revocations.iter().cloned())
+            .only_check_end_entity_revocation()
+            .allow_unknown_revocation_status(),
+    };
+    builder
+        .build()
+        .map_err(|error| TlsError::BadRevocations(error.to_string()))
+}
+
+/// `ring`, which builds with Rust and a C compiler alone.
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// Judges by what is in force at that moment.
+pub(super) struct Current {
+    pub(super) live: Arc<Live>,
+    pub(super) provider: Arc<CryptoProvider>,
+}
+
+impl std::fmt::Debug for Current {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Current").finish_non_exhaustive()
+    }
+}
+
+impl Current {
+    fn signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn schemes(&self) -> Vec<SignatureScheme> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        algorithms.supported_schemes()
+    }
+}
+
+/// TLS 1.2 is not spoken.
+fn too_old() -> Result<HandshakeSignatureValid, Error> {
+    Err(Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered))
+}
+
+impl ClientCertVerifier for Current {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let verifier = self.live.state().verifier;
+        verifier.judge(certificate, others, now)?;
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        too_old()
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.schemes()
+    }
+}
+
+/// The name that was dialled is not looked at: an id is a key, wherever it is found.
+impl ServerCertVerifier for Current {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verifier = self.live.state().verifier;
+        verifier.judge(certificate, others, now)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        too_old()
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.schemes()
+    }
+}
+
+impl super::Tls {
+    /// Whether the peer that showed this chain is still let in.
+    pub(crate) fn recheck(&self, chain: &[CertificateDer<'_>], now: u64) -> Result<(), TlsRefusal> {
+        let Some((first, others)) = chain.split_first() else {
+            return Err(TlsRefusal::NoCertificate);
+        };
+        let verifier = self.live.state().verifier;
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now));
+        match verifier.judge(first, others, now) {
+            // Whoever was let in in time may stay.
+            Err(error) if refusal_of(&error).0 == TlsRefusal::Expired => Ok(()),
+            verdict => verdict.map_err(|error| refusal_of(&error).0),
+        }
+    }
+}
