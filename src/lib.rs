@@ -77,6 +77,8 @@ mod error;
 mod node;
 #[cfg(feature = "node")]
 mod start;
+#[cfg(feature = "tls")]
+pub mod tls;
 #[cfg(feature = "node")]
 mod typed;
 
@@ -86,7 +88,7 @@ pub use config::Config;
 pub use error::{SettingError, StartError};
 pub use mesh::{
     CloseReason, ConnectError, DialError, Direction, Event, Neighbor, Neighborhood, SendError,
-    Sent, Severity, SkipReason, Skipped, Stats, Traffic, Trouble, WhisperError, Whispered,
+    Sent, Severity, SkipReason, Skipped, Stats, TlsRefusal, Traffic, Trouble, WhisperError, Whispered,
 };
 #[cfg(feature = "node")]
 pub use node::transport::encryption::Encryption;

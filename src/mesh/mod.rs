@@ -60,6 +60,7 @@ pub mod sim;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod tls_refusal;
 mod token_bucket;
 pub(crate) mod trace;
 
@@ -77,5 +78,6 @@ pub use messaging::broadcast::Outgoing;
 pub use messaging::foreign::Foreign;
 pub use params::Params;
 pub use stats::{Stats, Trouble};
+pub use tls_refusal::TlsRefusal;
 #[cfg(feature = "node")]
 pub(crate) use token_bucket::TokenBucket;

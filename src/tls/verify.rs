@@ -229,10 +229,13 @@ impl super::Tls {
         let Some((first, others)) = chain.split_first() else {
             return Err(TlsRefusal::NoCertificate);
         };
+        let read = Certificate::read(first).map_err(TlsRefusal::BadCertificate)?;
         let verifier = self.live.state().verifier;
+        // Judged as on its last day: whoever was let in in time may stay, unless it is revoked.
+        let now = now.min(read.not_after);
         let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now));
         match verifier.judge(first, others, now) {
-            // Whoever was let in in time may stay.
+            // As may those whose authority has expired.
             Err(error) if refusal_of(&error).0 == TlsRefusal::Expired => Ok(()),
             verdict => verdict.map_err(|error| refusal_of(&error).0),
         }

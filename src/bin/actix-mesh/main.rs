@@ -4,6 +4,7 @@
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
+mod ca;
 mod decode;
 mod encode;
 mod lines;
@@ -52,6 +53,7 @@ enum Command {
     Node(node::Args),
     Decode(decode::Args),
     Encode(encode::Args),
+    Ca(ca::Args),
 }
 
 impl Command {
@@ -60,6 +62,7 @@ impl Command {
             Self::Node(args) => node::run(args),
             Self::Decode(args) => decode::run(&args),
             Self::Encode(args) => encode::run(&args),
+            Self::Ca(args) => ca::run(&args),
         }
     }
 }

@@ -158,6 +158,13 @@ impl NodeId {
         NodeId::from(digest(&[address.as_bytes(), subnet.as_bytes(), salt]))
     }
 
+    /// The id of the node with this public key (a `SubjectPublicKeyInfo` in DER): base58 of SHA-384 over it.
+    ///
+    /// In a closed mesh the key is proven by TLS, and so is the id.
+    pub fn of_key(public_key: &[u8]) -> NodeId {
+        NodeId::from(digest(&[public_key]))
+    }
+
     /// The order of the integers which the ids spell, by which two crossing connections are decided.
     pub fn cmp_numeric(&self, other: &NodeId) -> Ordering {
         let (ours, theirs) = (significant(self.as_bytes()), significant(other.as_bytes()));
