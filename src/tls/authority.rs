@@ -113,7 +113,9 @@ impl Authority {
         ];
         params.use_authority_key_identifier_extension = true;
         period(&mut params, valid)?;
-        let made = params.signed_by(&key, &issuer).map_err(|error| failed(&error))?;
+        let made = params
+            .signed_by(&key, &issuer)
+            .map_err(|error| failed(&error))?;
         if !renewed {
             create_private(&path, &key.serialize_pem())?;
         }

@@ -60,7 +60,9 @@ pub enum TlsError {
         found: Box<NodeId>,
     },
     /// A name for which no certificate can be issued.
-    #[error("{0:?} cannot be a name: use letters, digits, `-`, `_` and `.`, and not `ca` or `allowed`")]
+    #[error(
+        "{0:?} cannot be a name: use letters, digits, `-`, `_` and `.`, and not `ca` or `allowed`"
+    )]
     BadName(String),
     /// Nothing was issued under that name.
     #[error("nothing was issued under the name {0:?}")]

@@ -85,12 +85,7 @@ impl Live {
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
-        change(
-            &mut self
-                .state
-                .write()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -203,7 +198,9 @@ impl Tls {
 
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tls").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Tls")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 

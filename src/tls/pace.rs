@@ -47,7 +47,8 @@ impl Pace {
         let mut account = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = now.saturating_duration_since(account.at).as_secs_f64();
         account.at = now;
-        account.left = (account.left + passed * SHARE).min(BURST.as_secs_f64()) - spent.as_secs_f64();
+        account.left =
+            (account.left + passed * SHARE).min(BURST.as_secs_f64()) - spent.as_secs_f64();
         account.left
     }
 }

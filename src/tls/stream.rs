@@ -25,7 +25,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use super::certificate::Certificate;
 use super::error::TlsError;
 use super::pace::Pace;
-use super::refusal::{refusal_of_io};
+use super::refusal::refusal_of_io;
 use super::ssl::Ssl;
 use super::verify::{Current, provider};
 use super::{Live, Tls};
@@ -141,7 +141,8 @@ impl Upgrade {
         let io = ReadAhead::new(io);
         let stream = match side {
             Side::Client => {
-                let name = ServerName::try_from(NOBODY).map_err(|error| Failure::Io(error.to_string()))?;
+                let name =
+                    ServerName::try_from(NOBODY).map_err(|error| Failure::Io(error.to_string()))?;
                 let connector = TlsConnector::from(Arc::clone(&self.client));
                 let done = connector.connect(name, io).into_fallible().await;
                 done.map(TlsStream::Client)
@@ -294,7 +295,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Secure<IO> {
     }
 
     fn chain(&self) -> &[CertificateDer<'static>] {
-        self.stream.get_ref().1.peer_certificates().unwrap_or_default()
+        self.stream
+            .get_ref()
+            .1
+            .peer_certificates()
+            .unwrap_or_default()
     }
 
     /// The stream below.

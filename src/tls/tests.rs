@@ -82,7 +82,10 @@ async fn what_is_written_is_read_however_large() {
         let mut rest = all.as_slice();
         while !rest.is_empty() {
             let (first, second) = rest.split_at(rest.len().min(70_000) / 2);
-            let slices = [IoSlice::new(first), IoSlice::new(&second[..second.len().min(9)])];
+            let slices = [
+                IoSlice::new(first),
+                IoSlice::new(&second[..second.len().min(9)]),
+            ];
             let wrote = poll_fn(|cx| client.poll_write(cx, &slices)).await.unwrap();
             rest = &rest[wrote..];
         }
@@ -329,7 +332,9 @@ fn an_id_is_the_hash_of_the_public_key() {
     let (dir, authority) = mesh(&[]);
     let issued = authority.issue("a", YEAR).unwrap();
     assert_eq!(issued.id, *load(dir.path(), "a").id());
-    let spki = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+    let spki = [
+        0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+    ];
     let key = [spki.as_slice(), &[7; 32]].concat();
     assert_eq!(
         NodeId::of_key(&key).as_str(),

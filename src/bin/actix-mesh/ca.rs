@@ -63,7 +63,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     match &args.action {
         Action::Init { dir } => {
             Authority::init(dir)?;
-            println!("made {0}/ca.crt and {0}/ca.key; keep ca.key here", dir.display());
+            println!(
+                "made {0}/ca.crt and {0}/ca.key; keep ca.key here",
+                dir.display()
+            );
         }
         Action::Issue { dir, name, days } => {
             let valid = Duration::from_secs(u64::from(*days) * 24 * 60 * 60);
@@ -75,7 +78,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
         Action::Revoke { dir, name } => {
             let count = Authority::open(dir)?.revoke(name)?;
-            let what = if count == 1 { "certificate" } else { "certificates" };
+            let what = if count == 1 {
+                "certificate"
+            } else {
+                "certificates"
+            };
             println!("revoked {count} {what} of {name}");
             println!("copy {}/ca.crl beside ca.crt on every host", dir.display());
         }
