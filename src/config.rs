@@ -13,6 +13,8 @@ use crate::error::{SettingError, StartError};
 use crate::mesh::Params;
 use crate::node::transport::encryption::Encryption;
 use crate::start::{self, Node};
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 use crate::wire::{Address, Generation, HostPort, Limits, Method, NodeId, Subnet};
 
 /// The settings of a node. Start from [`Config::new`], change what differs, then [`start`](Config::start).
@@ -31,6 +33,11 @@ pub struct Config {
     pub(crate) advertise: Option<HostPort>,
     pub(crate) subnet: String,
     pub(crate) encryption: Encryption,
+    #[cfg(feature = "tls")]
+    #[serde(skip)]
+    pub(crate) tls: Option<Tls>,
+    #[cfg(feature = "tls")]
+    pub(crate) unauthenticated_ssl: bool,
     pub(crate) generation: Generation,
     pub(crate) connect: Vec<HostPort>,
     pub(crate) peer_book: Option<PathBuf>,
@@ -71,6 +78,10 @@ impl Default for Config {
             advertise: None,
             subnet: Subnet::default().name,
             encryption: Encryption::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
+            #[cfg(feature = "tls")]
+            unauthenticated_ssl: false,
             generation: Generation::default(),
             connect: Vec::new(),
             peer_book: None,
@@ -141,6 +152,31 @@ impl Config {
     pub fn subnet(mut self, name: impl Into<String>, encryption: impl Into<Encryption>) -> Self {
         self.subnet = name.into();
         self.encryption = encryption.into();
+        self
+    }
+
+    /// Closes the mesh: links are secured by TLS 1.3, each end shows a certificate, and ids are proven by keys. Default:
+    /// none, and links are plaintext.
+    ///
+    /// The encryption of the subnet is [`Encryption::Tls`] then, and the node's id is that of its key. A stranger gets no
+    /// byte of ours beyond a TLS alert. See [`tls`](crate::tls).
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.encryption = Encryption::Tls;
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Speaks the reference peers' encryption `SSL`: TLS with certificates that nobody checks.
+    ///
+    /// It **authenticates nobody**: whoever is on the path can read and change everything, and any stranger is let in, as on
+    /// plaintext. It is there to meet py2p nodes that are configured so; for a closed mesh take [`tls`](Self::tls).
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn unauthenticated_ssl(mut self) -> Self {
+        self.encryption = Encryption::Ssl;
+        self.unauthenticated_ssl = true;
         self
     }
 
@@ -492,6 +528,25 @@ impl Config {
         Subnet::new(self.subnet.as_str(), self.encryption.name())
     }
 
+    /// A name alone secures nothing.
+    #[cfg(feature = "tls")]
+    fn check_encryption(&self) -> Result<(), StartError> {
+        let agrees = match self.encryption {
+            Encryption::Tls => self.tls.is_some() && !self.unauthenticated_ssl,
+            Encryption::Ssl => self.tls.is_none() && self.unauthenticated_ssl,
+            _ => self.tls.is_none() && !self.unauthenticated_ssl,
+        };
+        match agrees {
+            true => Ok(()),
+            false => Err(StartError::EncryptionNotSet(self.encryption.clone())),
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn check_encryption(&self) -> Result<(), StartError> {
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), StartError> {
         /// A permit counts a byte; a budget has to be countable in them.
         const MAX_BUDGET: usize = u32::MAX as usize >> 3;
@@ -499,6 +554,7 @@ impl Config {
         if !self.encryption.is_spoken() {
             return Err(StartError::UnknownEncryption(self.encryption.clone()));
         }
+        self.check_encryption()?;
         let budgets = [
             ("inbound_budget", self.inbound_budget),
             ("send_budget", self.send_budget),

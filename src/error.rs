@@ -58,9 +58,19 @@ pub enum StartError {
     BadAddress(#[from] BadAddress),
     /// The encryption is not one that this build speaks.
     #[error(
-        "encryption {0} is not spoken by this build, and the node would talk plaintext: use Plaintext"
+        "encryption {0} is not spoken by this build, and the node would talk plaintext: use Plaintext, or build with the feature `tls`"
     )]
     UnknownEncryption(Encryption),
+    /// The subnet's encryption and the way in which links are secured are not the same.
+    #[error(
+        "the subnet's encryption is {0}, and that is not how links are secured: call `Config::tls` for TLS, \
+         `Config::unauthenticated_ssl` for SSL, and neither for Plaintext, after `Config::subnet`"
+    )]
+    EncryptionNotSet(Encryption),
+    /// The certificates cannot be used.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] crate::tls::TlsError),
     /// A setting contradicts itself or another.
     #[error("{setting}: {why}")]
     BadSetting {
@@ -105,6 +115,9 @@ impl StartError {
             Self::Threads(_) => "no_threads",
             Self::BadAddress(_) => "bad_address",
             Self::UnknownEncryption(_) => "unknown_encryption",
+            Self::EncryptionNotSet(_) => "encryption_not_set",
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => "bad_certificates",
             Self::BadSetting { .. } => "bad_setting",
         }
     }

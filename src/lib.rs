@@ -87,8 +87,9 @@ pub use config::Config;
 #[cfg(feature = "node")]
 pub use error::{SettingError, StartError};
 pub use mesh::{
-    CloseReason, ConnectError, DialError, Direction, Event, Neighbor, Neighborhood, SendError,
-    Sent, Severity, SkipReason, Skipped, Stats, TlsRefusal, Traffic, Trouble, WhisperError, Whispered,
+    CloseReason, ConnectError, DialError, Direction, Event, Neighbor, Neighborhood, OtherProtocol,
+    SendError, Sent, Severity, SkipReason, Skipped, Stats, TlsRefusal, Traffic, Trouble,
+    WhisperError, Whispered,
 };
 #[cfg(feature = "node")]
 pub use node::transport::encryption::Encryption;

@@ -20,6 +20,8 @@ use crate::node::router::arbiters::Threads;
 use crate::node::router::peer_book_file::PeerBook;
 use crate::node::router::{Parts, Router};
 use crate::node::transport::listener;
+#[cfg(feature = "tls")]
+use crate::tls::{Tls, Upgrade};
 use crate::wire::{Address, HostPort, NodeId, Subnet, SubnetId};
 
 /// A running node. Dropping this does not stop it: [`Shutdown`](crate::Shutdown) does.
@@ -64,9 +66,14 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
     let subnet = config.named_subnet();
     let subnet_id = subnet.id(config.generation);
     let chance = Chance::of(config.seed)?;
-    let id = config
-        .id
-        .clone()
+    #[cfg(feature = "tls")]
+    let secured = secured(&config)?;
+    #[cfg(feature = "tls")]
+    let proven = config.tls.as_ref().map(|tls| tls.id().clone());
+    #[cfg(not(feature = "tls"))]
+    let proven = None;
+    let id = proven
+        .or_else(|| config.id.clone())
         .unwrap_or_else(|| NodeId::derive(&advertised.to_string(), &subnet_id, &chance.salt));
     let mut mesh = Mesh::new(config.params(advertised.clone()), id.clone(), chance.seed);
     keep.iter().for_each(|address| mesh.keep(address));
@@ -101,6 +108,8 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
         threads,
         peer_book,
         early,
+        #[cfg(feature = "tls")]
+        secured,
     });
     Ok(Node {
         router,
@@ -110,6 +119,16 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
         subnet,
         subnet_id,
         arbiter,
+    })
+}
+
+/// How links are secured.
+#[cfg(feature = "tls")]
+fn secured(config: &Config) -> Result<Option<(Upgrade, Option<Tls>)>, StartError> {
+    Ok(match &config.tls {
+        Some(tls) => Some((Upgrade::closed(tls)?, Some(tls.clone()))),
+        None if config.unauthenticated_ssl => Some((Upgrade::ssl()?, None)),
+        None => None,
     })
 }
 

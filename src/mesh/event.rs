@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::input::DialError;
+use super::input::{DialError, OtherProtocol};
+use super::tls_refusal::TlsRefusal;
 use crate::wire::{Address, MessageId, NodeId, SubnetId};
 
 /// Who opened a connection.
@@ -85,6 +86,25 @@ pub enum CloseReason {
     /// The node has as many peers as it may; the peers list said where else to go.
     #[error("the node is full; its peers list says where else to go")]
     Full,
+    /// One end refused the other before the connection was secured.
+    #[error("{}: {refusal}", if *by_peer { "it refused us" } else { "we refused it" })]
+    Insecure {
+        /// Why.
+        refusal: TlsRefusal,
+        /// Whether the peer refused us, and not we the peer.
+        by_peer: bool,
+    },
+    /// The peer claimed an id that its key does not stand for.
+    #[error("it claims to be {claimed}, and its key is that of {proven}")]
+    UnprovenId {
+        /// The id in its handshake.
+        claimed: Box<NodeId>,
+        /// The id of its key.
+        proven: Box<NodeId>,
+    },
+    /// What it said first was plainly another protocol.
+    #[error("it speaks {0}: this port is for nodes of the mesh")]
+    OtherProtocol(OtherProtocol),
     /// The operating system reported an error.
     #[error("the connection failed: {0}")]
     Failed(String),
@@ -110,6 +130,9 @@ impl CloseReason {
             Self::Banned => "banned",
             Self::Crowded => "crowded",
             Self::Full => "full",
+            Self::Insecure { .. } => "insecure",
+            Self::UnprovenId { .. } => "unproven_id",
+            Self::OtherProtocol(_) => "other_protocol",
             Self::Failed(_) => "failed",
         }
     }
@@ -243,6 +266,16 @@ pub enum Event {
     PeerBookFailed {
         /// Which file.
         path: String,
+        /// Why.
+        reason: String,
+    },
+    /// This node's certificate is about to expire, or has expired: told 30, 7 and 1 day before, and at the end.
+    CertificateExpires {
+        /// Days that are left.
+        days: u64,
+    },
+    /// Certificates that were changed on disk could not be taken up; those in force stay.
+    CertificatesUnreadable {
         /// Why.
         reason: String,
     },

@@ -44,6 +44,8 @@ impl Event {
             Self::LateReply { .. } => "late_reply",
             Self::QuestionRefused { .. } => "question_refused",
             Self::PeerBookFailed { .. } => "peer_book_failed",
+            Self::CertificateExpires { .. } => "certificate_expires",
+            Self::CertificatesUnreadable { .. } => "certificates_unreadable",
             Self::ListenerFailed { .. } => "listener_failed",
         }
     }
@@ -58,6 +60,7 @@ impl Event {
             Self::Refused { reason, .. } if is_orderly(reason) => Severity::Info,
             Self::ClockSkew { seconds, .. } if seconds.unsigned_abs() > 60 => Severity::Error,
             Self::PeerBookFailed { .. } | Self::ListenerFailed { .. } => Severity::Error,
+            Self::CertificateExpires { days } if *days <= 1 => Severity::Error,
             _ => Severity::Warning,
         }
     }
@@ -171,6 +174,22 @@ impl fmt::Display for Event {
             ),
             Self::PeerBookFailed { path, reason } => {
                 write!(f, "the peer book {} failed: {}", short(path), short(reason))
+            }
+            Self::CertificateExpires { days: 0 } => f.write_str(
+                "this node's certificate expires within a day, or has expired: renew it",
+            ),
+            Self::CertificateExpires { days } => {
+                write!(
+                    f,
+                    "this node's certificate expires in {days} days: renew it"
+                )
+            }
+            Self::CertificatesUnreadable { reason } => {
+                write!(
+                    f,
+                    "changed certificates were not taken up: {}",
+                    short(reason)
+                )
             }
             Self::ListenerFailed { reason } => {
                 write!(f, "accepting connections is paused: {}", short(reason))

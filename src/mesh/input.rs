@@ -3,9 +3,13 @@
 //! Read this file first and [`effect`](super::effect) second: together they are the whole contract
 //! of the core. Nothing here knows a socket or an actor.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::wire::{Address, Batch, StreamError};
+use serde::Serialize;
+
+use super::tls_refusal::TlsRefusal;
+use crate::wire::{Address, Batch, NodeId, StreamError};
 
 /// The two clocks, read by whoever drives the core: it never reads one itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +60,53 @@ pub enum Ended {
     Stalled,
     /// The peer began a frame and did not finish it in time.
     Unfinished,
+    /// One end refused the other before, or instead of, securing the connection.
+    Insecure {
+        /// Why.
+        refusal: TlsRefusal,
+        /// Whether the peer refused us, and not we the peer.
+        by_peer: bool,
+    },
+    /// What came first was plainly another protocol.
+    OtherProtocol(OtherProtocol),
+}
+
+/// A protocol that is not this one, as its first bytes tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OtherProtocol {
+    /// A request of HTTP, as health checks and browsers send.
+    Http,
+    /// A record of TLS.
+    Tls,
+    /// The greeting of SSH.
+    Ssh,
+}
+
+impl OtherProtocol {
+    /// What the first bytes of a stream are, if they are plainly no frame of ours.
+    pub fn of(first: &[u8]) -> Option<Self> {
+        const METHODS: [&[u8]; 9] = [
+            b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"TRAC", b"CONN", b"PATC",
+        ];
+        match first.first_chunk::<4>()? {
+            [0x14..=0x17, 0x03, ..] => Some(Self::Tls),
+            b"SSH-" => Some(Self::Ssh),
+            four if METHODS.contains(&&four[..]) => Some(Self::Http),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for OtherProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http => "HTTP",
+            Self::Tls => "TLS",
+            Self::Ssh => "SSH",
+        })
+    }
 }
 
 impl From<StreamError> for Ended {
@@ -63,6 +114,14 @@ impl From<StreamError> for Ended {
         match error {
             error @ (StreamError::Io(_) | StreamError::Truncated { .. }) => {
                 Ended::Failed(error.to_string())
+            }
+            StreamError::Oversize { announced, limit } => {
+                let error = StreamError::Oversize { announced, limit };
+                let first = u32::try_from(announced).unwrap_or_default().to_be_bytes();
+                match OtherProtocol::of(&first) {
+                    Some(protocol) => Ended::OtherProtocol(protocol),
+                    None => Ended::Broken(error.to_string()),
+                }
             }
             other => Ended::Broken(other.to_string()),
         }
@@ -92,6 +151,13 @@ pub enum Input {
         conn: ConnId,
         /// Why.
         why: DialError,
+    },
+    /// The other end of a connection has proven by its key who it is. Said before anything is received on it.
+    Proven {
+        /// Which connection.
+        conn: ConnId,
+        /// The id that its key stands for.
+        id: NodeId,
     },
     /// Frames came in.
     Received {

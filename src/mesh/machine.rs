@@ -15,7 +15,7 @@ use super::connections::routing_table::{Entry, Peer, Routing};
 use super::effect::{Answer, Effect, Effects, Targets};
 use super::error::ConnectError;
 use super::event::{CloseReason, Direction, Event};
-use super::input::{ConnId, DialError, Ended, Input, Now, Ticket};
+use super::input::{ConnId, DialError, Ended, Input, Now, OtherProtocol, Ticket};
 use super::membership::peer_book::{PeerBook, Tried};
 
 use super::messaging::foreign::Foreigners;
@@ -24,6 +24,7 @@ use super::messaging::searches::Searches;
 use super::messaging::waterfall::Waterfall;
 use super::params::Params;
 use super::stats::{RecentProblems, Stats, Trouble};
+use super::tls_refusal::TlsRefusal;
 use super::token_bucket::TokenBucket;
 use crate::wire::{Address, ClaimKey, Composer, Control, Copies, Flag, NodeId, SubnetId};
 
@@ -134,6 +135,7 @@ impl Mesh {
             Input::Accepted { conn, addr } => self.on_accepted(now, conn, addr, out),
             Input::Dialed { conn, addr } => self.on_dialed(now, conn, addr, out),
             Input::DialFailed { conn, why } => self.on_dial_failed(now, conn, why, out),
+            Input::Proven { conn, id } => self.on_proven(conn, id),
             Input::Received { conn, batch } => self.on_received(now, conn, batch, out),
             Input::Closed { conn, why } => self.on_closed(now, conn, why, out),
             Input::AcceptFailed { why } => self.on_accept_failed(now, why, out),
@@ -274,6 +276,7 @@ impl Mesh {
         let pending = Pending {
             address,
             reached: None,
+            proven: None,
             purpose,
             waiting: Vec::new(),
             began: now.monotonic,
@@ -319,6 +322,16 @@ impl Mesh {
             Ended::Failed(what) => CloseReason::Failed(what),
             Ended::Stalled => CloseReason::SlowPeer,
             Ended::Unfinished => CloseReason::Unfinished,
+            Ended::Insecure { refusal, by_peer } => CloseReason::Insecure { refusal, by_peer },
+            // A peer knows better.
+            Ended::OtherProtocol(protocol) if self.routing.get(conn).is_some() => {
+                CloseReason::BadFrame(format!("bytes of {protocol}"))
+            }
+            Ended::OtherProtocol(OtherProtocol::Tls) => CloseReason::Insecure {
+                refusal: TlsRefusal::Tls,
+                by_peer: false,
+            },
+            Ended::OtherProtocol(protocol) => CloseReason::OtherProtocol(protocol),
         };
         self.forget(now, conn, reason, out);
     }

@@ -70,7 +70,7 @@ pub use effect::{Answer, Effect, Effects, Sent, Skipped, Targets, Whispered};
 pub use error::{ConnectError, PassOnError, SendError, WhisperError};
 pub use event::{CloseReason, Direction, Event, SkipReason};
 pub use event_text::{Severity, printable};
-pub use input::{ConnId, DialError, Ended, Input, Now, Ticket};
+pub use input::{ConnId, DialError, Ended, Input, Now, OtherProtocol, Ticket};
 pub use machine::Mesh;
 pub use membership::peer_book::Place;
 pub use membership::topology::{Neighbor, Neighborhood};

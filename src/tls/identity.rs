@@ -18,8 +18,6 @@ use crate::wire::NodeId;
 /// A private key and the certificate that was issued for it.
 pub struct Identity {
     key: Arc<CertifiedKey>,
-    /// In PKCS #8, to sign messages with.
-    secret: PrivateKeyDer<'static>,
     certificate: Certificate,
 }
 
@@ -54,7 +52,6 @@ impl Identity {
         }
         Ok(Self {
             key: Arc::new(certified),
-            secret: key,
             certificate,
         })
     }
@@ -76,11 +73,6 @@ impl Identity {
 
     pub(crate) fn key(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.key)
-    }
-
-    /// The private key in DER.
-    pub(crate) fn secret(&self) -> &[u8] {
-        self.secret.secret_der()
     }
 }
 

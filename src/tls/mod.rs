@@ -15,8 +15,6 @@
 //! # Ok(()) }
 //! ```
 
-#![allow(dead_code, unused_imports, reason = "the transport takes it up next")]
-
 mod authority;
 mod certificate;
 mod error;
@@ -46,9 +44,7 @@ pub use identity::Identity;
 pub use trust::Trust;
 
 pub(crate) use expiry::Expiry;
-pub(crate) use refusal::refusal_of;
-pub(crate) use ssl::Ssl;
-pub(crate) use stream::{Secure, Side, Upgrade};
+pub(crate) use stream::{Failure, Secure, Side, Upgrade, failure_of};
 use verify::Verifier;
 
 /// A node's key and certificate, and whom it trusts. Clones share what they hold.

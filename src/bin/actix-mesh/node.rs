@@ -15,12 +15,14 @@ mod voice;
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
 use actix::{Addr, System};
-use actix_mesh::{Address, Config, Generation, Router, Shutdown, ShutdownReport};
+use actix_mesh::tls::Tls;
+use actix_mesh::{Address, Config, Generation, Router, Shutdown, ShutdownReport, StartError};
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
 use tokio::sync::mpsc;
@@ -91,6 +93,12 @@ pub(crate) struct Args {
     /// How connections are encrypted
     #[arg(long, value_parser = PossibleValuesParser::new(["Plaintext"]), default_value = "Plaintext")]
     encryption: String,
+    /// Close the mesh: the certificate DIR/NAME.crt with its key and its authority, as `actix-mesh ca` makes them
+    #[arg(long, value_name = "DIR/NAME", conflicts_with = "unauthenticated_ssl")]
+    tls: Option<PathBuf>,
+    /// Speak the reference peers' SSL, which authenticates nobody
+    #[arg(long)]
+    unauthenticated_ssl: bool,
     /// The protocol's generation
     #[arg(long, value_name = "GENERATION", default_value_t)]
     wire: Generation,
@@ -112,7 +120,7 @@ enum Format {
 }
 
 impl Args {
-    fn config(&self) -> Config {
+    fn config(&self) -> Result<Config, StartError> {
         let config = Config::new()
             .listen(&self.listen)
             .subnet(&self.subnet, &self.encryption)
@@ -122,10 +130,20 @@ impl Args {
             // The one subscriber has a queue of its own.
             .inbox_capacity(None);
         let config = self.connect.iter().cloned().fold(config, Config::connect);
-        match &self.advertise {
+        let config = match &self.advertise {
             Some(address) => config.advertise(address.clone()),
             None => config,
-        }
+        };
+        Ok(match &self.tls {
+            Some(prefix) => config.tls(Tls::from_files(prefix)?),
+            None if self.unauthenticated_ssl => {
+                warn(
+                    "SSL as the reference peers have it authenticates nobody: any stranger is let in",
+                );
+                config.unauthenticated_ssl()
+            }
+            None => config,
+        })
     }
 
     fn front(&self) -> Rc<dyn Front> {
@@ -142,7 +160,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
 
 async fn live(args: Args) -> Result<(), Failure> {
     let mut signals = Signals::heed()?;
-    let node = args.config().start().await?;
+    let node = args.config()?.start().await?;
     let (front, known) = (args.front(), Rc::new(RefCell::new(Known::default())));
     let output = Output::open()?;
     // The queue is empty; a broken one is noticed below.

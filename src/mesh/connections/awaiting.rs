@@ -68,6 +68,8 @@ pub(in crate::mesh) struct Pending {
     pub(in crate::mesh) address: Address,
     /// Where the dial led, once it is connected; for an accepted one, where it came from.
     pub(in crate::mesh) reached: Option<Address>,
+    /// The id that the key of the other end stands for, where keys prove ids.
+    pub(in crate::mesh) proven: Option<Box<NodeId>>,
     pub(in crate::mesh) purpose: Purpose,
     /// Who waits for it, and whom they expect.
     pub(in crate::mesh) waiting: Vec<(Ticket, Option<NodeId>)>,

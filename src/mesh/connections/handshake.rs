@@ -39,6 +39,7 @@ impl Mesh {
         let pending = Pending {
             address: addr.clone(),
             reached: Some(addr),
+            proven: None,
             purpose: Purpose::Accepted,
             waiting: Vec::new(),
             began: now.monotonic,
@@ -71,6 +72,13 @@ impl Mesh {
         pending.reached = Some(addr);
         pending.until = now.monotonic + self.params.handshake_timeout;
         self.introduce(now, conn, out);
+    }
+
+    /// The other end has proven who it is; its handshake must say the same.
+    pub(in crate::mesh) fn on_proven(&mut self, conn: ConnId, id: NodeId) {
+        if let Some(pending) = self.awaiting.get_mut(conn) {
+            pending.proven = Some(Box::new(id));
+        }
     }
 
     /// Says our handshake.
@@ -162,7 +170,7 @@ impl Mesh {
         true
     }
 
-    /// Subnet, ourselves, and the one we wanted.
+    /// Subnet, ourselves, whose key it is, and the one we wanted.
     fn examine(&self, pending: &Pending, handshake: &Handshake) -> Result<(), CloseReason> {
         if handshake.subnet != self.subnet_id {
             return Err(CloseReason::OtherSubnet {
@@ -172,6 +180,12 @@ impl Mesh {
         }
         if handshake.id == *self.me() {
             return Err(CloseReason::Oneself);
+        }
+        if let Some(proven) = pending.proven.as_ref().filter(|id| ***id != handshake.id) {
+            return Err(CloseReason::UnprovenId {
+                claimed: Box::new(handshake.id.clone()),
+                proven: proven.clone(),
+            });
         }
         match &pending.purpose {
             Purpose::Asked(Some(expected)) if *expected != handshake.id => {
@@ -251,6 +265,7 @@ impl Mesh {
             dialled: dialled.then(|| Box::new(pending.address.clone())),
             methods: Methods::of(&handshake.methods),
             duplicate: false,
+            proven: pending.proven.is_some(),
             extended: handshake.extended,
             hangs_on_binary: handshake.dialect == Dialect::Tight,
             ready_at: now.monotonic,

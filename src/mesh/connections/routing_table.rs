@@ -46,6 +46,8 @@ pub struct Peer {
     pub since: u64,
     /// What came in from it.
     pub received: Traffic,
+    /// Whether its key proves its id.
+    pub proven: bool,
 }
 
 /// A peer as the core knows it. There may be very many that are idle, so what only others need is in boxes.
@@ -70,6 +72,8 @@ pub(in crate::mesh) struct Entry {
     /// It dialled us twice at once, and this is the second: read, not written to, until it closes
     /// one of them. Only the dialler can tell which of two connections in one direction it kept.
     pub(in crate::mesh) duplicate: bool,
+    /// Its key proves its id.
+    pub(in crate::mesh) proven: bool,
     /// It announced that it understands extensions.
     pub(in crate::mesh) extended: bool,
     /// It hangs for good on payload that is not valid UTF-8.
@@ -107,6 +111,7 @@ impl Entry {
             compression: self.compression,
             since: self.since,
             received: self.received,
+            proven: self.proven,
         }
     }
 

@@ -55,6 +55,27 @@ fn whoever_speaks_before_its_handshake_is_closed() {
 }
 
 #[test]
+fn t13_an_id_that_the_key_does_not_stand_for_is_refused() {
+    let mut rig = Rig::new();
+    let victim = rig.join("a");
+    let conn = rig.accept("127.0.0.1:50000");
+    rig.input(Input::Proven {
+        conn,
+        id: id("thief"),
+    });
+    let out = rig.hear(conn, &Rig::handshake("a", |_| {}));
+    assert_eq!(closed(&out), ["unproven_id"]);
+    assert_eq!(rig.mesh.peers().len(), 1, "the victim stays");
+    assert_eq!(rig.mesh.peers()[0].conn, victim.conn);
+
+    let conn = rig.accept("127.0.0.1:50001");
+    rig.input(Input::Proven { conn, id: id("b") });
+    rig.hear(conn, &Rig::handshake("b", |_| {}));
+    let proven = rig.mesh.peers().into_iter().find(|peer| peer.conn == conn);
+    assert!(proven.is_some_and(|peer| peer.proven));
+}
+
+#[test]
 fn t13_no_claim_unseats_a_live_peer() {
     let mut rig = Rig::new();
     let a = rig.join("a");

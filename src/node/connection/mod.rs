@@ -15,16 +15,26 @@ use std::task::{self, Poll};
 use std::time::Duration;
 
 use actix::{Actor, ActorContext as _, ActorFuture, AsyncContext as _, Context, Handler, WeakAddr};
+#[cfg(feature = "tls")]
+use actix::{ActorFutureExt as _, WrapFuture as _};
 use smallvec::SmallVec;
+#[cfg(feature = "tls")]
+use tokio::net::TcpStream;
 
-use crate::mesh::{ConnId, Ended};
+use crate::mesh::{ConnId, Direction, Ended};
 use crate::node::budget::{Account, Pool};
 use crate::node::connection::rate_limit::Rates;
 use crate::node::connection::reader::{BESIDE, Intake, Source};
 use crate::node::connection::writer::{Chunk, Outbox, Patience};
+#[cfg(feature = "tls")]
+use crate::node::router::Proven;
 use crate::node::router::{Gone, Router};
 use crate::node::stop_on_last_addr::Orphan;
+#[cfg(feature = "tls")]
+use crate::node::transport::Secured;
 use crate::node::transport::{Detached, Transport};
+#[cfg(feature = "tls")]
+use crate::tls::{Failure, Secure, Side, Upgrade, unix_now};
 use crate::wire::{Generation, Limits};
 
 /// After a write failed: how long what the peer said last may take to be read.
@@ -37,6 +47,9 @@ pub(crate) struct Orders {
     pub(crate) write: SmallVec<[Chunk; 1]>,
     /// Write what is queued, then close; within this time.
     pub(crate) close: Option<Duration>,
+    /// See whether the peer is still let in.
+    #[cfg(feature = "tls")]
+    pub(crate) recheck: bool,
 }
 
 /// What every connection of a node is made with.
@@ -50,6 +63,9 @@ pub(crate) struct Terms {
     pub(crate) rates: Rates,
     pub(crate) frame_timeout: Duration,
     pub(crate) patience: Patience,
+    /// How streams are secured before anything is said on them; `None`: they are not.
+    #[cfg(feature = "tls")]
+    pub(crate) upgrade: Option<Upgrade>,
 }
 
 /// A stream, here or on its way to another thread.
@@ -81,11 +97,23 @@ pub(crate) struct Connection {
     /// Whether the peer has been told that nothing more will come, or cannot be told.
     shut: bool,
     ended: Option<Box<Ended>>,
+    /// Who dialled, as long as the stream is to be secured: nothing is read or written before.
+    #[cfg(feature = "tls")]
+    insecure: Option<Direction>,
 }
 
 impl Connection {
     /// On the thread where it is to run.
-    pub(crate) fn new(conn: ConnId, stream: io::Result<Stream>, terms: Arc<Terms>) -> Self {
+    pub(crate) fn new(
+        conn: ConnId,
+        direction: Direction,
+        stream: io::Result<Stream>,
+        terms: Arc<Terms>,
+    ) -> Self {
+        #[cfg(not(feature = "tls"))]
+        let _ = direction;
+        #[cfg(feature = "tls")]
+        let insecure = terms.upgrade.is_some().then_some(direction);
         let budget = terms.inbound_budget;
         let own = budget - BESIDE.min(budget / 2);
         let account = Account::new(own, Arc::clone(&terms.pool));
@@ -106,6 +134,8 @@ impl Connection {
             closing: false,
             shut: false,
             ended,
+            #[cfg(feature = "tls")]
+            insecure,
         }
     }
 
@@ -125,10 +155,19 @@ impl Connection {
     fn close(&mut self, within: Duration, ctx: &mut Context<Self>) {
         self.closing = true;
         self.source.account.close();
+        #[cfg(feature = "tls")]
+        if self.insecure.is_some() {
+            // Nothing of ours has been said.
+            return ctx.stop();
+        }
         ctx.run_later(within, |_, ctx| ctx.stop());
     }
 
     fn poll_flush(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), Ended>> {
+        #[cfg(feature = "tls")]
+        if self.insecure.is_some() {
+            return Poll::Ready(Ok(()));
+        }
         let Some(transport) = &mut self.transport else {
             return Poll::Ready(Ok(()));
         };
@@ -136,6 +175,8 @@ impl Connection {
             task::ready!(outbox.poll_flush(transport, cx))?;
             self.outbox = None;
         }
+        let flushed = task::ready!(transport.poll_flush(cx));
+        flushed.map_err(|error| Ended::Failed(error.to_string()))?;
         if self.closing {
             task::ready!(self.poll_shut(cx));
         }
@@ -170,13 +211,15 @@ impl Actor for Connection {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        match self.transport {
-            Some(_) => {
-                ctx.spawn(Reading);
-                ctx.spawn(Orphan);
-            }
-            None => ctx.stop(),
+        if self.transport.is_none() {
+            return ctx.stop();
         }
+        ctx.spawn(Orphan);
+        #[cfg(feature = "tls")]
+        if let Some(direction) = self.insecure {
+            return self.secure(direction, ctx);
+        }
+        ctx.spawn(Reading);
     }
 
     fn stopped(&mut self, _: &mut Context<Self>) {
@@ -208,6 +251,62 @@ impl Handler<Orders> for Connection {
         if let Some(within) = orders.close {
             self.close(within, ctx);
         }
+        #[cfg(feature = "tls")]
+        if orders.recheck
+            && let Some(transport) = &self.transport
+            && let Err(refusal) = transport.recheck(unix_now())
+        {
+            let by_peer = false;
+            return self.end(Ended::Insecure { refusal, by_peer }, ctx);
+        }
+        self.flush(ctx);
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Connection {
+    /// Secures the stream; then reading begins, and what waits is written. The core bounds the time for it.
+    fn secure(&mut self, direction: Direction, ctx: &mut Context<Self>) {
+        let (Some(upgrade), Some(Transport::Plain(stream))) =
+            (self.source.terms.upgrade.clone(), self.transport.take())
+        else {
+            return ctx.stop();
+        };
+        let side = match direction {
+            Direction::Outgoing => Side::Client,
+            Direction::Incoming => Side::Server,
+        };
+        let securing = async move { upgrade.secure(stream, side).await };
+        let secured = securing.into_actor(self).map(|secured, link, ctx| {
+            match secured {
+                Ok(stream) => link.secured(stream, ctx),
+                Err(Failure::Refused(refusal, by_peer)) => {
+                    link.end(Ended::Insecure { refusal, by_peer }, ctx);
+                }
+                Err(Failure::Io(why)) => link.end(Ended::Failed(why), ctx),
+                Err(Failure::Gone) => link.end(Ended::ByPeer, ctx),
+            };
+        });
+        ctx.spawn(secured);
+    }
+
+    fn secured(&mut self, stream: Secure<TcpStream>, ctx: &mut Context<Self>) {
+        let Some(router) = self.source.terms.router.upgrade() else {
+            return ctx.stop();
+        };
+        if let Some(id) = stream.proven().cloned() {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "once for each connection, so bounded by their number"
+            )]
+            router.do_send(Proven {
+                conn: self.source.conn,
+                id,
+            });
+        }
+        self.insecure = None;
+        self.transport = Some(Transport::Secure(Box::new(Secured::new(stream))));
+        ctx.spawn(Reading);
         self.flush(ctx);
     }
 }
@@ -228,6 +327,11 @@ impl ActorFuture<Connection> for Reading {
             return Poll::Ready(());
         };
         let ended = task::ready!(link.intake.poll(transport, &link.source, cx));
+        #[cfg(feature = "tls")]
+        let ended = match transport.take_refusal() {
+            Some((refusal, by_peer)) => Ended::Insecure { refusal, by_peer },
+            None => ended,
+        };
         link.end(ended, ctx);
         Poll::Ready(())
     }

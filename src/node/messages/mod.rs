@@ -260,6 +260,8 @@ pub struct Peer {
     pub received: Traffic,
     /// What was handed to its connection, likewise.
     pub sent: Traffic,
+    /// Whether its key proves its id, as it does in a closed mesh.
+    pub proven: bool,
 }
 
 /// List the dials, and the connections whose handshake has not been accepted. Answers at once.

@@ -210,6 +210,7 @@ impl Router {
             since: peer.since,
             received: peer.received,
             sent: self.links.sent(peer.conn),
+            proven: peer.proven,
         }
     }
 }

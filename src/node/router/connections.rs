@@ -14,7 +14,7 @@ use actix_rt::task::JoinHandle;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::mesh::{ConnId, Targets, Traffic};
+use crate::mesh::{ConnId, Direction, Targets, Traffic};
 use crate::node::connection::writer::Chunk;
 use crate::node::connection::{Connection, Orders, Stream, Terms};
 use crate::node::router::arbiters::Threads;
@@ -88,14 +88,17 @@ impl Links {
     }
 
     /// Starts the actor of a connected stream. If the stream cannot be moved, its actor says so and stops.
-    pub(crate) fn open(&mut self, conn: ConnId, transport: Transport) {
+    pub(crate) fn open(&mut self, conn: ConnId, direction: Direction, transport: Transport) {
         let terms = Arc::clone(&self.terms);
         let actor = match self.threads.turn(conn.0) {
-            None => Connection::new(conn, Ok(Stream::Here(transport)), terms).start(),
+            None => {
+                let stream = Ok(Stream::Here(transport));
+                Connection::new(conn, direction, stream, terms).start()
+            }
             Some(thread) => {
                 let stream = transport.detach().map(Stream::Elsewhere);
                 Connection::start_in_arbiter(&thread.handle(), move |_| {
-                    Connection::new(conn, stream, terms)
+                    Connection::new(conn, direction, stream, terms)
                 })
             }
         };
@@ -109,6 +112,22 @@ impl Links {
             leaving: false,
         };
         self.open.insert(conn, Box::new(link));
+    }
+
+    /// Has every link see whether its peer is still let in.
+    #[cfg(feature = "tls")]
+    pub(crate) fn recheck(&self) {
+        for link in self.open.values() {
+            let orders = Orders {
+                recheck: true,
+                ..Orders::default()
+            };
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "one for each connection, at most once a second"
+            )]
+            link.actor.do_send(orders);
+        }
     }
 
     /// A link's actor has ended: whose it was, if it had been told to close.

@@ -4,6 +4,8 @@
 //! a peer or a flag belongs into the core. It awaits neither a connection nor a subscriber.
 
 pub(crate) mod arbiters;
+#[cfg(feature = "tls")]
+pub(crate) mod certificates;
 pub(crate) mod clock;
 pub(crate) mod commands;
 pub(crate) mod compress;
@@ -28,8 +30,8 @@ use tokio::net::TcpListener;
 use crate::node::budget::{Charge, Pool, Turn};
 
 use crate::mesh::{
-    Answer, ConnId, ConnectError, Effect, Effects, Ended, Event, Input, Mesh, Now, Ticket, Traffic,
-    WhisperError, Whispered, trace,
+    Answer, ConnId, ConnectError, Direction, Effect, Effects, Ended, Event, Input, Mesh, Now,
+    Ticket, Traffic, WhisperError, Whispered, trace,
 };
 use crate::node::connection::Terms;
 use crate::node::connection::rate_limit::Rates;
@@ -41,6 +43,8 @@ use crate::node::reply::Promise;
 use crate::node::requests::envelope::Envelope;
 use crate::node::requests::router::Requests;
 use crate::node::router::arbiters::Threads;
+#[cfg(feature = "tls")]
+use crate::node::router::certificates::Certificates;
 use crate::node::router::clock::Clock;
 use crate::node::router::connections::Links;
 use crate::node::router::log::EventLog;
@@ -52,6 +56,8 @@ use crate::node::sending::queue::Sending;
 use crate::node::transport::Transport;
 use crate::node::transport::dial::{self, Dial};
 use crate::node::transport::listener::Listener;
+#[cfg(feature = "tls")]
+use crate::tls::{Tls, Upgrade};
 use crate::wire::{Address, Batch, Generation, Hold, Message, NodeId};
 
 /// How often the core is told that time passes.
@@ -81,6 +87,15 @@ pub(crate) struct Gone {
     pub(crate) conn: ConnId,
     pub(crate) why: Ended,
     pub(crate) unsent: Traffic,
+}
+
+/// The other end of a link has proven who it is.
+#[cfg(feature = "tls")]
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub(crate) struct Proven {
+    pub(crate) conn: ConnId,
+    pub(crate) id: NodeId,
 }
 
 /// A stranger has connected.
@@ -130,6 +145,9 @@ pub(crate) struct Parts {
     pub(crate) peer_book: Option<PeerBook>,
     /// What went wrong before there was anybody to tell.
     pub(crate) early: Option<Event>,
+    /// How links are secured, and by which certificates; `None`: they are not.
+    #[cfg(feature = "tls")]
+    pub(crate) secured: Option<(Upgrade, Option<Tls>)>,
 }
 
 /// The node. Users hold its address ([`Node::router`](crate::Node)) and send it the messages of this crate.
@@ -139,6 +157,8 @@ pub struct Router {
     pub(crate) mesh: Mesh,
     pub(crate) clock: Clock,
     pub(crate) links: Links,
+    #[cfg(feature = "tls")]
+    certificates: Option<Certificates>,
     pub(crate) messages: Subscriptions<Message>,
     pub(crate) events: Subscriptions<Event>,
     pub(crate) interception: Interception,
@@ -186,9 +206,15 @@ impl Router {
             rates: parts.rates,
             frame_timeout: parts.frame_timeout,
             patience: parts.patience,
+            #[cfg(feature = "tls")]
+            upgrade: parts.secured.as_ref().map(|(upgrade, _)| upgrade.clone()),
         };
         let clock = Clock::start();
+        #[cfg(feature = "tls")]
+        let tls = parts.secured.and_then(|(_, tls)| tls);
         Self {
+            #[cfg(feature = "tls")]
+            certificates: tls.map(|tls| Certificates::new(tls, clock.now())),
             clock,
             started: clock.now(),
             links: Links::new(terms, parts.threads),
@@ -430,6 +456,8 @@ impl Router {
         self.requests.on_tick();
         self.pump_questions(ctx);
         self.save_book(ctx);
+        #[cfg(feature = "tls")]
+        self.mind_certificates(ctx);
         self.heed_audience();
         self.next_tick = Duration::ZERO;
         self.step(ctx, |_, _, _| ());
@@ -520,7 +548,7 @@ impl Handler<Accepted> for Router {
         let Accepted { transport, from } = accepted;
         log::accepted(self.mesh.me(), from);
         let conn = self.mesh.next_conn();
-        self.links.open(conn, transport);
+        self.links.open(conn, Direction::Incoming, transport);
         self.step(ctx, |mesh, now, out| {
             mesh.handle(
                 now,
@@ -544,7 +572,7 @@ impl Handler<Dialed> for Router {
         }
         let input = match dial {
             Ok((transport, addr)) => {
-                self.links.open(conn, transport);
+                self.links.open(conn, Direction::Outgoing, transport);
                 Input::Dialed {
                     conn,
                     addr: addr.into(),
@@ -554,6 +582,18 @@ impl Handler<Dialed> for Router {
         };
         self.step(ctx, |mesh, now, out| mesh.handle(now, input, out));
         self.drain(ctx);
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Handler<Proven> for Router {
+    type Result = ();
+
+    fn handle(&mut self, proven: Proven, ctx: &mut Context<Self>) {
+        let Proven { conn, id } = proven;
+        self.step(ctx, |mesh, now, out| {
+            mesh.handle(now, Input::Proven { conn, id }, out)
+        });
     }
 }
 

@@ -15,7 +15,7 @@ use serde::{Serialize, Serializer};
 /// use actix_mesh::Encryption;
 ///
 /// assert_eq!(Encryption::from("Plaintext"), Encryption::Plaintext);
-/// assert!(!Encryption::from("SSL").is_spoken());
+/// assert!(!Encryption::from("rot13").is_spoken());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -23,6 +23,12 @@ pub enum Encryption {
     /// None: whoever is on the path reads and changes everything, and no id is proven.
     #[default]
     Plaintext,
+    /// TLS 1.3 with a certificate on both sides, and ids proven by keys: set by [`Config::tls`](crate::Config::tls), with
+    /// the feature `tls`.
+    Tls,
+    /// TLS as the reference peers have it, which authenticates nobody: set by
+    /// [`Config::unauthenticated_ssl`](crate::Config::unauthenticated_ssl), with the feature `tls`.
+    Ssl,
     /// A name that this build does not speak.
     Unknown(String),
 }
@@ -32,13 +38,19 @@ impl Encryption {
     pub fn name(&self) -> &str {
         match self {
             Self::Plaintext => "Plaintext",
+            Self::Tls => "TLS",
+            Self::Ssl => "SSL",
             Self::Unknown(name) => name,
         }
     }
 
     /// Whether a node of this build can start with it.
     pub fn is_spoken(&self) -> bool {
-        !matches!(self, Self::Unknown(_))
+        match self {
+            Self::Plaintext => true,
+            Self::Tls | Self::Ssl => cfg!(feature = "tls"),
+            Self::Unknown(_) => false,
+        }
     }
 }
 
@@ -58,6 +70,8 @@ impl From<String> for Encryption {
     fn from(name: String) -> Self {
         match &*name {
             "Plaintext" => Self::Plaintext,
+            "TLS" => Self::Tls,
+            "SSL" => Self::Ssl,
             _ => Self::Unknown(name),
         }
     }

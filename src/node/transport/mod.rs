@@ -1,4 +1,4 @@
-//! The streams a connection may run over. Today plain TCP; TLS and WebSocket would be variants.
+//! The streams a connection may run over: TCP, plain or secured by TLS.
 //!
 //! Owns sockets and nothing of what goes over them.
 
@@ -15,6 +15,11 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 use tokio::net::{TcpSocket, TcpStream};
+
+#[cfg(feature = "tls")]
+use crate::mesh::TlsRefusal;
+#[cfg(feature = "tls")]
+use crate::tls::{Failure, Secure, failure_of};
 
 /// A socket to listen with or to dial from, with buffers of this many bytes each way.
 ///
@@ -34,8 +39,34 @@ pub(crate) fn socket(towards: SocketAddr, buffers: u32) -> io::Result<TcpSocket>
 #[derive(Debug)]
 pub(crate) enum Transport {
     Plain(TcpStream),
+    #[cfg(feature = "tls")]
+    Secure(Box<Secured>),
     #[cfg(test)]
     Pipe(tokio::io::DuplexStream),
+}
+
+/// A secured stream, and why one end refused the other after all: in TLS 1.3 a dialler learns it with its first read.
+#[cfg(feature = "tls")]
+#[derive(Debug)]
+pub(crate) struct Secured {
+    stream: Secure<TcpStream>,
+    refusal: Option<(TlsRefusal, bool)>,
+}
+
+#[cfg(feature = "tls")]
+impl Secured {
+    pub(crate) fn new(stream: Secure<TcpStream>) -> Self {
+        Self {
+            stream,
+            refusal: None,
+        }
+    }
+
+    fn note(&mut self, error: &io::Error) {
+        if let Failure::Refused(refusal, by_peer) = failure_of(error) {
+            self.refusal = Some((refusal, by_peer));
+        }
+    }
 }
 
 impl Transport {
@@ -49,6 +80,9 @@ impl Transport {
     pub(crate) fn detach(self) -> io::Result<Detached> {
         match self {
             Self::Plain(stream) => stream.into_std().map(Detached::Plain),
+            // A stream is secured on the thread where it stays.
+            #[cfg(feature = "tls")]
+            Self::Secure(_) => Err(io::ErrorKind::Unsupported.into()),
             #[cfg(test)]
             Self::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
         }
@@ -58,6 +92,10 @@ impl Transport {
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(stream) => stream.poll_read_ready(cx),
+            #[cfg(feature = "tls")]
+            Self::Secure(secured) if secured.stream.may_have_more() => Poll::Ready(Ok(())),
+            #[cfg(feature = "tls")]
+            Self::Secure(secured) => secured.stream.below().poll_read_ready(cx),
             #[cfg(test)]
             Self::Pipe(_) => Poll::Ready(Ok(())),
         }
@@ -71,6 +109,14 @@ impl Transport {
     ) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(stream) => pin!(stream.read_buf(into)).poll(cx),
+            #[cfg(feature = "tls")]
+            Self::Secure(secured) => {
+                let read = secured.stream.poll_read(cx, into);
+                if let Poll::Ready(Err(error)) = &read {
+                    secured.note(error);
+                }
+                read
+            }
             #[cfg(test)]
             Self::Pipe(pipe) => pin!(pipe.read_buf(into)).poll(cx),
         }
@@ -83,8 +129,39 @@ impl Transport {
     ) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            #[cfg(feature = "tls")]
+            Self::Secure(secured) => secured.stream.poll_write(cx, slices),
             #[cfg(test)]
             Self::Pipe(pipe) => Pin::new(pipe).poll_write_vectored(cx, slices),
+        }
+    }
+
+    /// Writes what was taken and is still held here.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            #[cfg(feature = "tls")]
+            Self::Secure(secured) => secured.stream.poll_flush(cx),
+            #[cfg(test)]
+            Self::Pipe(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Why one end refused the other, if that is how the stream ended.
+    #[cfg(feature = "tls")]
+    pub(crate) fn take_refusal(&mut self) -> Option<(TlsRefusal, bool)> {
+        match self {
+            Self::Secure(secured) => secured.refusal.take(),
+            _ => None,
+        }
+    }
+
+    /// Whether the peer is still let in, by the trust in force and at this time.
+    #[cfg(feature = "tls")]
+    pub(crate) fn recheck(&self, unix: u64) -> Result<(), TlsRefusal> {
+        match self {
+            Self::Secure(secured) => secured.stream.recheck(unix),
+            _ => Ok(()),
         }
     }
 
@@ -92,6 +169,8 @@ impl Transport {
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            #[cfg(feature = "tls")]
+            Self::Secure(secured) => secured.stream.poll_shutdown(cx),
             #[cfg(test)]
             Self::Pipe(pipe) => Pin::new(pipe).poll_shutdown(cx),
         }
