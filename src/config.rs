@@ -591,10 +591,11 @@ mod tests {
     async fn an_encryption_that_is_not_spoken_is_refused_and_never_a_label() {
         for name in ["SSL", "TLS", "plaintext", "Plaintext ", ""] {
             let error = Config::new().subnet("x", name).start().await.unwrap_err();
-            assert!(
-                matches!(&error, StartError::UnknownEncryption(it) if it.name() == name),
-                "{name}: {error}"
-            );
+            let (StartError::UnknownEncryption(it) | StartError::EncryptionNotSet(it)) = &error
+            else {
+                panic!("{name}: {error}");
+            };
+            assert_eq!(it.name(), name);
         }
     }
 
