@@ -133,6 +133,17 @@ pub enum WhisperError {
         /// What went wrong last.
         last: String,
     },
+    /// It cannot be dialled, and no node on the path on which it was heard could pass the whisper on.
+    #[error(
+        "{0} cannot be dialled, and the path on which it was heard leads over nodes that pass on no whispers: have it \
+         connect to this node"
+    )]
+    NoWay(NodeId),
+    /// It was sent along the path on which its peer was heard, and nobody said what became of it.
+    #[error(
+        "the whisper to {0} went back along the path on which it was heard, and no receipt came: it may have arrived"
+    )]
+    NoReceipt(NodeId),
     /// Too many whispers wait for their peer to be found.
     #[error("too many whispers wait for their peer to be found ({0}): wait for some to end")]
     Busy(usize),
@@ -146,6 +157,8 @@ impl WhisperError {
             Self::NoPeers(_) => "no_peers",
             Self::NotFound { .. } => "not_found",
             Self::Unreachable { .. } => "unreachable",
+            Self::NoWay(_) => "no_way",
+            Self::NoReceipt(_) => "no_receipt",
             Self::Busy(_) => "busy",
         }
     }

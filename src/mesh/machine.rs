@@ -18,6 +18,8 @@ use super::event::{CloseReason, Direction, Event};
 use super::input::{ConnId, DialError, Ended, Input, Now, OtherProtocol, Ticket};
 use super::membership::peer_book::{PeerBook, Tried};
 
+use super::messaging::along::Passages;
+use super::messaging::authors::Authors;
 use super::messaging::foreign::Foreigners;
 use super::messaging::renegotiate::Kept;
 use super::messaging::searches::Searches;
@@ -55,6 +57,8 @@ pub struct Mesh {
     pub(super) copies: Copies,
     pub(super) searches: Searches,
     pub(super) foreigners: Foreigners,
+    pub(super) authors: Authors,
+    pub(super) passages: Passages,
     pub(super) stats: Stats,
     pub(super) problems: RecentProblems,
     /// Dials that peers lists may still make us begin.
@@ -91,6 +95,8 @@ impl Mesh {
             copies: Copies::new(0),
             searches: Searches::default(),
             foreigners: Foreigners::default(),
+            authors: Authors::default(),
+            passages: Passages::default(),
             stats: Stats::default(),
             problems: RecentProblems::default(),
             dial_budget: TokenBucket::new(8.0, 4.0),
@@ -343,7 +349,9 @@ impl Mesh {
         self.keep_alive(now, out);
         self.drop_duplicates(now, out);
         self.reconnect(now, out);
+        self.end_fruitless_searches(now, out);
         self.expire_whispers(now, out);
+        self.expire_passages(now, out);
         self.waterfall.forget(now.unix);
     }
 

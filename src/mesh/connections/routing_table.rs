@@ -137,6 +137,8 @@ pub(in crate::mesh) struct PeerLimits {
     pub(in crate::mesh) notices: TokenBucket,
     /// What it may say beyond the protocol.
     pub(in crate::mesh) extensions: Option<Box<Allowance>>,
+    /// Whispers that we hand to it along a path.
+    pub(in crate::mesh) passes: TokenBucket,
     /// What it said of its neighbours.
     pub(in crate::mesh) topology: Option<Box<TopologyState>>,
 }
@@ -151,6 +153,7 @@ impl Default for PeerLimits {
             resends: TokenBucket::new(1.0, 0.2),
             notices: TokenBucket::new(4.0, 0.2),
             extensions: None,
+            passes: TokenBucket::new(16.0, 8.0),
             topology: None,
         }
     }

@@ -21,6 +21,10 @@ pub(in crate::mesh) enum Verb {
     AskTopology,
     /// These are.
     Topology,
+    /// A whisper for an author further along.
+    Along,
+    /// What became of it.
+    Receipt,
 }
 
 /// The row of a verb: its name on the wire, and what a peer may say with it.
@@ -34,13 +38,20 @@ struct Terms {
     bytes: usize,
 }
 
-const VERBS: [Verb; 2] = [Verb::AskTopology, Verb::Topology];
+const VERBS: [Verb; 4] = [
+    Verb::AskTopology,
+    Verb::Topology,
+    Verb::Along,
+    Verb::Receipt,
+];
 
 impl Verb {
     const fn terms(self) -> Terms {
         let (name, burst, per_second, bytes) = match self {
             Self::AskTopology => ("topology?", 2, 0.5, 0),
             Self::Topology => ("topology", 2, 0.5, 32 << 10),
+            Self::Along => ("along", 32, 16.0, 96 << 10),
+            Self::Receipt => ("receipt", 64, 32.0, 64),
         };
         Terms {
             name,
@@ -135,6 +146,8 @@ impl Mesh {
         match verb {
             Verb::AskTopology => self.answer_topology(now, conn, out),
             Verb::Topology => self.on_topology(now, conn, &arguments, out),
+            Verb::Along => self.on_along(now, conn, &arguments, out),
+            Verb::Receipt => self.on_receipt(now, conn, &arguments, out),
         }
     }
 }

@@ -18,6 +18,8 @@ struct Candidate {
     index: usize,
     /// For broadcasts: when it claims to be written, and what it claims to be.
     claim: Option<(u64, Claim)>,
+    /// The digest of its author; of one for us alone, nothing.
+    author: u64,
 }
 
 impl Mesh {
@@ -56,6 +58,7 @@ impl Mesh {
         self.remember_all(now, &mut candidates);
         let mut picked = Vec::with_capacity(candidates.len());
         let traced = trace::is_on();
+        let mut last = None;
         for candidate in candidates {
             let Ok(frame) = batch.get(candidate.index) else {
                 continue;
@@ -64,7 +67,13 @@ impl Mesh {
                 trace::received(self.me(), &entry.id, &frame);
             }
             let relayed = match candidate.claim {
-                Some(_) => self.on_broadcast(now, conn, &frame, out),
+                Some(_) => {
+                    if last != Some(candidate.author) {
+                        last = Some(candidate.author);
+                        self.authors.heard(candidate.author, conn, now.monotonic);
+                    }
+                    self.on_broadcast(now, conn, &frame, out)
+                }
                 None => {
                     self.on_directed(now, conn, &frame, out);
                     false
@@ -97,10 +106,19 @@ impl Mesh {
                 Ok(frame) if frame.is_broadcast() => {
                     if self.is_timely(now, &frame) {
                         let claim = Some((frame.time(), claims.of(&frame)));
-                        candidates.push(Candidate { index, claim });
+                        let author = claims.author();
+                        candidates.push(Candidate {
+                            index,
+                            claim,
+                            author,
+                        });
                     }
                 }
-                Ok(_) => candidates.push(Candidate { index, claim: None }),
+                Ok(_) => candidates.push(Candidate {
+                    index,
+                    claim: None,
+                    author: 0,
+                }),
                 Err(error) => {
                     broken = Some(error.to_string());
                     break;
@@ -286,7 +304,7 @@ impl Mesh {
         self.blame_peer(now, conn, Misbehavior::Flooding, out);
     }
 
-    fn deliver(&mut self, conn: ConnId, frame: &Frame<'_>, out: &mut Effects) {
+    pub(in crate::mesh) fn deliver(&mut self, conn: ConnId, frame: &Frame<'_>, out: &mut Effects) {
         if !self.audience {
             return;
         }

@@ -16,6 +16,9 @@ use crate::wire::{Address, Control, Hold, NodeId, Packets, RequestId};
 /// Addresses kept for one wanted peer: the first come, the rest is dropped.
 const MAX_CANDIDATES: usize = 8;
 
+/// A search that has led to no dial for this long is helped by other means.
+const FRUITLESS: Duration = Duration::from_secs(1);
+
 /// A whisper that waits.
 #[derive(Debug)]
 pub(in crate::mesh) struct Waiting {
@@ -32,6 +35,7 @@ pub(in crate::mesh) struct Waiting {
 #[derive(Debug)]
 struct Search {
     request: Option<RequestId>,
+    began: Duration,
     waiting: Vec<Waiting>,
     /// Where it is said to be, in the order of the answers.
     candidates: VecDeque<Address>,
@@ -65,7 +69,7 @@ impl Mesh {
         if request.is_none() && !self.awaiting.expects(to) {
             return Err(WhisperError::NoPeers(to.clone()));
         }
-        self.searches.begin(to.clone(), request);
+        self.searches.begin(to.clone(), request, now.monotonic);
         Ok(())
     }
 
@@ -138,6 +142,40 @@ impl Mesh {
         if let Some(search) = self.searches.searches.get_mut(id) {
             search.last = Some(format!("{}: {why}", pending.address));
             self.try_next(now, id, out);
+            self.without_dialling(now, id, out);
+        }
+    }
+
+    /// Searches that led nowhere for a while.
+    pub(in crate::mesh) fn end_fruitless_searches(&mut self, now: Now, out: &mut Effects) {
+        let searches = self.searches.searches.iter();
+        let old = searches.filter(|(_, search)| search.began + FRUITLESS <= now.monotonic);
+        let old: Vec<NodeId> = old.map(|(id, _)| id.clone()).collect();
+        for id in old {
+            self.without_dialling(now, &id, out);
+        }
+    }
+
+    /// Where nothing is left to dial, there may be a way along the path on which the peer was heard. If every address
+    /// failed and there is none, waiting for longer would not help.
+    fn without_dialling(&mut self, now: Now, id: &NodeId, out: &mut Effects) {
+        let Some(search) = self.searches.searches.get(id) else {
+            return;
+        };
+        let old = search.began + FRUITLESS <= now.monotonic;
+        let failed =
+            !search.tried.is_empty() && search.candidates.is_empty() && !self.awaiting.expects(id);
+        let last = search.last.clone().filter(|_| failed && old);
+        if !(old || failed) || self.whisper_along(now, id, out) {
+            return;
+        }
+        let Some(last) = last else {
+            return;
+        };
+        for waiting in self.searches.end(id) {
+            let (to, last) = (id.clone(), last.clone());
+            let error = WhisperError::Unreachable { to, last };
+            self.give_up(now, id, waiting.ticket, error, out);
         }
     }
 
@@ -201,9 +239,10 @@ impl Searches {
         self.searches.keys().cloned().collect()
     }
 
-    fn begin(&mut self, id: NodeId, request: Option<RequestId>) {
+    fn begin(&mut self, id: NodeId, request: Option<RequestId>, began: Duration) {
         let search = Search {
             request,
+            began,
             waiting: Vec::new(),
             candidates: VecDeque::new(),
             tried: Vec::new(),

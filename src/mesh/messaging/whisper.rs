@@ -191,6 +191,7 @@ impl Mesh {
 
     /// Ends every whisper that waits.
     pub(in crate::mesh) fn abandon_whispers(&mut self, now: Now, out: &mut Effects) {
+        self.abandon_passages(now, out);
         let wanted = self.searches.wanted();
         for id in wanted {
             for waiting in self.searches.end(&id) {
@@ -200,7 +201,7 @@ impl Mesh {
         }
     }
 
-    fn give_up(
+    pub(in crate::mesh) fn give_up(
         &mut self,
         now: Now,
         to: &NodeId,

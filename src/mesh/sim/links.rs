@@ -131,7 +131,7 @@ impl Network {
     pub(super) fn on_knock(&mut self, from: End, addr: Address) {
         let there = self.addresses.get(&addr);
         let mut there = there.into_iter().flatten().copied();
-        let found = there.find(|node| self.hosts[node.0].up);
+        let found = there.find(|node| self.hosts[node.0].up && !self.hosts[node.0].hidden);
         let back = self.now + self.delay();
         let reachable = found.filter(|node| !self.cut.contains(&(from.0, *node)));
         let Some(to) = reachable else {

@@ -73,6 +73,8 @@ struct Host {
     /// Its clock minus the true one, in seconds.
     skew: i64,
     up: bool,
+    /// Nobody can dial it.
+    hidden: bool,
     /// How often it was started.
     life: u32,
     lines: BTreeMap<ConnId, Line>,
@@ -224,6 +226,7 @@ impl Network {
             address,
             skew: 0,
             up: true,
+            hidden: false,
             life: 0,
             lines: BTreeMap::new(),
             uplink: None,
@@ -368,6 +371,11 @@ impl Network {
         while host.mesh.next_conn() < used {}
         self.hosts[node.0] = host;
         self.start_clock(node);
+    }
+
+    /// Puts a node behind a NAT: it can dial, and nobody can dial it.
+    pub fn hide(&mut self, node: Node) {
+        self.hosts[node.0].hidden = true;
     }
 
     /// Whether a node is up.

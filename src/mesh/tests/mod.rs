@@ -1,6 +1,7 @@
 //! Step tables of the core: given a state and an input, these effects and no others.
 
 mod admission;
+mod along;
 mod broadcast;
 mod extensions;
 mod handshake;

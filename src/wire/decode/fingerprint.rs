@@ -69,6 +69,11 @@ impl<'a> Claims<'a> {
         self.claim(frame.sender(), frame.id(), frame.lengths())
     }
 
+    /// The keyed digest of the last frame's sender.
+    pub(crate) fn author(&self) -> u64 {
+        self.digest
+    }
+
     /// The sender's digest stands for the sender. No peer can know it, so none can shift the border between id and sender.
     pub(in crate::wire) fn claim(
         &mut self,
