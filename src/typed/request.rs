@@ -149,7 +149,10 @@ impl From<WhisperError> for RequestError {
         match error {
             WhisperError::Refused(error) => error.into(),
             WhisperError::NoPeers(_) => Self::NoPeers,
-            WhisperError::NotFound { to, .. } | WhisperError::Unreachable { to, .. } => {
+            WhisperError::NotFound { to, .. }
+            | WhisperError::Unreachable { to, .. }
+            | WhisperError::NoWay(to)
+            | WhisperError::NoReceipt(to) => {
                 Self::Unreachable { to, why }
             }
             WhisperError::Busy(waiting) => Self::Refused(SendError::Busy(waiting)),
