@@ -152,9 +152,7 @@ impl From<WhisperError> for RequestError {
             WhisperError::NotFound { to, .. }
             | WhisperError::Unreachable { to, .. }
             | WhisperError::NoWay(to)
-            | WhisperError::NoReceipt(to) => {
-                Self::Unreachable { to, why }
-            }
+            | WhisperError::NoReceipt(to) => Self::Unreachable { to, why },
             WhisperError::Busy(waiting) => Self::Refused(SendError::Busy(waiting)),
         }
     }

@@ -299,13 +299,15 @@ impl Mesh {
 
     /// Receipts that did not come in time.
     pub(in crate::mesh) fn expire_passages(&mut self, now: Now, out: &mut Effects) {
-        let overdue = self
-            .passages
-            .passages
-            .extract_if(.., |_, passage| passage.until <= now.monotonic);
-        let overdue: Vec<From> = overdue.map(|(_, passage)| passage.from).collect();
-        for from in overdue {
-            if let From::User(ticket, to, _) = from {
+        let passages = &mut self.passages.passages;
+        let overdue = passages
+            .iter()
+            .filter(|(_, passage)| passage.until <= now.monotonic);
+        let overdue: Vec<_> = overdue.map(|(key, _)| key.clone()).collect();
+        for key in overdue {
+            if let Some(passage) = self.passages.passages.remove(&key)
+                && let From::User(ticket, to, _) = passage.from
+            {
                 let error = WhisperError::NoReceipt(to.clone());
                 self.give_up(now, &to, ticket, error, out);
             }
