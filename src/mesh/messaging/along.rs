@@ -303,7 +303,7 @@ impl Mesh {
         let overdue = passages
             .iter()
             .filter(|(_, passage)| passage.until <= now.monotonic);
-        let overdue: Vec<_> = overdue.map(|(key, _)| key.clone()).collect();
+        let overdue: Vec<_> = overdue.map(|(key, _)| *key).collect();
         for key in overdue {
             if let Some(passage) = self.passages.passages.remove(&key)
                 && let From::User(ticket, to, _) = passage.from
