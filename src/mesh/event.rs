@@ -221,6 +221,12 @@ pub enum Event {
         /// Who is looked for.
         peer: NodeId,
     },
+    /// Broadcasts were dropped because the cache of seen ones is full: somebody sends more than it holds. Told once a second
+    /// at most.
+    WaterfallFull {
+        /// Broadcasts dropped for it since the node started.
+        dropped: u64,
+    },
     /// A relay passed peers over, to do them no harm.
     RelaySkipped {
         /// The message.

@@ -38,6 +38,7 @@ impl Event {
             Self::ClockSkew { .. } => "clock_skew",
             Self::Undeliverable { .. } => "undeliverable",
             Self::Sought { .. } => "sought",
+            Self::WaterfallFull { .. } => "waterfall_full",
             Self::RelaySkipped { .. } => "relay_skipped",
             Self::Lagged { .. } => "lagged",
             Self::Unreadable { .. } => "unreadable",
@@ -134,6 +135,11 @@ impl fmt::Display for Event {
             Self::Sought { peer } => {
                 write!(f, "somebody looks for {peer}, which is not connected here")
             }
+            Self::WaterfallFull { dropped } => write!(
+                f,
+                "the cache of seen broadcasts is full, {dropped} were dropped: raise `waterfall_capacity`, or limit what a \
+                 peer may send with `max_peer_message_rate`"
+            ),
             Self::RelaySkipped { id, peer, reason } => {
                 write!(
                     f,

@@ -72,6 +72,8 @@ pub struct Mesh {
     pub(super) last_broadcast: Option<(u64, Kept)>,
     /// Messages sent so far: the order they are known by.
     pub(super) order: u64,
+    /// Whether broadcasts were dropped since the last tick because the cache of seen ones is full.
+    pub(super) crowded: bool,
     pub(super) audience: bool,
     pub(super) closing: bool,
     /// Peers that were lost soon after they joined and dialled anew, and when.
@@ -106,6 +108,7 @@ impl Mesh {
             bans: Bans::default(),
             last_broadcast: None,
             order: 0,
+            crowded: false,
             audience: true,
             closing: false,
             second_chances: BTreeMap::new(),
@@ -353,6 +356,20 @@ impl Mesh {
         self.expire_whispers(now, out);
         self.expire_passages(now, out);
         self.waterfall.forget(now.unix);
+        self.report_crowded(now, out);
+    }
+
+    /// Once a second at most.
+    fn report_crowded(&mut self, now: Now, out: &mut Effects) {
+        if !std::mem::take(&mut self.crowded) {
+            return;
+        }
+        let dropped = self.stats.waterfall_closed;
+        self.problems.note(
+            now.unix,
+            String::from("the cache of seen broadcasts is full: some were dropped"),
+        );
+        out.push(Effect::Notify(Event::WaterfallFull { dropped }));
     }
 
     /// Closes a connection or dial and tells whom it concerns.

@@ -57,6 +57,9 @@ pub struct Stats {
     pub undeliverable: u64,
     /// Seen broadcasts forgotten before their time because the cache was full.
     pub waterfall_evicted: u64,
+    /// Broadcasts of a second that was forgotten before its time, or stamped ahead when such stamps had used up their share:
+    /// dropped.
+    pub waterfall_closed: u64,
     /// Seen broadcasts remembered now.
     pub waterfall_entries: u64,
 }

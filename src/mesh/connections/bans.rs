@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::mesh::effect::{Effect, Effects};
-use crate::mesh::event::{CloseReason, Event};
+use crate::mesh::event::Event;
 use crate::mesh::input::{ConnId, Now};
 use crate::mesh::machine::Mesh;
 use crate::mesh::membership::address_scope::{Scope, scope_of};
@@ -111,8 +111,8 @@ impl Bans {
 }
 
 impl Mesh {
-    /// Weighs what the host at the other end of a connection did. Hosts of this machine are never
-    /// banned: everybody on it would be.
+    /// Weighs what the host at the other end of a connection did. A ban keeps out strangers: peers of that host that were
+    /// accepted stay, since many may share its address. Hosts of this machine are not banned, unless asked for.
     pub(in crate::mesh) fn blame(
         &mut self,
         now: Now,
@@ -132,9 +132,6 @@ impl Mesh {
                 host: host.clone(),
                 seconds: ban.as_secs(),
             }));
-            for conn in self.routing.incoming_from(&host) {
-                self.close(now, conn, CloseReason::Banned, out);
-            }
         }
     }
 

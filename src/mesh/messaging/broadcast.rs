@@ -149,20 +149,34 @@ impl Mesh {
 
     /// Composes with the first second in which the payload's id is still free, and claims the id:
     /// the id covers nothing but payload and second, and receivers drop what they have seen.
+    ///
+    /// Where others have taken the id in every one of these seconds, the first is used that we have not used ourselves: nobody
+    /// keeps us from sending a payload by sending it first.
     pub(in crate::mesh) fn stamp(
         &mut self,
         now: Now,
         flag: &Flag,
         payload: &[Packet],
     ) -> Result<Composed, SendError> {
+        let mut shared = None;
         for ahead in 0..=self.params.seconds_ahead {
             let time = now.unix.saturating_add(ahead);
             let composed = self.composer.compose(flag, payload, time)?;
-            if self.take_id(now, time, composed.claim(&self.key)) {
-                return Ok(composed);
+            match self.waterfall.look(time, composed.claim(&self.key)) {
+                Seen::Fresh => return Ok(self.claimed(now, time, composed)),
+                Seen::Twin => shared = shared.or(Some((time, composed))),
+                Seen::Same => {}
             }
         }
-        Err(SendError::TooOften(self.params.seconds_ahead))
+        match shared {
+            Some((time, composed)) => Ok(self.claimed(now, time, composed)),
+            None => Err(SendError::TooOften(self.params.seconds_ahead)),
+        }
+    }
+
+    fn claimed(&mut self, now: Now, time: u64, composed: Composed) -> Composed {
+        self.take_id(now, time, composed.claim(&self.key));
+        composed
     }
 
     /// Claims the id of a message of ours; false if it is taken.

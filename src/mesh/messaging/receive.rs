@@ -144,6 +144,11 @@ impl Mesh {
             self.stats.echoes += 1;
             return false;
         }
+        if self.waterfall.closed(time) || self.waterfall.crowded_ahead(now.unix, time) {
+            self.stats.waterfall_closed += 1;
+            self.crowded = true;
+            return false;
+        }
         true
     }
 
@@ -209,13 +214,33 @@ impl Mesh {
                 !is_pong
             }
             Some(Ok(_)) => {
-                self.misplaced(now, conn, out);
+                self.relayed_nonsense(now, conn, frame, None, out);
                 false
             }
             Some(Err(error)) => {
-                self.malformed(now, conn, &error.to_string(), out);
+                self.relayed_nonsense(now, conn, frame, Some(error.to_string()), out);
                 false
             }
+        }
+    }
+
+    /// A control message in a broadcast that makes no sense there. A neighbour that only passed it on could not know, and is
+    /// not blamed for its author.
+    fn relayed_nonsense(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        frame: &Frame<'_>,
+        malformed: Option<String>,
+        out: &mut Effects,
+    ) {
+        let entry = self.routing.get(conn);
+        let is_own = entry.is_some_and(|entry| entry.id.as_bytes() == frame.sender());
+        match malformed {
+            Some(what) if is_own => self.malformed(now, conn, &what, out),
+            None if is_own => self.misplaced(now, conn, out),
+            Some(_) => self.stats.malformed += 1,
+            None => self.stats.misplaced += 1,
         }
     }
 

@@ -12,6 +12,13 @@ use crate::wire::Claim;
 /// Tables a second is spread over: each grows by itself, so no insertion moves a whole second.
 const SHARDS: usize = 32;
 
+/// Stamps further ahead than this are not from a clock that is a little off.
+const AHEAD: u64 = 2;
+/// Such stamps may use one part in so many of the cache: they push out what honest clocks stamp.
+const AHEAD_SHARE: usize = 8;
+/// Seconds after which a second that was forgotten before its time is closed.
+const GRACE: u64 = 1;
+
 /// What is known of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
@@ -168,6 +175,11 @@ pub(crate) struct Waterfall {
     /// Stamps this far from now are accepted, on both sides.
     window: u64,
     evicted: u64,
+    /// Stamps up to this one were forgotten before their time and are refused: what comes round again could not be told from
+    /// what is new.
+    closed: Option<u64>,
+    /// As `closed`, from when these seconds are over: a second that is still going on is not refused for its rate.
+    to_close: Option<u64>,
 }
 
 impl std::fmt::Debug for Waterfall {
@@ -188,6 +200,8 @@ impl Waterfall {
             capacity: capacity.max(1),
             window,
             evicted: 0,
+            closed: None,
+            to_close: None,
         }
     }
 
@@ -199,6 +213,22 @@ impl Waterfall {
     /// Whether a message stamped `time` lies too far in the future: it could never be forgotten.
     pub(crate) fn premature(&self, unix: u64, time: u64) -> bool {
         unix.saturating_add(self.window) < time
+    }
+
+    /// Whether the second of that stamp was forgotten before its time, because the cache was full.
+    pub(crate) fn closed(&self, time: u64) -> bool {
+        self.closed.is_some_and(|closed| time <= closed)
+    }
+
+    /// Whether stamps ahead of now have used up their share of the cache, and this one is ahead.
+    pub(crate) fn crowded_ahead(&self, unix: u64, time: u64) -> bool {
+        let ahead = unix.saturating_add(AHEAD);
+        time > ahead && {
+            let skip = usize::try_from(ahead.saturating_add(1).saturating_sub(self.first));
+            let seconds = self.seconds.iter().skip(skip.unwrap_or(usize::MAX));
+            let entries: usize = seconds.flatten().map(|second| second.entries).sum();
+            entries >= self.capacity / AHEAD_SHARE
+        }
     }
 
     /// What is known of a claim stamped `time`.
@@ -245,7 +275,7 @@ impl Waterfall {
         self.forget(unix);
         let mut evicted = 0;
         if self.entries >= self.capacity {
-            evicted = self.evict_oldest();
+            evicted = self.evict_oldest(unix);
         }
         if self.second(time).is_none() {
             self.begin_second(time, evicted);
@@ -259,6 +289,13 @@ impl Waterfall {
         self.spent.truncate(left - left.div_ceil(8));
         while !self.seconds.is_empty() && self.expired(unix, self.first) {
             self.forget_oldest();
+        }
+        if self.to_close.is_some_and(|time| is_over(unix, time)) {
+            self.closed = self.closed.max(self.to_close.take());
+        }
+        // A clock that was set back has not seen these seconds yet.
+        if self.closed.is_some_and(|time| self.premature(unix, time)) {
+            self.closed = None;
         }
     }
 
@@ -340,14 +377,27 @@ impl Waterfall {
     }
 
     /// Forgets the oldest second that has any claims; how many that were.
-    fn evict_oldest(&mut self) -> usize {
+    fn evict_oldest(&mut self, unix: u64) -> usize {
         let mut evicted = 0;
+        let mut time = self.first;
         while evicted == 0 && !self.seconds.is_empty() {
+            time = self.first;
             evicted = self.forget_oldest();
         }
-        self.evicted += evicted as u64;
+        if evicted > 0 {
+            self.evicted += evicted as u64;
+            match is_over(unix, time) {
+                true => self.closed = self.closed.max(Some(time)),
+                false => self.to_close = self.to_close.max(Some(time)),
+            }
+        }
         evicted
     }
+}
+
+/// Whether what is stamped with that second has had time to arrive.
+fn is_over(unix: u64, time: u64) -> bool {
+    time.saturating_add(GRACE) < unix
 }
 
 #[cfg(test)]
@@ -392,6 +442,69 @@ mod tests {
         cache.forget(221);
         assert_eq!(cache.len(), 0);
         assert!(cache.expired(221, 160) && !cache.expired(220, 160));
+    }
+
+    #[test]
+    fn t26_a_second_that_was_forgotten_before_its_time_is_closed() {
+        let mut cache = Waterfall::new(60, 100);
+        for n in 0..100 {
+            cache.remember(1000, 990, claim(n, n));
+        }
+        assert!(!cache.closed(990));
+        cache.remember(1000, 1000, claim(200, 200));
+        assert!(cache.closed(990) && cache.closed(980) && !cache.closed(991));
+        cache.forget(1061);
+        assert!(cache.expired(1061, 990));
+    }
+
+    #[test]
+    fn t26_a_second_that_goes_on_is_closed_once_it_is_over() {
+        let mut cache = Waterfall::new(60, 100);
+        for n in 0..250 {
+            cache.remember(1000, 1000, claim(n, n));
+        }
+        assert!(
+            !cache.closed(1000),
+            "its rate is too high, and it is not over"
+        );
+        cache.forget(1001);
+        assert!(!cache.closed(1000));
+        cache.forget(1002);
+        assert!(cache.closed(1000) && !cache.closed(1001));
+    }
+
+    #[test]
+    fn t26_stamps_ahead_have_a_share_and_push_out_nobody_else() {
+        let mut cache = Waterfall::new(60, 800);
+        cache.remember(1000, 1000, claim(1, 1));
+        let mut taken = 0;
+        for n in 0..10_000 {
+            let time = 1003 + n % 57;
+            if !cache.crowded_ahead(1000, time) {
+                cache.remember(1000, time, claim(10 + n, n));
+                taken += 1;
+            }
+        }
+        assert_eq!(taken, 100);
+        assert_eq!(cache.look(1000, claim(1, 1)), Seen::Same);
+        assert!(
+            !cache.crowded_ahead(1000, 1002),
+            "a clock may be a little off"
+        );
+        assert!(
+            !cache.crowded_ahead(1056, 1059),
+            "what was ahead is not for ever"
+        );
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_closes_nothing_for_ever() {
+        let mut cache = Waterfall::new(60, 1);
+        cache.remember(5000, 4990, claim(1, 1));
+        cache.remember(5000, 5000, claim(2, 2));
+        assert!(cache.closed(4990));
+        cache.forget(1000);
+        assert!(!cache.closed(1000));
     }
 
     #[test]

@@ -228,10 +228,63 @@ fn the_same_payload_takes_the_next_free_second_up_to_a_bound() {
     rig.hear(a.conn, &a.frame(&Flag::Broadcast, &user(&["same"]), NOON));
     let times: Vec<u64> = (0..3).map(|_| rig.send(&["same"]).unwrap().time).collect();
     assert_eq!(times, [NOON + 1, NOON + 2, NOON + 3]);
+    // Then the one that only somebody else has used.
+    assert_eq!(rig.send(&["same"]).unwrap().time, NOON);
     assert_eq!(rig.send(&["same"]), Err(SendError::TooOften(3)));
     assert_eq!(rig.send(&["other"]).unwrap().time, NOON);
     rig.pass(1);
     assert_eq!(rig.send(&["same"]).unwrap().time, NOON + 4);
+}
+
+#[test]
+fn t27_nobody_stops_a_payload_by_sending_it_first() {
+    let mut rig = Rig::new();
+    let (a, _b) = (rig.join("a"), rig.join("bb"));
+    for ahead in 0..=60 {
+        let frame = a.frame(&Flag::Broadcast, &user(&["heartbeat"]), NOON + ahead);
+        rig.hear(a.conn, &frame);
+    }
+    let sent = rig.send(&["heartbeat"]).unwrap();
+    assert_eq!(sent.time, NOON);
+    assert_eq!(sent.handed_to.len(), 2);
+}
+
+#[test]
+fn t26_what_a_full_cache_has_forgotten_is_neither_delivered_nor_relayed_again() {
+    let mut rig = Rig::with(|params| params.waterfall_capacity = 100);
+    let (a, b) = (rig.join("a"), rig.join("bb"));
+    let honest = b.frame(&Flag::Broadcast, &user(&["honest"]), NOON - 10);
+    assert_eq!(delivered(&rig.hear(b.conn, &honest)), ["honest"]);
+    // The attacker fills the cache: ahead of now it has a share only, so it has to use its own second.
+    for n in 0..150 {
+        let frame = a.frame(&Flag::Broadcast, &user(&[&format!("{n}")]), NOON);
+        rig.hear(a.conn, &frame);
+    }
+    let out = rig.hear(b.conn, &honest);
+    assert!(delivered(&out).is_empty() && targets(&out).is_empty());
+    assert_eq!(rig.mesh.stats().waterfall_closed, 1);
+    let told = rig.pass(1);
+    let told = told
+        .iter()
+        .filter(|effect| matches!(effect, Effect::Notify(Event::WaterfallFull { dropped: 1 })));
+    assert_eq!(told.count(), 1);
+}
+
+#[test]
+fn t28_a_neighbour_is_not_blamed_for_what_it_passes_on() {
+    let mut rig = Rig::with(|params| params.ban_loopback = true);
+    let a = rig.join("a");
+    let control = packets(&["\u{8}", "no", "sense", "at all"]);
+    let placed = packets(&["\u{7}", "[]"]);
+    for n in 0..2000 {
+        for payload in [&control, &placed] {
+            let frame = composer("somebody").compose(&Flag::Broadcast, payload, NOON - n % 50);
+            rig.hear(a.conn, &frame.unwrap().frames.plain);
+        }
+    }
+    assert_eq!(rig.mesh.peers().len(), 1);
+    assert_eq!(rig.mesh.stats().bans, 0);
+    assert!(rig.mesh.stats().misplaced > 0);
 }
 
 #[test]
