@@ -297,14 +297,6 @@ impl Routing {
         self.len() - self.outgoing()
     }
 
-    /// Connections that came from this host.
-    pub(in crate::mesh) fn incoming_from(&self, host: &str) -> Targets {
-        let incoming = self
-            .all()
-            .filter(|entry| entry.direction == Direction::Incoming && entry.reached.host == host);
-        incoming.map(|entry| entry.conn).collect()
-    }
-
     /// Whether there are peers that hang on payload which is not valid UTF-8.
     pub(in crate::mesh) fn has_fragile(&self) -> bool {
         self.fragile > 0
