@@ -71,8 +71,12 @@ struct Readme;
 pub mod bridge;
 #[cfg(feature = "node")]
 mod config;
+#[cfg(feature = "dashboard")]
+pub mod dashboard;
 #[cfg(feature = "node")]
 mod error;
+#[cfg(any(feature = "metrics", feature = "dashboard"))]
+pub mod metrics;
 #[cfg(feature = "node")]
 mod node;
 #[cfg(feature = "node")]
@@ -95,10 +99,10 @@ pub use mesh::{
 pub use node::transport::encryption::Encryption;
 #[cfg(feature = "node")]
 pub use node::{
-    Awaited, Awaiting, Bundle, Connect, Disconnect, Filter, Intercept, KindFilter, Offer, Overflow,
-    Peer, Peers, Queue, Recv, Reply, RequestPeers, RequestStats, Router, Send, SendMany, Shutdown,
-    ShutdownReport, Status, StatusReport, Subscribe, SubscribeEvents, SubscriptionId, Topology,
-    Unsent, Unsubscribe, Verdict, Whisper,
+    Awaited, Awaiting, Bundle, Connect, Disconnect, Filter, Histogram, Intercept, KindFilter,
+    Offer, Overflow, Peer, Peers, Queue, Recv, Reply, RequestPeers, RequestStats, Router, Send,
+    SendMany, Shutdown, ShutdownReport, Status, StatusReport, Subscribe, SubscribeEvents,
+    SubscriptionId, Topology, Unsent, Unsubscribe, Verdict, Whisper,
 };
 #[cfg(feature = "node")]
 pub use start::Node;

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use actix::Addr;
 use actix_rt::{Arbiter, ArbiterHandle};
@@ -48,6 +49,11 @@ pub struct Node {
 pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
     let Some(arbiter) = Arbiter::try_current() else {
         return Err(StartError::NoSystem);
+    };
+    let settings = match serde_json::to_value(&config) {
+        Ok(serde_json::Value::Object(settings)) => settings,
+        // What has no JSON form is not shown.
+        _ => serde_json::Map::new(),
     };
     let keep = config.connect.iter().cloned().map(HostPort::into_address);
     let keep = keep.collect::<Result<Vec<_>, _>>()?;
@@ -110,6 +116,7 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
         early,
         #[cfg(feature = "tls")]
         secured,
+        settings: Arc::new(settings),
     });
     Ok(Node {
         router,

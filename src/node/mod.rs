@@ -46,8 +46,8 @@ pub use messages::subscribe::{
     SubscribeEvents, SubscriptionId, Unsubscribe, Verdict,
 };
 pub use messages::{
-    Awaited, Awaiting, Connect, Disconnect, Peer, Peers, RequestPeers, Send, SendMany, Shutdown,
-    ShutdownReport, Status, StatusReport, Topology, Unsent, Whisper,
+    Awaited, Awaiting, Connect, Disconnect, Histogram, Peer, Peers, RequestPeers, Send, SendMany,
+    Shutdown, ShutdownReport, Status, StatusReport, Topology, Unsent, Whisper,
 };
 pub use reply::Reply;
 pub use requests::pending::RequestStats;

@@ -5,6 +5,7 @@
 
 mod command;
 mod front;
+mod http;
 mod json;
 mod known;
 mod signals;
@@ -108,6 +109,11 @@ pub(crate) struct Args {
     /// Allow sending packets that are not UTF-8, which hang js2p peers of generation 0.4
     #[arg(long)]
     allow_binary: bool,
+    #[command(flatten)]
+    http: http::Http,
+    /// Share whom this node is connected to with peers that do the same, and ask them: the page draws it
+    #[arg(long)]
+    share_topology: bool,
     /// How to talk: text for people, json for programs
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -127,6 +133,7 @@ impl Args {
             .generation(self.wire)
             .max_outgoing(self.max_outgoing)
             .allow_binary(self.allow_binary)
+            .share_topology(self.share_topology)
             // The one subscriber has a queue of its own.
             .inbox_capacity(None);
         let config = self.connect.iter().cloned().fold(config, Config::connect);
@@ -165,6 +172,11 @@ async fn live(args: Args) -> Result<(), Failure> {
     let output = Output::open()?;
     // The queue is empty; a broken one is noticed below.
     let _ = output.say(front.ready(&node, args.wire)).await;
+    let page = args.http.serve(&node.router)?;
+    if let Some(page) = &page {
+        // As above.
+        let _ = output.say(front.page(page.url())).await;
+    }
     let voice = Voice {
         front: Rc::clone(&front),
         known: Rc::clone(&known),

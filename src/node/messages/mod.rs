@@ -5,9 +5,11 @@
 //! [`MailboxError::Closed`](actix::MailboxError::Closed), once the node has shut down.
 
 pub(crate) mod foreign;
+mod histogram;
 pub(crate) mod subscribe;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -20,6 +22,8 @@ use crate::node::requests::pending::RequestStats;
 use crate::wire::{
     Address, Flag, Generation, HostPort, Message, Method, NodeId, Packet, Packets, Subnet, SubnetId,
 };
+
+pub use histogram::Histogram;
 
 /// What a [`Recipient<Message>`](actix::Recipient) is sent: see [`Subscribe::messages`](crate::Subscribe::messages).
 impl actix::Message for Message {
@@ -337,8 +341,16 @@ pub struct StatusReport {
     pub requests: RequestStats,
     /// What was counted since the start.
     pub stats: Stats,
+    /// Seconds between the stamps of messages and their delivery here. Stamps are whole seconds, and so is this.
+    pub delivery_delay: Histogram,
+    /// Seconds until whispers were handed to their peer, or failed.
+    pub whisper_time: Histogram,
+    /// Peers that own messages were handed to.
+    pub fan_out: Histogram,
     /// What went wrong lately, oldest first; bounded.
     pub troubles: Vec<Trouble>,
+    /// The settings in force, by their names in [`Config`](crate::Config).
+    pub settings: Arc<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// Stop the node: accept nobody, flush what was accepted for sending and delivery, close all connections.

@@ -1,5 +1,7 @@
 //! What users ask of the node, each handed to the part that does it.
 
+use std::sync::Arc;
+
 use actix::fut::wrap_future;
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult};
 
@@ -107,7 +109,7 @@ impl Router {
         room: Room,
         ctx: &mut Context<Self>,
     ) {
-        let ticket = self.ticket(Asker::Whisper(promise));
+        let ticket = self.ticket(Asker::Whisper(promise, self.clock.now().monotonic));
         let Whisper {
             to,
             kind,
@@ -249,6 +251,10 @@ impl Handler<Status> for Router {
             turned_away: self.sending.turned_away(),
             requests: self.requests.stats(),
             stats: self.mesh.stats(),
+            delivery_delay: self.observed.delivery_delay.clone(),
+            whisper_time: self.observed.whisper_time.clone(),
+            fan_out: self.observed.fan_out.clone(),
+            settings: Arc::clone(&self.settings),
             troubles: self.mesh.troubles().cloned().collect(),
         }))
     }

@@ -64,7 +64,7 @@ impl Router {
         room: Room,
         ctx: &mut Context<Self>,
     ) {
-        let ticket = self.ticket(Asker::Whisper(promise));
+        let ticket = self.ticket(Asker::Whisper(promise, self.clock.now().monotonic));
         let PassOnTo {
             to,
             message,

@@ -12,6 +12,7 @@ pub(crate) mod compress;
 pub(crate) mod connections;
 pub(crate) mod foreign;
 pub(crate) mod log;
+pub(crate) mod observed;
 pub(crate) mod peer_book_file;
 pub(crate) mod readiness;
 pub(crate) mod shutdown;
@@ -48,6 +49,7 @@ use crate::node::router::certificates::Certificates;
 use crate::node::router::clock::Clock;
 use crate::node::router::connections::Links;
 use crate::node::router::log::EventLog;
+use crate::node::router::observed::Observed;
 use crate::node::router::peer_book_file::PeerBook;
 use crate::node::router::readiness::Readiness;
 use crate::node::router::shutdown::Draining;
@@ -124,7 +126,8 @@ pub(crate) struct ListenerFailed {
 /// Who waits for the end of something that takes time.
 pub(crate) enum Asker {
     Connect(Promise<Result<NodeId, ConnectError>>),
-    Whisper(Promise<Result<Whispered, WhisperError>>),
+    /// And when, on the node's own clock.
+    Whisper(Promise<Result<Whispered, WhisperError>>, Duration),
 }
 
 /// What a Router is made of, besides what it makes itself.
@@ -148,6 +151,8 @@ pub(crate) struct Parts {
     /// How links are secured, and by which certificates; `None`: they are not.
     #[cfg(feature = "tls")]
     pub(crate) secured: Option<(Upgrade, Option<Tls>)>,
+    /// What is in force, for whoever asks how the node is.
+    pub(crate) settings: Arc<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// The node. Users hold its address ([`Node::router`](crate::Node)) and send it the messages of this crate.
@@ -174,6 +179,8 @@ pub struct Router {
     pub(crate) started: Now,
     pub(crate) peer_book: Option<PeerBook>,
     log: EventLog,
+    pub(crate) observed: Box<Observed>,
+    pub(crate) settings: Arc<serde_json::Map<String, serde_json::Value>>,
     /// Told at the first tick: subscribers come after the start.
     early: Option<Event>,
     connect_timeout: Duration,
@@ -235,6 +242,8 @@ impl Router {
             peer_book: parts.peer_book,
             early: parts.early,
             log: EventLog::default(),
+            observed: Box::default(),
+            settings: parts.settings,
             socket: Some(parts.socket),
             effects: Effects::new(),
             next_tick: Duration::ZERO,
@@ -343,6 +352,7 @@ impl Router {
         if trace::is_on() {
             trace::delivered(self.mesh.me(), &messages);
         }
+        self.observed.delivered(self.clock.now().unix, &messages);
         if self.interception.is_idle() {
             self.hand_out(messages, hold, ctx);
         } else {
@@ -364,7 +374,11 @@ impl Router {
         // Whoever asked may have stopped waiting.
         match (self.askers.remove(&ticket), answer) {
             (Some(Asker::Connect(promise)), Answer::Connect(answer)) => drop(promise.keep(answer)),
-            (Some(Asker::Whisper(promise)), Answer::Whisper(answer)) => drop(promise.keep(answer)),
+            (Some(Asker::Whisper(promise, asked)), Answer::Whisper(answer)) => {
+                let took = self.clock.now().monotonic.saturating_sub(asked);
+                self.observed.whispered(took);
+                drop(promise.keep(answer));
+            }
             _ => {}
         }
     }

@@ -93,6 +93,7 @@ impl Router {
         let sent = self.act(ctx, |mesh, now, out| {
             mesh.send_many(now, messages, &hold, out)
         });
+        self.observed.sent(&sent);
         for (asker, sent) in volley.askers.drain(..).zip(sent) {
             asker.keep(sent);
         }

@@ -14,6 +14,9 @@ pub(crate) trait Front {
     /// Said first.
     fn ready(&self, node: &Node, wire: Generation) -> String;
 
+    /// Says where the page is.
+    fn page(&self, url: &str) -> String;
+
     /// Understands a line.
     fn read(&self, line: Line, known: &Known) -> Read;
 

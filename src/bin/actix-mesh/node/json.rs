@@ -22,6 +22,9 @@ enum Said<'a> {
         subnet: Subnet<'a>,
         wire: Generation,
     },
+    Page {
+        url: &'a str,
+    },
     Answer {
         seq: Value,
         #[serde(flatten)]
@@ -69,6 +72,10 @@ impl Front for Json {
             },
             wire,
         })
+    }
+
+    fn page(&self, url: &str) -> String {
+        line(&Said::Page { url })
     }
 
     fn read(&self, line: Line, _: &Known) -> Read {

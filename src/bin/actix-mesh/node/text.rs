@@ -34,6 +34,10 @@ impl Front for Text {
         show::ready(node, wire)
     }
 
+    fn page(&self, url: &str) -> String {
+        format!("page: {url}")
+    }
+
     fn read(&self, line: Line, known: &Known) -> Read {
         let command = match line {
             Line::TooLong(limit) => Err(format!("a line has at most {limit} bytes")),

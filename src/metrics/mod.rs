@@ -1,0 +1,402 @@
+//! The metrics of a node: their names, kinds, units and descriptions, and what each reads.
+//!
+//! Owns the table [`METRICS`], from which both exports are made: [`publish`] (feature `metrics`) feeds the
+//! [`metrics`](https://docs.rs/metrics) facade, for the exporter of your choice; the dashboard's `/metrics`
+//! (feature `dashboard`) writes Prometheus text. `docs/operating.md` says of each when to worry and what to
+//! do.
+
+#[cfg(feature = "metrics")]
+mod publish;
+
+#[cfg(feature = "metrics")]
+pub use publish::{Publish, publish};
+
+use crate::node::messages::{Histogram, StatusReport};
+
+/// How a metric behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MetricKind {
+    /// It only grows, until the node is started anew.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// A distribution.
+    Histogram,
+}
+
+/// What a metric counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MetricUnit {
+    /// Things.
+    Count,
+    /// Bytes.
+    Bytes,
+    /// Seconds.
+    Seconds,
+}
+
+/// One metric.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Metric {
+    /// Its name. It stays.
+    pub name: &'static str,
+    /// How it behaves.
+    pub kind: MetricKind,
+    /// What it counts.
+    pub unit: MetricUnit,
+    /// What it means, in a sentence.
+    pub help: &'static str,
+    /// The field of [`StatusReport`] or [`Stats`](crate::Stats) it reads.
+    pub field: &'static str,
+    read: Read,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Read {
+    Number(fn(&StatusReport) -> u64),
+    Distribution(fn(&StatusReport) -> &Histogram),
+}
+
+/// What a metric is at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reading<'a> {
+    Number(u64),
+    Distribution(&'a Histogram),
+}
+
+impl Metric {
+    pub(crate) fn read<'a>(&self, report: &'a StatusReport) -> Reading<'a> {
+        match self.read {
+            Read::Number(read) => Reading::Number(read(report)),
+            Read::Distribution(read) => Reading::Distribution(read(report)),
+        }
+    }
+
+    const fn number(
+        name: &'static str,
+        kind: MetricKind,
+        unit: MetricUnit,
+        field: &'static str,
+        help: &'static str,
+        read: fn(&StatusReport) -> u64,
+    ) -> Self {
+        Self {
+            name,
+            kind,
+            unit,
+            help,
+            field,
+            read: Read::Number(read),
+        }
+    }
+
+    const fn distribution(
+        name: &'static str,
+        unit: MetricUnit,
+        field: &'static str,
+        help: &'static str,
+        read: fn(&StatusReport) -> &Histogram,
+    ) -> Self {
+        Self {
+            name,
+            kind: MetricKind::Histogram,
+            unit,
+            help,
+            field,
+            read: Read::Distribution(read),
+        }
+    }
+}
+
+macro_rules! counter {
+    ($field:ident, $help:literal) => {
+        Metric::number(
+            concat!("actix_mesh_", stringify!($field), "_total"),
+            MetricKind::Counter,
+            MetricUnit::Count,
+            stringify!($field),
+            $help,
+            |report| report.stats.$field,
+        )
+    };
+}
+
+macro_rules! request {
+    ($kind:ident, $field:ident, $name:literal, $help:literal) => {
+        Metric::number(
+            $name,
+            MetricKind::$kind,
+            MetricUnit::Count,
+            concat!("requests.", stringify!($field)),
+            $help,
+            |report| report.requests.$field as u64,
+        )
+    };
+}
+
+/// Every metric of a node.
+pub const METRICS: &[Metric] = &[
+    Metric::number(
+        "actix_mesh_peers",
+        MetricKind::Gauge,
+        MetricUnit::Count,
+        "peers",
+        "Peers connected.",
+        |report| report.peers as u64,
+    ),
+    Metric::number(
+        "actix_mesh_awaiting",
+        MetricKind::Gauge,
+        MetricUnit::Count,
+        "awaiting",
+        "Dials, and connections whose handshake has not been accepted.",
+        |report| report.awaiting as u64,
+    ),
+    Metric::number(
+        "actix_mesh_sending_bytes",
+        MetricKind::Gauge,
+        MetricUnit::Bytes,
+        "sending",
+        "Bytes of own messages that wait to be written.",
+        |report| report.sending as u64,
+    ),
+    Metric::number(
+        "actix_mesh_waiting",
+        MetricKind::Gauge,
+        MetricUnit::Count,
+        "waiting",
+        "Own messages that wait for room in the send budget.",
+        |report| report.waiting as u64,
+    ),
+    Metric::number(
+        "actix_mesh_turned_away_total",
+        MetricKind::Counter,
+        MetricUnit::Count,
+        "turned_away",
+        "Own messages refused as busy.",
+        |report| report.turned_away,
+    ),
+    request!(
+        Gauge,
+        pending,
+        "actix_mesh_requests_pending",
+        "Questions of this application that wait for an answer."
+    ),
+    request!(
+        Gauge,
+        answering,
+        "actix_mesh_requests_answering",
+        "Questions of others that are being answered."
+    ),
+    request!(
+        Counter,
+        answered,
+        "actix_mesh_requests_answered_total",
+        "Questions of others that were answered."
+    ),
+    request!(
+        Counter,
+        declined,
+        "actix_mesh_requests_declined_total",
+        "Questions of others that nobody here answers."
+    ),
+    request!(
+        Counter,
+        turned_away,
+        "actix_mesh_requests_turned_away_total",
+        "Questions of others that found too many waiting."
+    ),
+    request!(
+        Counter,
+        late,
+        "actix_mesh_requests_late_total",
+        "Answers that came after their question's time."
+    ),
+    request!(
+        Counter,
+        stray,
+        "actix_mesh_requests_stray_total",
+        "Answers that nobody waits for."
+    ),
+    request!(
+        Counter,
+        unreadable,
+        "actix_mesh_requests_unreadable_total",
+        "Values that could not be read as what their kind says."
+    ),
+    Metric::number(
+        "actix_mesh_start_time_seconds",
+        MetricKind::Gauge,
+        MetricUnit::Seconds,
+        "since",
+        "When the node was started, in unix seconds.",
+        |report| report.since,
+    ),
+    Metric::number(
+        "actix_mesh_waterfall_entries",
+        MetricKind::Gauge,
+        MetricUnit::Count,
+        "waterfall_entries",
+        "Broadcasts remembered as seen.",
+        |report| report.stats.waterfall_entries,
+    ),
+    counter!(received, "Messages received, of any kind."),
+    counter!(delivered, "Messages handed to the application."),
+    counter!(sent, "Own messages sent, broadcasts and whispers."),
+    counter!(relayed, "Broadcasts of others passed on."),
+    counter!(
+        duplicates,
+        "Broadcasts heard again within their time: dropped."
+    ),
+    counter!(echoes, "Own broadcasts that came back: dropped."),
+    counter!(
+        id_twins,
+        "Messages under an id that another message took first: delivered all the same."
+    ),
+    counter!(
+        expired,
+        "Broadcasts stamped more than 60 seconds ago: dropped."
+    ),
+    counter!(
+        premature,
+        "Broadcasts stamped more than 60 seconds ahead: dropped."
+    ),
+    counter!(
+        misplaced,
+        "Control messages under a flag with which they are never sent: dropped."
+    ),
+    counter!(
+        waterfall_closed,
+        "Broadcasts of a second that was forgotten before its time, or stamped too far ahead: dropped."
+    ),
+    counter!(
+        unknown_verbs,
+        "What newer actix-mesh nodes said and this version does not know: dropped."
+    ),
+    counter!(
+        malformed,
+        "Control messages whose arguments make no sense: dropped."
+    ),
+    counter!(
+        bad_frames,
+        "Frames that do not decode, or whose id does not fit their contents: the peer was closed."
+    ),
+    counter!(
+        over_budget,
+        "Things a peer asked for more often than it may: not done."
+    ),
+    counter!(
+        relay_skipped,
+        "Times a relay passed over a peer that its payload would harm."
+    ),
+    counter!(
+        slow_peers,
+        "Peers closed because they took too little for too long."
+    ),
+    counter!(bans, "Hosts banned for a while."),
+    counter!(
+        refused,
+        "Connections that ended before their handshake was accepted."
+    ),
+    counter!(dials_failed, "Dials that came to nothing."),
+    counter!(
+        accepts_failed,
+        "Times accepting was paused because the operating system refused."
+    ),
+    counter!(undeliverable, "Whispers that did not reach their peer."),
+    counter!(
+        waterfall_evicted,
+        "Seen broadcasts forgotten before their time because the cache was full."
+    ),
+    Metric::distribution(
+        "actix_mesh_delivery_delay_seconds",
+        MetricUnit::Seconds,
+        "delivery_delay",
+        "Seconds between the stamps of messages and their delivery here; stamps are whole seconds.",
+        |report| &report.delivery_delay,
+    ),
+    Metric::distribution(
+        "actix_mesh_whisper_seconds",
+        MetricUnit::Seconds,
+        "whisper_time",
+        "Seconds until whispers were handed to their peer, or failed.",
+        |report| &report.whisper_time,
+    ),
+    Metric::distribution(
+        "actix_mesh_fan_out_peers",
+        MetricUnit::Count,
+        "fan_out",
+        "Peers that own messages were handed to.",
+        |report| &report.fan_out,
+    ),
+];
+
+/// A series for each peer, if they are asked for: name, unit, description.
+pub const PEER_METRICS: &[(&str, MetricUnit, &str)] = &[
+    (
+        "actix_mesh_peer_received_total",
+        MetricUnit::Count,
+        "Messages received from the peer.",
+    ),
+    (
+        "actix_mesh_peer_received_bytes_total",
+        MetricUnit::Bytes,
+        "Bytes received from the peer.",
+    ),
+    (
+        "actix_mesh_peer_sent_total",
+        MetricUnit::Count,
+        "Messages handed to the peer's connection.",
+    ),
+    (
+        "actix_mesh_peer_sent_bytes_total",
+        MetricUnit::Bytes,
+        "Bytes handed to the peer's connection.",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::mesh::Stats;
+
+    /// Whoever adds a counter gives it a name, and a row in the operator's page.
+    #[test]
+    fn each_counter_is_a_metric() {
+        let stats = serde_json::to_value(Stats::default()).expect("JSON");
+        let fields: BTreeSet<&str> = METRICS.iter().map(|metric| metric.field).collect();
+        for field in stats.as_object().expect("a map").keys() {
+            assert!(
+                fields.contains(field.as_str()),
+                "Stats::{field} is in no metric"
+            );
+        }
+    }
+
+    #[test]
+    fn names_keep_to_the_rules_of_prometheus() {
+        let mut names = BTreeSet::new();
+        for metric in METRICS {
+            assert!(names.insert(metric.name), "{} twice", metric.name);
+            assert!(
+                metric
+                    .name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+            );
+            let counts = metric.name.ends_with("_total");
+            assert_eq!(
+                counts,
+                metric.kind == MetricKind::Counter,
+                "{}",
+                metric.name
+            );
+            assert!(metric.help.ends_with('.'), "{}", metric.name);
+        }
+    }
+}
