@@ -199,6 +199,7 @@ fn every_question_has_an_answer_of_its_form() {
             "compression",
             "direction",
             "id",
+            "proven",
             "received",
             "sent",
             "since"

@@ -125,3 +125,177 @@ fn a_signal_makes_us_write_what_waits_and_end() {
         hearer.hears(text);
     }
 }
+
+/// The exit code, within a time that a person would wait.
+#[cfg(unix)]
+fn ended(child: &mut Child) -> Option<i32> {
+    for _ in 0..1000 {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let _ = child.kill();
+    panic!("it does not end");
+}
+
+#[cfg(unix)]
+fn signal(child: &Child, name: &str) {
+    let told = std::process::Command::new("kill")
+        .args([name, &child.id().to_string()])
+        .status();
+    assert!(told.unwrap().success());
+}
+
+/// As a service has it.
+#[cfg(unix)]
+#[test]
+fn without_input_a_node_stays_until_a_signal_and_drains() {
+    use std::process::{Command, Stdio};
+    for (name, arguments) in [
+        ("-TERM", &[][..]),
+        ("-HUP", &[]),
+        ("-INT", &["--detach-input"]),
+    ] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_actix-mesh"))
+            .args(["node", "--format", "json"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut ready = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut ready)
+            .unwrap();
+        assert!(ready.contains("ready"), "{ready}");
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        assert!(child.try_wait().unwrap().is_none(), "it stays");
+        signal(&child, name);
+        assert_eq!(ended(&mut child), Some(0), "{name}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_is_told_and_an_error() {
+    use std::process::{Command, Stdio};
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_actix-mesh"))
+        .args(["node", "--format", "json"])
+        .stdin(Stdio::null())
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("standard output could not be written"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn piped_lines_that_were_not_sent_are_an_error() {
+    let output = run(&["node", "--connect", &closed_port()], "hello\n");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("1 lines of standard input were not sent"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_as_peer_book_holds_nothing_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("book");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let output = run(
+        &[
+            "node",
+            "--format",
+            "json",
+            "--peer-book",
+            pipe.to_str().unwrap(),
+        ],
+        "{\"do\":\"quit\"}\n",
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[test]
+fn settings_are_flags_and_variables() {
+    use std::process::{Command, Stdio};
+    let node = |name: &str, value: &str| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_actix-mesh"))
+            .args(["node", "--format", "json"])
+            .env(name, value)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // One that does not start reads nothing.
+        let _ = child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(b"{\"do\":\"quit\"}\n");
+        child.wait_with_output().unwrap()
+    };
+    let output = node("ACTIX_MESH_SUBNET", "elsewhere");
+    assert!(
+        stdout(&output).contains("\"name\":\"elsewhere\""),
+        "{}",
+        stdout(&output)
+    );
+    assert_eq!(
+        node("ACTIX_MESH_HANDSHAKE_TIMEOUT", "soon").status.code(),
+        Some(2)
+    );
+    for arguments in [
+        &[
+            "node",
+            "--connect-timeout",
+            "2.5",
+            "--max-reconnect-delay",
+            "0",
+            "--arbiters",
+            "1",
+        ][..],
+        &[
+            "node",
+            "--compression",
+            "gzip,zlib",
+            "--max-peer-message-rate",
+            "100",
+        ],
+        &[
+            "node",
+            "--compression",
+            "none",
+            "--keepalive-interval",
+            "0",
+            "--ban-loopback",
+        ],
+    ] {
+        assert_eq!(
+            run(arguments, "/quit\n").status.code(),
+            Some(0),
+            "{arguments:?}"
+        );
+    }
+    let unknown = run(&["node", "--compression", "rar"], "");
+    assert!(
+        stderr(&unknown).contains("the methods of this build are zlib"),
+        "{}",
+        stderr(&unknown)
+    );
+}

@@ -87,7 +87,7 @@ fn decode(generation: Generation, line: Line) -> Vec<Printed> {
 fn bytes_of(line: Line) -> Result<BytesMut, Refusal> {
     let text = match line {
         Line::Whole(text) => text,
-        Line::TooLong(limit) => {
+        Line::TooLong(limit, _) => {
             let why = format!("a line has at most {limit} bytes");
             return Err(Refusal::new("bad_line", why));
         }

@@ -156,7 +156,7 @@ fn read(line: Line) -> Result<Given, Refusal> {
         Line::Whole(text) => {
             serde_json::from_slice(&text).map_err(|error| Refusal::new("bad_line", error))
         }
-        Line::TooLong(limit) => Err(Refusal::new(
+        Line::TooLong(limit, _) => Err(Refusal::new(
             "bad_line",
             format!("a line has at most {limit} bytes"),
         )),

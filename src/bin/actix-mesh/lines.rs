@@ -1,15 +1,17 @@
 //! Lines of bounded length: one that is too long is passed over and told, and the next is read as ever.
 //!
-//! Knows nothing of what stands in them.
+//! Of what stands in them it knows only under which name an answer is expected.
 
 use std::io::{self, BufRead, Read as _};
+
+use crate::node::seq::{Seq, SeqFinder};
 
 /// A line without its end.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line {
     Whole(Vec<u8>),
-    /// It had more bytes than the limit, which is given.
-    TooLong(usize),
+    /// It had more bytes than the limit, which is given; and its name, if it has one.
+    TooLong(usize, Seq),
 }
 
 /// The lines of an input; the last may lack its end.
@@ -38,12 +40,28 @@ impl<R: BufRead> Lines<R> {
             None => return Ok(None),
             Some(b'\n') => drop(line.pop()),
             Some(_) if line.len() > self.limit => {
-                self.input.skip_until(b'\n')?;
-                return Ok(Some(Line::TooLong(self.limit)));
+                let seq = self.skip(&line)?;
+                return Ok(Some(Line::TooLong(self.limit, seq)));
             }
             Some(_) => {}
         }
         Ok(Some(Line::Whole(line)))
+    }
+
+    /// Passes over the rest of a line that begins like this.
+    fn skip(&mut self, begun: &[u8]) -> io::Result<Seq> {
+        let mut finder = SeqFinder::default();
+        finder.feed(begun);
+        loop {
+            let piece = self.input.fill_buf()?;
+            let end = piece.iter().position(|byte| *byte == b'\n');
+            let len = end.map_or(piece.len(), |end| end + 1);
+            finder.feed(&piece[..end.unwrap_or(len)]);
+            self.input.consume(len);
+            if end.is_some() || len == 0 {
+                return Ok(finder.found());
+            }
+        }
     }
 }
 
@@ -82,11 +100,16 @@ mod tests {
             lines("1234\n12345\n123456789\n12\n", 4),
             [
                 whole("1234"),
-                Line::TooLong(4),
-                Line::TooLong(4),
+                Line::TooLong(4, Seq::default()),
+                Line::TooLong(4, Seq::default()),
                 whole("12")
             ]
         );
-        assert_eq!(lines("12345", 4), [Line::TooLong(4)]);
+        assert_eq!(lines("12345", 4), [Line::TooLong(4, Seq::default())]);
+        let long = Line::TooLong(9, Seq::of(b"{\"seq\":5}"));
+        assert_eq!(
+            lines("{\"do\":\"send\",\"packets\":[],\"seq\":5}\nshort", 9),
+            [long, whole("short")]
+        );
     }
 }

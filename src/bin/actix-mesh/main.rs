@@ -50,7 +50,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Node(node::Args),
+    Node(Box<node::Args>),
     Decode(decode::Args),
     Encode(encode::Args),
     Ca(ca::Args),
@@ -59,7 +59,7 @@ enum Command {
 impl Command {
     fn run(self) -> Result<(), Failure> {
         match self {
-            Self::Node(args) => node::run(args),
+            Self::Node(args) => node::run(*args),
             Self::Decode(args) => decode::run(&args),
             Self::Encode(args) => encode::run(&args),
             Self::Ca(args) => ca::run(&args),

@@ -8,14 +8,17 @@ mod front;
 mod http;
 mod json;
 mod known;
+pub(crate) mod seq;
+mod settings;
 mod signals;
+mod strict;
 mod talk;
 mod text;
 mod voice;
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::thread;
@@ -23,7 +26,7 @@ use std::time::Duration;
 
 use actix::{Addr, System};
 use actix_mesh::tls::Tls;
-use actix_mesh::{Address, Config, Generation, Router, Shutdown, ShutdownReport, StartError};
+use actix_mesh::{Address, Config, Generation, Router, Shutdown, ShutdownReport};
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
 use tokio::sync::mpsc;
@@ -34,12 +37,13 @@ use crate::output::Output;
 use crate::{Failure, warn};
 use front::Front;
 use known::Known;
+use settings::Settings;
 use signals::Signals;
 use talk::{End, Input, Talk};
 use voice::{Said, Voice};
 
-/// Bytes a line of input may have.
-const LINE: usize = 8 << 20;
+/// Bytes a line of input may have: the largest message, of which each byte may take six, and what stands around it.
+const LINE: usize = 6 * (4 << 20) + (64 << 10);
 
 /// Lines read ahead.
 const AHEAD: usize = 16;
@@ -80,31 +84,61 @@ Exit codes:
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Where to listen; port 0 picks a free one, 0.0.0.0 opens the node to the network
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    #[arg(
+        long,
+        env = "ACTIX_MESH_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:0"
+    )]
     listen: String,
     /// The address peers are told to dial, if it is another
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, env = "ACTIX_MESH_ADVERTISE", value_name = "ADDR")]
     advertise: Option<Address>,
     /// A peer to stay connected to: dialled at once, and again whenever it is not there; may be given several times
-    #[arg(long, value_name = "ADDR")]
+    #[arg(
+        long,
+        env = "ACTIX_MESH_CONNECT",
+        value_delimiter = ',',
+        value_name = "ADDR"
+    )]
     connect: Vec<Address>,
     /// The name of the subnet; others are refused
-    #[arg(long, value_name = "NAME", default_value = "mesh")]
+    #[arg(
+        long,
+        env = "ACTIX_MESH_SUBNET",
+        value_name = "NAME",
+        default_value = "mesh"
+    )]
     subnet: String,
     /// How connections are encrypted
     #[arg(long, value_parser = PossibleValuesParser::new(["Plaintext"]), default_value = "Plaintext")]
     encryption: String,
     /// Close the mesh: the certificate DIR/NAME.crt with its key and its authority, as `actix-mesh ca` makes them
-    #[arg(long, value_name = "DIR/NAME", conflicts_with = "unauthenticated_ssl")]
+    #[arg(
+        long,
+        env = "ACTIX_MESH_TLS",
+        value_name = "DIR/NAME",
+        conflicts_with = "unauthenticated_ssl"
+    )]
     tls: Option<PathBuf>,
     /// Speak the reference peers' SSL, which authenticates nobody
     #[arg(long)]
     unauthenticated_ssl: bool,
     /// The protocol's generation
-    #[arg(long, value_name = "GENERATION", default_value_t)]
+    #[arg(
+        long,
+        env = "ACTIX_MESH_WIRE",
+        value_name = "GENERATION",
+        default_value_t
+    )]
     wire: Generation,
     /// How many peers named by others to connect to
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(
+        long,
+        env = "ACTIX_MESH_MAX_OUTGOING",
+        value_name = "N",
+        default_value_t = 4
+    )]
     max_outgoing: usize,
     /// Allow sending packets that are not UTF-8, which hang js2p peers of generation 0.4
     #[arg(long)]
@@ -114,6 +148,11 @@ pub(crate) struct Args {
     /// Share whom this node is connected to with peers that do the same, and ask them: the page draws it
     #[arg(long)]
     share_topology: bool,
+    /// Read no commands: stay until a signal. So does a node whose standard input is /dev/null or closed
+    #[arg(long, env = "ACTIX_MESH_DETACH_INPUT")]
+    detach_input: bool,
+    #[command(flatten)]
+    settings: Settings,
     /// How to talk: text for people, json for programs
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -126,8 +165,10 @@ enum Format {
 }
 
 impl Args {
-    fn config(&self) -> Result<Config, StartError> {
-        let config = Config::new()
+    fn config(&self) -> Result<Config, Failure> {
+        let config = self
+            .settings
+            .apply(Config::new())?
             .listen(&self.listen)
             .subnet(&self.subnet, &self.encryption)
             .generation(self.wire)
@@ -184,18 +225,26 @@ async fn live(args: Args) -> Result<(), Failure> {
     };
     let voice = voice.subscribe(&node.router).await?;
     let mut talk = Talk::new(node.router.clone(), front, known, output.clone());
+    let piped = args.format == Format::Text && !io::stdin().is_terminal();
     let end = tokio::select! {
         end = converse(&mut talk, args) => end?,
         () = output.gone() => End::OfOutput,
         () = signals.next() => End::Signal,
     };
-    let ended = leave(talk, &end, node.router, voice, output);
+    let unsent = talk.unsent();
+    let ended = leave(talk, &end, node.router, voice, output.clone());
     tokio::select! {
         () = ended => {}
         () = signals.next() => warn("ended at once, on a second signal"),
     }
+    if let Some(fault) = output.fault() {
+        return Err(format!("standard output could not be written: {fault}").into());
+    }
     match end {
         End::Failed(error) => Err(error.into()),
+        End::OfInput if piped && unsent.get() > 0 => {
+            Err(format!("{} lines of standard input were not sent", unsent.get()).into())
+        }
         _ => Ok(()),
     }
 }
@@ -207,7 +256,26 @@ async fn converse(talk: &mut Talk, args: Args) -> io::Result<End> {
         // So that `echo hello | actix-mesh node --connect ..` has somebody to say it to.
         talk.settle().await;
     }
+    if args.detach_input || is_nothing() {
+        std::future::pending::<()>().await;
+    }
     Ok(talk.listen(input()?).await)
+}
+
+/// Whether standard input is the empty device, as services have it: there will never be a line, and its end means nothing.
+#[cfg(unix)]
+fn is_nothing() -> bool {
+    use std::os::fd::AsFd as _;
+    use std::os::unix::fs::MetadataExt as _;
+    let input = io::stdin().as_fd().try_clone_to_owned();
+    let input = input.and_then(|input| std::fs::File::from(input).metadata());
+    let nothing = std::fs::metadata("/dev/null");
+    matches!((input, nothing), (Ok(input), Ok(nothing)) if input.rdev() == nothing.rdev() && input.dev() == nothing.dev() && input.ino() == nothing.ino())
+}
+
+#[cfg(not(unix))]
+fn is_nothing() -> bool {
+    false
 }
 
 /// Lines of standard input, read by a thread that nobody waits for: such a read cannot be ended.

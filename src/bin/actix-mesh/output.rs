@@ -3,7 +3,7 @@
 //! Knows lines and nothing of what stands in them.
 
 use std::io::{self, BufWriter, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -21,9 +21,13 @@ enum Entry {
     Last(oneshot::Sender<()>),
 }
 
+/// Why nothing more can be written, if it is not that nobody reads it.
+type Fault = Arc<Mutex<Option<io::Error>>>;
+
 /// A handle on standard output.
 #[derive(Clone, Debug)]
 pub(crate) struct Output {
+    fault: Fault,
     entries: mpsc::UnboundedSender<Entry>,
     /// Bounds the queue.
     room: Arc<Semaphore>,
@@ -41,11 +45,17 @@ impl Output {
             reason = "each entry holds a permit of `room`"
         )]
         let (entries, queue) = mpsc::unbounded_channel();
+        let fault = Fault::default();
+        let told = Arc::clone(&fault);
         thread::Builder::new()
             .name("output".into())
-            .spawn(move || write(out, queue))?;
+            .spawn(move || write(out, queue, &told))?;
         let room = Arc::new(Semaphore::new(WAITING as usize));
-        Ok(Self { entries, room })
+        Ok(Self {
+            entries,
+            room,
+            fault,
+        })
     }
 
     /// Queues a line, as soon as there is room for it.
@@ -65,6 +75,11 @@ impl Output {
         self.entries.closed().await;
     }
 
+    /// What kept the output from being written, other than that nobody reads it.
+    pub(crate) fn fault(&self) -> Option<io::Error> {
+        lock(&self.fault).take()
+    }
+
     /// Waits until everything has been written. What is said afterwards is not.
     pub(crate) async fn finish(&self) {
         let (told, done) = oneshot::channel();
@@ -76,12 +91,13 @@ impl Output {
 }
 
 /// Writes until the last entry, or until nobody reads; the queue closes when this returns.
-fn write(out: impl Write, mut queue: mpsc::UnboundedReceiver<Entry>) {
+fn write(out: impl Write, mut queue: mpsc::UnboundedReceiver<Entry>, fault: &Fault) {
     let mut out = BufWriter::new(out);
     while let Some(entry) = queue.blocking_recv() {
         match entry {
             Entry::Line(line, room) => {
-                if write_line(&mut out, &line, queue.is_empty()).is_err() {
+                if let Err(error) = write_line(&mut out, &line, queue.is_empty()) {
+                    note(fault, error);
                     // Before the room is given back: whoever waits for it is to be told.
                     queue.close();
                     return;
@@ -89,14 +105,25 @@ fn write(out: impl Write, mut queue: mpsc::UnboundedReceiver<Entry>) {
                 drop(room);
             }
             Entry::Last(told) => {
-                // Nobody is left to tell of an error, or to be told.
-                let _ = out.flush();
+                if let Err(error) = out.flush() {
+                    note(fault, error);
+                }
                 queue.close();
                 let _ = told.send(());
                 return;
             }
         }
     }
+}
+
+fn note(fault: &Fault, error: io::Error) {
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        *lock(fault) = Some(error);
+    }
+}
+
+fn lock(fault: &Fault) -> std::sync::MutexGuard<'_, Option<io::Error>> {
+    fault.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn write_line(out: &mut impl Write, line: &str, flush: bool) -> io::Result<()> {

@@ -33,7 +33,7 @@ pub(crate) struct PeerBook {
 impl PeerBook {
     /// With what the file holds, or why it could not be read.
     pub(crate) fn open(path: PathBuf) -> (Self, Vec<Place>, Option<Event>) {
-        let (places, event) = match read(&path) {
+        let (places, event) = match is_file(&path).and_then(|()| read(&path)) {
             Ok(places) => (places, None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => (Vec::new(), None),
             Err(error) => (Vec::new(), Some(failed(&path, &error))),
@@ -45,6 +45,14 @@ impl PeerBook {
             next: Duration::ZERO,
         };
         (book, places, event)
+    }
+}
+
+/// Opening anything else, a pipe say, could wait for ever.
+fn is_file(path: &Path) -> io::Result<()> {
+    match fs::metadata(path)?.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::other("it is not a regular file")),
     }
 }
 

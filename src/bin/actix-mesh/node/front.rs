@@ -3,10 +3,10 @@
 //! Knows nothing of where lines come from and go to.
 
 use actix_mesh::{Event, Generation, Message, Node};
-use serde_json::Value;
 
 use super::command::{Command, Outcome};
 use super::known::Known;
+use super::seq::Seq;
 use crate::lines::Line;
 
 /// A way to talk with the user. What it gives is said as a line of its own, or more; `None` is not worth saying.
@@ -21,7 +21,7 @@ pub(crate) trait Front {
     fn read(&self, line: Line, known: &Known) -> Read;
 
     /// Says what came of a command.
-    fn answer(&self, seq: Value, outcome: Outcome) -> Option<String>;
+    fn answer(&self, seq: Seq, outcome: Outcome) -> Option<String>;
 
     fn message(&self, message: &Message) -> Option<String>;
 
@@ -33,7 +33,7 @@ pub(crate) trait Front {
 pub(crate) enum Read {
     /// To be done, and answered under this name.
     Do {
-        seq: Value,
+        seq: Seq,
         command: Command,
     },
     /// To be answered with this at once.

@@ -9,6 +9,8 @@ use serde_json::Value;
 use super::command::{Command, Done, Outcome};
 use super::front::{Front, Read};
 use super::known::Known;
+use super::seq::Seq;
+use super::strict::Strict;
 use crate::lines::Line;
 use crate::refusal::Refusal;
 
@@ -26,7 +28,7 @@ enum Said<'a> {
         url: &'a str,
     },
     Answer {
-        seq: Value,
+        seq: Seq,
         #[serde(flatten)]
         outcome: Told,
     },
@@ -85,7 +87,7 @@ impl Front for Json {
         }
     }
 
-    fn answer(&self, seq: Value, outcome: Outcome) -> Option<String> {
+    fn answer(&self, seq: Seq, outcome: Outcome) -> Option<String> {
         Some(answer(seq, outcome))
     }
 
@@ -106,7 +108,7 @@ impl Front for Json {
     }
 }
 
-fn answer(seq: Value, outcome: Outcome) -> String {
+fn answer(seq: Seq, outcome: Outcome) -> String {
     let outcome = match outcome {
         Ok(done) => Told::Ok(done),
         Err(refusal) => Told::Error(refusal),
@@ -119,23 +121,31 @@ fn line(said: &impl Serialize) -> String {
 }
 
 /// The command of a line and its name; or what is wrong with the line, under its name if it has one.
-fn parse(line: Line) -> Result<(Value, Command), (Value, String)> {
+fn parse(line: Line) -> Result<(Seq, Command), (Seq, String)> {
     let text = match line {
         Line::Whole(text) => text,
-        Line::TooLong(limit) => {
-            return Err((Value::Null, format!("a line has at most {limit} bytes")));
+        Line::TooLong(limit, seq) => {
+            return Err((seq, format!("a line has at most {limit} bytes")));
         }
     };
-    let mut value: Value =
-        serde_json::from_slice(&text).map_err(|why| (Value::Null, format!("no JSON: {why}")))?;
-    let Value::Object(fields) = &mut value else {
-        return Err((Value::Null, "a line is an object: {\"do\":..}".into()));
-    };
-    let seq = fields.remove("seq").unwrap_or(Value::Null);
-    match Command::deserialize(value) {
+    // Some programs begin what they write with it.
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
+    let seq = Seq::of(text);
+    match command(text) {
         Ok(command) => Ok((seq, command)),
-        Err(why) => Err((seq, why.to_string())),
+        Err(why) => Err((seq, why)),
     }
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+fn command(text: &[u8]) -> Result<Command, String> {
+    let Strict(value) = serde_json::from_slice(text).map_err(|why| format!("no JSON: {why}"))?;
+    let Value::Object(mut fields) = value else {
+        return Err("a line is an object: {\"do\":..}".into());
+    };
+    fields.remove("seq");
+    Command::deserialize(Value::Object(fields)).map_err(|why| why.to_string())
 }
 
 #[cfg(test)]
@@ -146,6 +156,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::known::tests::message;
+    use super::super::seq::tests::seq as seq_of;
     use super::*;
 
     fn read(line: &str) -> Read {
@@ -263,13 +274,14 @@ mod tests {
             assert_eq!(
                 read(&line),
                 Read::Do {
-                    seq,
+                    seq: seq_of(&seq.to_string()),
                     command: Command::Peers {}
                 }
             );
         }
         let outcome = Ok(Done::Asked { asked: 3 });
-        let said: Value = serde_json::from_str(&Json.answer(json!(7), outcome).unwrap()).unwrap();
+        let said: Value =
+            serde_json::from_str(&Json.answer(seq_of("7"), outcome).unwrap()).unwrap();
         assert_eq!(
             said,
             json!({"event": "answer", "seq": 7, "ok": {"asked": 3}})
@@ -292,7 +304,18 @@ mod tests {
             assert_eq!(refusal(Line::Whole(line.into())).0, Value::Null, "{line}");
         }
         assert_eq!(refusal(Line::Whole(vec![b'"', 0xff, b'"'])).0, Value::Null);
-        assert_eq!(refusal(Line::TooLong(9)).1, "a line has at most 9 bytes");
+        let (seq, why) = refusal(Line::TooLong(9, seq_of("5")));
+        assert_eq!((seq, why), (json!(5), json!("a line has at most 9 bytes")));
+        for line in [
+            "{\"seq\":5,\"do\":\"send\",\"packets\":[\"\\ud800\"]}",
+            "{\"seq\":5,\"do\":\"peers\",\"do\":\"status\"}",
+            "{\"seq\":5,\"do\":\"send\",\"packets\":[{\"hex\":\"00\",\"hex\":\"01\"}]}",
+        ] {
+            assert_eq!(refusal(Line::Whole(line.into())).0, 5, "{line}");
+        }
+        let marked = "\u{feff}{\"do\":\"peers\",\"seq\":12345678901234567890123}";
+        let big = seq_of("12345678901234567890123");
+        assert!(matches!(read(marked), Read::Do { seq, .. } if seq == big));
         assert_eq!(refusal(Line::Whole("[".repeat(1000).into())).0, Value::Null);
         for fields in [
             r#""do":"dance""#,
@@ -358,7 +381,7 @@ mod tests {
     #[test]
     fn a_refusal_stands_under_error() {
         let said = Json
-            .answer(json!(1), Err(Refusal::new("refused", "why")))
+            .answer(seq_of("1"), Err(Refusal::new("refused", "why")))
             .unwrap();
         assert_eq!(
             said,

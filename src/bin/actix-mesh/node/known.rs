@@ -11,22 +11,36 @@ use crate::refusal::Refusal;
 /// Messages whose authors are remembered; older ones are forgotten first.
 const REMEMBERED: usize = 4096;
 
+/// Who wrote the messages of one id.
+#[derive(Debug)]
+struct Author {
+    /// Whoever was heard first: a copy under another name takes nobody's place.
+    first: NodeId,
+    /// Whether another author was heard as well.
+    is_ambiguous: bool,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     peers: BTreeSet<NodeId>,
-    authors: HashMap<MessageId, NodeId>,
+    authors: HashMap<MessageId, Author>,
     /// The messages in the order they came.
     order: VecDeque<MessageId>,
 }
 
 impl Known {
-    /// A message came. Two authors may write messages of one id: a reply goes to the later.
+    /// A message came. Two authors may write messages of one id; then none of them is meant by it.
     pub(crate) fn heard(&mut self, message: &Message) {
-        let author = message.sender().clone();
-        if self.authors.insert(message.id().clone(), author).is_some() {
+        if let Some(author) = self.authors.get_mut(message.id()) {
+            author.is_ambiguous |= author.first != *message.sender();
             return;
         }
+        let author = Author {
+            first: message.sender().clone(),
+            is_ambiguous: false,
+        };
+        self.authors.insert(message.id().clone(), author);
         self.order.push_back(message.id().clone());
         if self.order.len() > REMEMBERED
             && let Some(oldest) = self.order.pop_front()
@@ -50,18 +64,27 @@ impl Known {
 
     /// Who wrote that message.
     pub(crate) fn author(&self, id: &MessageId) -> Result<NodeId, Refusal> {
-        let author = self.authors.get(id).cloned();
-        author.ok_or_else(|| {
-            let why = format!(
-                "message {id} is not among the last {REMEMBERED} received: whisper to its sender"
-            );
-            Refusal::new("unknown_message", why)
-        })
+        match self.authors.get(id) {
+            Some(author) if author.is_ambiguous => {
+                let why = format!(
+                    "several authors have sent a message {id}: whisper to the one who is meant"
+                );
+                Err(Refusal::new("ambiguous_message", why))
+            }
+            Some(author) => Ok(author.first.clone()),
+            None => {
+                let why = format!(
+                    "message {id} is not among the last {REMEMBERED} received: whisper to its sender"
+                );
+                Err(Refusal::new("unknown_message", why))
+            }
+        }
     }
 
     /// The node whose id begins like this; an id that is not known stands for itself.
     pub(crate) fn named(&self, start: &str) -> Result<NodeId, String> {
-        let everybody = self.peers.iter().chain(self.authors.values());
+        let authors = self.authors.values().map(|author| &author.first);
+        let everybody = self.peers.iter().chain(authors);
         let meant: BTreeSet<_> = everybody
             .filter(|id| id.as_str().starts_with(start))
             .collect();
@@ -124,11 +147,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn of_two_authors_of_one_id_the_later_is_meant() {
+    fn an_id_that_two_authors_have_sent_means_neither() {
         let mut known = Known::default();
         known.heard(&message("M", "A"));
+        known.heard(&message("M", "A"));
+        assert_eq!(known.author(&"M".parse().unwrap()).unwrap().as_str(), "A");
         known.heard(&message("M", "C"));
-        assert_eq!(known.author(&"M".parse().unwrap()).unwrap().as_str(), "C");
+        let ambiguous = known.author(&"M".parse().unwrap()).unwrap_err();
+        assert_eq!(ambiguous.code, "ambiguous_message");
         assert_eq!(known.order.len(), 1);
     }
 

@@ -5,23 +5,28 @@ use std::io;
 #[cfg(unix)]
 use actix_rt::signal::unix::{Signal, SignalKind, signal};
 
-/// Interrupt and termination. Hang-up is left as it is, so that `nohup` can have it ignored.
+/// Interrupt, termination, and hang-up.
 #[cfg(unix)]
 #[derive(Debug)]
-pub(crate) struct Signals([Signal; 2]);
+pub(crate) struct Signals([Signal; 3]);
 
 #[cfg(unix)]
 impl Signals {
     pub(crate) fn heed() -> io::Result<Self> {
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
-        let [interrupt, terminate] = kinds.map(signal);
-        Ok(Self([interrupt?, terminate?]))
+        let kinds = [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+        ];
+        let [interrupt, terminate, hangup] = kinds.map(signal);
+        Ok(Self([interrupt?, terminate?, hangup?]))
     }
 
     /// Waits for the next.
     pub(crate) async fn next(&mut self) {
-        let [interrupt, terminate] = &mut self.0;
+        let [interrupt, terminate, hangup] = &mut self.0;
         tokio::select! {
+            _ = hangup.recv() => {}
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }

@@ -2,7 +2,7 @@
 //!
 //! Owns what is under way, and its bound. A slow command holds no other up: each is a task of its own.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -11,20 +11,20 @@ use std::task::Poll;
 
 use actix::Addr;
 use actix_mesh::{Address, Router};
-use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::command::Command;
 use super::front::{Front, Read};
 use super::known::Known;
+use super::seq::Seq;
 use crate::lines::Line;
 use crate::output::{Gone, Output};
 use crate::warn;
 
 /// Bytes of lines whose commands are under way; beyond it, no further lines are read until some have ended. Less
 /// than a node lets wait to be sent, so that a line is never refused because of those before it.
-const UNDER_WAY: u32 = 24 << 20;
+const UNDER_WAY: u32 = 28 << 20;
 
 /// What a command costs beside the bytes of its line.
 const OVERHEAD: usize = 4096;
@@ -55,6 +55,8 @@ pub(crate) struct Talk {
     output: Output,
     room: Arc<Semaphore>,
     tasks: JoinSet<()>,
+    /// Messages that were given and not sent.
+    unsent: Rc<Cell<usize>>,
 }
 
 impl Talk {
@@ -72,6 +74,7 @@ impl Talk {
             output,
             room,
             tasks: JoinSet::new(),
+            unsent: Rc::default(),
         }
     }
 
@@ -84,6 +87,11 @@ impl Talk {
                 warn(&format!("--connect: {}", refusal.message));
             }
         });
+    }
+
+    /// How many messages were given and not sent; it goes on counting.
+    pub(crate) fn unsent(&self) -> Rc<Cell<usize>> {
+        Rc::clone(&self.unsent)
     }
 
     /// Reads lines until there is a reason to stop.
@@ -117,20 +125,28 @@ impl Talk {
         Ok(None)
     }
 
-    async fn begin(&mut self, seq: Value, command: Command, cost: u32) {
+    async fn begin(&mut self, seq: Seq, command: Command, cost: u32) {
         let room = Arc::clone(&self.room).acquire_many_owned(cost);
         let room = room.await.expect("this semaphore is never closed");
         // Those that have ended are only forgotten here.
         while self.tasks.try_join_next().is_some() {}
+        let is_message = matches!(
+            command,
+            Command::Send { .. } | Command::Whisper { .. } | Command::Reply { .. }
+        );
         let mut outcome = command.begin(&self.router, &self.known.borrow());
         // Begun here and not in the task, so that commands are begun in the order of their lines.
         let begun = poll_fn(|cx| Poll::Ready(outcome.as_mut().poll(cx))).await;
         let (front, output) = (Rc::clone(&self.front), self.output.clone());
+        let unsent = Rc::clone(&self.unsent);
         self.tasks.spawn_local(async move {
             let outcome = match begun {
                 Poll::Ready(outcome) => outcome,
                 Poll::Pending => outcome.await,
             };
+            if is_message && outcome.is_err() {
+                unsent.set(unsent.get() + 1);
+            }
             if let Some(answer) = front.answer(seq, outcome) {
                 // Whoever started us watches for the end of the output.
                 let _ = output.say(answer).await;
@@ -148,7 +164,7 @@ impl Talk {
 fn cost(line: &Line) -> u32 {
     let bytes = match line {
         Line::Whole(text) => text.len() + OVERHEAD,
-        Line::TooLong(_) => OVERHEAD,
+        Line::TooLong(..) => OVERHEAD,
     };
     u32::try_from(bytes).unwrap_or(UNDER_WAY).min(UNDER_WAY)
 }

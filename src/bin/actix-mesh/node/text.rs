@@ -5,11 +5,11 @@
 mod show;
 
 use actix_mesh::{Event, Generation, Message, Node, Packets};
-use serde_json::Value;
 
 use super::command::{Command, Outcome};
 use super::front::{Front, Read};
 use super::known::Known;
+use super::seq::Seq;
 use crate::lines::Line;
 
 const HELP: &str =
@@ -40,7 +40,7 @@ impl Front for Text {
 
     fn read(&self, line: Line, known: &Known) -> Read {
         let command = match line {
-            Line::TooLong(limit) => Err(format!("a line has at most {limit} bytes")),
+            Line::TooLong(limit, _) => Err(format!("a line has at most {limit} bytes")),
             Line::Whole(text) => match String::from_utf8(text) {
                 Ok(text) => return self.read_text(text.trim_end_matches('\r'), known),
                 Err(_) => Err("this line is not UTF-8".into()),
@@ -49,7 +49,7 @@ impl Front for Text {
         read(command)
     }
 
-    fn answer(&self, _: Value, outcome: Outcome) -> Option<String> {
+    fn answer(&self, _: Seq, outcome: Outcome) -> Option<String> {
         match outcome {
             Ok(done) => show::done(&done),
             Err(refusal) => Some(show::complaint(&refusal.message)),
@@ -80,7 +80,7 @@ impl Text {
 fn read(command: Result<Command, String>) -> Read {
     match command {
         Ok(command) => Read::Do {
-            seq: Value::Null,
+            seq: Seq::default(),
             command,
         },
         Err(why) => Read::Say(show::complaint(&why)),
@@ -239,7 +239,7 @@ mod tests {
         let text = Text {
             wire: Generation::V0_4,
         };
-        for line in [Line::TooLong(3), Line::Whole(vec![0xff])] {
+        for line in [Line::TooLong(3, Seq::default()), Line::Whole(vec![0xff])] {
             assert!(matches!(text.read(line, &Known::default()), Read::Say(_)));
         }
     }

@@ -1,0 +1,132 @@
+//! Every further setting of a node, as a flag and as a variable of the environment. A flag goes before its variable.
+//!
+//! Owns their spelling. What each does, and its default, is the crate's business: what is not given is left to it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use actix_mesh::{Config, Method};
+use clap::Args;
+
+/// A time in seconds, `0.5` say.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "a time is a number of seconds")?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+/// Compression methods by their names.
+fn method(text: &str) -> Result<Method, String> {
+    let known = Method::available();
+    let name = |method: &Method| {
+        serde_json::to_value(method)
+            .ok()?
+            .as_str()
+            .map(str::to_owned)
+    };
+    let found = known
+        .iter()
+        .find(|method| name(method).as_deref() == Some(text));
+    found.copied().ok_or_else(|| {
+        let names: Vec<_> = known.iter().filter_map(name).collect();
+        format!("the methods of this build are {}", names.join(", "))
+    })
+}
+
+macro_rules! settings {
+    ($(
+        $(#[doc = $help:literal])+
+        $name:ident: $kind:ty, $env:literal, $value:literal $(, parse = $parse:expr)? $(, map = $map:expr)?;
+    )*) => {
+        /// See the module.
+        #[derive(Debug, Args)]
+        #[command(next_help_heading = "Settings (README: Limits and defaults)")]
+        pub(crate) struct Settings {
+            $(
+                $(#[doc = $help])+
+                #[arg(long, env = $env, value_name = $value, hide_short_help = true $(, value_parser = $parse)?)]
+                $name: Option<$kind>,
+            )*
+            /// Compression methods, the most preferred first; `none` for none
+            #[arg(
+                long,
+                env = "ACTIX_MESH_COMPRESSION",
+                value_name = "METHODS",
+                value_delimiter = ',',
+                hide_short_help = true
+            )]
+            compression: Option<Vec<String>>,
+            /// Let hosts of this machine be banned
+            #[arg(long, env = "ACTIX_MESH_BAN_LOOPBACK", hide_short_help = true)]
+            ban_loopback: bool,
+            /// Do not announce what actix-mesh nodes say to each other beyond the protocol
+            #[arg(long, env = "ACTIX_MESH_NO_EXTENSIONS", hide_short_help = true)]
+            no_extensions: bool,
+        }
+
+        impl Settings {
+            /// Puts what was given into a configuration.
+            pub(crate) fn apply(&self, mut config: Config) -> Result<Config, String> {
+                $(
+                    if let Some(value) = self.$name.clone() {
+                        $(let value = $map(value);)?
+                        config = config.$name(value);
+                    }
+                )*
+                if let Some(names) = &self.compression {
+                    let names = names.iter().filter(|name| *name != "none");
+                    let methods: Result<Vec<_>, _> = names.map(|name| method(name)).collect();
+                    config = config.compression(methods?);
+                }
+                Ok(config
+                    .ban_loopback(self.ban_loopback)
+                    .extensions(!self.no_extensions))
+            }
+        }
+    };
+}
+
+/// Zero is off.
+fn unless_zero(time: Duration) -> Option<Duration> {
+    Some(time).filter(|time| !time.is_zero())
+}
+
+settings! {
+    /// A file in which the addresses of peers are kept between runs
+    peer_book: PathBuf, "ACTIX_MESH_PEER_BOOK", "FILE";
+    /// How long a dial may take
+    connect_timeout: Duration, "ACTIX_MESH_CONNECT_TIMEOUT", "SECONDS", parse = seconds;
+    /// How long a handshake may take
+    handshake_timeout: Duration, "ACTIX_MESH_HANDSHAKE_TIMEOUT", "SECONDS", parse = seconds;
+    /// The longest pause before a lost peer is dialled again; 0: it is not
+    max_reconnect_delay: Duration, "ACTIX_MESH_MAX_RECONNECT_DELAY", "SECONDS", parse = seconds, map = unless_zero;
+    /// A peer silent for so long is probed; 0: none is
+    keepalive_interval: Duration, "ACTIX_MESH_KEEPALIVE_INTERVAL", "SECONDS", parse = seconds, map = unless_zero;
+    /// A peer that reads nothing for so long is closed
+    stall_timeout: Duration, "ACTIX_MESH_STALL_TIMEOUT", "SECONDS", parse = seconds;
+    /// Bytes a second below which a peer that has to read counts as stalled
+    min_peer_drain_rate: u32, "ACTIX_MESH_MIN_PEER_DRAIN_RATE", "BYTES";
+    /// How long a frame may take from its first byte to its last
+    frame_timeout: Duration, "ACTIX_MESH_FRAME_TIMEOUT", "SECONDS", parse = seconds;
+    /// Messages a second that are read of a peer
+    max_peer_message_rate: u32, "ACTIX_MESH_MAX_PEER_MESSAGE_RATE", "N", map = Some;
+    /// Bytes a second that are read of a peer
+    max_peer_byte_rate: u32, "ACTIX_MESH_MAX_PEER_BYTE_RATE", "BYTES", map = Some;
+    /// Peers that may come to this node
+    max_incoming: usize, "ACTIX_MESH_MAX_INCOMING", "N";
+    /// Strangers that may wait for their handshake
+    max_pending: usize, "ACTIX_MESH_MAX_PENDING", "N";
+    /// Broadcasts remembered as seen
+    waterfall_capacity: usize, "ACTIX_MESH_WATERFALL_CAPACITY", "N";
+    /// Unprocessed input of a connection
+    inbound_budget: usize, "ACTIX_MESH_INBOUND_BUDGET", "BYTES";
+    /// Memory that connections share beyond that
+    shared_budget: usize, "ACTIX_MESH_SHARED_BUDGET", "BYTES";
+    /// Own messages that wait to be written
+    send_budget: usize, "ACTIX_MESH_SEND_BUDGET", "BYTES";
+    /// The operating system's buffers of a connection, each way
+    socket_buffer: u32, "ACTIX_MESH_SOCKET_BUFFER", "BYTES";
+    /// Connections that may wait to be accepted
+    listen_backlog: u32, "ACTIX_MESH_LISTEN_BACKLOG", "N";
+    /// Further threads for connections
+    arbiters: usize, "ACTIX_MESH_ARBITERS", "N";
+}
