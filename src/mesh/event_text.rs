@@ -25,32 +25,46 @@ pub enum Severity {
     Info,
 }
 
-impl Event {
-    /// The name of the event, as in its JSON form.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::PeerJoined { .. } => "peer_joined",
-            Self::PeerLeft { .. } => "peer_left",
-            Self::Refused { .. } => "refused",
-            Self::DialFailed { .. } => "dial_failed",
-            Self::IdConflict { .. } => "id_conflict",
-            Self::Banned { .. } => "banned",
-            Self::ClockSkew { .. } => "clock_skew",
-            Self::Undeliverable { .. } => "undeliverable",
-            Self::Sought { .. } => "sought",
-            Self::WaterfallFull { .. } => "waterfall_full",
-            Self::RelaySkipped { .. } => "relay_skipped",
-            Self::Lagged { .. } => "lagged",
-            Self::Unreadable { .. } => "unreadable",
-            Self::LateReply { .. } => "late_reply",
-            Self::QuestionRefused { .. } => "question_refused",
-            Self::PeerBookFailed { .. } => "peer_book_failed",
-            Self::CertificateExpires { .. } => "certificate_expires",
-            Self::CertificatesUnreadable { .. } => "certificates_unreadable",
-            Self::ListenerFailed { .. } => "listener_failed",
-        }
-    }
+macro_rules! codes {
+    ($($variant:ident => $code:literal,)*) => {
+        impl Event {
+            /// The name of the event, as in its JSON form.
+            pub fn code(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => $code,)*
+                }
+            }
 
+            #[cfg(test)]
+            const CODES: &[&str] = &[$($code,)*];
+        }
+    };
+}
+
+// Each has a row in docs/operating.md.
+codes! {
+    PeerJoined => "peer_joined",
+    PeerLeft => "peer_left",
+    Refused => "refused",
+    DialFailed => "dial_failed",
+    IdConflict => "id_conflict",
+    Banned => "banned",
+    ClockSkew => "clock_skew",
+    Undeliverable => "undeliverable",
+    Sought => "sought",
+    WaterfallFull => "waterfall_full",
+    RelaySkipped => "relay_skipped",
+    Lagged => "lagged",
+    Unreadable => "unreadable",
+    LateReply => "late_reply",
+    QuestionRefused => "question_refused",
+    PeerBookFailed => "peer_book_failed",
+    CertificateExpires => "certificate_expires",
+    CertificatesUnreadable => "certificates_unreadable",
+    ListenerFailed => "listener_failed",
+}
+
+impl Event {
     /// How bad it is.
     pub fn severity(&self) -> Severity {
         match self {
@@ -314,5 +328,15 @@ mod tests {
     fn long_text_is_cut() {
         assert_eq!(printable(&"x".repeat(400), 3), "xxx…");
         assert_eq!(printable("abc", 3), "abc");
+    }
+
+    #[test]
+    fn the_operators_page_has_a_row_for_each_event() {
+        let page = include_str!("../../docs/operating.md");
+        let section = page.split("## Events").nth(1).expect("a section of events");
+        let section = section.split("\n## ").next().expect("its text");
+        let rows = section.lines().filter(|line| line.starts_with("| `"));
+        let rows: Vec<&str> = rows.filter_map(|row| row.split('`').nth(1)).collect();
+        assert_eq!(rows, Event::CODES);
     }
 }

@@ -399,4 +399,44 @@ mod tests {
             assert!(metric.help.ends_with('.'), "{}", metric.name);
         }
     }
+
+    /// Names of all metrics, those of each peer and the node's label included.
+    fn names() -> BTreeSet<&'static str> {
+        let own = METRICS.iter().map(|metric| metric.name);
+        let peers = PEER_METRICS.iter().map(|(name, _, _)| *name);
+        own.chain(peers).chain(["actix_mesh_info"]).collect()
+    }
+
+    #[test]
+    fn the_operators_page_has_a_row_for_each_metric() {
+        let page = include_str!("../../docs/operating.md");
+        let rows = page
+            .lines()
+            .filter(|line| line.starts_with("| `actix_mesh_"));
+        let rows: BTreeSet<&str> = rows.filter_map(|row| row.split('`').nth(1)).collect();
+        assert_eq!(rows, names());
+    }
+
+    #[test]
+    fn the_grafana_dashboard_asks_for_what_there_is() {
+        let text = include_str!("../../docs/grafana.json");
+        let dashboard: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        let names = names();
+        let mut asked = 0;
+        for panel in dashboard["panels"].as_array().expect("panels") {
+            for target in panel["targets"].as_array().expect("targets") {
+                let expr = target["expr"].as_str().expect("an expression");
+                let words = expr.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+                for word in words.filter(|word| word.starts_with("actix_mesh_")) {
+                    let name = ["_bucket", "_sum", "_count"]
+                        .iter()
+                        .find_map(|end| word.strip_suffix(end))
+                        .unwrap_or(word);
+                    assert!(names.contains(name), "{word} in {expr}");
+                    asked += 1;
+                }
+            }
+        }
+        assert!(asked > 20);
+    }
 }
