@@ -31,7 +31,8 @@ pub enum ConnectError {
     /// The text given is no address.
     #[error(transparent)]
     BadAddress(#[from] BadAddress),
-    /// That peer is connected already, or being dialled.
+    /// That peer is connected already. Not answered by this version, in which whoever wants a connection to a connected peer
+    /// has one; kept for programs that name it.
     #[error("{0} is already connected")]
     AlreadyConnected(NodeId),
     /// That address or id is this node's own.

@@ -245,6 +245,14 @@ pub enum Event {
         /// Whether the subscription was ended for it.
         detached: bool,
     },
+    /// A subscriber's actor has stopped without ending its subscription: it panicked, or was stopped. Nothing is sent to it any
+    /// more.
+    SubscriberGone {
+        /// Which subscription.
+        subscription: u64,
+        /// How many messages, or events, it had not been known to have handled.
+        lost: u64,
+    },
     /// A value could not be read as what its kind says it is. At most 16 such events a second.
     Unreadable {
         /// The kind, cut after 64 characters.

@@ -55,6 +55,7 @@ codes! {
     WaterfallFull => "waterfall_full",
     RelaySkipped => "relay_skipped",
     Lagged => "lagged",
+    SubscriberGone => "subscriber_gone",
     Unreadable => "unreadable",
     LateReply => "late_reply",
     QuestionRefused => "question_refused",
@@ -174,6 +175,11 @@ impl fmt::Display for Event {
                 }
                 Ok(())
             }
+            Self::SubscriberGone { subscription, lost } => write!(
+                f,
+                "the actor of subscription {subscription} has stopped, with {lost} messages not handled: it panicked, or \
+                 somebody stopped it"
+            ),
             Self::Unreadable {
                 kind,
                 sender,

@@ -11,6 +11,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::connections::awaiting::{Awaiting, AwaitingList, Pending, Purpose};
 use super::connections::bans::{Bans, Misbehavior};
+use super::connections::handshake::connected_to;
 use super::connections::routing_table::{Entry, Peer, Routing};
 use super::effect::{Answer, Effect, Effects, Targets};
 use super::error::ConnectError;
@@ -189,8 +190,13 @@ impl Mesh {
             Some(id) => self.routing.conn_of(id).map(|_| id),
             None => self.routing.at(&addr),
         };
+        // Whoever wanted a connection has one.
         if let Some(id) = known {
-            return Err(ConnectError::AlreadyConnected(id.clone()));
+            out.push(Effect::Answer {
+                ticket,
+                answer: Answer::Connect(Ok(id.clone())),
+            });
+            return Ok(());
         }
         if let Some(pending) = self.awaiting.dial_of(&addr) {
             pending.waiting.push((ticket, expect));
@@ -451,13 +457,12 @@ impl Mesh {
             direction: pending.purpose.direction(),
             reason: reason.clone(),
         }));
-        let error = match reason.clone() {
-            CloseReason::Duplicate(id) => ConnectError::AlreadyConnected(id),
-            CloseReason::ShuttingDown => ConnectError::ShuttingDown,
-            CloseReason::Oneself => ConnectError::Oneself,
-            reason => ConnectError::Closed { addr, reason },
-        };
-        fail_waiting(&pending, &error, out);
+        match reason.clone() {
+            CloseReason::Duplicate(id) => connected_to(&pending, &id, out),
+            CloseReason::ShuttingDown => fail_waiting(&pending, &ConnectError::ShuttingDown, out),
+            CloseReason::Oneself => fail_waiting(&pending, &ConnectError::Oneself, out),
+            reason => fail_waiting(&pending, &ConnectError::Closed { addr, reason }, out),
+        }
         match reason {
             CloseReason::Oneself => self.book.strike(&pending.address),
             _ => self.defer(now, &pending.address),

@@ -199,3 +199,42 @@ async fn a_stopped_subscriber_is_forgotten_and_one_can_unsubscribe() {
     flood(&alice, 100, &mut first).await;
     assert!(second.try_recv().is_err());
 }
+
+/// Falls over what an empty message does not have.
+struct Fragile;
+
+impl Actor for Fragile {
+    type Context = Context<Self>;
+}
+
+impl Handler<Message> for Fragile {
+    type Result = ();
+
+    fn handle(&mut self, message: Message, _: &mut Context<Self>) {
+        assert!(
+            message.first().is_some(),
+            "an empty message, as this test wants it"
+        );
+    }
+}
+
+#[actix::test]
+async fn f11_a_subscriber_that_panicked_is_told_and_counted() {
+    let (alice, bob) = (node().await, node().await);
+    let mut seen = events(&bob).await;
+    link(&alice, &bob).await;
+    let id = ask(&bob, Subscribe::messages(Fragile.start())).await;
+    ask(&alice, Send::new("fine")).await.unwrap();
+    ask(&alice, Send::new(Vec::<&str>::new())).await.unwrap();
+    let gone = crate::event(&mut seen, |event| match event {
+        actix_mesh::Event::SubscriberGone { subscription, .. } => Some(subscription),
+        _ => None,
+    });
+    assert_eq!(gone.await, id.0);
+    assert_eq!(ask(&bob, actix_mesh::Status).await.subscribers_gone, 1);
+    // One that ended its subscription is not gone.
+    let (actor, _heard) = probe::<Message>();
+    let id = ask(&bob, Subscribe::messages(actor)).await;
+    assert!(ask(&bob, Unsubscribe::from(id)).await);
+    assert_eq!(ask(&bob, actix_mesh::Status).await.subscribers_gone, 1);
+}

@@ -191,6 +191,11 @@ pub(crate) struct Subscriptions<T: Topic> {
     list: BTreeMap<SubscriptionId, Subscription<T>>,
     /// What a subscriber could not read, and why, since this was last taken.
     unreadable: Vec<(T, String)>,
+    /// Those that stopped without ending their subscription, and what they had not taken, since this was last told.
+    gone: Vec<(SubscriptionId, usize)>,
+    /// What all of them missed, and how many stopped.
+    missed: u64,
+    stopped: u64,
 }
 
 impl<T: Topic> Default for Subscriptions<T> {
@@ -198,6 +203,9 @@ impl<T: Topic> Default for Subscriptions<T> {
         Self {
             list: BTreeMap::new(),
             unreadable: Vec::new(),
+            gone: Vec::new(),
+            missed: 0,
+            stopped: 0,
         }
     }
 }
@@ -276,27 +284,50 @@ impl<T: Topic> Subscriptions<T> {
             return;
         };
         if answer.is_err() {
+            let waiting = subscription.line.backlog.len() + subscription.line.ahead.0;
             self.list.remove(&id);
+            self.gone.push((id, waiting));
             return;
         }
         subscription.line.handled();
     }
 
-    /// What each missed since this was last asked; those who are gone are forgotten.
+    /// Items that subscribers missed because they fell behind.
+    pub(crate) fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    /// Subscribers that stopped without ending their subscription.
+    pub(crate) fn stopped(&self) -> u64 {
+        self.stopped + self.gone.len() as u64
+    }
+
+    /// What each missed since this was last asked, and who is gone; those are forgotten.
     pub(crate) fn lagged(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         self.list.retain(|id, subscription| {
             let missed = subscription.line.backlog.take_missed();
             let detached = subscription.line.backlog.is_detached();
             if missed > 0 {
+                self.missed += missed;
                 events.push(Event::Lagged {
                     subscription: id.0,
                     missed,
                     detached,
                 });
             }
+            if !subscription.taker.is_there() {
+                self.gone.push((*id, subscription.line.backlog.len()));
+            }
             !subscription.is_done()
         });
+        for (id, waiting) in self.gone.drain(..) {
+            self.stopped += 1;
+            events.push(Event::SubscriberGone {
+                subscription: id.0,
+                lost: waiting as u64,
+            });
+        }
         events
     }
 }

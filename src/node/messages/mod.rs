@@ -38,7 +38,7 @@ impl actix::Message for Event {
 /// Connect to a peer.
 ///
 /// Answers when the peer's handshake has been accepted, with its id; or with the reason why there is no
-/// connection: refused, timeout, another subnet (theirs and ours), this node itself, connected already,
+/// connection: refused, timeout, another subnet (theirs and ours), this node itself,
 /// another id than expected. The connection timeout and the handshake timeout bound the wait.
 #[derive(Clone, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Result<NodeId, ConnectError>")]
@@ -337,6 +337,10 @@ pub struct StatusReport {
     pub waiting: usize,
     /// Own messages refused so far as [`SendError::Busy`].
     pub turned_away: u64,
+    /// Messages that subscribers missed because their queues were full.
+    pub missed: u64,
+    /// Subscribers whose actor stopped without ending its subscription.
+    pub subscribers_gone: u64,
     /// Questions and answers: those that wait, and what became of the others.
     pub requests: RequestStats,
     /// What was counted since the start.

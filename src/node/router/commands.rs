@@ -249,6 +249,8 @@ impl Handler<Status> for Router {
             sending: self.sending.in_use(),
             waiting: self.sending.waiting(),
             turned_away: self.sending.turned_away(),
+            missed: self.messages.missed(),
+            subscribers_gone: self.messages.stopped() + self.events.stopped(),
             requests: self.requests.stats(),
             stats: self.mesh.stats(),
             delivery_delay: self.observed.delivery_delay.clone(),

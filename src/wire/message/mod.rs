@@ -140,6 +140,16 @@ impl Message {
         &self.part().packets
     }
 
+    /// The first packet of the [body](Self::body), if it has any: a message may be empty.
+    pub fn first(&self) -> Option<&Packet> {
+        self.body().first()
+    }
+
+    /// A packet of the [body](Self::body), if there are so many.
+    pub fn get(&self, index: usize) -> Option<&Packet> {
+        self.body().get(index)
+    }
+
     /// The payload without packet 0: what the sender's user gave.
     pub fn body(&self) -> &[Packet] {
         self.part().packets.get(1..).unwrap_or_default()

@@ -41,7 +41,15 @@ enum Said<'a> {
         kind: &'a Packet,
         packets: &'a [Packet],
         time: u64,
+        /// Messages that this program missed just before.
+        #[serde(skip_serializing_if = "is_zero")]
+        missed: u64,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 #[derive(Serialize)]
@@ -100,6 +108,7 @@ impl Front for Json {
             kind: message.kind(),
             packets: message.body(),
             time: message.time(),
+            missed: message.missed(),
         }))
     }
 
