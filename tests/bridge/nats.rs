@@ -1,7 +1,6 @@
 //! The bridge to NATS, against a real `nats-server` on loopback.
 
 use std::io;
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use actix_mesh::{Node, Send};
 use async_nats::jetstream::{self, stream};
 use async_nats::{Client, HeaderMap};
 use futures_util::StreamExt as _;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::rig::{Mesh, heard, quiet};
@@ -18,28 +18,26 @@ use crate::rig::{Mesh, heard, quiet};
 /// A server of its own for each test.
 struct Server {
     child: Child,
-    port: u16,
+    url: String,
     _store: TempDir,
 }
 
 impl Server {
     /// `None`, said loudly, where there is none; under `CI` that is a failure.
     async fn start() -> Option<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
         let store = tempfile::tempdir().unwrap();
+        // It picks a free port itself and writes down which.
         let started = Command::new("nats-server")
             .args([
                 "--addr",
                 "127.0.0.1",
                 "--port",
-                &port.to_string(),
+                "-1",
                 "--jetstream",
                 "--store_dir",
             ])
+            .arg(store.path())
+            .arg("--ports_file_dir")
             .arg(store.path())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -54,9 +52,25 @@ impl Server {
             }
             Err(error) => panic!("nats-server does not start: {error}"),
         };
+        let ports = store
+            .path()
+            .join(format!("nats-server_{}.ports", child.id()));
+        let written = async {
+            loop {
+                let ports = std::fs::read(&ports).ok();
+                let ports = ports.and_then(|ports| serde_json::from_slice::<Value>(&ports).ok());
+                if let Some(url) = ports.as_ref().and_then(|ports| ports["nats"][0].as_str()) {
+                    return url.to_owned();
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let url = tokio::time::timeout(Duration::from_secs(20), written)
+            .await
+            .unwrap();
         Some(Self {
             child,
-            port,
+            url,
             _store: store,
         })
     }
@@ -64,7 +78,7 @@ impl Server {
     async fn client(&self) -> Client {
         let connecting = async {
             loop {
-                match async_nats::connect(format!("127.0.0.1:{}", self.port)).await {
+                match async_nats::connect(&self.url).await {
                     Ok(client) => return client,
                     Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
                 }

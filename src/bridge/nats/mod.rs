@@ -40,6 +40,7 @@ mod subject;
 
 use std::rc::Rc;
 use std::str::FromStr as _;
+use std::time::Duration;
 
 use actix::{Actor, Addr, Context, Handler, MailboxError, MessageResult, ResponseFuture};
 use async_nats::{Client, HeaderMap, jetstream};
@@ -55,6 +56,9 @@ use crate::wire::{Flag, Message, NodeId, Packet, Packets, SubnetId};
 pub use report::{NatsReport, NatsStatus};
 
 use report::Tally;
+
+/// How long a server may take to hear what it was asked.
+const SETTLE: Duration = Duration::from_secs(2);
 
 const AUTHOR: &str = "Mesh-Author";
 const TIME: &str = "Mesh-Time";
@@ -163,8 +167,7 @@ impl NatsBridge {
             };
             self.tasks.push(actix_rt::spawn(inward.carry_all(heard)));
         }
-        // The server has the subscriptions once it has answered.
-        let _ = self.client.flush().await;
+        settle(&self.client).await;
         if !self.kinds.is_empty() {
             let outward = Outward {
                 client: self.client.clone(),
@@ -181,6 +184,18 @@ impl NatsBridge {
         self.subnet = Some(subnet);
         Ok(Actor::start(self))
     }
+}
+
+/// Waits until the server has heard all that this client has asked of it: a message to ourselves comes back after that. A
+/// server that lets us not have any is not waited for.
+async fn settle(client: &Client) {
+    let echo = async {
+        let inbox = client.new_inbox();
+        let mut echo = client.subscribe(inbox.clone()).await.ok()?;
+        client.publish(inbox, Bytes::new()).await.ok()?;
+        echo.next().await
+    };
+    let _ = tokio::time::timeout(SETTLE, echo).await;
 }
 
 impl Actor for NatsBridge {
