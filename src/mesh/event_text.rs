@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{CloseReason, DialError, Direction, Event};
-#[cfg(feature = "tracing")]
+#[cfg(all(feature = "tracing", feature = "node"))]
 use crate::wire::{MessageId, NodeId};
 
 /// Characters of a peer's own text that a sentence has at most.
@@ -238,7 +238,7 @@ impl Event {
     }
 
     /// The peer it is about, if there is one.
-    #[cfg(feature = "tracing")]
+    #[cfg(all(feature = "tracing", feature = "node"))]
     pub(crate) fn peer(&self) -> Option<&NodeId> {
         match self {
             Self::PeerJoined { peer, .. }
@@ -253,7 +253,7 @@ impl Event {
     }
 
     /// The message it is about, if there is one.
-    #[cfg(feature = "tracing")]
+    #[cfg(all(feature = "tracing", feature = "node"))]
     pub(crate) fn message(&self) -> Option<&MessageId> {
         match self {
             Self::RelaySkipped { id, .. } => Some(id),

@@ -345,7 +345,7 @@ impl Unsubscribe {
 ///
 /// The inbox keeps what the default [`Filter`] passes, whoever else subscribes. Answers with at most `max`
 /// messages as soon as there is one; without `wait`, or when `wait` is over, with none. Several that wait are
-/// served in the order they asked. What did not fit into the inbox ([`Config::inbox`](crate::Config::inbox))
+/// served in the order they asked. What did not fit into the inbox ([`Config::inbox_capacity`](crate::Config::inbox_capacity))
 /// is counted by the next message's [`missed`](Message::missed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Vec<Message>")]

@@ -138,6 +138,8 @@ impl Transport {
 
     /// Writes what was taken and is still held here.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        #[cfg(not(feature = "tls"))]
+        let _ = cx;
         match self {
             Self::Plain(_) => Poll::Ready(Ok(())),
             #[cfg(feature = "tls")]
