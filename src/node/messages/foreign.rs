@@ -20,7 +20,8 @@ use crate::wire::{Address, Message, NodeId, Packets};
 /// be sent.
 ///
 /// ```
-/// use actix_mesh::{Config, PassOn};
+/// use actix_mesh::Config;
+/// use actix_mesh::bridge::PassOn;
 /// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let node = Config::new().start().await?;
 /// let author = "2oNpBWZ".parse()?;
