@@ -86,6 +86,41 @@ pub mod tls;
 #[cfg(feature = "node")]
 mod typed;
 
+/// What most programs use, under names that clash neither with `actix::prelude::*` nor with `std::marker::Send`.
+///
+/// ```
+/// use actix::prelude::*;
+/// use actix_mesh::prelude::*;
+///
+/// struct Hears;
+///
+/// impl Actor for Hears {
+///     type Context = Context<Self>;
+/// }
+///
+/// impl Handler<MeshMessage> for Hears {
+///     type Result = ();
+///
+///     fn handle(&mut self, message: MeshMessage, _: &mut Context<Self>) {
+///         println!("{}", message.text());
+///     }
+/// }
+///
+/// fn is_sent<T: Send>(_: T) {}
+/// is_sent(MeshSend::new("the marker trait and the message do not clash"));
+/// ```
+#[cfg(feature = "node")]
+pub mod prelude {
+    pub use crate::{
+        Answered, Ask, Asked, Config, Event, Filter, MessageId, Node, NodeId, Payload, Query,
+        Received, RequestError, Tell,
+    };
+    pub use crate::{
+        Connect as MeshConnect, Message as MeshMessage, Send as MeshSend,
+        Subscribe as MeshSubscribe, Whisper as MeshWhisper,
+    };
+}
+
 #[cfg(feature = "node")]
 pub use config::Config;
 #[cfg(feature = "node")]

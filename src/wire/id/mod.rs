@@ -151,6 +151,12 @@ checked!(NodeId);
 checked!(MessageId);
 
 impl NodeId {
+    /// The first ten characters: enough to tell nodes apart in a log or on a screen, not to prove anything.
+    pub fn short(&self) -> &str {
+        let text = self.as_str();
+        text.get(..10).unwrap_or(text)
+    }
+
     /// The id of the node at that address in that subnet: base58 of SHA-384 over the three.
     ///
     /// The salt makes it unique and must come from a source of randomness; nobody can check the derivation.
