@@ -245,6 +245,11 @@ pub enum Event {
         /// Whether the subscription was ended for it.
         detached: bool,
     },
+    /// What was asked for with `do_send` was refused, and nobody waits for the answer. At most 16 such events a second.
+    NotSent {
+        /// Why it was refused.
+        reason: String,
+    },
     /// A subscriber's actor has stopped without ending its subscription: it panicked, or was stopped. Nothing is sent to it any
     /// more.
     SubscriberGone {

@@ -55,6 +55,7 @@ codes! {
     WaterfallFull => "waterfall_full",
     RelaySkipped => "relay_skipped",
     Lagged => "lagged",
+    NotSent => "not_sent",
     SubscriberGone => "subscriber_gone",
     Unreadable => "unreadable",
     LateReply => "late_reply",
@@ -174,6 +175,13 @@ impl fmt::Display for Event {
                     f.write_str(", and it was ended")?;
                 }
                 Ok(())
+            }
+            Self::NotSent { reason } => {
+                write!(
+                    f,
+                    "nobody waits to hear that this was refused: {}",
+                    short(reason)
+                )
             }
             Self::SubscriberGone { subscription, lost } => write!(
                 f,

@@ -9,7 +9,9 @@ use std::mem;
 use std::rc::Rc;
 
 use actix::dev::{MessageResponse, OneshotSender};
-use actix::{Actor, Message};
+use actix::{AsyncContext as _, Context, Message};
+
+use crate::node::Router;
 
 /// What a promise and its reply share.
 enum State<T> {
@@ -96,27 +98,98 @@ impl<T> fmt::Debug for Reply<T> {
     }
 }
 
-impl<A, M> MessageResponse<A, M> for Reply<M::Result>
+/// An answer, of which somebody has to hear if it is a refusal: `do_send` waits for none.
+pub(crate) trait Answer {
+    /// Why what was asked for was not done.
+    fn refusal(&self) -> Option<String>;
+}
+
+impl<T, E: fmt::Display> Answer for Result<T, E> {
+    fn refusal(&self) -> Option<String> {
+        self.as_ref().err().map(E::to_string)
+    }
+}
+
+/// Of several the first that was refused.
+impl<T: Answer> Answer for Vec<T> {
+    fn refusal(&self) -> Option<String> {
+        self.iter().find_map(T::refusal)
+    }
+}
+
+impl Answer for crate::wire::Message {
+    fn refusal(&self) -> Option<String> {
+        None
+    }
+}
+
+impl Answer for super::Peer {
+    fn refusal(&self) -> Option<String> {
+        None
+    }
+}
+
+impl Answer for super::ShutdownReport {
+    fn refusal(&self) -> Option<String> {
+        None
+    }
+}
+
+/// A refusal that nobody waited for.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub(crate) struct Unheard(pub(crate) String);
+
+impl<M> MessageResponse<Router, M> for Reply<M::Result>
 where
-    A: Actor,
     M: Message,
+    M::Result: Answer + 'static,
 {
-    fn handle(self, _: &mut A::Context, asker: Option<OneshotSender<M::Result>>) {
+    fn handle(self, ctx: &mut Context<Router>, asker: Option<OneshotSender<M::Result>>) {
         match self.0 {
-            Inner::Now(answer) => tell(asker, answer),
+            Inner::Now(answer) => tell(asker, answer, ctx),
             Inner::Later(shared) => match (shared.replace(State::Over), asker) {
-                (State::Answered(answer), asker) => tell(asker, answer),
+                (State::Answered(answer), asker) => tell(asker, answer, ctx),
                 (State::Open, Some(asker)) => shared.set(State::Waiting(asker)),
+                (State::Open, None) => shared.set(State::Waiting(stand_in(ctx))),
                 _ => {}
             },
         }
     }
 }
 
-fn tell<T>(asker: Option<OneshotSender<T>>, answer: T) {
-    if let Some(asker) = asker {
+/// Waits in the place of an asker who does not.
+fn stand_in<T: Answer + 'static>(ctx: &Context<Router>) -> OneshotSender<T> {
+    let (asker, answer) = tokio::sync::oneshot::channel::<T>();
+    let router = ctx.address().downgrade();
+    actix_rt::spawn(async move {
+        if let Ok(answer) = answer.await
+            && let Some(why) = answer.refusal()
+            && let Some(router) = router.upgrade()
+        {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "once for each message that a user has put into this mailbox"
+            )]
+            router.do_send(Unheard(why));
+        }
+    });
+    asker
+}
+
+fn tell<T: Answer>(asker: Option<OneshotSender<T>>, answer: T, ctx: &mut Context<Router>) {
+    match asker {
         // Whoever asked may have stopped waiting.
-        let _ = asker.send(answer);
+        Some(asker) => drop(asker.send(answer)),
+        None => {
+            if let Some(why) = answer.refusal() {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "once for each message that a user has put into this mailbox"
+                )]
+                ctx.notify(Unheard(why));
+            }
+        }
     }
 }
 

@@ -203,3 +203,27 @@ async fn large_messages_may_follow_the_handshake_at_once() {
         assert!(heard[0].body()[0].as_bytes() == large.as_bytes());
     }
 }
+
+#[actix::test]
+async fn f12_what_is_refused_and_nobody_waits_for_is_an_event() {
+    let alone = node().await;
+    let mut seen = crate::events(&alone).await;
+    alone.router.do_send(Send::new("to nobody"));
+    let reason = crate::event(&mut seen, |event| match event {
+        actix_mesh::Event::NotSent { reason } => Some(reason),
+        _ => None,
+    });
+    assert!(reason.await.contains("no peer is connected"));
+    let stranger = "2oNpBWZ".parse().unwrap();
+    alone
+        .router
+        .do_send(actix_mesh::Whisper::new(stranger, "to nobody"));
+    crate::event(&mut seen, |event| {
+        matches!(event, actix_mesh::Event::NotSent { .. }).then_some(())
+    })
+    .await;
+    assert_eq!(ask(&alone, actix_mesh::Status).await.unheard, 2);
+    // Whoever waits hears it, and nobody else.
+    assert!(ask(&alone, Send::new("to nobody")).await.is_err());
+    assert_eq!(ask(&alone, actix_mesh::Status).await.unheard, 2);
+}

@@ -339,6 +339,8 @@ pub struct StatusReport {
     pub turned_away: u64,
     /// Messages that subscribers missed because their queues were full.
     pub missed: u64,
+    /// What was asked for with `do_send` and refused, which nobody was told but by [`Event::NotSent`].
+    pub unheard: u64,
     /// Subscribers whose actor stopped without ending its subscription.
     pub subscribers_gone: u64,
     /// Questions and answers: those that wait, and what became of the others.

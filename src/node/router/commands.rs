@@ -250,6 +250,7 @@ impl Handler<Status> for Router {
             waiting: self.sending.waiting(),
             turned_away: self.sending.turned_away(),
             missed: self.messages.missed(),
+            unheard: self.unheard,
             subscribers_gone: self.messages.stopped() + self.events.stopped(),
             requests: self.requests.stats(),
             stats: self.mesh.stats(),

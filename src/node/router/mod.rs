@@ -30,6 +30,7 @@ use tokio::net::TcpListener;
 
 use crate::node::budget::{Charge, Pool, Turn};
 
+use crate::mesh::TokenBucket;
 use crate::mesh::{
     Answer, ConnId, ConnectError, Direction, Effect, Effects, Ended, Event, Input, Mesh, Now,
     Ticket, Traffic, WhisperError, Whispered, trace,
@@ -40,7 +41,7 @@ use crate::node::connection::writer::Patience;
 use crate::node::delivery::inbox::Inbox;
 use crate::node::delivery::interceptors::{Interception, Question, Step};
 use crate::node::delivery::subscriptions::{Burst, Subscriptions, Topic};
-use crate::node::reply::Promise;
+use crate::node::reply::{Promise, Unheard};
 use crate::node::requests::envelope::Envelope;
 use crate::node::requests::router::Requests;
 use crate::node::router::arbiters::Threads;
@@ -162,6 +163,9 @@ pub struct Router {
     pub(crate) mesh: Mesh,
     pub(crate) clock: Clock,
     pub(crate) links: Links,
+    /// Refusals of what was asked for with `do_send`, and how often they may be told.
+    pub(crate) unheard: u64,
+    unheard_events: TokenBucket,
     #[cfg(feature = "tls")]
     certificates: Option<Certificates>,
     pub(crate) messages: Subscriptions<Message>,
@@ -225,6 +229,8 @@ impl Router {
             clock,
             started: clock.now(),
             links: Links::new(terms, parts.threads),
+            unheard: 0,
+            unheard_events: TokenBucket::new(16.0, 16.0),
             messages: Subscriptions::default(),
             events: Subscriptions::default(),
             interception: Interception::default(),
@@ -625,6 +631,17 @@ impl Handler<Gone> for Router {
             mesh.handle(now, Input::Closed { conn, why }, out)
         });
         self.drain(ctx);
+    }
+}
+
+impl Handler<Unheard> for Router {
+    type Result = ();
+
+    fn handle(&mut self, unheard: Unheard, _: &mut Context<Self>) {
+        self.unheard += 1;
+        if self.unheard_events.spend(self.clock.now().monotonic) {
+            self.notify(Event::NotSent { reason: unheard.0 });
+        }
     }
 }
 
