@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bridge;
 mod json;
 mod life;
 mod text;

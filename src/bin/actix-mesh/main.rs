@@ -4,6 +4,7 @@
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
+mod bridge;
 mod ca;
 mod decode;
 mod encode;
@@ -54,6 +55,7 @@ enum Command {
     Decode(decode::Args),
     Encode(encode::Args),
     Ca(ca::Args),
+    Bridge(bridge::Args),
 }
 
 impl Command {
@@ -63,6 +65,7 @@ impl Command {
             Self::Decode(args) => decode::run(&args),
             Self::Encode(args) => encode::run(&args),
             Self::Ca(args) => ca::run(&args),
+            Self::Bridge(args) => bridge::run(args),
         }
     }
 }

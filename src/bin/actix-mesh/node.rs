@@ -10,7 +10,7 @@ mod json;
 mod known;
 pub(crate) mod seq;
 mod settings;
-mod signals;
+pub(crate) mod signals;
 mod strict;
 mod talk;
 mod text;

@@ -1,0 +1,247 @@
+//! `bridge`: joins two meshes or more, and says what it carried.
+//!
+//! Owns how a side is written on the command line; the crate's bridge does the rest.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use actix::System;
+use actix_mesh::bridge::{Bridge, BridgeReport, BridgeStatus, Side};
+use actix_mesh::tls::Tls;
+use actix_mesh::{Config, HostPort, Node, NodeId};
+use serde::Serialize;
+
+use crate::Failure;
+use crate::node::signals::Signals;
+use crate::output::Output;
+
+const EXAMPLES: &str = "\
+Examples:
+  actix-mesh bridge --side name=shop,connect=192.0.2.7:4444,subnet=shop \\
+                    --side name=office,connect=192.0.2.9:4444,subnet=office,kinds=order/
+  actix-mesh bridge --side name=open,connect=192.0.2.7:4444 \\
+                    --side name=closed,connect=192.0.2.9:4444,tls=mesh-ca/bridge
+
+A side has: name, subnet (default mesh), connect (HOST:PORT, may be given several times), listen (default 127.0.0.1:0),
+tls (DIR/NAME), kinds (a prefix, may be given several times; default all), direction (both, out: only out of this mesh,
+in: only into it), guests (the host on which nodes listen that stand for peers of the other sides; default that of
+listen; `none`: whispers do not cross).
+
+On stdout, one JSON object a line: {\"event\":\"ready\",..}, then {\"event\":\"report\",..} every --report seconds and at the end.
+
+Exit codes:
+  0  ended on request
+  1  could not start; standard error says why
+  2  the command line was not understood";
+
+/// Join meshes that refuse each other: other subnets, other encryptions
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// A mesh, as key=value,key=value; give two or more
+    #[arg(long = "side", value_name = "SIDE", required = true)]
+    sides: Vec<Spec>,
+    /// Say what was carried every so many seconds; 0: only at the end
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    report: u64,
+}
+
+/// A side as it is written.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Spec {
+    name: String,
+    subnet: Option<String>,
+    connect: Vec<HostPort>,
+    listen: Option<String>,
+    tls: Option<String>,
+    kinds: Vec<String>,
+    direction: Direction,
+    guests: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Direction {
+    #[default]
+    Both,
+    Out,
+    In,
+}
+
+impl FromStr for Spec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut spec = Self::default();
+        for part in text.split(',') {
+            let (key, value) = part
+                .split_once('=')
+                .ok_or_else(|| format!("{part:?} is not key=value"))?;
+            let value = value.to_owned();
+            match key {
+                "name" => spec.name = value,
+                "subnet" => spec.subnet = Some(value),
+                "connect" => spec.connect.push(HostPort::from(value)),
+                "listen" => spec.listen = Some(value),
+                "tls" => spec.tls = Some(value),
+                "kinds" => spec.kinds.push(value),
+                "direction" => {
+                    spec.direction = match &*value {
+                        "both" => Direction::Both,
+                        "out" => Direction::Out,
+                        "in" => Direction::In,
+                        _ => return Err(format!("direction is both, out or in, not {value:?}")),
+                    }
+                }
+                "guests" => spec.guests = Some(value),
+                _ => return Err(format!("a side has no {key:?}: see --help")),
+            }
+        }
+        match spec.name.is_empty() {
+            true => Err("a side needs a name: name=..".into()),
+            false => Ok(spec),
+        }
+    }
+}
+
+impl Spec {
+    fn listen(&self) -> &str {
+        self.listen.as_deref().unwrap_or("127.0.0.1:0")
+    }
+
+    fn config(&self) -> Result<Config, Failure> {
+        let subnet = self.subnet.as_deref().unwrap_or("mesh");
+        let config = match &self.tls {
+            None => Config::new().subnet(subnet, "Plaintext"),
+            Some(prefix) => Config::new()
+                .subnet(subnet, "TLS")
+                .tls(Tls::from_files(prefix)?),
+        };
+        Ok(config.inbox_capacity(None))
+    }
+
+    async fn start(&self) -> Result<(Node, Side), Failure> {
+        let config = self.config()?.listen(self.listen());
+        let config = self.connect.iter().cloned().fold(config, Config::connect);
+        let node = config.start().await?;
+        let mut side = Side::new(&*self.name, &node);
+        if !self.kinds.is_empty() {
+            side = side.kinds(self.kinds.iter().map(String::as_str));
+        }
+        side = match self.direction {
+            Direction::Both => side,
+            Direction::Out => side.source_only(),
+            Direction::In => side.sink_only(),
+        };
+        // Where keys prove ids, nobody can stand for another.
+        let host = self.guests.as_deref();
+        if self.tls.is_none() && host != Some("none") {
+            let own = self.listen().rsplit_once(':').map(|(host, _)| host);
+            let host = host.or(own).unwrap_or("127.0.0.1");
+            side = side.guests(self.config()?.listen(format!("{host}:0")));
+        }
+        Ok((node, side))
+    }
+}
+
+/// What is said.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Said {
+    Ready { sides: Vec<Here> },
+    Report(BridgeReport),
+}
+
+/// A side's node.
+#[derive(Serialize)]
+struct Here {
+    name: String,
+    id: NodeId,
+    listen: String,
+    subnet: String,
+}
+
+fn line(said: &Said) -> Result<String, Failure> {
+    Ok(serde_json::to_string(said)?)
+}
+
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    System::new().block_on(live(args))
+}
+
+async fn live(args: Args) -> Result<(), Failure> {
+    let mut signals = Signals::heed()?;
+    let (mut bridge, mut sides, mut nodes) = (Bridge::new(), Vec::new(), Vec::new());
+    for spec in &args.sides {
+        let (node, side) = spec.start().await?;
+        sides.push(Here {
+            name: spec.name.clone(),
+            id: node.id.clone(),
+            listen: node.addr.to_string(),
+            subnet: node.subnet.name.clone(),
+        });
+        bridge = bridge.join(side);
+        nodes.push(node);
+    }
+    let bridge = bridge.start().await?;
+    let output = Output::open()?;
+    let told = output.say(line(&Said::Ready { sides })?).await;
+    let every = Duration::from_secs(args.report);
+    let mut goes_on = told.is_ok();
+    while goes_on {
+        let pause = async {
+            match every.is_zero() {
+                true => std::future::pending().await,
+                false => tokio::time::sleep(every).await,
+            }
+        };
+        goes_on = tokio::select! {
+            () = pause => {
+                let report = bridge.send(BridgeStatus).await?;
+                output.say(line(&Said::Report(report))?).await.is_ok()
+            }
+            () = signals.next() => false,
+            () = output.gone() => false,
+        };
+    }
+    let report = bridge.send(BridgeStatus).await?;
+    // Whoever reads may be gone.
+    let _ = output.say(line(&Said::Report(report))?).await;
+    output.finish().await;
+    for node in nodes {
+        node.shutdown().await?;
+    }
+    match output.fault() {
+        Some(fault) => Err(format!("standard output could not be written: {fault}").into()),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sides_are_read() {
+        let spec: Spec = "name=a,subnet=s,connect=h:1,connect=h:2,kinds=x/,direction=out"
+            .parse()
+            .unwrap();
+        assert_eq!(
+            (&*spec.name, spec.connect.len(), spec.direction),
+            ("a", 2, Direction::Out)
+        );
+        assert_eq!(
+            (spec.subnet.as_deref(), spec.kinds),
+            (Some("s"), vec!["x/".to_owned()])
+        );
+        for bad in [
+            "",
+            "a",
+            "name=",
+            "subnet=x",
+            "name=a,colour=red",
+            "name=a,direction=up",
+        ] {
+            assert!(bad.parse::<Spec>().is_err(), "{bad}");
+        }
+    }
+}
