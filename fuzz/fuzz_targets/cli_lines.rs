@@ -15,6 +15,8 @@ mod node {
     pub(crate) mod front;
     pub(crate) mod json;
     pub(crate) mod known;
+    pub(crate) mod seq;
+    pub(crate) mod strict;
     pub(crate) mod text;
 }
 
