@@ -15,7 +15,10 @@ import sys
 
 def importable(folder, version):
     """Whether a fresh Python finds exactly this release in the folder."""
-    question = "import sys; sys.path.insert(0, sys.argv[1]); import py2p; print(py2p.__version__)"
+    question = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import py2p; print(py2p.__version__); "
+        "import cryptography.x509"
+    )
     asked = subprocess.run([sys.executable, "-c", question, folder], capture_output=True, text=True)
     return asked.returncode == 0 and asked.stdout.strip() == version
 
@@ -26,6 +29,9 @@ def install(folder, version):
     shutil.rmtree(fresh, ignore_errors=True)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     subprocess.run(pip + ["--target", fresh, "py2p==" + version], check=True, stdout=sys.stderr)
+    # What py2p makes its certificates with; it does not ask for it by itself.
+    pip.remove("--no-deps")
+    subprocess.run(pip + ["--target", fresh, "cryptography"], check=True, stdout=sys.stderr)
     shutil.rmtree(folder, ignore_errors=True)
     os.rename(fresh, folder)
 

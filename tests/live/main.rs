@@ -24,6 +24,7 @@ mod hostile;
 mod leaving;
 mod relay;
 mod renegotiate;
+mod ssl;
 mod subnet;
 mod whisper;
 

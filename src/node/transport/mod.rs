@@ -111,11 +111,18 @@ impl Transport {
             Self::Plain(stream) => pin!(stream.read_buf(into)).poll(cx),
             #[cfg(feature = "tls")]
             Self::Secure(secured) => {
-                let read = secured.stream.poll_read(cx, into);
-                if let Poll::Ready(Err(error)) = &read {
-                    secured.note(error);
+                match secured.stream.poll_read(cx, into) {
+                    // Some peers close without a word of farewell, py2p among them. Frames say how long they are, so one
+                    // that is cut off is noticed all the same.
+                    Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                        Poll::Ready(Ok(0))
+                    }
+                    Poll::Ready(Err(error)) => {
+                        secured.note(&error);
+                        Poll::Ready(Err(error))
+                    }
+                    read => read,
                 }
-                read
             }
             #[cfg(test)]
             Self::Pipe(pipe) => pin!(pipe.read_buf(into)).poll(cx),
