@@ -108,6 +108,25 @@ pub struct Sent {
     pub skipped: Vec<Skipped>,
 }
 
+impl Sent {
+    /// What a `Router` answers: for an actor that stands in for one in a test.
+    pub fn new(id: MessageId, time: u64, handed_to: impl IntoIterator<Item = NodeId>) -> Self {
+        Self {
+            id,
+            time,
+            handed_to: handed_to.into_iter().collect(),
+            skipped: Vec::new(),
+        }
+    }
+}
+
+impl Whispered {
+    /// What a `Router` answers: for an actor that stands in for one in a test.
+    pub fn new(id: MessageId, to: NodeId, discovered: bool) -> Self {
+        Self { id, to, discovered }
+    }
+}
+
 /// A peer that was passed over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]

@@ -115,3 +115,33 @@ async fn a_value_that_nobody_is_there_for_is_an_error() {
     let waited = alone.ready(1, Duration::from_millis(20)).await.unwrap_err();
     assert_eq!((waited.connected, waited.wanted), (0, 1));
 }
+
+/// What a user's test puts in the place of a node.
+struct Mock(Vec<String>);
+
+impl actix::Actor for Mock {
+    type Context = actix::Context<Self>;
+}
+
+impl actix::Handler<Send> for Mock {
+    type Result = Result<actix_mesh::Sent, actix_mesh::SendError>;
+
+    fn handle(&mut self, send: Send, _: &mut actix::Context<Self>) -> Self::Result {
+        let text = send.packets.first().and_then(|packet| packet.as_str());
+        self.0.push(text.unwrap_or_default().to_owned());
+        let (id, peer) = ("2oNpBWZ".parse().unwrap(), "3yQ".parse().unwrap());
+        Ok(actix_mesh::Sent::new(id, 7, [peer]))
+    }
+}
+
+#[actix::test]
+async fn an_actor_can_stand_in_for_a_router() {
+    use actix::Actor as _;
+    let sent = Mock(Vec::new())
+        .start()
+        .send(Send::new("hello"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((sent.time, sent.handed_to.len()), (7, 1));
+}
