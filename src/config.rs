@@ -159,7 +159,8 @@ impl Config {
     /// none, and links are plaintext.
     ///
     /// The encryption of the subnet is [`Encryption::Tls`] then, and the node's id is that of its key. A stranger gets no
-    /// byte of ours beyond a TLS alert. See [`tls`](crate::tls).
+    /// byte of the mesh: it sees our certificate, as TLS 1.3 shows it to whoever dials, and an alert. See
+    /// [`tls`](crate::tls).
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {

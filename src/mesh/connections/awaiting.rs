@@ -137,11 +137,16 @@ impl AwaitingList {
             .count()
     }
 
-    /// Of the host from which the most strangers wait, the one that waits longest.
+    /// Of the host from which the most strangers wait, the one that waits longest. Whoever has proven its id gives way last.
     pub(in crate::mesh) fn oldest_of_largest_crowd(&self) -> Option<ConnId> {
+        let unproven = self.oldest_among(|pending| pending.proven.is_none());
+        unproven.or_else(|| self.oldest_among(|_| true))
+    }
+
+    fn oldest_among(&self, which: impl Fn(&Pending) -> bool) -> Option<ConnId> {
         let mut crowds: BTreeMap<&str, (usize, ConnId)> = BTreeMap::new();
         for (conn, pending) in self.iter() {
-            if pending.purpose == Purpose::Accepted {
+            if pending.purpose == Purpose::Accepted && which(pending) {
                 // Names are given in the order of arrival, and the list is sorted by them.
                 crowds.entry(&pending.address.host).or_insert((0, conn)).0 += 1;
             }

@@ -80,3 +80,29 @@ fn f6_a_pause_of_accepting_is_told_and_counted() {
     assert_eq!(rig.mesh.stats().accepts_failed, 1);
     assert_eq!(rig.mesh.troubles().count(), 1);
 }
+
+#[test]
+fn t8_whoever_has_proven_its_id_gives_way_last() {
+    let mut rig = Rig::with(|params| params.max_pending = 3);
+    let member = rig.accept("192.0.2.1:1");
+    rig.input(Input::Proven {
+        conn: member,
+        id: id("member"),
+    });
+    for port in 2..20 {
+        rig.accept(&format!("192.0.2.1:{port}"));
+    }
+    assert!(rig.mesh.awaiting().iter().any(|it| it.conn == member));
+    rig.hear(member, &Rig::handshake("member", |_| {}));
+    assert_eq!(rig.mesh.peers().len(), 1);
+
+    // Those who have proven theirs and say nothing are bounded all the same.
+    for port in 100..110 {
+        let conn = rig.accept(&format!("192.0.2.2:{port}"));
+        rig.input(Input::Proven {
+            conn,
+            id: id(&format!("{port}")),
+        });
+    }
+    assert!(rig.mesh.awaiting().len() <= 3);
+}
