@@ -512,8 +512,8 @@ impl Config {
         params.limits = self.limits;
         params.methods.clone_from(&self.compression);
         params.max_outgoing = self.max_outgoing;
-        params.reconnect_cap = self.max_reconnect_delay.unwrap_or_default();
-        params.silence = self.keepalive_interval.unwrap_or_default();
+        params.max_reconnect_delay = self.max_reconnect_delay.unwrap_or_default();
+        params.keepalive_interval = self.keepalive_interval.unwrap_or_default();
         params.max_incoming = self.max_incoming;
         params.max_pending = self.max_pending;
         params.ban_loopback = self.ban_loopback;

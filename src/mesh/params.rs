@@ -46,10 +46,10 @@ pub struct Params {
     /// Default 30.
     pub seconds_ahead: u64,
     /// Lost addresses are dialled again after at most this time; zero: never. Default 30 s.
-    pub reconnect_cap: Duration,
+    pub max_reconnect_delay: Duration,
     /// A peer silent for this long is asked for a sign of life, and closed if it gives none within
     /// half of it again; zero: never. Default 20 s.
-    pub silence: Duration,
+    pub keepalive_interval: Duration,
     /// Whispers that may wait for their peer to be found. Default 1,024.
     pub max_waiting_whispers: usize,
     /// Whether our own nodes may say more to each other than the protocol has. Default yes: reference peers see none
@@ -77,8 +77,8 @@ impl Params {
             waterfall_capacity: 1 << 19,
             allow_binary: false,
             seconds_ahead: 30,
-            reconnect_cap: Duration::from_secs(30),
-            silence: Duration::from_secs(20),
+            max_reconnect_delay: Duration::from_secs(30),
+            keepalive_interval: Duration::from_secs(20),
             max_waiting_whispers: 1024,
             extensions: true,
             share_topology: false,

@@ -8,7 +8,7 @@
 //!    dials    ------>    |                 ^
 //!                        | Orders          | Received (one for each read), Gone
 //!                        v                 |
-//!                    Connection: one for each link; Outbox down, Intake up
+//!                    Connection: one for each link; outbound queue down, reader up
 //! ```
 //!
 //! # Who may wait on whom
@@ -21,14 +21,14 @@
 //!
 //! | what waits | is bounded by |
 //! |---|---|
-//! | batches in the Router's mailbox, frames in outboxes, messages under `Pause` or before interceptors | the inbound budget of the connection they came from |
-//! | own messages in outboxes | the send budget |
+//! | batches in the Router's mailbox, frames in outbound queues, messages under `Pause` or before interceptors | the inbound budget of the connection they came from |
+//! | own messages in outbound queues | the send budget |
 //! | messages and events for subscribers, the inbox | their queues |
 //! | a subscriber's mailbox | the burst that is sent ahead |
 //! | frames larger than that, what they inflate to, what waits longer for peers that take next to nothing | the shared budget |
 //! | a partial frame | a read, or the budgets above; and its time |
 //! | questions of ours that wait, questions of others | the tables of [`requests`] |
-//! | answers to control messages | the core's budgets, and last the outbox itself |
+//! | answers to control messages | the core's budgets, and last the outbound queue itself |
 
 pub(crate) mod budget;
 pub(crate) mod connection;

@@ -194,12 +194,12 @@ fn tell<T: Answer>(asker: Option<OneshotSender<T>>, answer: T, ctx: &mut Context
 }
 
 /// What is owed for one thing: to whoever asked for it alone, or as a share in the answer to several.
-pub(crate) enum Owed<T> {
+pub(crate) enum OwedReply<T> {
     Alone(Promise<T>),
     Share(Share<T>),
 }
 
-impl<T> Owed<T> {
+impl<T> OwedReply<T> {
     /// Answers.
     pub(crate) fn keep(self, answer: T) {
         match self {
@@ -210,11 +210,11 @@ impl<T> Owed<T> {
     }
 }
 
-impl<T> fmt::Debug for Owed<T> {
+impl<T> fmt::Debug for OwedReply<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Alone(_) => "Owed::Alone",
-            Self::Share(_) => "Owed::Share",
+            Self::Alone(_) => "OwedReply::Alone",
+            Self::Share(_) => "OwedReply::Share",
         })
     }
 }

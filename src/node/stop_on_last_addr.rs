@@ -8,9 +8,9 @@ use actix::{Actor, ActorContext as _, ActorFuture, Context};
 /// Stops its actor when nobody holds an address of it: otherwise its other futures would keep it alive.
 ///
 /// Polled whenever the actor wakes up, and dropping the last address wakes it up.
-pub(crate) struct Orphan;
+pub(crate) struct StopOnLastAddr;
 
-impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Orphan {
+impl<A: Actor<Context = Context<A>>> ActorFuture<A> for StopOnLastAddr {
     type Output = ();
 
     fn poll(
@@ -41,7 +41,7 @@ mod tests {
 
         fn started(&mut self, ctx: &mut Context<Self>) {
             ctx.spawn(actix::fut::wrap_future(std::future::pending()));
-            ctx.spawn(Orphan);
+            ctx.spawn(StopOnLastAddr);
         }
 
         fn stopped(&mut self, _: &mut Context<Self>) {

@@ -153,7 +153,7 @@ fn nothing_is_left_when_all_peers_have_left() {
         let mut dice = StdRng::seed_from_u64(seed);
         let mut net = Network::new(seed);
         // Without reconnecting: a node that is left alone would look for the lost ones for ever.
-        let alone = |params: &mut Params| params.reconnect_cap = Duration::ZERO;
+        let alone = |params: &mut Params| params.max_reconnect_delay = Duration::ZERO;
         let nodes: Vec<Node> = (0..6).map(|_| net.add_with(alone)).collect();
         grow(&mut net, &nodes, &mut dice);
         let stranger = net.id(nodes[5]);

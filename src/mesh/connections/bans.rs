@@ -64,7 +64,7 @@ impl Record {
     }
 }
 
-/// The memory of bad conduct.
+/// The memory of misbehavior.
 #[derive(Debug, Default)]
 pub(in crate::mesh) struct Bans(BTreeMap<String, Record>);
 
@@ -157,38 +157,38 @@ mod tests {
 
     #[test]
     fn offences_add_up_to_a_ban_and_are_forgiven() {
-        let mut conduct = Bans::default();
+        let mut bans = Bans::default();
         for _ in 0..3 {
-            assert_eq!(conduct.weigh("h", Misbehavior::Invalid, SECOND), None);
+            assert_eq!(bans.weigh("h", Misbehavior::Invalid, SECOND), None);
         }
         assert_eq!(
-            conduct.weigh("h", Misbehavior::Invalid, SECOND * 90),
+            bans.weigh("h", Misbehavior::Invalid, SECOND * 90),
             None,
             "forgiven by then"
         );
         for _ in 0..2 {
-            assert_eq!(conduct.weigh("h", Misbehavior::Invalid, SECOND * 90), None);
+            assert_eq!(bans.weigh("h", Misbehavior::Invalid, SECOND * 90), None);
         }
         assert_eq!(
-            conduct.weigh("h", Misbehavior::Invalid, SECOND * 90),
+            bans.weigh("h", Misbehavior::Invalid, SECOND * 90),
             Some(FIRST_BAN)
         );
-        assert!(conduct.is_banned("h", SECOND * 149) && !conduct.is_banned("h", SECOND * 150));
-        let again = (0..4).find_map(|_| conduct.weigh("h", Misbehavior::Invalid, SECOND * 150));
+        assert!(bans.is_banned("h", SECOND * 149) && !bans.is_banned("h", SECOND * 150));
+        let again = (0..4).find_map(|_| bans.weigh("h", Misbehavior::Invalid, SECOND * 150));
         assert_eq!(again, Some(FIRST_BAN * 2));
     }
 
     #[test]
     fn the_memory_of_conduct_is_bounded_and_keeps_the_worst() {
-        let mut conduct = Bans::default();
-        while conduct
+        let mut bans = Bans::default();
+        while bans
             .weigh("worst", Misbehavior::Invalid, SECOND)
             .is_none()
         {}
         for n in 0..3000 {
-            conduct.weigh(&format!("{n}"), Misbehavior::Flooding, SECOND);
+            bans.weigh(&format!("{n}"), Misbehavior::Flooding, SECOND);
         }
-        assert_eq!(conduct.0.len(), MAX_HOSTS);
-        assert!(conduct.is_banned("worst", SECOND * 2));
+        assert_eq!(bans.0.len(), MAX_HOSTS);
+        assert!(bans.is_banned("worst", SECOND * 2));
     }
 }

@@ -13,7 +13,7 @@ use crate::wire::{Control, Flag, RequestId};
 impl Mesh {
     /// Asks peers that were silent for long for a sign of life, and closes those that gave none.
     pub(in crate::mesh) fn keep_alive(&mut self, now: Now, out: &mut Effects) {
-        let silence = self.params.silence;
+        let silence = self.params.keepalive_interval;
         if silence.is_zero() {
             return;
         }
@@ -34,7 +34,7 @@ impl Mesh {
     /// There is no ping that every peer answers, but each answers a request for a peer it has: and
     /// it has us. One short frame each way, where `request *` would fetch the whole list.
     fn ping(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
-        let patience = self.params.silence / 2;
+        let patience = self.params.keepalive_interval / 2;
         let salt: [u8; 16] = rand::RngExt::random(&mut self.rng);
         let Some(entry) = self.routing.get_mut(conn) else {
             return;

@@ -41,7 +41,7 @@ impl Mesh {
     fn backoff(&self) -> Backoff {
         Backoff {
             first: Duration::from_secs(1),
-            cap: self.params.reconnect_cap,
+            cap: self.params.max_reconnect_delay,
         }
     }
 
@@ -92,7 +92,7 @@ impl Mesh {
 
     /// Dials lost addresses whose time has come.
     pub(in crate::mesh) fn reconnect(&mut self, now: Now, out: &mut Effects) {
-        if self.closing || self.params.reconnect_cap.is_zero() {
+        if self.closing || self.params.max_reconnect_delay.is_zero() {
             return;
         }
         let alone = self.routing.is_empty();

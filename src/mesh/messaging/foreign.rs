@@ -49,7 +49,7 @@ pub(in crate::mesh) struct Foreigners {
     order: VecDeque<NodeId>,
     open: VecDeque<Open>,
     /// Whether anybody wants to know who is looked for.
-    told: bool,
+    reported: bool,
     /// Events about it.
     events: TokenBucket,
 }
@@ -60,7 +60,7 @@ impl Default for Foreigners {
             vouched: BTreeMap::new(),
             order: VecDeque::new(),
             open: VecDeque::new(),
-            told: false,
+            reported: false,
             events: TokenBucket::new(16.0, 4.0),
         }
     }
@@ -178,7 +178,7 @@ impl Mesh {
 
     /// From now on, tells whom others look for and nobody here knows, as [`Event::Sought`].
     pub fn tell_sought(&mut self) {
-        self.foreigners.told = true;
+        self.foreigners.reported = true;
     }
 
     /// Answers requests for a peer of another mesh with this address: those that wait, and those to come.
@@ -205,7 +205,7 @@ impl Mesh {
         out: &mut Effects,
     ) -> Option<Address> {
         let found = self.foreigners.vouched.get(wanted).cloned();
-        if found.is_none() && self.foreigners.told && *wanted != *self.me() {
+        if found.is_none() && self.foreigners.reported && *wanted != *self.me() {
             self.foreigners.keep_open(Open {
                 conn,
                 request: request.clone(),

@@ -82,7 +82,7 @@ fn offer(rig: &mut Rig, peer: &Played, entries: Vec<PeerEntry>) -> Vec<ConnId> {
 
 #[test]
 fn t16_an_address_of_a_list_is_dialled_once_in_ten_minutes() {
-    let mut rig = Rig::with(|params| params.silence = Duration::ZERO);
+    let mut rig = Rig::with(|params| params.keepalive_interval = Duration::ZERO);
     let a = rig.join("a");
     let there = address("127.0.0.1:3000");
     let listed = || {
@@ -158,7 +158,7 @@ fn t17_peers_lists_lead_to_one_link_in_each_network() {
 
 #[test]
 fn t17_after_a_start_the_last_own_choices_are_dialled_whoever_is_there() {
-    let mut rig = Rig::with(|params| params.silence = Duration::ZERO);
+    let mut rig = Rig::with(|params| params.keepalive_interval = Duration::ZERO);
     let place = |port: u16, dialled| Place {
         address: address(&format!("127.0.0.1:{port}")),
         last_good: u64::from(port),
@@ -201,7 +201,7 @@ fn requests_for_all_peers_are_answered_at_a_bounded_rate() {
 
 #[test]
 fn a_peers_list_is_bounded_and_in_time_tells_of_all() {
-    let mut rig = Rig::with(|params| params.silence = Duration::ZERO);
+    let mut rig = Rig::with(|params| params.keepalive_interval = Duration::ZERO);
     let listed = |said: &[(ConnId, Flag, Vec<String>)]| -> Vec<String> {
         let list: Vec<(serde_json::Value, String)> = serde_json::from_str(&said[0].2[1]).unwrap();
         list.into_iter().map(|(_, id)| id).collect()

@@ -105,9 +105,9 @@ impl Pool {
     }
 
     /// A peer takes next to nothing, until this is dropped.
-    pub(crate) fn one_behind(self: &Arc<Self>) -> Behind {
+    pub(crate) fn one_behind(self: &Arc<Self>) -> Backlogged {
         self.behind.fetch_add(1, Ordering::Relaxed);
-        Behind(Arc::clone(self))
+        Backlogged(Arc::clone(self))
     }
 
     /// Whether peers that take next to nothing are the exception: then the fault is theirs. Where most do,
@@ -145,9 +145,9 @@ impl Drop for Slow {
 
 /// A peer that takes next to nothing.
 #[derive(Debug)]
-pub(crate) struct Behind(Arc<Pool>);
+pub(crate) struct Backlogged(Arc<Pool>);
 
-impl Drop for Behind {
+impl Drop for Backlogged {
     fn drop(&mut self) {
         self.0.behind.fetch_sub(1, Ordering::Relaxed);
     }
@@ -209,24 +209,24 @@ impl Account {
     }
 
     /// Waits until fewer than this many turns are taken, and takes one.
-    pub(crate) async fn turn(self: &Arc<Self>, most: u32) -> Result<Turn, Closed> {
+    pub(crate) async fn turn(self: &Arc<Self>, most: u32) -> Result<BatchSlot, Closed> {
         let next = |taken: u32| (taken < most).then_some(taken + 1);
         let taken = || {
             self.turns
                 .fetch_update(Ordering::Acquire, Ordering::Relaxed, next)
                 .ok()
         };
-        self.until(taken).await.map(|_| Turn(Arc::clone(self)))
+        self.until(taken).await.map(|_| BatchSlot(Arc::clone(self)))
     }
 
     /// Waits until a frame of this many bytes may come in, and charges it.
-    pub(crate) async fn for_frame(self: &Arc<Self>, bytes: usize) -> Result<Coming, Closed> {
+    pub(crate) async fn for_frame(self: &Arc<Self>, bytes: usize) -> Result<FramePermit, Closed> {
         self.until(|| self.is_used_by(0, bytes)).await?;
         let shared = bytes.saturating_sub(self.own);
         let most = self.pool.size / COMING;
         self.until(|| take(&self.pool.coming, shared, most, true))
             .await?;
-        Ok(Coming {
+        Ok(FramePermit {
             charge: self.charge(bytes),
             bytes,
             shared,
@@ -238,8 +238,8 @@ impl Account {
     pub(crate) async fn to_inflate(
         self: &Arc<Self>,
         bytes: usize,
-        coming: Option<&Coming>,
-    ) -> Result<Arc<Charge>, Closed> {
+        coming: Option<&FramePermit>,
+    ) -> Result<Arc<MemoryPermit>, Closed> {
         let held = coming.map_or(0, |coming| coming.bytes);
         self.until(|| self.is_used_by(held, bytes)).await?;
         let shared = (held + bytes).saturating_sub(self.own.max(held));
@@ -299,11 +299,11 @@ impl Account {
     }
 
     /// Charges what was read.
-    pub(crate) fn charge(self: &Arc<Self>, bytes: usize) -> Arc<Charge> {
+    pub(crate) fn charge(self: &Arc<Self>, bytes: usize) -> Arc<MemoryPermit> {
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
         let borrowed = self.borrowed(before + bytes) - self.borrowed(before);
         self.pool.used.fetch_add(borrowed, Ordering::Relaxed);
-        Arc::new(Charge {
+        Arc::new(MemoryPermit {
             account: Arc::clone(self),
             bytes: AtomicUsize::new(bytes),
         })
@@ -332,9 +332,9 @@ impl Drop for Account {
 
 /// One of the connection's turns, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn(Arc<Account>);
+pub(crate) struct BatchSlot(Arc<Account>);
 
-impl Drop for Turn {
+impl Drop for BatchSlot {
     fn drop(&mut self) {
         self.0.turns.fetch_sub(1, Ordering::Release);
         self.0.freed.notify_waiters();
@@ -343,12 +343,12 @@ impl Drop for Turn {
 
 /// What one batch costs, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Charge {
+pub(crate) struct MemoryPermit {
     account: Arc<Account>,
     bytes: AtomicUsize,
 }
 
-impl Charge {
+impl MemoryPermit {
     /// Gives back what is beyond these bytes: the rest of the batch was nothing new.
     pub(crate) fn shrink(&self, bytes: usize) {
         let before = self.bytes.fetch_min(bytes, Ordering::Relaxed);
@@ -358,7 +358,7 @@ impl Charge {
     }
 }
 
-impl Drop for Charge {
+impl Drop for MemoryPermit {
     fn drop(&mut self) {
         self.account.release(*self.bytes.get_mut());
     }
@@ -366,14 +366,14 @@ impl Drop for Charge {
 
 /// What a large frame costs while it is coming in, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Coming {
-    charge: Arc<Charge>,
+pub(crate) struct FramePermit {
+    charge: Arc<MemoryPermit>,
     bytes: usize,
     /// Of that, what is beyond its connection's own.
     shared: usize,
 }
 
-impl Drop for Coming {
+impl Drop for FramePermit {
     fn drop(&mut self) {
         let pool = &self.charge.account.pool;
         pool.coming.fetch_sub(self.shared, Ordering::Relaxed);

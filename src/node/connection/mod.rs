@@ -24,12 +24,12 @@ use tokio::net::TcpStream;
 use crate::mesh::{ConnId, Direction, Ended};
 use crate::node::budget::{Account, Pool};
 use crate::node::connection::rate_limit::Rates;
-use crate::node::connection::reader::{BESIDE, Intake, Source};
-use crate::node::connection::writer::{Chunk, Outbox, Patience};
+use crate::node::connection::reader::{BESIDE, Reader, Source};
+use crate::node::connection::writer::{Chunk, OutboundQueue, Patience};
 #[cfg(feature = "tls")]
 use crate::node::router::Proven;
 use crate::node::router::{Gone, Router};
-use crate::node::stop_on_last_addr::Orphan;
+use crate::node::stop_on_last_addr::StopOnLastAddr;
 #[cfg(feature = "tls")]
 use crate::node::transport::Secured;
 use crate::node::transport::{Detached, Transport};
@@ -89,9 +89,9 @@ pub(crate) struct Connection {
     source: Source,
     /// `None` if it could not be opened here.
     transport: Option<Transport>,
-    intake: Intake,
+    reader: Reader,
     /// While something waits to be written.
-    outbox: Option<Box<Outbox>>,
+    outbound: Option<Box<OutboundQueue>>,
     flushing: bool,
     closing: bool,
     /// Whether the peer has been told that nothing more will come, or cannot be told.
@@ -128,8 +128,8 @@ impl Connection {
                 account,
             },
             transport,
-            intake: Intake::new(),
-            outbox: None,
+            reader: Reader::new(),
+            outbound: None,
             flushing: false,
             closing: false,
             shut: false,
@@ -171,9 +171,9 @@ impl Connection {
         let Some(transport) = &mut self.transport else {
             return Poll::Ready(Ok(()));
         };
-        if let Some(outbox) = &mut self.outbox {
-            task::ready!(outbox.poll_flush(transport, cx))?;
-            self.outbox = None;
+        if let Some(outbound) = &mut self.outbound {
+            task::ready!(outbound.poll_flush(transport, cx))?;
+            self.outbound = None;
         }
         let flushed = task::ready!(transport.poll_flush(cx));
         flushed.map_err(|error| Ended::Failed(error.to_string()))?;
@@ -214,7 +214,7 @@ impl Actor for Connection {
         if self.transport.is_none() {
             return ctx.stop();
         }
-        ctx.spawn(Orphan);
+        ctx.spawn(StopOnLastAddr);
         #[cfg(feature = "tls")]
         if let Some(direction) = self.insecure {
             return self.secure(direction, ctx);
@@ -225,7 +225,7 @@ impl Actor for Connection {
     fn stopped(&mut self, _: &mut Context<Self>) {
         if let Some(router) = self.source.terms.router.upgrade() {
             let why = self.ended.take().map_or(Ended::ByPeer, |why| *why);
-            let unsent = self.outbox.as_ref().map(|outbox| outbox.unsent());
+            let unsent = self.outbound.as_ref().map(|outbound| outbound.unsent());
             #[expect(
                 clippy::disallowed_methods,
                 reason = "once for each connection, so bounded by their number"
@@ -245,8 +245,8 @@ impl Handler<Orders> for Connection {
     fn handle(&mut self, orders: Orders, ctx: &mut Context<Self>) {
         for chunk in orders.write {
             let terms = &self.source.terms;
-            let empty = || Box::new(Outbox::new(terms.patience, Arc::clone(&terms.pool)));
-            self.outbox.get_or_insert_with(empty).push(chunk);
+            let empty = || Box::new(OutboundQueue::new(terms.patience, Arc::clone(&terms.pool)));
+            self.outbound.get_or_insert_with(empty).push(chunk);
         }
         if let Some(within) = orders.close {
             self.close(within, ctx);
@@ -326,7 +326,7 @@ impl ActorFuture<Connection> for Reading {
         let Some(transport) = &mut link.transport else {
             return Poll::Ready(());
         };
-        let ended = task::ready!(link.intake.poll(transport, &link.source, cx));
+        let ended = task::ready!(link.reader.poll(transport, &link.source, cx));
         #[cfg(feature = "tls")]
         let ended = match transport.take_refusal() {
             Some((refusal, by_peer)) => Ended::Insecure { refusal, by_peer },

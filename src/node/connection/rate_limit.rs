@@ -72,12 +72,12 @@ impl Buckets {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct Pace {
+pub(crate) struct RateLimit {
     /// Made when first used.
     buckets: Option<Box<Buckets>>,
 }
 
-impl Pace {
+impl RateLimit {
     /// So much was read; how long to read nothing, at these rates, which are the same each time.
     pub(crate) fn wait(
         &mut self,
@@ -117,39 +117,39 @@ mod tests {
     #[actix::test]
     async fn beyond_a_burst_each_message_has_to_be_paid_for() {
         tokio::time::pause();
-        let mut pace = Pace::default();
+        let mut rate_limit = RateLimit::default();
         let rates = Rates {
             messages: NonZeroU32::new(10),
             bytes: None,
         };
-        assert_eq!(pace.wait(rates, 10, 1000, 1000), Duration::ZERO);
-        assert_eq!(pace.wait(rates, 5, 500, 500), SECOND / 2);
+        assert_eq!(rate_limit.wait(rates, 10, 1000, 1000), Duration::ZERO);
+        assert_eq!(rate_limit.wait(rates, 5, 500, 500), SECOND / 2);
         tokio::time::advance(SECOND).await;
-        assert_eq!(pace.wait(rates, 5, 500, 500), Duration::ZERO);
-        assert_eq!(pace.wait(rates, 10, 500, 500), SECOND);
+        assert_eq!(rate_limit.wait(rates, 5, 500, 500), Duration::ZERO);
+        assert_eq!(rate_limit.wait(rates, 10, 500, 500), SECOND);
     }
 
     #[actix::test]
     async fn bytes_are_counted_as_they_are_inflated() {
         tokio::time::pause();
-        let mut pace = Pace::default();
+        let mut rate_limit = RateLimit::default();
         let rates = Rates {
             messages: None,
             bytes: NonZeroU32::new(1000),
         };
-        assert_eq!(pace.wait(rates, 1, 100, 1000), Duration::ZERO);
-        assert_eq!(pace.wait(rates, 1, 100, 1000), SECOND);
+        assert_eq!(rate_limit.wait(rates, 1, 100, 1000), Duration::ZERO);
+        assert_eq!(rate_limit.wait(rates, 1, 100, 1000), SECOND);
     }
 
     #[actix::test]
     async fn only_bombs_are_paced_unless_asked_for() {
         tokio::time::pause();
-        let mut pace = Pace::default();
+        let mut rate_limit = RateLimit::default();
         let rates = Rates::default();
         for _ in 0..10_000 {
-            assert_eq!(pace.wait(rates, 100, 64 * 1024, 512 * 1024), Duration::ZERO);
+            assert_eq!(rate_limit.wait(rates, 100, 64 * 1024, 512 * 1024), Duration::ZERO);
         }
-        let waits = (0..100).map(|_| pace.wait(rates, 1, 200, 4 << 20));
+        let waits = (0..100).map(|_| rate_limit.wait(rates, 1, 200, 4 << 20));
         assert!(waits.max().unwrap() > SECOND * 40);
     }
 }

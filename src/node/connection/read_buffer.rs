@@ -13,36 +13,36 @@ use bytes::BytesMut;
 const MOST: usize = 4;
 
 /// A read buffer, and how much room was asked for.
-pub(crate) struct Spare {
+pub(crate) struct ReadBufferPool {
     pub(crate) bytes: BytesMut,
     room: usize,
 }
 
 thread_local! {
     /// Given back the longest ago first: that one is the likeliest to be free.
-    static SPARE: RefCell<VecDeque<Spare>> = const { RefCell::new(VecDeque::new()) };
+    static SPARE: RefCell<VecDeque<ReadBufferPool>> = const { RefCell::new(VecDeque::new()) };
 }
 
 /// An empty buffer with room for this many bytes and no more.
-pub(crate) fn take(room: usize) -> Spare {
+pub(crate) fn take(room: usize) -> ReadBufferPool {
     let mut bytes = SPARE.with_borrow_mut(|spares| {
-        let place = spares.iter().position(|spare| spare.room == room);
-        let spare = place.and_then(|place| spares.remove(place));
-        spare.map_or_else(BytesMut::new, |spare| spare.bytes)
+        let place = spares.iter().position(|pool| pool.room == room);
+        let pool = place.and_then(|place| spares.remove(place));
+        pool.map_or_else(BytesMut::new, |pool| pool.bytes)
     });
     // Without allocating, if nobody shares it any more.
     bytes.reserve(room);
-    Spare { bytes, room }
+    ReadBufferPool { bytes, room }
 }
 
 /// Takes back what was [`take`]n, whoever still shares it.
-pub(crate) fn give_back(mut spare: Spare) {
-    spare.bytes.clear();
+pub(crate) fn give_back(mut pool: ReadBufferPool) {
+    pool.bytes.clear();
     SPARE.with_borrow_mut(|spares| {
         if spares.len() == MOST {
             spares.pop_front();
         }
-        spares.push_back(spare);
+        spares.push_back(pool);
     });
 }
 
@@ -52,10 +52,10 @@ mod tests {
 
     /// What is read into a buffer that is given back at once.
     fn read(bytes: &[u8]) -> BytesMut {
-        let mut spare = take(1000);
-        spare.bytes.extend_from_slice(bytes);
-        let frames = spare.bytes.split();
-        give_back(spare);
+        let mut pool = take(1000);
+        pool.bytes.extend_from_slice(bytes);
+        let frames = pool.bytes.split();
+        give_back(pool);
         frames
     }
 
@@ -78,12 +78,12 @@ mod tests {
     #[test]
     fn a_buffer_has_the_room_that_is_asked_for_and_few_are_kept() {
         for room in [4000, 1000, 2000, 3000, 5000, 1000] {
-            let spare = take(room);
-            assert_eq!(spare.bytes.capacity(), room);
-            give_back(spare);
+            let pool = take(room);
+            assert_eq!(pool.bytes.capacity(), room);
+            give_back(pool);
         }
         let rooms =
-            SPARE.with_borrow(|spares| spares.iter().map(|spare| spare.room).collect::<Vec<_>>());
+            SPARE.with_borrow(|spares| spares.iter().map(|pool| pool.room).collect::<Vec<_>>());
         assert_eq!(rooms, [2000, 3000, 5000, 1000]);
     }
 }

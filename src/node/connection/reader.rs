@@ -15,10 +15,10 @@ use tokio::time::{Sleep, sleep};
 use tokio_util::codec::Decoder as _;
 
 use crate::mesh::{ConnId, Ended};
-use crate::node::budget::{Account, Charge, Closed, Coming};
+use crate::node::budget::{Account, MemoryPermit, Closed, FramePermit};
 use crate::node::connection::Terms;
-use crate::node::connection::rate_limit::Pace;
-use crate::node::connection::read_buffer::{self, Spare};
+use crate::node::connection::rate_limit::RateLimit;
+use crate::node::connection::read_buffer::{self, ReadBufferPool};
 use crate::node::router::Received;
 use crate::node::transport::Transport;
 use crate::wire::{Batch, Codec, Cut, Hold, StreamError};
@@ -55,7 +55,7 @@ pub(crate) struct Source {
 }
 
 /// See the module. What was read is handed in by a future of its own, which an idle connection has not.
-pub(crate) enum Intake {
+pub(crate) enum Reader {
     /// For something to read.
     Waiting(State),
     Busy(Busy),
@@ -66,8 +66,8 @@ pub(crate) enum Intake {
 /// What is kept from one read to the next.
 #[derive(Default)]
 pub(crate) struct State {
-    begun: Option<Box<Begun>>,
-    pace: Pace,
+    partial: Option<Box<PartialFrame>>,
+    rate_limit: RateLimit,
     /// How often what is asked of the socket next has been doubled.
     doubled: u8,
     /// Whether the handshake is done.
@@ -85,12 +85,12 @@ pub(crate) enum Next {
 }
 
 /// A frame of which a part is there.
-struct Begun {
+struct PartialFrame {
     part: BytesMut,
     /// When the rest must be there.
     late: Pin<Box<Sleep>>,
     /// If it is longer than a read: its length, and its charge.
-    large: Option<(usize, Coming)>,
+    large: Option<(usize, FramePermit)>,
 }
 
 /// Why reading goes no further.
@@ -113,7 +113,7 @@ impl From<Closed> for Stop {
     }
 }
 
-impl Intake {
+impl Reader {
     pub(crate) fn new() -> Self {
         Self::Waiting(State::default())
     }
@@ -154,12 +154,12 @@ impl State {
         transport: &mut Transport,
         source: &Source,
         cx: &mut Context<'_>,
-    ) -> Result<Intake, Stop> {
+    ) -> Result<Reader, Stop> {
         if self.large().is_some() || source.account.has_room_now()? {
             return self.read(transport, source, cx);
         }
         let account = Arc::clone(&source.account);
-        Ok(Intake::Busy(Box::pin(async move {
+        Ok(Reader::Busy(Box::pin(async move {
             account.room().await?;
             Ok(Next::Read(self))
         })))
@@ -174,16 +174,16 @@ impl State {
         if let Poll::Ready(readable) = transport.poll_readable(cx) {
             return Poll::Ready(readable.map_err(Stop::from));
         }
-        let Some(begun) = &mut self.begun else {
+        let Some(partial) = &mut self.partial else {
             return Poll::Pending;
         };
-        let late = begun.late.as_mut().poll(cx);
+        let late = partial.late.as_mut().poll(cx);
         late.map(|()| Err(Stop::Ended(Ended::Unfinished)))
     }
 
     /// The length of the frame that has begun, if it is longer than a read.
     fn large(&self) -> Option<usize> {
-        let large = self.begun.as_ref().and_then(|begun| begun.large.as_ref());
+        let large = self.partial.as_ref().and_then(|partial| partial.large.as_ref());
         large.map(|(len, _)| *len)
     }
 
@@ -202,8 +202,8 @@ impl State {
         transport: &mut Transport,
         source: &Source,
         cx: &mut Context<'_>,
-    ) -> Result<Intake, Stop> {
-        let part = self.begun.as_mut().map(|begun| mem::take(&mut begun.part));
+    ) -> Result<Reader, Stop> {
+        let part = self.partial.as_mut().map(|partial| mem::take(&mut partial.part));
         // What is read fits into the account, so that a long stride is no loan.
         let stride = self.stride().min(source.account.left()).max(READ);
         let mut buffer = Buffer::after(part.unwrap_or_default(), self.large(), stride);
@@ -218,18 +218,18 @@ impl State {
             // The wake-up was for nothing.
             Poll::Pending => {
                 let part = filled.left_over();
-                if let Some(begun) = &mut self.begun {
-                    begun.part = part;
+                if let Some(partial) = &mut self.partial {
+                    partial.part = part;
                 }
-                return Ok(Intake::Waiting(self));
+                return Ok(Reader::Waiting(self));
             }
         }
-        let handing_in = HandingIn {
+        let handing_in = BatchSubmit {
             source: source.clone(),
             codec,
             state: self,
         };
-        Ok(Intake::Busy(Box::pin(handing_in.run(filled))))
+        Ok(Reader::Busy(Box::pin(handing_in.run(filled))))
     }
 
     /// Sets how much to ask for next, after what came now.
@@ -250,13 +250,13 @@ impl State {
 }
 
 /// What was read, on its way to the Router.
-struct HandingIn {
+struct BatchSubmit {
     source: Source,
     codec: Codec,
     state: State,
 }
 
-impl HandingIn {
+impl BatchSubmit {
     async fn run(mut self, mut filled: Buffer) -> Result<Next, Stop> {
         let frames = filled.bytes();
         self.hand_in_all(frames).await?;
@@ -264,8 +264,8 @@ impl HandingIn {
             self.note_begun(frames).await?;
         }
         let part = filled.left_over();
-        if let Some(begun) = &mut self.state.begun {
-            begun.part = part;
+        if let Some(partial) = &mut self.state.partial {
+            partial.part = part;
         }
         breathe().await;
         self.state.established = self.codec.is_established();
@@ -277,7 +277,7 @@ impl HandingIn {
         while let Some(len) = self.codec.first_len(frames)?
             && len <= frames.len()
         {
-            let coming = self.state.begun.take().and_then(|begun| begun.large);
+            let coming = self.state.partial.take().and_then(|partial| partial.large);
             let coming = coming.map(|(_, coming)| coming);
             let (cut, charge) = match self.codec.cut(frames, NEAR)? {
                 Cut::TooTight => {
@@ -308,11 +308,11 @@ impl HandingIn {
     }
 
     /// Hands a batch to the Router.
-    async fn hand_in(&mut self, mut batch: Batch, charge: Arc<Charge>) -> Result<(), Stop> {
+    async fn hand_in(&mut self, mut batch: Batch, charge: Arc<MemoryPermit>) -> Result<(), Stop> {
         let wait = {
             let rates = self.source.terms.rates;
             self.state
-                .pace
+                .rate_limit
                 .wait(rates, batch.len(), batch.wire_len(), batch.cost())
         };
         let turn = self.source.account.turn(TURNS).await?;
@@ -347,8 +347,8 @@ impl HandingIn {
     /// A part of a frame is left over: from when on it is, and its charge if it is large.
     async fn note_begun(&mut self, rest: &BytesMut) -> Result<(), Stop> {
         let large = self.codec.first_len(rest)?.filter(|len| *len > READ);
-        if let Some(begun) = &self.state.begun
-            && begun.large.is_some() == large.is_some()
+        if let Some(partial) = &self.state.partial
+            && partial.large.is_some() == large.is_some()
         {
             return Ok(());
         }
@@ -356,7 +356,7 @@ impl HandingIn {
             Some(len) => Some((len, self.source.account.for_frame(len).await?)),
             None => None,
         };
-        self.state.begun = Some(Box::new(Begun {
+        self.state.partial = Some(Box::new(PartialFrame {
             part: BytesMut::new(),
             late: Box::pin(sleep(self.source.terms.frame_timeout)),
             large,
@@ -376,7 +376,7 @@ fn end(codec: &mut Codec, rest: &mut BytesMut) -> Ended {
 /// What frames are read into.
 enum Buffer {
     /// To be used again.
-    Spare(Spare),
+    ReadBufferPool(ReadBufferPool),
     /// What is left over of another, a copy, or too large to be kept.
     Own(BytesMut),
 }
@@ -401,7 +401,7 @@ impl Buffer {
             None => READ,
         };
         let mut buffer = match room.max(stride) {
-            room if room == stride => Buffer::Spare(read_buffer::take(room)),
+            room if room == stride => Buffer::ReadBufferPool(read_buffer::take(room)),
             room => Buffer::Own(BytesMut::with_capacity(room)),
         };
         buffer.bytes().extend_from_slice(&rest);
@@ -410,7 +410,7 @@ impl Buffer {
 
     fn bytes(&mut self) -> &mut BytesMut {
         match self {
-            Buffer::Spare(spare) => &mut spare.bytes,
+            Buffer::ReadBufferPool(pool) => &mut pool.bytes,
             Buffer::Own(bytes) => bytes,
         }
     }
@@ -437,8 +437,8 @@ impl Buffer {
     }
 
     fn give_back(self) {
-        if let Buffer::Spare(spare) = self {
-            read_buffer::give_back(spare);
+        if let Buffer::ReadBufferPool(pool) = self {
+            read_buffer::give_back(pool);
         }
     }
 }
@@ -449,9 +449,9 @@ fn poll_discard(transport: &mut Transport, cx: &mut Context<'_>) -> Poll<Ended> 
     if task::ready!(transport.poll_readable(cx)).is_err() {
         return Poll::Ready(Ended::ByPeer);
     }
-    let mut spare = read_buffer::take(READ);
-    let read = transport.poll_read(cx, &mut spare.bytes);
-    read_buffer::give_back(spare);
+    let mut pool = read_buffer::take(READ);
+    let read = transport.poll_read(cx, &mut pool.bytes);
+    read_buffer::give_back(pool);
     match task::ready!(read) {
         Ok(0) | Err(_) => Poll::Ready(Ended::ByPeer),
         Ok(_) => {

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, Sleep};
 
 use crate::mesh::{Ended, Traffic};
-use crate::node::budget::{Behind, Pool};
+use crate::node::budget::{Backlogged, Pool};
 use crate::node::transport::Transport;
 use crate::wire::{Hold, frames_beyond};
 
@@ -67,10 +67,10 @@ pub(crate) struct Patience {
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Outbox {
+pub(crate) struct OutboundQueue {
     queue: VecDeque<Chunk>,
     /// Bytes of the first chunk that are written already.
-    begun: usize,
+    partial: usize,
     /// Bytes that wait.
     waiting: usize,
     /// Bytes ever written.
@@ -92,17 +92,17 @@ struct Stall {
     /// How far it is behind what it has to take at least.
     behind: Duration,
     /// While that is much.
-    counted: Option<Behind>,
+    counted: Option<Backlogged>,
     /// At some moment, how much will have been written once all that waited then is.
     mark: (Instant, u64),
 }
 
-impl Outbox {
+impl OutboundQueue {
     /// Empty. `pool`: has room for what waits for peers that take next to nothing.
     pub(crate) fn new(patience: Patience, pool: Arc<Pool>) -> Self {
         Self {
             queue: VecDeque::new(),
-            begun: 0,
+            partial: 0,
             waiting: 0,
             written: 0,
             patience,
@@ -125,13 +125,13 @@ impl Outbox {
         self.queue.is_empty()
     }
 
-    /// What waits; a frame begun counts as waiting.
+    /// What waits; a frame partly written counts as waiting.
     pub(crate) fn unsent(&self) -> Traffic {
         let mut chunks = self.queue.iter();
-        let begun = chunks.next().map_or(0, |first| {
-            frames_beyond(&first.bytes, self.begun).min(u64::from(first.messages))
+        let partial = chunks.next().map_or(0, |first| {
+            frames_beyond(&first.bytes, self.partial).min(u64::from(first.messages))
         });
-        let messages = begun + chunks.map(|chunk| u64::from(chunk.messages)).sum::<u64>();
+        let messages = partial + chunks.map(|chunk| u64::from(chunk.messages)).sum::<u64>();
         Traffic {
             messages,
             bytes: self.waiting as u64,
@@ -169,7 +169,7 @@ impl Outbox {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut count = 0;
         let mut bytes = 0;
-        let mut skip = self.begun;
+        let mut skip = self.partial;
         for (slice, chunk) in slices.iter_mut().zip(&self.queue) {
             *slice = IoSlice::new(chunk.bytes.get(skip..).unwrap_or_default());
             skip = 0;
@@ -186,12 +186,12 @@ impl Outbox {
     fn took(&mut self, bytes: usize) {
         self.written += bytes as u64;
         self.waiting = self.waiting.saturating_sub(bytes);
-        self.begun += bytes;
+        self.partial += bytes;
         while let Some(first) = self.queue.front() {
-            if self.begun < first.bytes.len() {
+            if self.partial < first.bytes.len() {
                 break;
             }
-            self.begun -= first.bytes.len();
+            self.partial -= first.bytes.len();
             self.queue.pop_front();
             self.moved = self.moved.saturating_sub(1);
         }
@@ -313,24 +313,24 @@ mod tests {
         rate: 8 * 1024,
     };
 
-    fn outbox(chunks: impl IntoIterator<Item = usize>) -> (Outbox, Arc<()>) {
+    fn outbound(chunks: impl IntoIterator<Item = usize>) -> (OutboundQueue, Arc<()>) {
         outbox_beside(4 << 20, chunks)
     }
 
     /// Beside a pool of that size.
-    fn outbox_beside(slow: usize, chunks: impl IntoIterator<Item = usize>) -> (Outbox, Arc<()>) {
+    fn outbox_beside(slow: usize, chunks: impl IntoIterator<Item = usize>) -> (OutboundQueue, Arc<()>) {
         let held = Arc::new(());
-        let mut outbox = Outbox::new(PATIENCE, Pool::new(slow));
+        let mut outbound = OutboundQueue::new(PATIENCE, Pool::new(slow));
         for (n, len) in chunks.into_iter().enumerate() {
             let byte = u8::try_from(n % 251).unwrap();
             let bytes = Bytes::from(vec![byte; len]);
-            outbox.push(Chunk::new(bytes, 1, Hold::new(Arc::clone(&held))));
+            outbound.push(Chunk::new(bytes, 1, Hold::new(Arc::clone(&held))));
         }
-        (outbox, held)
+        (outbound, held)
     }
 
-    async fn flush(outbox: &mut Outbox, transport: &mut Transport) -> Result<(), Ended> {
-        poll_fn(|cx| outbox.poll_flush(transport, cx)).await
+    async fn flush(outbound: &mut OutboundQueue, transport: &mut Transport) -> Result<(), Ended> {
+        poll_fn(|cx| outbound.poll_flush(transport, cx)).await
     }
 
     /// Reads that much at a time, with a pause before each.
@@ -349,40 +349,40 @@ mod tests {
     #[actix::test]
     async fn everything_is_written_in_order_however_little_is_taken() {
         let lengths = || (0..300).map(|n| n % 17);
-        let (mut outbox, held) = outbox(lengths());
+        let (mut outbound, held) = outbound(lengths());
         let (near, far) = duplex(5);
         let reading = actix::spawn(read_slowly(far, 3, Duration::ZERO));
         let mut writer = Transport::Pipe(near);
-        flush(&mut outbox, &mut writer).await.unwrap();
+        flush(&mut outbound, &mut writer).await.unwrap();
         drop(writer);
         let expected: Vec<u8> = lengths()
             .enumerate()
             .flat_map(|(n, len)| vec![u8::try_from(n % 251).unwrap(); len])
             .collect();
         assert_eq!(reading.await.unwrap(), expected);
-        assert_eq!(outbox.unsent(), Traffic::default());
+        assert_eq!(outbound.unsent(), Traffic::default());
         assert_eq!(Arc::strong_count(&held), 1);
     }
 
     #[actix::test]
     async fn what_is_begun_counts_as_unsent() {
         tokio::time::pause();
-        let (mut outbox, _held) = outbox([10, 10, 10]);
+        let (mut outbound, _held) = outbound([10, 10, 10]);
         let (near, _far) = duplex(15);
-        let stalled = flush(&mut outbox, &mut Transport::Pipe(near)).await;
+        let stalled = flush(&mut outbound, &mut Transport::Pipe(near)).await;
         assert_eq!(stalled, Err(Ended::Stalled));
-        let unsent = outbox.unsent();
+        let unsent = outbound.unsent();
         assert_eq!((unsent.messages, unsent.bytes), (2, 15));
     }
 
     #[actix::test]
     async fn a_byte_now_and_then_does_not_keep_a_peer() {
         tokio::time::pause();
-        let (mut outbox, _held) = outbox([100_000]);
+        let (mut outbound, _held) = outbound([100_000]);
         let (near, far) = duplex(1);
         actix::spawn(read_slowly(far, 1, Duration::from_secs(1)));
         assert_eq!(
-            flush(&mut outbox, &mut Transport::Pipe(near)).await,
+            flush(&mut outbound, &mut Transport::Pipe(near)).await,
             Err(Ended::Stalled)
         );
     }
@@ -390,21 +390,21 @@ mod tests {
     #[actix::test]
     async fn a_slow_peer_that_keeps_taking_is_kept() {
         tokio::time::pause();
-        let (mut outbox, _held) = outbox([1_000_000]);
+        let (mut outbound, _held) = outbound([1_000_000]);
         let (near, far) = duplex(8 * 1024);
         actix::spawn(read_slowly(far, 9 * 1024, Duration::from_secs(1)));
-        assert_eq!(flush(&mut outbox, &mut Transport::Pipe(near)).await, Ok(()));
+        assert_eq!(flush(&mut outbound, &mut Transport::Pipe(near)).await, Ok(()));
     }
 
     #[actix::test]
     async fn t7_a_peer_that_takes_enough_but_is_minutes_behind_is_closed() {
         tokio::time::pause();
         for (rate, verdict) in [(9 * 1024, Err(Ended::Stalled)), (40 * 1024, Ok(()))] {
-            let (mut outbox, _held) = outbox([1000; 2000]);
+            let (mut outbound, _held) = outbound([1000; 2000]);
             let (near, far) = duplex(rate);
             actix::spawn(read_slowly(far, rate, Duration::from_secs(1)));
             let start = Instant::now();
-            let flushed = flush(&mut outbox, &mut Transport::Pipe(near)).await;
+            let flushed = flush(&mut outbound, &mut Transport::Pipe(near)).await;
             assert_eq!(flushed, verdict, "{rate} bytes a second");
             assert!(start.elapsed() <= STALE + LOOK * 2);
         }
@@ -413,15 +413,15 @@ mod tests {
     #[actix::test]
     async fn the_last_few_bytes_may_be_few() {
         tokio::time::pause();
-        let (mut outbox, _held) = outbox([20]);
+        let (mut outbound, _held) = outbound([20]);
         let (near, far) = duplex(4);
         actix::spawn(read_slowly(far, 4, Duration::from_secs(1)));
-        assert_eq!(flush(&mut outbox, &mut Transport::Pipe(near)).await, Ok(()));
+        assert_eq!(flush(&mut outbound, &mut Transport::Pipe(near)).await, Ok(()));
     }
 
     /// Whether this much time passes without an end of the flush.
-    async fn goes_on(outbox: &mut Outbox, transport: &mut Transport, time: Duration) -> bool {
-        tokio::time::timeout(time, flush(outbox, transport))
+    async fn goes_on(outbound: &mut OutboundQueue, transport: &mut Transport, time: Duration) -> bool {
+        tokio::time::timeout(time, flush(outbound, transport))
             .await
             .is_err()
     }
@@ -429,59 +429,59 @@ mod tests {
     #[actix::test]
     async fn a_stalled_peer_holds_back_nobody() {
         tokio::time::pause();
-        let (mut outbox, held) = outbox([1000; 100]);
+        let (mut outbound, held) = outbound([1000; 100]);
         let (near, _far) = duplex(10);
         let mut writer = Transport::Pipe(near);
-        assert!(goes_on(&mut outbox, &mut writer, LOOK / 2).await);
+        assert!(goes_on(&mut outbound, &mut writer, LOOK / 2).await);
         assert_eq!(Arc::strong_count(&held), 101, "it may be about to go on");
-        assert!(goes_on(&mut outbox, &mut writer, LOOK).await);
+        assert!(goes_on(&mut outbound, &mut writer, LOOK).await);
         assert_eq!(Arc::strong_count(&held), 1);
-        outbox.push(Chunk::new(
+        outbound.push(Chunk::new(
             Bytes::from_static(b"more"),
             1,
             Hold::new(Arc::clone(&held)),
         ));
         assert_eq!(Arc::strong_count(&held), 1, "nor does what comes now");
-        assert_eq!(flush(&mut outbox, &mut writer).await, Err(Ended::Stalled));
-        assert_eq!(outbox.unsent().messages, 101);
+        assert_eq!(flush(&mut outbound, &mut writer).await, Err(Ended::Stalled));
+        assert_eq!(outbound.unsent().messages, 101);
     }
 
     #[actix::test]
     async fn without_room_for_it_a_stalled_peer_is_closed_soon() {
         tokio::time::pause();
-        let (mut outbox, held) = outbox_beside(150_000, [1000; 100]);
-        let links = [1, 2].map(|_| Account::new(1, Arc::clone(&outbox.pool)));
+        let (mut outbound, held) = outbox_beside(150_000, [1000; 100]);
+        let links = [1, 2].map(|_| Account::new(1, Arc::clone(&outbound.pool)));
         let (near, _far) = duplex(10);
         let mut writer = Transport::Pipe(near);
-        assert!(goes_on(&mut outbox, &mut writer, HASTE - LOOK).await);
+        assert!(goes_on(&mut outbound, &mut writer, HASTE - LOOK).await);
         assert_eq!(Arc::strong_count(&held), 101 - 44);
-        assert!(!goes_on(&mut outbox, &mut writer, LOOK * 2).await);
-        let pool = Arc::clone(&outbox.pool);
-        drop((outbox, links));
+        assert!(!goes_on(&mut outbound, &mut writer, LOOK * 2).await);
+        let pool = Arc::clone(&outbound.pool);
+        drop((outbound, links));
         assert!(pool.for_slow(50_000).is_some(), "given back");
     }
 
     #[actix::test]
     async fn where_most_peers_are_behind_the_fault_is_not_theirs() {
         tokio::time::pause();
-        let (mut outbox, _held) = outbox_beside(150_000, [1000; 100]);
-        let _links = [1, 2, 3].map(|_| Account::new(1, Arc::clone(&outbox.pool)));
-        let _another = outbox.pool.one_behind();
+        let (mut outbound, _held) = outbox_beside(150_000, [1000; 100]);
+        let _links = [1, 2, 3].map(|_| Account::new(1, Arc::clone(&outbound.pool)));
+        let _another = outbound.pool.one_behind();
         let (near, _far) = duplex(10);
         let mut writer = Transport::Pipe(near);
-        assert!(goes_on(&mut outbox, &mut writer, HASTE * 3).await);
-        assert_eq!(flush(&mut outbox, &mut writer).await, Err(Ended::Stalled));
+        assert!(goes_on(&mut outbound, &mut writer, HASTE * 3).await);
+        assert_eq!(flush(&mut outbound, &mut writer).await, Err(Ended::Stalled));
     }
 
     #[actix::test]
     async fn a_peer_that_keeps_taking_pushes_back_instead() {
         tokio::time::pause();
-        let (mut outbox, held) = outbox([1000; 1000]);
+        let (mut outbound, held) = outbound([1000; 1000]);
         let (near, far) = duplex(1000);
         actix::spawn(read_slowly(far, 1000, LOOK / 4));
         let mut writer = Transport::Pipe(near);
-        assert!(goes_on(&mut outbox, &mut writer, Duration::from_secs(20)).await);
-        let waiting = usize::try_from(outbox.unsent().messages).unwrap();
+        assert!(goes_on(&mut outbound, &mut writer, Duration::from_secs(20)).await);
+        let waiting = usize::try_from(outbound.unsent().messages).unwrap();
         assert!((100..900).contains(&waiting));
         assert_eq!(Arc::strong_count(&held), 1 + waiting);
     }

@@ -6,7 +6,7 @@ use crate::wire::{Flag, Generation, Message, NodeId, Packet, SubFlag};
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Sieve {
+pub(crate) struct CompiledFilter {
     flag: Option<Flag>,
     /// The kind must be one of these; `None`: it may be anything.
     kinds: Option<Vec<Packet>>,
@@ -17,7 +17,7 @@ pub(crate) struct Sieve {
     sender: Option<NodeId>,
 }
 
-impl Sieve {
+impl CompiledFilter {
     pub(crate) fn new(filter: Filter, generation: Generation) -> Self {
         let user = || {
             [SubFlag::Broadcast, SubFlag::Whisper]
@@ -80,7 +80,7 @@ mod tests {
     }
 
     fn passes(filter: Filter, message: &Message) -> bool {
-        Sieve::new(filter, Generation::default()).passes(message)
+        CompiledFilter::new(filter, Generation::default()).passes(message)
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use crate::node::delivery::filter::Sieve;
+use crate::node::delivery::filter::CompiledFilter;
 use crate::node::delivery::queue::Backlog;
 use crate::node::messages::subscribe::{Filter, Overflow, Queue};
 use crate::node::reply::{Promise, Reply};
@@ -25,7 +25,7 @@ struct Waiter {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     on: bool,
-    sieve: Sieve,
+    compiled: CompiledFilter,
     backlog: Backlog<Message>,
     waiters: VecDeque<Waiter>,
     asked: u64,
@@ -41,7 +41,7 @@ impl Inbox {
         };
         Self {
             on: capacity.is_some(),
-            sieve: Sieve::new(Filter::new(), generation),
+            compiled: CompiledFilter::new(Filter::new(), generation),
             backlog: Backlog::new(bounds),
             waiters: VecDeque::new(),
             asked: 0,
@@ -63,7 +63,7 @@ impl Inbox {
 
     /// Whether it keeps this one.
     pub(crate) fn wants(&self, message: &Message) -> bool {
-        self.on && self.sieve.passes(message)
+        self.on && self.compiled.passes(message)
     }
 
     pub(crate) fn push(&mut self, message: &Message) {

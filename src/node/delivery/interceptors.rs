@@ -10,13 +10,13 @@ use std::time::Duration;
 use actix::Recipient;
 
 use crate::mesh::Event;
-use crate::node::delivery::filter::Sieve;
+use crate::node::delivery::filter::CompiledFilter;
 use crate::node::messages::subscribe::{Offer, SubscriptionId, Verdict};
 use crate::wire::{Hold, Message};
 
 struct Interceptor {
     recipient: Recipient<Offer>,
-    sieve: Sieve,
+    compiled: CompiledFilter,
     deadline: Duration,
     /// It let a deadline pass and has not answered since.
     late: bool,
@@ -63,12 +63,12 @@ impl Interception {
         &mut self,
         id: SubscriptionId,
         recipient: Recipient<Offer>,
-        sieve: Sieve,
+        compiled: CompiledFilter,
         deadline: Duration,
     ) {
         let interceptor = Interceptor {
             recipient,
-            sieve,
+            compiled,
             deadline,
             late: false,
             missed: 0,
@@ -120,7 +120,7 @@ impl Interception {
     fn next(&mut self, passing: &Passing) -> Option<(SubscriptionId, Question)> {
         let after = passing.after.map_or(0, |id| id.0 + 1);
         for (id, interceptor) in self.interceptors.range_mut(SubscriptionId(after)..) {
-            if !interceptor.recipient.connected() || !interceptor.sieve.passes(&passing.message) {
+            if !interceptor.recipient.connected() || !interceptor.compiled.passes(&passing.message) {
                 continue;
             }
             if interceptor.late {

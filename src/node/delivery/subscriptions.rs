@@ -14,7 +14,7 @@ use actix::{MailboxError, Recipient};
 use futures_util::future::Either;
 
 use crate::mesh::Event;
-use crate::node::delivery::filter::Sieve;
+use crate::node::delivery::filter::CompiledFilter;
 use crate::node::delivery::queue::{Backlog, Item};
 use crate::node::messages::subscribe::{Bundle, Queue, SubscriptionId};
 use crate::wire::{Hold, Message};
@@ -25,21 +25,21 @@ const BURST: (usize, usize) = (64, 256 * 1024);
 /// What can be subscribed to.
 pub(crate) trait Topic: Item + actix::Message<Result = ()> + Clone + Send + 'static {
     /// What a subscriber says about which of them it wants.
-    type Sieve;
+    type CompiledFilter;
 
-    fn passes(&self, sieve: &Self::Sieve) -> bool;
+    fn passes(&self, compiled: &Self::CompiledFilter) -> bool;
 }
 
 impl Topic for Message {
-    type Sieve = Sieve;
+    type CompiledFilter = CompiledFilter;
 
-    fn passes(&self, sieve: &Sieve) -> bool {
-        sieve.passes(self)
+    fn passes(&self, compiled: &CompiledFilter) -> bool {
+        compiled.passes(self)
     }
 }
 
 impl Topic for Event {
-    type Sieve = ();
+    type CompiledFilter = ();
 
     fn passes(&self, (): &()) -> bool {
         true
@@ -115,7 +115,7 @@ impl<T: Item> Line<T> {
 /// One subscriber.
 struct Subscription<T: Topic> {
     taker: Taker<T>,
-    sieve: T::Sieve,
+    compiled: T::CompiledFilter,
     line: Line<T>,
 }
 
@@ -127,7 +127,7 @@ pub(crate) type Burst<T> = (SubscriptionId, Request<T>);
 impl<T: Topic> Subscription<T> {
     /// Puts it into the queue if it is wanted.
     fn push(&mut self, item: T, hold: &Hold) {
-        if item.passes(&self.sieve) {
+        if item.passes(&self.compiled) {
             self.line.backlog.push(item, hold);
         }
     }
@@ -215,7 +215,7 @@ impl<T: Topic> Subscriptions<T> {
         &mut self,
         id: SubscriptionId,
         taker: Taker<T>,
-        sieve: T::Sieve,
+        compiled: T::CompiledFilter,
         queue: Queue,
     ) {
         let line = Line {
@@ -224,7 +224,7 @@ impl<T: Topic> Subscriptions<T> {
             ahead: (0, 0),
             waits: false,
         };
-        self.list.insert(id, Subscription { taker, sieve, line });
+        self.list.insert(id, Subscription { taker, compiled, line });
     }
 
     pub(crate) fn remove(&mut self, id: SubscriptionId) -> bool {
@@ -239,7 +239,7 @@ impl<T: Topic> Subscriptions<T> {
     pub(crate) fn want(&self, item: &T) -> bool {
         self.list
             .values()
-            .any(|subscription| item.passes(&subscription.sieve))
+            .any(|subscription| item.passes(&subscription.compiled))
     }
 
     /// What subscribers could not read, and why.

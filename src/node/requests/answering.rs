@@ -94,7 +94,7 @@ struct Registered {
 
 /// The questions of one topic.
 #[derive(Default)]
-struct Desk {
+struct AnswererState {
     answerers: Vec<Registered>,
     waiting: VecDeque<Message>,
     bytes: usize,
@@ -103,7 +103,7 @@ struct Desk {
     working: usize,
 }
 
-impl Desk {
+impl AnswererState {
     fn push(&mut self, message: &Message) -> bool {
         let cost = message.memory();
         let share = self.shares.get(message.from()).copied().unwrap_or_default();
@@ -156,11 +156,11 @@ pub(crate) struct Question {
 
 /// See the module.
 #[derive(Default)]
-pub(crate) struct Desks {
-    desks: HashMap<Topic, Desk>,
+pub(crate) struct Answerers {
+    desks: HashMap<Topic, AnswererState>,
 }
 
-impl Desks {
+impl Answerers {
     pub(crate) fn add(&mut self, id: SubscriptionId, add: AddAnswerer) {
         let AddAnswerer { roles, within } = add;
         for role in roles {
@@ -213,7 +213,7 @@ impl Desks {
 
     /// Questions that wait or are being answered.
     pub(crate) fn waiting(&self) -> usize {
-        let of = |desk: &Desk| desk.waiting.len() + desk.working;
+        let of = |desk: &AnswererState| desk.waiting.len() + desk.working;
         self.desks.values().map(of).sum()
     }
 
@@ -277,9 +277,9 @@ impl Desks {
     }
 }
 
-impl fmt::Debug for Desks {
+impl fmt::Debug for Answerers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Desks")
+        f.debug_struct("Answerers")
             .field("topics", &self.desks.len())
             .finish_non_exhaustive()
     }
@@ -314,8 +314,8 @@ mod tests {
         Message::new(id, from.clone(), from, Flag::Whisper, 0, ["k", "v", &tag])
     }
 
-    fn desks(names: &[&str]) -> Desks {
-        let mut desks = Desks::default();
+    fn desks(names: &[&str]) -> Answerers {
+        let mut desks = Answerers::default();
         for (id, name) in (0..).zip(names) {
             let role = Registration {
                 kind: Packet::from("k"),
@@ -331,7 +331,7 @@ mod tests {
         desks
     }
 
-    fn push(desks: &mut Desks, from: &str, name: &str) -> Taken {
+    fn push(desks: &mut Answerers, from: &str, name: &str) -> Taken {
         let message = question(from, name);
         desks.push(&message, &Envelope::read(&message).unwrap())
     }
@@ -363,9 +363,9 @@ mod tests {
         for _ in 0..100 {
             push(&mut desks, "A", "");
         }
-        let begun: Vec<_> = std::iter::from_fn(|| desks.next()).collect();
-        assert_eq!(begun.len(), MAX_WORKING);
-        desks.done(&begun[0].topic);
+        let partial: Vec<_> = std::iter::from_fn(|| desks.next()).collect();
+        assert_eq!(partial.len(), MAX_WORKING);
+        desks.done(&partial[0].topic);
         assert!(desks.next().is_some() && desks.next().is_none());
     }
 

@@ -3,7 +3,7 @@
 use actix::fut::wrap_future;
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult};
 
-use super::answering::{AddAnswerer, Desks, Local, NoAnswer, Question, Taken, Value};
+use super::answering::{AddAnswerer, Answerers, Local, NoAnswer, Question, Taken, Value};
 use super::envelope::{Decline, Envelope, Role};
 use super::pending::{Arrived, Expect, Forget, PendingTable, RequestStats};
 use crate::mesh::Event;
@@ -20,7 +20,7 @@ const NOTICES: u32 = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
     pending: PendingTable,
-    desks: Desks,
+    desks: Answerers,
     stats: RequestStats,
     /// Events told since the last tick.
     told: u32,
@@ -251,7 +251,7 @@ impl Handler<Expect> for Router {
             return Ok(());
         }
         self.requests.pending.expect(expect)?;
-        self.heed_audience();
+        self.apply_audience();
         Ok(())
     }
 }
@@ -261,7 +261,7 @@ impl Handler<Forget> for Router {
 
     fn handle(&mut self, forget: Forget, _: &mut Context<Self>) {
         self.requests.pending.forget(forget);
-        self.heed_audience();
+        self.apply_audience();
     }
 }
 
@@ -279,7 +279,7 @@ impl Router {
     pub(crate) fn add_answerer(&mut self, add: AddAnswerer) -> SubscriptionId {
         let id = SubscriptionId(self.next_name());
         self.requests.desks.add(id, add);
-        self.heed_audience();
+        self.apply_audience();
         id
     }
 }

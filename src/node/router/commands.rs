@@ -6,7 +6,7 @@ use actix::fut::wrap_future;
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult};
 
 use crate::mesh::{self, ConnectError, Mesh, SendError, Sent, WhisperError, Whispered};
-use crate::node::delivery::filter::Sieve;
+use crate::node::delivery::filter::CompiledFilter;
 use crate::node::delivery::subscriptions::Taker;
 use crate::node::messages::subscribe::{
     Bundle, Filter, Intercept, Queue, Recv, Subscribe, SubscribeEvents, SubscriptionId, Unsubscribe,
@@ -15,10 +15,10 @@ use crate::node::messages::{
     Awaited, Awaiting, Connect, Disconnect, Peer, Peers, RequestPeers, Send, SendMany, Status,
     StatusReport, Topology, Whisper,
 };
-use crate::node::reply::{Owed, Share};
+use crate::node::reply::{OwedReply, Share};
 use crate::node::reply::{Promise, Reply};
 use crate::node::router::{Asker, Router};
-use crate::node::sending::queue::{Parcel, Room};
+use crate::node::sending::queue::{QueuedSend, Room};
 use crate::wire::{Hold, Message, NodeId};
 
 impl Handler<Connect> for Router {
@@ -50,7 +50,7 @@ impl Handler<Send> for Router {
             return Reply::now(Err(SendError::ShuttingDown));
         }
         let (promise, reply) = Reply::later();
-        self.take_up(send, Owed::Alone(promise), ctx);
+        self.take_up(send, OwedReply::Alone(promise), ctx);
         reply
     }
 }
@@ -67,7 +67,7 @@ impl Handler<SendMany> for Router {
         let (promise, reply) = Reply::later();
         let shares = Share::of(promise, many.len());
         for (send, share) in many.into_iter().zip(shares) {
-            self.take_up(send, Owed::Share(share), ctx);
+            self.take_up(send, OwedReply::Share(share), ctx);
         }
         reply
     }
@@ -83,7 +83,7 @@ impl Handler<Whisper> for Router {
         let (promise, reply) = Reply::later();
         match self.sending.room_for_one(&whisper.packets) {
             Some(room) => self.whisper(whisper, promise, room, ctx),
-            None => self.queue(Parcel::Whisper(whisper, promise), ctx),
+            None => self.queue(QueuedSend::Whisper(whisper, promise), ctx),
         }
         reply
     }
@@ -93,12 +93,12 @@ impl Router {
     fn take_up(
         &mut self,
         send: Send,
-        owed: Owed<Result<Sent, SendError>>,
+        owed: OwedReply<Result<Sent, SendError>>,
         ctx: &mut Context<Self>,
     ) {
         match self.sending.room_for_all(&send.packets) {
             Some(room) => self.gather(send, room, owed, ctx),
-            None => self.queue(Parcel::Send(send, owed), ctx),
+            None => self.queue(QueuedSend::Send(send, owed), ctx),
         }
     }
 
@@ -123,8 +123,8 @@ impl Router {
         });
     }
 
-    pub(super) fn queue(&mut self, parcel: Parcel, ctx: &mut Context<Self>) {
-        self.sending.queue(parcel);
+    pub(super) fn queue(&mut self, queued: QueuedSend, ctx: &mut Context<Self>) {
+        self.sending.queue(queued);
         self.await_room(ctx);
     }
 
@@ -135,23 +135,23 @@ impl Router {
         };
         ctx.spawn(wrap_future::<_, Self>(room).map(|room, router, ctx| {
             // The budget is never closed.
-            for (parcel, room) in room
+            for (queued, room) in room
                 .map(|room| router.sending.served(room))
                 .unwrap_or_default()
             {
-                router.post(parcel, room, ctx);
+                router.post(queued, room, ctx);
             }
             router.await_room(ctx);
             router.drain(ctx);
         }));
     }
 
-    fn post(&mut self, parcel: Parcel, room: Room, ctx: &mut Context<Self>) {
-        match parcel {
-            Parcel::Send(send, owed) => self.gather(send, room, owed, ctx),
-            Parcel::Whisper(whisper, promise) => self.whisper(whisper, promise, room, ctx),
-            Parcel::PassOn(message, promise) => self.pass_on(message, promise, room, ctx),
-            Parcel::PassOnTo(message, promise) => self.pass_on_to(message, promise, room, ctx),
+    fn post(&mut self, queued: QueuedSend, room: Room, ctx: &mut Context<Self>) {
+        match queued {
+            QueuedSend::Send(send, owed) => self.gather(send, room, owed, ctx),
+            QueuedSend::Whisper(whisper, promise) => self.whisper(whisper, promise, room, ctx),
+            QueuedSend::PassOn(message, promise) => self.pass_on(message, promise, room, ctx),
+            QueuedSend::PassOnTo(message, promise) => self.pass_on_to(message, promise, room, ctx),
         }
     }
 }
@@ -293,9 +293,9 @@ impl Router {
         queue: Queue,
     ) -> SubscriptionId {
         let id = SubscriptionId(self.next_name());
-        let sieve = Sieve::new(filter, self.generation());
-        self.messages.add(id, taker, sieve, queue);
-        self.heed_audience();
+        let compiled = CompiledFilter::new(filter, self.generation());
+        self.messages.add(id, taker, compiled, queue);
+        self.apply_audience();
         id
     }
 }
@@ -320,10 +320,10 @@ impl Handler<Intercept> for Router {
 
     fn handle(&mut self, intercept: Intercept, _: &mut Context<Self>) -> Self::Result {
         let id = SubscriptionId(self.next_name());
-        let sieve = Sieve::new(intercept.filter, self.generation());
+        let compiled = CompiledFilter::new(intercept.filter, self.generation());
         self.interception
-            .add(id, intercept.recipient, sieve, intercept.deadline);
-        self.heed_audience();
+            .add(id, intercept.recipient, compiled, intercept.deadline);
+        self.apply_audience();
         MessageResult(id)
     }
 }
@@ -337,7 +337,7 @@ impl Handler<Unsubscribe> for Router {
             || self.events.remove(id)
             || self.interception.remove(id)
             || self.requests.remove(id);
-        self.heed_audience();
+        self.apply_audience();
         self.pump(ctx);
         found
     }

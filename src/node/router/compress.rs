@@ -41,12 +41,12 @@ impl Class {
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Press {
+pub(crate) struct AdaptiveCompression {
     deflater: Deflater,
     classes: [Class; CLASSES],
 }
 
-impl Press {
+impl AdaptiveCompression {
     pub(crate) fn new() -> Self {
         Self {
             deflater: Deflater::new(),
@@ -55,7 +55,7 @@ impl Press {
     }
 
     /// A single frame in that method's form; `None` where it is not tried or does not pay.
-    pub(crate) fn press(&mut self, frames: &Frames, method: Method) -> Option<Bytes> {
+    pub(crate) fn compression(&mut self, frames: &Frames, method: Method) -> Option<Bytes> {
         let digits = usize::BITS - frames.plain.len().leading_zeros();
         let class = &mut self.classes[(digits as usize).min(CLASSES - 1)];
         if !class.is_due() {
@@ -86,28 +86,28 @@ mod tests {
         (0..len).map(letter).collect()
     }
 
-    fn shrinks(press: &mut Press, text: &str) -> bool {
-        press.press(&frames(text), Method::Zlib).is_some()
+    fn shrinks(compression: &mut AdaptiveCompression, text: &str) -> bool {
+        compression.compression(&frames(text), Method::Zlib).is_some()
     }
 
     #[test]
     fn what_never_shrinks_is_tried_seldom_and_a_change_is_noticed() {
-        let mut press = Press::new();
+        let mut compression = AdaptiveCompression::new();
         for _ in 0..100 {
-            assert!(!shrinks(&mut press, &noise(200)));
+            assert!(!shrinks(&mut compression, &noise(200)));
         }
         let plain = "a".repeat(200);
-        let first = (0..).take_while(|_| !shrinks(&mut press, &plain)).count();
+        let first = (0..).take_while(|_| !shrinks(&mut compression, &plain)).count();
         assert!((1..SELDOM as usize).contains(&first), "{first}");
-        assert!(shrinks(&mut press, &plain), "it pays again");
+        assert!(shrinks(&mut compression, &plain), "it pays again");
     }
 
     #[test]
     fn frames_of_other_lengths_are_another_matter() {
-        let mut press = Press::new();
+        let mut compression = AdaptiveCompression::new();
         for _ in 0..100 {
-            assert!(!shrinks(&mut press, &noise(200)));
-            assert!(shrinks(&mut press, &"a".repeat(2000)));
+            assert!(!shrinks(&mut compression, &noise(200)));
+            assert!(shrinks(&mut compression, &"a".repeat(2000)));
         }
     }
 }

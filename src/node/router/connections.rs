@@ -18,7 +18,7 @@ use crate::mesh::{ConnId, Direction, Targets, Traffic};
 use crate::node::connection::writer::Chunk;
 use crate::node::connection::{Connection, Orders, Stream, Terms};
 use crate::node::router::arbiters::Threads;
-use crate::node::router::compress::Press;
+use crate::node::router::compress::AdaptiveCompression;
 use crate::node::transport::Transport;
 use crate::wire::{Frames, Method, NodeId};
 
@@ -54,7 +54,7 @@ pub(crate) struct Links {
     orders: Vec<(ConnId, Orders)>,
     /// How many have been told to close.
     leaving: usize,
-    press: Press,
+    compression: AdaptiveCompression,
     threads: Threads,
 }
 
@@ -67,7 +67,7 @@ impl Links {
             dials: HashMap::new(),
             orders: Vec::new(),
             leaving: 0,
-            press: Press::new(),
+            compression: AdaptiveCompression::new(),
             threads,
         }
     }
@@ -171,7 +171,7 @@ impl Links {
             let Some(link) = self.open.get_mut(conn) else {
                 continue;
             };
-            let bytes = forms.of(link.method, &mut self.press);
+            let bytes = forms.of(link.method, &mut self.compression);
             link.sent.messages += u64::from(frames.count);
             link.sent.bytes += bytes.len() as u64;
             Self::orders(*conn, link, &mut self.orders)
@@ -259,7 +259,7 @@ struct Forms<'a> {
 }
 
 impl Forms<'_> {
-    fn of(&mut self, method: Option<Method>, press: &mut Press) -> Bytes {
+    fn of(&mut self, method: Option<Method>, compression: &mut AdaptiveCompression) -> Bytes {
         let at_hand = self
             .frames
             .compressed
@@ -267,18 +267,18 @@ impl Forms<'_> {
             .is_some_and(|(have, _)| Some(*have) == method);
         match method.filter(|_| self.frames.compressible && !at_hand) {
             Some(method) => self
-                .deflated(method, press)
+                .deflated(method, compression)
                 .unwrap_or_else(|| self.frames.plain.clone()),
             None => self.frames.wire_form(method).clone(),
         }
     }
 
     /// `None` where it does not pay.
-    fn deflated(&mut self, method: Method, press: &mut Press) -> Option<Bytes> {
+    fn deflated(&mut self, method: Method, compression: &mut AdaptiveCompression) -> Option<Bytes> {
         if let Some((_, bytes)) = self.deflated.iter().find(|(have, _)| *have == method) {
             return bytes.clone();
         }
-        let bytes = press.press(self.frames, method);
+        let bytes = compression.compression(self.frames, method);
         self.deflated.push((method, bytes.clone()));
         bytes
     }

@@ -6,7 +6,7 @@ use crate::mesh::{PassOnError, SendError, Sent, WhisperError, Whispered};
 use crate::node::messages::foreign::{PassOn, PassOnTo, TellSought, Vouch};
 use crate::node::reply::{Promise, Reply};
 use crate::node::router::{Asker, Router};
-use crate::node::sending::queue::{Parcel, Room};
+use crate::node::sending::queue::{QueuedSend, Room};
 use crate::wire::Hold;
 
 impl Handler<PassOn> for Router {
@@ -19,7 +19,7 @@ impl Handler<PassOn> for Router {
         let (promise, reply) = Reply::later();
         match self.sending.room_for_all(&message.payload) {
             Some(room) => self.pass_on(message, promise, room, ctx),
-            None => self.queue(Parcel::PassOn(message, promise), ctx),
+            None => self.queue(QueuedSend::PassOn(message, promise), ctx),
         }
         reply
     }
@@ -35,7 +35,7 @@ impl Handler<PassOnTo> for Router {
         let (promise, reply) = Reply::later();
         match self.sending.room_for_one(&message.message.payload) {
             Some(room) => self.pass_on_to(message, promise, room, ctx),
-            None => self.queue(Parcel::PassOnTo(message, promise), ctx),
+            None => self.queue(QueuedSend::PassOnTo(message, promise), ctx),
         }
         reply
     }

@@ -28,7 +28,7 @@ use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler};
 use tokio::net::TcpListener;
 
-use crate::node::budget::{Charge, Pool, Turn};
+use crate::node::budget::{MemoryPermit, Pool, BatchSlot};
 
 use crate::mesh::TokenBucket;
 use crate::mesh::{
@@ -54,7 +54,7 @@ use crate::node::router::observed::Observed;
 use crate::node::router::peer_book_file::PeerBook;
 use crate::node::router::readiness::Readiness;
 use crate::node::router::shutdown::Draining;
-use crate::node::sending::coalesce::Volley;
+use crate::node::sending::coalesce::Coalescer;
 use crate::node::sending::queue::Sending;
 use crate::node::transport::Transport;
 use crate::node::transport::dial::{self, Dial};
@@ -78,9 +78,9 @@ pub(crate) struct Received {
     pub(crate) conn: ConnId,
     pub(crate) batch: Batch,
     /// What the batch costs its connection.
-    pub(crate) charge: Arc<Charge>,
+    pub(crate) charge: Arc<MemoryPermit>,
     /// Given back when the batch was handled.
-    pub(crate) turn: Turn,
+    pub(crate) turn: BatchSlot,
 }
 
 /// A link's actor has ended.
@@ -175,7 +175,7 @@ pub struct Router {
     pub(crate) requests: Requests,
     pub(crate) readiness: Readiness,
     pub(crate) sending: Sending,
-    pub(crate) volley: Volley,
+    pub(crate) coalescer: Coalescer,
     pub(crate) askers: HashMap<Ticket, Asker>,
     pub(crate) draining: Option<Draining>,
     pub(crate) listener: Option<Addr<Listener>>,
@@ -238,7 +238,7 @@ impl Router {
             requests: Requests::default(),
             readiness: Readiness::default(),
             sending: Sending::new(parts.send_budget, pool),
-            volley: Volley::default(),
+            coalescer: Coalescer::default(),
             askers: HashMap::new(),
             draining: None,
             listener: None,
@@ -478,7 +478,7 @@ impl Router {
         self.save_book(ctx);
         #[cfg(feature = "tls")]
         self.mind_certificates(ctx);
-        self.heed_audience();
+        self.apply_audience();
         self.next_tick = Duration::ZERO;
         self.step(ctx, |_, _, _| ());
     }
@@ -486,12 +486,12 @@ impl Router {
     pub(crate) fn notify(&mut self, event: Event) {
         let now = self.clock.now().monotonic;
         self.log.event(self.mesh.me(), now, &event);
-        self.heed(&event);
+        self.apply(&event);
         self.events.push_all(vec![event], &Hold::none());
     }
 
     /// Lets the core know whether anybody is there to deliver to.
-    pub(crate) fn heed_audience(&mut self) {
+    pub(crate) fn apply_audience(&mut self) {
         let listening = self.inbox.is_on()
             || !self.messages.is_empty()
             || !self.interception.is_idle()
@@ -522,7 +522,7 @@ impl Actor for Router {
             .socket
             .take()
             .map(|socket| Listener::new(socket, router).start());
-        self.heed_audience();
+        self.apply_audience();
         log::started(self.mesh.me(), self.listen, &self.mesh.params().address);
         ctx.run_interval(TICK, Self::tick);
     }

@@ -48,7 +48,7 @@ impl Readiness {
 
 impl Router {
     /// Sees what is told.
-    pub(crate) fn heed(&mut self, event: &Event) {
+    pub(crate) fn apply(&mut self, event: &Event) {
         match event {
             Event::DialFailed { addr, reason, .. } => {
                 self.readiness.on_failure(addr, reason.to_string());

@@ -59,12 +59,12 @@ impl Handler<Shutdown> for Router {
 
     fn handle(&mut self, shutdown: Shutdown, ctx: &mut Context<Self>) -> Self::Result {
         let (promise, reply) = Reply::later();
-        let begun = self.draining.is_some();
+        let partial = self.draining.is_some();
         let draining = self
             .draining
             .get_or_insert_with(|| Draining::new(shutdown.drain));
         draining.askers.push(promise);
-        if !begun {
+        if !partial {
             // Nobody holds the Listener any more, so it ends.
             self.listener = None;
             log::draining(self.mesh.me(), shutdown.drain);

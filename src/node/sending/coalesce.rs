@@ -1,7 +1,7 @@
 //! Own messages that came together: gathered while the mailbox is read, then sent as one.
 //!
-//! Owns who is told what became of which. Ids of a volley are hashed together, and a link is given all of it
-//! in one order; a message that comes alone is a volley of one and waits for nobody.
+//! Owns who is told what became of which. Ids of one batch are hashed together, and a link is given all of it
+//! in one order; a message that comes alone is a batch of one and waits for nobody.
 
 use std::mem;
 
@@ -11,28 +11,28 @@ use actix::{AsyncContext as _, Context};
 
 use crate::mesh::{Outgoing, SendError, Sent};
 use crate::node::messages::Send;
-use crate::node::reply::Owed;
+use crate::node::reply::OwedReply;
 use crate::node::router::Router;
 use crate::node::sending::queue::Room;
 use crate::wire::Hold;
 
-/// A volley ends with this many messages or bytes: more gain nothing, and the first of them should leave.
+/// A batch ends with this many messages or bytes: more gain nothing, and the first of them should leave.
 const MOST: (usize, usize) = (64, 1024 * 1024);
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct Volley {
+pub(crate) struct Coalescer {
     messages: Vec<Outgoing>,
     /// Of all of them together.
     room: Option<Room>,
-    askers: Vec<Owed<Result<Sent, SendError>>>,
+    askers: Vec<OwedReply<Result<Sent, SendError>>>,
     bytes: usize,
     /// Whether its sending is due once the mailbox is read.
     due: bool,
 }
 
-impl Volley {
-    fn push(&mut self, send: Send, room: Room, asker: Owed<Result<Sent, SendError>>) {
+impl Coalescer {
+    fn push(&mut self, send: Send, room: Room, asker: OwedReply<Result<Sent, SendError>>) {
         let Send {
             packets,
             flag,
@@ -66,16 +66,16 @@ impl Router {
         &mut self,
         send: Send,
         room: Room,
-        asker: Owed<Result<Sent, SendError>>,
+        asker: OwedReply<Result<Sent, SendError>>,
         ctx: &mut Context<Self>,
     ) {
-        self.volley.push(send, room, asker);
-        if self.volley.is_full() {
+        self.coalescer.push(send, room, asker);
+        if self.coalescer.is_full() {
             self.send_volley(ctx);
-        } else if !mem::replace(&mut self.volley.due, true) {
+        } else if !mem::replace(&mut self.coalescer.due, true) {
             // Polled as soon as the mailbox is empty.
             ctx.spawn(fut::ready(()).map(|(), router: &mut Self, ctx| {
-                router.volley.due = false;
+                router.coalescer.due = false;
                 router.send_volley(ctx);
             }));
         }
@@ -83,21 +83,21 @@ impl Router {
 
     /// Sends what has been gathered: before anything else is done, so that all is done in the order it was asked.
     pub(crate) fn send_volley(&mut self, ctx: &mut Context<Self>) {
-        if self.volley.askers.is_empty() {
+        if self.coalescer.askers.is_empty() {
             return;
         }
         // Taken for the while, with their memory.
-        let mut volley = mem::take(&mut self.volley);
-        let hold = volley.room.take().map_or_else(Hold::none, Hold::new);
-        let messages = volley.messages.drain(..);
+        let mut coalescer = mem::take(&mut self.coalescer);
+        let hold = coalescer.room.take().map_or_else(Hold::none, Hold::new);
+        let messages = coalescer.messages.drain(..);
         let sent = self.act(ctx, |mesh, now, out| {
             mesh.send_many(now, messages, &hold, out)
         });
         self.observed.sent(&sent);
-        for (asker, sent) in volley.askers.drain(..).zip(sent) {
+        for (asker, sent) in coalescer.askers.drain(..).zip(sent) {
             asker.keep(sent);
         }
-        volley.bytes = 0;
-        self.volley = volley;
+        coalescer.bytes = 0;
+        self.coalescer = coalescer;
     }
 }

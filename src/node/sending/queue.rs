@@ -12,7 +12,7 @@ use crate::mesh::{PassOnError, SendError, Sent, WhisperError, Whispered};
 use crate::node::budget::Pool;
 use crate::node::messages::foreign::{PassOn, PassOnTo};
 use crate::node::messages::{Send, Whisper};
-use crate::node::reply::Owed;
+use crate::node::reply::OwedReply;
 use crate::node::reply::Promise;
 use crate::wire::Packets;
 
@@ -31,14 +31,14 @@ pub(crate) type Room = OwnedSemaphorePermit;
 
 /// Something of ours that is to go out, and whom to tell.
 #[derive(Debug)]
-pub(crate) enum Parcel {
-    Send(Send, Owed<Result<Sent, SendError>>),
+pub(crate) enum QueuedSend {
+    Send(Send, OwedReply<Result<Sent, SendError>>),
     Whisper(Whisper, Promise<Result<Whispered, WhisperError>>),
     PassOn(PassOn, Promise<Result<Sent, PassOnError>>),
     PassOnTo(PassOnTo, Promise<Result<Whispered, WhisperError>>),
 }
 
-impl Parcel {
+impl QueuedSend {
     fn packets(&self) -> &Packets {
         match self {
             Self::Send(send, _) => &send.packets,
@@ -86,7 +86,7 @@ pub(crate) struct Sending {
     size: u32,
     /// While it is used up, others' messages go first: they cannot wait at their source.
     pool: Arc<Pool>,
-    line: VecDeque<Parcel>,
+    line: VecDeque<QueuedSend>,
     /// What those in line cost.
     in_line: usize,
     /// How many were refused for want of room.
@@ -139,28 +139,28 @@ impl Sending {
         Arc::clone(&self.budget).try_acquire_many_owned(cost).ok()
     }
 
-    fn cost_of(&self, parcel: &Parcel) -> u32 {
-        let copies = match parcel {
-            Parcel::Send(..) | Parcel::PassOn(..) => self.copies(),
-            Parcel::Whisper(..) | Parcel::PassOnTo(..) => 1,
+    fn cost_of(&self, queued: &QueuedSend) -> u32 {
+        let copies = match queued {
+            QueuedSend::Send(..) | QueuedSend::PassOn(..) => self.copies(),
+            QueuedSend::Whisper(..) | QueuedSend::PassOnTo(..) => 1,
         };
-        self.cost(parcel.packets(), copies)
+        self.cost(queued.packets(), copies)
     }
 
     /// Puts it in line; refuses it if it is not to wait, or too much waits already. One of any size may wait.
-    pub(crate) fn queue(&mut self, parcel: Parcel) {
-        let in_line = self.in_line + parcel.cost();
-        if parcel.is_patient() && (self.line.is_empty() || in_line <= MOST_WAITING) {
+    pub(crate) fn queue(&mut self, queued: QueuedSend) {
+        let in_line = self.in_line + queued.cost();
+        if queued.is_patient() && (self.line.is_empty() || in_line <= MOST_WAITING) {
             self.in_line = in_line;
-            self.line.push_back(parcel);
+            self.line.push_back(queued);
         } else {
             self.turned_away += 1;
-            parcel.refuse(SendError::Busy(self.line.len()));
+            queued.refuse(SendError::Busy(self.line.len()));
         }
     }
 
     /// Takes the first out of the line.
-    fn next(&mut self) -> Option<Parcel> {
+    fn next(&mut self) -> Option<QueuedSend> {
         let next = self.line.pop_front()?;
         self.in_line -= next.cost();
         Some(next)
@@ -184,7 +184,7 @@ impl Sending {
     }
 
     /// The room awaited is there: for whom. The next in line come with what is left.
-    pub(crate) fn served(&mut self, room: Room) -> Vec<(Parcel, Room)> {
+    pub(crate) fn served(&mut self, room: Room) -> Vec<(QueuedSend, Room)> {
         self.awaited = false;
         let first = self.next().map(|first| (first, room));
         let mut served: Vec<_> = first.into_iter().collect();
@@ -199,8 +199,8 @@ impl Sending {
     /// Refuses all in line, as the node is shutting down; how many they were.
     pub(crate) fn refuse_all(&mut self) -> usize {
         let refused = self.line.len();
-        while let Some(parcel) = self.next() {
-            parcel.refuse(SendError::ShuttingDown);
+        while let Some(queued) = self.next() {
+            queued.refuse(SendError::ShuttingDown);
         }
         refused
     }

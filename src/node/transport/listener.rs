@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, lookup_host};
 
 use crate::error::StartError;
 use crate::node::router::{Accepted, ListenerFailed, Router};
-use crate::node::stop_on_last_addr::Orphan;
+use crate::node::stop_on_last_addr::StopOnLastAddr;
 use crate::node::transport::{self, Transport};
 
 /// After a failed accept: at first, and at most.
@@ -79,7 +79,7 @@ impl Actor for Listener {
         };
         let accepting = accept_all(socket, self.router.clone());
         ctx.spawn(accepting.into_actor(self).map(|(), _, ctx| ctx.stop()));
-        ctx.spawn(Orphan);
+        ctx.spawn(StopOnLastAddr);
     }
 }
 
