@@ -160,8 +160,7 @@ fn what_the_core_is_told_is_told_as_it_is() {
     let settings = section("Settings of a node");
     let in_config = |field: &String| {
         let row = |row: &&Vec<&str>| row[0].trim_matches('`') == field;
-        settings.iter().any(|it| row(&it))
-            || ["address", "methods"].contains(&&**field)
+        settings.iter().any(|it| row(&it)) || ["address", "methods"].contains(&&**field)
     };
     let told: Vec<_> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
     let own = fields(&params)

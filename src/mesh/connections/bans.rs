@@ -181,10 +181,7 @@ mod tests {
     #[test]
     fn the_memory_of_conduct_is_bounded_and_keeps_the_worst() {
         let mut bans = Bans::default();
-        while bans
-            .weigh("worst", Misbehavior::Invalid, SECOND)
-            .is_none()
-        {}
+        while bans.weigh("worst", Misbehavior::Invalid, SECOND).is_none() {}
         for n in 0..3000 {
             bans.weigh(&format!("{n}"), Misbehavior::Flooding, SECOND);
         }

@@ -147,7 +147,10 @@ mod tests {
         let mut rate_limit = RateLimit::default();
         let rates = Rates::default();
         for _ in 0..10_000 {
-            assert_eq!(rate_limit.wait(rates, 100, 64 * 1024, 512 * 1024), Duration::ZERO);
+            assert_eq!(
+                rate_limit.wait(rates, 100, 64 * 1024, 512 * 1024),
+                Duration::ZERO
+            );
         }
         let waits = (0..100).map(|_| rate_limit.wait(rates, 1, 200, 4 << 20));
         assert!(waits.max().unwrap() > SECOND * 40);

@@ -15,7 +15,7 @@ use tokio::time::{Sleep, sleep};
 use tokio_util::codec::Decoder as _;
 
 use crate::mesh::{ConnId, Ended};
-use crate::node::budget::{Account, MemoryPermit, Closed, FramePermit};
+use crate::node::budget::{Account, Closed, FramePermit, MemoryPermit};
 use crate::node::connection::Terms;
 use crate::node::connection::rate_limit::RateLimit;
 use crate::node::connection::read_buffer::{self, ReadBufferPool};
@@ -183,7 +183,10 @@ impl State {
 
     /// The length of the frame that has begun, if it is longer than a read.
     fn large(&self) -> Option<usize> {
-        let large = self.partial.as_ref().and_then(|partial| partial.large.as_ref());
+        let large = self
+            .partial
+            .as_ref()
+            .and_then(|partial| partial.large.as_ref());
         large.map(|(len, _)| *len)
     }
 
@@ -203,7 +206,10 @@ impl State {
         source: &Source,
         cx: &mut Context<'_>,
     ) -> Result<Reader, Stop> {
-        let part = self.partial.as_mut().map(|partial| mem::take(&mut partial.part));
+        let part = self
+            .partial
+            .as_mut()
+            .map(|partial| mem::take(&mut partial.part));
         // What is read fits into the account, so that a long stride is no loan.
         let stride = self.stride().min(source.account.left()).max(READ);
         let mut buffer = Buffer::after(part.unwrap_or_default(), self.large(), stride);

@@ -318,7 +318,10 @@ mod tests {
     }
 
     /// Beside a pool of that size.
-    fn outbox_beside(slow: usize, chunks: impl IntoIterator<Item = usize>) -> (OutboundQueue, Arc<()>) {
+    fn outbox_beside(
+        slow: usize,
+        chunks: impl IntoIterator<Item = usize>,
+    ) -> (OutboundQueue, Arc<()>) {
         let held = Arc::new(());
         let mut outbound = OutboundQueue::new(PATIENCE, Pool::new(slow));
         for (n, len) in chunks.into_iter().enumerate() {
@@ -393,7 +396,10 @@ mod tests {
         let (mut outbound, _held) = outbound([1_000_000]);
         let (near, far) = duplex(8 * 1024);
         actix::spawn(read_slowly(far, 9 * 1024, Duration::from_secs(1)));
-        assert_eq!(flush(&mut outbound, &mut Transport::Pipe(near)).await, Ok(()));
+        assert_eq!(
+            flush(&mut outbound, &mut Transport::Pipe(near)).await,
+            Ok(())
+        );
     }
 
     #[actix::test]
@@ -416,11 +422,18 @@ mod tests {
         let (mut outbound, _held) = outbound([20]);
         let (near, far) = duplex(4);
         actix::spawn(read_slowly(far, 4, Duration::from_secs(1)));
-        assert_eq!(flush(&mut outbound, &mut Transport::Pipe(near)).await, Ok(()));
+        assert_eq!(
+            flush(&mut outbound, &mut Transport::Pipe(near)).await,
+            Ok(())
+        );
     }
 
     /// Whether this much time passes without an end of the flush.
-    async fn goes_on(outbound: &mut OutboundQueue, transport: &mut Transport, time: Duration) -> bool {
+    async fn goes_on(
+        outbound: &mut OutboundQueue,
+        transport: &mut Transport,
+        time: Duration,
+    ) -> bool {
         tokio::time::timeout(time, flush(outbound, transport))
             .await
             .is_err()

@@ -120,7 +120,8 @@ impl Interception {
     fn next(&mut self, passing: &Passing) -> Option<(SubscriptionId, Question)> {
         let after = passing.after.map_or(0, |id| id.0 + 1);
         for (id, interceptor) in self.interceptors.range_mut(SubscriptionId(after)..) {
-            if !interceptor.recipient.connected() || !interceptor.compiled.passes(&passing.message) {
+            if !interceptor.recipient.connected() || !interceptor.compiled.passes(&passing.message)
+            {
                 continue;
             }
             if interceptor.late {

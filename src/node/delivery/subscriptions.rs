@@ -224,7 +224,14 @@ impl<T: Topic> Subscriptions<T> {
             ahead: (0, 0),
             waits: false,
         };
-        self.list.insert(id, Subscription { taker, compiled, line });
+        self.list.insert(
+            id,
+            Subscription {
+                taker,
+                compiled,
+                line,
+            },
+        );
     }
 
     pub(crate) fn remove(&mut self, id: SubscriptionId) -> bool {

@@ -87,7 +87,9 @@ mod tests {
     }
 
     fn shrinks(compression: &mut AdaptiveCompression, text: &str) -> bool {
-        compression.compression(&frames(text), Method::Zlib).is_some()
+        compression
+            .compression(&frames(text), Method::Zlib)
+            .is_some()
     }
 
     #[test]
@@ -97,7 +99,9 @@ mod tests {
             assert!(!shrinks(&mut compression, &noise(200)));
         }
         let plain = "a".repeat(200);
-        let first = (0..).take_while(|_| !shrinks(&mut compression, &plain)).count();
+        let first = (0..)
+            .take_while(|_| !shrinks(&mut compression, &plain))
+            .count();
         assert!((1..SELDOM as usize).contains(&first), "{first}");
         assert!(shrinks(&mut compression, &plain), "it pays again");
     }

@@ -28,7 +28,7 @@ use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler};
 use tokio::net::TcpListener;
 
-use crate::node::budget::{MemoryPermit, Pool, BatchSlot};
+use crate::node::budget::{BatchSlot, MemoryPermit, Pool};
 
 use crate::mesh::TokenBucket;
 use crate::mesh::{
