@@ -204,7 +204,7 @@ impl Mesh {
         }
         let purpose = Purpose::Asked(expect.clone());
         let conn = self
-            .dial(now, addr, purpose, out)
+            .dial(addr, purpose, out)
             .ok_or(ConnectError::Busy(MAX_DIALS))?;
         if let Some(pending) = self.awaiting.get_mut(conn) {
             pending.waiting.push((ticket, expect));
@@ -275,7 +275,6 @@ impl Mesh {
     /// Begins a dial. `None` if too many are under way.
     pub(super) fn dial(
         &mut self,
-        now: Now,
         address: Address,
         purpose: Purpose,
         out: &mut Effects,
@@ -294,7 +293,6 @@ impl Mesh {
             proven: None,
             purpose,
             waiting: Vec::new(),
-            began: now.monotonic,
             // The dial's own time-out is its driver's; this one only makes sure of an end.
             until: Duration::MAX,
         };
@@ -356,7 +354,7 @@ impl Mesh {
             self.close(now, conn, CloseReason::HandshakeTimeout, out);
         }
         self.keep_alive(now, out);
-        self.drop_duplicates(now, out);
+        self.end_contests(now, out);
         self.reconnect(now, out);
         self.end_fruitless_searches(now, out);
         self.expire_whispers(now, out);
@@ -404,10 +402,10 @@ impl Mesh {
     fn take_out(&mut self, now: Now, conn: ConnId, reason: CloseReason, out: &mut Effects) {
         if let Some(entry) = self.routing.remove(conn) {
             if entry.duplicate {
-                return;
+                return self.contender_left(now, &entry);
             }
-            if let Some(duplicate) = self.routing.promote(&entry.id) {
-                return self.send_peers(now, duplicate, out);
+            if self.succeed(now, &entry, &reason, out) {
+                return;
             }
             self.on_lost(now, &entry, &reason, out);
             self.give_second_chance(now, &entry, &reason, out);

@@ -49,6 +49,8 @@ pub struct Stats {
     pub bans: u64,
     /// Connections that ended before their handshake was accepted.
     pub refused: u64,
+    /// Claims to the id of a peer that is connected: refused.
+    pub id_conflicts: u64,
     /// Dials that came to nothing.
     pub dials_failed: u64,
     /// Times that accepting was paused because the operating system refused: it is out of descriptors, say.

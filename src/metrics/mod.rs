@@ -301,6 +301,10 @@ pub const METRICS: &[Metric] = &[
         refused,
         "Connections that ended before their handshake was accepted."
     ),
+    counter!(
+        id_conflicts,
+        "Claims to the id of a peer that is connected: refused."
+    ),
     counter!(dials_failed, "Dials that came to nothing."),
     counter!(
         accepts_failed,

@@ -112,6 +112,46 @@ fn t23_in_a_full_mesh_a_broadcast_is_sent_as_often_as_promised_and_no_more() {
     }
 }
 
+/// Whatever two nodes say from the moment they are told of each other, while their dials cross and after.
+#[test]
+fn f14_around_a_crossing_nothing_is_lost_and_nothing_heard_twice() {
+    for seed in seeds(10_000) {
+        let mut dice = StdRng::seed_from_u64(seed);
+        let least = Duration::from_millis(dice.random_range(1..50));
+        let mut net = Network::new(seed).latency(least..least * 3);
+        let (a, b) = (net.add(), net.add());
+        net.connect(a, b);
+        net.run_for(Duration::from_millis(dice.random_range(0..120)));
+        net.connect(b, a);
+        let mut said = [0, 0];
+        for _ in 0..150 {
+            net.run_for(Duration::from_millis(10));
+            for (node, count) in [a, b].into_iter().zip(&mut said) {
+                if !net.mesh(node).peers().is_empty() {
+                    let text = format!("{count} of {}", net.id(node));
+                    net.broadcast(node, &*text).unwrap();
+                    *count += 1;
+                }
+            }
+        }
+        net.run_for(second() * 8);
+        for (node, other, count) in [(a, b, said[1]), (b, a, said[0])] {
+            let mut heard = texts(&net, node);
+            heard.sort();
+            let other = net.id(other);
+            let mut all: Vec<String> = (0..count).map(|n| format!("{n} of {other}")).collect();
+            all.sort();
+            assert_eq!(heard, all, "seed {seed}");
+            let quiet = net
+                .events(node)
+                .iter()
+                .all(|event| !matches!(event, Event::PeerLeft { .. } | Event::IdConflict { .. }));
+            assert!(quiet, "seed {seed}: {:?}", net.events(node));
+            assert_eq!(net.mesh(node).peers().len(), 1, "seed {seed}");
+        }
+    }
+}
+
 #[test]
 fn f3_crossing_dials_always_leave_one_link() {
     for seed in seeds(3000) {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use actix_mesh::Address;
 use actix_mesh::wire::{
-    Batch, Composer, Control, Dialect, Flag, Generation, Limits, Method, NodeId, Packet, SubFlag,
-    SubnetId,
+    Batch, Composer, Control, Dialect, Flag, Generation, Limits, Method, NodeId, Packet, RequestId,
+    SubFlag, SubnetId,
 };
 
 use super::victim::Victim;
@@ -179,6 +179,18 @@ impl Raw {
                 None => panic!("the frame expected did not come"),
             }
         }
+    }
+
+    /// Waits for the question for a sign of life, and gives it.
+    pub(crate) fn answer_ping(&mut self, asker: &NodeId) {
+        let asked =
+            self.expect(|heard| heard.kind() == Some(SubFlag::Request) && heard.payload[1] != b"*");
+        let response = Control::Response {
+            request: RequestId::parse(&asked.payload[1]).unwrap(),
+            id: asker.clone(),
+            address: "127.0.0.1:1".parse().unwrap(),
+        };
+        self.say_control(&Flag::Broadcast, &response);
     }
 
     pub(crate) fn hears(&mut self, text: &str) -> Heard {

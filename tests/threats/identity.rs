@@ -11,10 +11,11 @@ use crate::support::{PATIENCE, unix, until};
 fn t13_no_claim_unseats_a_live_peer() {
     let victim = Victim::start();
     let mut first = Raw::join(&victim);
-    // Two connections in one direction within 5 s may be a crossing; the second is then kept, unheard, until
-    // it is known to be none.
     let mut impostor = Raw::dial_as(&victim, first.id().clone());
     impostor.greet(|_| {});
+    impostor.broadcast("in its name");
+    // The first is asked for a sign of life before anything is decided: any will do, an answer does at once.
+    first.answer_ping(&victim.id);
     victim.told(|event| match event {
         Event::IdConflict { peer, .. } if peer == first.id() => Some(()),
         _ => None,

@@ -73,8 +73,6 @@ pub(in crate::mesh) struct Pending {
     pub(in crate::mesh) purpose: Purpose,
     /// Who waits for it, and whom they expect.
     pub(in crate::mesh) waiting: Vec<(Ticket, Option<NodeId>)>,
-    /// When the dial or the connection began.
-    pub(in crate::mesh) began: Duration,
     /// When it must have handed in its handshake.
     pub(in crate::mesh) until: Duration,
 }

@@ -42,7 +42,6 @@ impl Mesh {
             proven: None,
             purpose: Purpose::Accepted,
             waiting: Vec::new(),
-            began: now.monotonic,
             until: now.monotonic + self.params.handshake_timeout,
         };
         let verdict = self.admit_stranger(now, &pending.address, out);
@@ -82,7 +81,7 @@ impl Mesh {
     }
 
     /// Says our handshake.
-    fn introduce(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
+    pub(in crate::mesh) fn introduce(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         let handshake = Control::Handshake {
             id: self.me().clone(),
             subnet: self.subnet_id.clone(),
@@ -161,12 +160,12 @@ impl Mesh {
             return false;
         }
         if let Some(old) = self.routing.conn_of(&handshake.id) {
-            return self.break_tie(now, old, conn, handshake, time, out);
+            return self.contest(now, old, conn, handshake, time, out);
         }
         if !self.find_room(now, conn, &handshake, out) {
             return false;
         }
-        self.accept(now, conn, handshake, time, false, out);
+        self.accept(now, conn, handshake, time, out);
         true
     }
 
@@ -198,46 +197,60 @@ impl Mesh {
         }
     }
 
-    /// Moves a pending into the routing table. `known`: in the place of another connection to the
-    /// same peer, so that nothing is news to the user.
-    pub(in crate::mesh) fn accept(
+    /// Moves a pending connection into the routing table.
+    fn accept(
         &mut self,
         now: Now,
         conn: ConnId,
         handshake: Handshake,
         time: u64,
-        known: bool,
         out: &mut Effects,
     ) {
         let Some(pending) = self.awaiting.remove(conn) else {
             return;
         };
         let entry = self.entry(now, conn, &pending, handshake);
-        let id = entry.id.clone();
-        let (address, direction) = (entry.address().clone(), entry.direction);
-        let method = entry.compression;
+        let (peer, method) = (entry.id.clone(), entry.compression);
         self.routing.insert(entry);
         out.push(Effect::Establish {
             conn,
-            peer: id.clone(),
+            peer: peer.clone(),
         });
         out.push(Effect::SetCompression { conn, method });
-        if !known {
-            let peer = id.clone();
+        self.welcome(now, conn, &pending, &peer, time, false, out);
+    }
+
+    /// What follows when a connection has become a peer's. `known`: in the place of another connection to the same peer,
+    /// so that nothing is news to the user.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all that was known of it before, and what its handshake said"
+    )]
+    pub(in crate::mesh) fn welcome(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        pending: &Pending,
+        id: &NodeId,
+        time: u64,
+        known: bool,
+        out: &mut Effects,
+    ) {
+        if !known && let Some(entry) = self.routing.get(conn) {
             out.push(Effect::Notify(Event::PeerJoined {
-                peer,
-                addr: address,
-                direction,
+                peer: id.clone(),
+                addr: entry.address().clone(),
+                direction: entry.direction,
             }));
         }
-        self.report_skew(now, &id, time, out);
+        self.report_skew(now, id, time, out);
         self.send_peers(now, conn, out);
-        self.note_address(now, &pending, &id);
-        connected_to(&pending, &id, out);
-        if pending.purpose.expect().is_some_and(|wanted| *wanted != id) {
-            self.on_missed(now, &pending, format!("found {id} there"), out);
+        self.note_address(now, pending, id);
+        connected_to(pending, id, out);
+        if pending.purpose.expect().is_some_and(|wanted| wanted != id) {
+            self.on_missed(now, pending, format!("found {id} there"), out);
         }
-        self.on_reachable(now, &id, out);
+        self.on_reachable(now, id, out);
     }
 
     pub(in crate::mesh) fn entry(
@@ -272,7 +285,7 @@ impl Mesh {
             heard: now.monotonic,
             probed: false,
             ping: None,
-            crossed: false,
+            contest: None,
             last_whisper: None,
             joined_at: self.order,
             limits: None,
@@ -333,6 +346,7 @@ impl Mesh {
         };
         if handshake.id != entry.id || handshake.subnet != self.subnet_id {
             self.stats.malformed += 1;
+            self.stats.id_conflicts += 1;
             let addr = entry.address().clone();
             if entry.limits().notices.spend(now.monotonic) {
                 out.push(Effect::Notify(Event::IdConflict {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::mesh::connections::simultaneous_dial::Contest;
 use crate::mesh::effect::Targets;
 use crate::mesh::event::Direction;
 use crate::mesh::input::ConnId;
@@ -69,8 +70,7 @@ pub(in crate::mesh) struct Entry {
     pub(in crate::mesh) dialled: Option<Box<Address>>,
     /// The methods it can read.
     pub(in crate::mesh) methods: Methods,
-    /// It dialled us twice at once, and this is the second: read, not written to, until it closes
-    /// one of them. Only the dialler can tell which of two connections in one direction it kept.
+    /// A second connection under the id of a peer that is connected: written to only to settle which is kept.
     pub(in crate::mesh) duplicate: bool,
     /// Its key proves its id.
     pub(in crate::mesh) proven: bool,
@@ -85,8 +85,8 @@ pub(in crate::mesh) struct Entry {
     pub(in crate::mesh) probed: bool,
     /// The digest of the request we asked it last for a sign of life: every idle peer has been asked.
     pub(in crate::mesh) ping: Option<NonZeroU64>,
-    /// Two connections to it crossed, and this one was kept.
-    pub(in crate::mesh) crossed: bool,
+    /// Another connection claims its id, or did.
+    pub(in crate::mesh) contest: Option<Box<Contest>>,
     /// Our last whisper to it, and its place in the order of all we sent.
     pub(in crate::mesh) last_whisper: Option<(u64, Kept)>,
     /// Broadcasts before this place in the order were not sent to it.
@@ -199,25 +199,28 @@ impl Routing {
         Some(entry)
     }
 
-    /// Puts a duplicate of this peer in the place of its connection that is gone.
-    pub(in crate::mesh) fn promote(&mut self, id: &NodeId) -> Option<ConnId> {
-        let duplicate = self
-            .entries
-            .values_mut()
-            .find(|entry| entry.duplicate && entry.id == *id)?;
-        duplicate.duplicate = false;
-        let digest = self.key.digest(id.as_bytes());
-        self.by_id.insert((digest, duplicate.conn));
-        Some(duplicate.conn)
+    /// A second connection becomes the one of its peer.
+    pub(in crate::mesh) fn promote(&mut self, conn: ConnId) {
+        if let Some(entry) = self.entries.get_mut(&conn) {
+            entry.duplicate = false;
+            let digest = self.key.digest(entry.id.as_bytes());
+            self.by_id.insert((digest, conn));
+        }
     }
 
-    /// Shadows accepted before then.
-    pub(in crate::mesh) fn duplicates_before(&self, then: Duration) -> Vec<ConnId> {
-        let duplicates = self
-            .entries
-            .values()
-            .filter(|entry| entry.duplicate && entry.ready_at <= then);
-        duplicates.map(|entry| entry.conn).collect()
+    /// The connection of a peer becomes a second one.
+    pub(in crate::mesh) fn demote(&mut self, conn: ConnId) {
+        if let Some(entry) = self.entries.get_mut(&conn) {
+            entry.duplicate = true;
+            let digest = self.key.digest(entry.id.as_bytes());
+            self.by_id.remove(&(digest, conn));
+        }
+    }
+
+    /// Second connections, in the order they came.
+    pub(in crate::mesh) fn duplicates(&self) -> impl Iterator<Item = &Entry> {
+        let all = (self.by_id.len() < self.entries.len()).then(|| self.all());
+        all.into_iter().flatten().filter(|entry| entry.duplicate)
     }
 
     pub(in crate::mesh) fn get(&self, conn: ConnId) -> Option<&Entry> {

@@ -1,47 +1,125 @@
-//! Crossings: two connections to one peer, and which of them is kept.
+//! Simultaneous dials and claims: two connections under one id, and which of them is kept.
 //!
-//! Owns the tie_break, the duplicate that the loser may leave for a while, and the care for a py2p that gives
-//! up both. No claim unseats a live peer: only a connection begun before its dialler could know of
-//! the other counts as having crossed it.
+//! Owns the contest between a peer's connection and a second one that names the same id. No claim unseats a live peer:
+//! before anything is displaced the old connection is asked for a sign of life, and what comes in on the new one is held
+//! back, unread. Our own nodes show each other that both connections are theirs and agree on one of them without losing
+//! a message. A reference peer is asked whether it is still there; if it is, the new connection is refused.
 
 use std::time::Duration;
 
-use crate::mesh::connections::awaiting::Purpose;
+use bytes::Bytes;
+
+use crate::mesh::connections::awaiting::{Pending, Purpose};
 use crate::mesh::connections::handshake::{Handshake, connected_to};
 use crate::mesh::connections::routing_table::Entry;
 use crate::mesh::effect::{Effect, Effects};
 use crate::mesh::event::{CloseReason, Direction, Event};
 use crate::mesh::input::{ConnId, Now};
 use crate::mesh::machine::Mesh;
-use crate::wire::{Control, Flag, NodeId};
+use crate::mesh::membership::capability::Verb;
+use crate::wire::{Address, Batch, Control, NodeId, is_extension};
 
 /// A connection begun no later than this after the other's handshake counts as having crossed it:
 /// its dialler could not have known.
 const CROSSING: Duration = Duration::from_secs(5);
 
-/// A probed peer must be heard within this time.
+/// The old connection must give a sign of life within this time.
 const PROBE: Duration = Duration::from_secs(5);
+
+/// py2p may close one of two connections and forget the other: where it has closed the new one, or may be about to close
+/// the old one, no more time than this is left.
+const HASTE: Duration = Duration::from_millis(700);
+
+/// js2p forgets a peer when either of its two connections closes; so long after the end of the new one it is greeted
+/// again.
+const GREET_AGAIN: Duration = Duration::from_millis(500);
+
+/// Two connections that are known to be one node's must have come down to one within this time.
+const SETTLED: Duration = Duration::from_secs(30);
+
+/// A question whether another connection is ours too waits this long for the handshake of one.
+const ANOTHER: Duration = Duration::from_secs(3);
+
+/// Connections that may contest one id, and all ids.
+const CONTENDERS_OF_ONE: usize = 4;
+const CONTENDERS: usize = 64;
 
 /// A peer is given a second chance once in this time, and so many peers at most.
 const SECOND_CHANCE: Duration = Duration::from_secs(60);
 
 const MAX_SECOND_CHANCES: usize = 64;
 
-/// What becomes of a connection whose handshake names a peer that has one already.
-enum TieBreak {
-    /// The old one is kept: no crossing, first come.
-    Refused,
-    /// The peer dialled twice at once: which one it keeps is for it to say.
-    Duplicate,
-    /// They crossed; the old one is kept.
-    OldWins,
-    /// They crossed; the new one is kept.
-    NewWins,
+/// What a contest leaves at each connection that has part in it.
+#[derive(Debug, Default)]
+pub(in crate::mesh) struct Contest {
+    /// Of the old connection: when it was last contested.
+    contested: Option<Duration>,
+    /// Of the old connection: something came in on it since it was asked.
+    alive: bool,
+    /// Our handshake is to be said on it once more, no earlier than then.
+    greet_at: Option<Duration>,
+    /// What the peer asked us to repeat on its other connections, and when, while there is none.
+    owed: Option<(Bytes, Duration)>,
+    /// We have said, or heard, that nothing more is said on it.
+    moved_sent: bool,
+    moved_heard: bool,
+    /// Of the new connection.
+    claim: Option<Box<Claim>>,
+}
+
+/// A second connection under an id that is connected.
+#[derive(Debug)]
+struct Claim {
+    pending: Pending,
+    /// The time in its handshake.
+    time: u64,
+    until: Duration,
+    /// What the old connection was asked to have repeated on this one.
+    token: Bytes,
+    /// It was repeated on this one.
+    echoed: bool,
+    /// The old connection says that there is another one, dialled from this connection's side.
+    vouched: bool,
+    /// What came in: each read, and which of its frames is the first that counts.
+    held: Vec<(Batch, usize)>,
+}
+
+impl Claim {
+    /// Whether both connections are known to be those of one node.
+    fn is_same_node(&self) -> bool {
+        self.echoed && self.vouched
+    }
+}
+
+impl Entry {
+    fn contest(&mut self) -> &mut Contest {
+        self.contest.get_or_insert_default()
+    }
+
+    fn claim(&self) -> Option<&Claim> {
+        self.contest.as_ref()?.claim.as_deref()
+    }
+
+    fn claim_mut(&mut self) -> Option<&mut Claim> {
+        self.contest.as_mut()?.claim.as_deref_mut()
+    }
+
+    /// Whether what comes in on it is held back: it names the id of a connected peer and has not shown to be its.
+    pub(in crate::mesh) fn is_held(&self) -> bool {
+        self.claim().is_some_and(|claim| !claim.is_same_node())
+    }
+
+    /// Something came in on it.
+    pub(in crate::mesh) fn note_alive(&mut self) {
+        if let Some(contest) = &mut self.contest {
+            contest.alive = true;
+        }
+    }
 }
 
 impl Mesh {
-    /// A handshake names a peer that is connected already; whether its connection is read on.
-    pub(in crate::mesh) fn break_tie(
+    /// A handshake names a peer that is connected already; whether its connection is kept for now.
+    pub(in crate::mesh) fn contest(
         &mut self,
         now: Now,
         old: ConnId,
@@ -50,132 +128,467 @@ impl Mesh {
         time: u64,
         out: &mut Effects,
     ) -> bool {
-        match self.tie_break(old, new, &handshake.id) {
-            TieBreak::NewWins => {
-                self.displace(old, &handshake.id, out);
-                self.accept(now, new, handshake, time, true, out);
-                self.probe(now, new, out);
-                true
-            }
-            TieBreak::OldWins => {
-                self.yield_to(new, &handshake.id, out);
-                self.probe(now, old, out);
-                false
-            }
-            TieBreak::Duplicate => {
-                self.accept_duplicate(now, new, handshake, out);
-                true
-            }
-            TieBreak::Refused => {
-                self.refuse_claim(now, new, handshake.id, out);
-                false
-            }
+        let id = handshake.id.clone();
+        let others = self.routing.duplicates();
+        let same = others.filter(|entry| entry.id == id).count();
+        if same >= CONTENDERS_OF_ONE || self.routing.duplicates().count() >= CONTENDERS {
+            self.refuse_claim(now, new, id, out);
+            return false;
         }
-    }
-
-    /// Of two connections that crossed, the one dialled by the numerically larger id is kept, on
-    /// both sides. Without a crossing the first one is: no claim unseats a live peer.
-    fn tie_break(&self, old: ConnId, new: ConnId, id: &NodeId) -> TieBreak {
-        let (Some(entry), Some(new)) = (self.routing.get(old), self.awaiting.get(new)) else {
-            return TieBreak::Refused;
+        let Some(mut pending) = self.awaiting.remove(new) else {
+            return false;
         };
-        if new.began > entry.ready_at + CROSSING {
-            return TieBreak::Refused;
+        if pending.purpose != Purpose::Accepted {
+            self.book.answers_at(&pending.address, &id);
         }
-        match (entry.direction, new.purpose.direction()) {
-            (Direction::Incoming, Direction::Incoming) => return TieBreak::Duplicate,
-            (Direction::Outgoing, Direction::Outgoing) => return TieBreak::Refused,
-            _ => {}
+        connected_to(&pending, &id, out);
+        pending.waiting.clear();
+        let token: [u8; 16] = rand::RngExt::random(&mut self.rng);
+        let token = Bytes::from(format!("{:032x}", u128::from_be_bytes(token)));
+        let mut entry = self.entry(now, new, &pending, handshake);
+        entry.duplicate = true;
+        entry.contest().claim = Some(Box::new(Claim {
+            pending,
+            time,
+            until: now.monotonic + PROBE,
+            token: token.clone(),
+            echoed: false,
+            vouched: false,
+            held: Vec::new(),
+        }));
+        let (peer, method) = (entry.id.clone(), entry.compression);
+        self.routing.insert(entry);
+        out.push(Effect::Establish { conn: new, peer });
+        out.push(Effect::SetCompression { conn: new, method });
+        self.ask_old(now, old, token, out);
+        if let Some((owed, _)) = self.contest_at(old).and_then(|contest| contest.owed.take()) {
+            self.echo(now, old, owed, out);
         }
-        let ours_is_kept = self.me().cmp_numeric(id).is_gt();
-        if ours_is_kept == (new.purpose.direction() == Direction::Outgoing) {
-            TieBreak::NewWins
+        true
+    }
+
+    fn contest_at(&mut self, conn: ConnId) -> Option<&mut Contest> {
+        self.routing.get_mut(conn)?.contest.as_deref_mut()
+    }
+
+    /// Asks the old connection whether the peer is there, and whether the new one is its too.
+    fn ask_old(&mut self, now: Now, old: ConnId, token: Bytes, out: &mut Effects) {
+        if let Some(entry) = self.routing.get_mut(old) {
+            let contest = entry.contest();
+            (contest.contested, contest.alive) = (Some(now.monotonic), false);
+        }
+        if !self.extend(now, old, Verb::Bind, vec![token], out) {
+            self.ask_for_sign_of_life(now, old, out);
+        }
+    }
+
+    /// What came in on a connection that is held back: only what settles the contest counts at once.
+    pub(in crate::mesh) fn hold_back(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        batch: Batch,
+        first: usize,
+        out: &mut Effects,
+    ) {
+        let mut said = Vec::new();
+        for index in first..batch.len() {
+            let Ok(frame) = batch.get(index) else { break };
+            if frame.kind().is_some_and(is_extension)
+                && frame.prove().is_ok()
+                && let Some(Ok(Control::Extension(extension))) =
+                    Control::read(&frame, self.params.generation)
+                && Verb::settles(&extension.verb)
+            {
+                said.push(extension);
+            }
+        }
+        if let Some(claim) = self.routing.get_mut(conn).and_then(Entry::claim_mut) {
+            claim.held.push((batch, first));
+        }
+        for extension in said {
+            self.on_extension(now, conn, extension, out);
+        }
+    }
+
+    /// The peer asks on one connection whether another one is ours too.
+    pub(in crate::mesh) fn on_bind(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        arguments: &[Bytes],
+        out: &mut Effects,
+    ) {
+        let [token] = arguments else {
+            return self.malformed(now, conn, "a question of one token", out);
+        };
+        if self.others_of(conn).is_empty() && self.awaiting.len() > 0 {
+            // The handshake of the other one may be on its way.
+            if let Some(entry) = self.routing.get_mut(conn) {
+                entry.contest().owed = Some((token.clone(), now.monotonic));
+            }
         } else {
-            TieBreak::OldWins
+            self.echo(now, conn, token.clone(), out);
         }
     }
 
-    /// Closes the old one of two crossed connections without a word to the user: the peer stays.
-    fn displace(&mut self, old: ConnId, id: &NodeId, out: &mut Effects) {
-        self.routing.remove(old);
-        out.push(Effect::Close {
-            conn: old,
-            peer: Some(id.clone()),
-            reason: CloseReason::Duplicate(id.clone()),
-        });
+    /// Repeats the token on the other connections to the same peer, and tells on this one who dialled those.
+    fn echo(&mut self, now: Now, conn: ConnId, token: Bytes, out: &mut Effects) {
+        let mut answer = vec![token.clone()];
+        for (other, direction) in self.others_of(conn) {
+            answer.push(Bytes::from_static(match direction {
+                Direction::Outgoing => b"dialled",
+                Direction::Incoming => b"accepted",
+            }));
+            self.extend(now, other, Verb::Echo, vec![token.clone()], out);
+        }
+        self.extend(now, conn, Verb::Bound, answer, out);
     }
 
-    /// Closes the new one of two crossed connections; who asked for it has what they wanted.
-    fn yield_to(&mut self, conn: ConnId, id: &NodeId, out: &mut Effects) {
-        out.push(Effect::Close {
-            conn,
-            peer: None,
-            reason: CloseReason::Duplicate(id.clone()),
-        });
-        if let Some(pending) = self.awaiting.remove(conn) {
-            connected_to(&pending, id, out);
+    /// The other connections to the peer of this one.
+    fn others_of(&self, conn: ConnId) -> Vec<(ConnId, Direction)> {
+        let Some(entry) = self.routing.get(conn) else {
+            return Vec::new();
+        };
+        let others = self.routing.duplicates();
+        let others = others.filter(|other| other.conn != conn && other.id == entry.id);
+        let mut others: Vec<_> = others.map(|it| (it.conn, it.direction)).collect();
+        if entry.duplicate
+            && let Some(old) = self.routing.conn_of(&entry.id)
+            && let Some(old) = self.routing.get(old)
+        {
+            others.push((old.conn, old.direction));
         }
+        others
+    }
+
+    /// The peer repeats on this connection what we asked on its other one.
+    pub(in crate::mesh) fn on_echo(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        arguments: &[Bytes],
+        out: &mut Effects,
+    ) {
+        if let Some(claim) = self.routing.get_mut(conn).and_then(Entry::claim_mut)
+            && arguments.first() == Some(&claim.token)
+        {
+            claim.echoed = true;
+            self.settle(now, conn, out);
+        }
+    }
+
+    /// The peer says on its old connection which others it has.
+    pub(in crate::mesh) fn on_bound(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        arguments: &[Bytes],
+        out: &mut Effects,
+    ) {
+        let Some((token, sides)) = arguments.split_first() else {
+            return self.malformed(now, conn, "an answer without a token", out);
+        };
+        let Some(entry) = self.routing.get(conn) else {
+            return;
+        };
+        let claims = |other: &&Entry| {
+            other.id == entry.id && other.claim().is_some_and(|claim| claim.token == token)
+        };
+        let Some(new) = self.routing.duplicates().find(claims) else {
+            // It came too late, or to nothing.
+            return;
+        };
+        let (new, side) = (
+            new.conn,
+            match new.direction {
+                Direction::Incoming => "dialled",
+                Direction::Outgoing => "accepted",
+            },
+        );
+        if !sides.iter().any(|it| it == side) {
+            return self.refuse_contender(now, new, out);
+        }
+        if let Some(claim) = self.routing.get_mut(new).and_then(Entry::claim_mut) {
+            claim.vouched = true;
+            self.settle(now, new, out);
+        }
+    }
+
+    /// Once both connections are known to be one node's, both are read, and the node with the larger id says which of them
+    /// goes: the one that came second to it.
+    fn settle(&mut self, now: Now, new: ConnId, out: &mut Effects) {
+        let Some(entry) = self.routing.get_mut(new) else {
+            return;
+        };
+        let id = entry.id.clone();
+        let Some(claim) = entry.claim_mut().filter(|claim| claim.is_same_node()) else {
+            return;
+        };
+        claim.until = now.monotonic + SETTLED;
+        let held = std::mem::take(&mut claim.held);
+        self.release(now, new, held, out);
+        if self.me().cmp_numeric(&id).is_gt() {
+            self.move_off(now, new, out);
+        } else if let Some(old) = self.routing.conn_of(&id)
+            && self
+                .contest_at(old)
+                .is_some_and(|contest| contest.moved_heard)
+        {
+            self.swap(now, old, new, out);
+        }
+    }
+
+    /// What was held back is taken in.
+    fn release(&mut self, now: Now, conn: ConnId, held: Vec<(Batch, usize)>, out: &mut Effects) {
+        for (batch, first) in held {
+            if self.routing.get(conn).is_some() {
+                self.on_frames(now, conn, batch, first, out);
+            }
+        }
+    }
+
+    /// Says that nothing more is said on this connection; closes it if the peer has said so too.
+    fn move_off(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
+        let Some(entry) = self.routing.get_mut(conn) else {
+            return;
+        };
+        let id = entry.id.clone();
+        let contest = entry.contest();
+        let heard = contest.moved_heard;
+        if !std::mem::replace(&mut contest.moved_sent, true) {
+            self.extend(now, conn, Verb::Moved, Vec::new(), out);
+        }
+        if heard {
+            self.close(now, conn, CloseReason::Duplicate(id), out);
+        }
+    }
+
+    /// The peer says nothing more on this connection: all it said on it has been heard.
+    pub(in crate::mesh) fn on_moved(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
+        let Some(entry) = self.routing.get_mut(conn) else {
+            return;
+        };
+        let (id, duplicate) = (entry.id.clone(), entry.duplicate);
+        if duplicate && entry.is_held() {
+            // Heard again when what is held back is taken in.
+            return;
+        }
+        entry.contest().moved_heard = true;
+        if duplicate {
+            return self.move_off(now, conn, out);
+        }
+        let ready = |it: &&Entry| it.id == id && it.claim().is_some_and(Claim::is_same_node);
+        let new = self.routing.duplicates().find(ready).map(|it| it.conn);
+        if let Some(new) = new {
+            self.swap(now, conn, new, out);
+        }
+    }
+
+    /// The new connection takes the place of the old one, on which the peer says nothing more.
+    fn swap(&mut self, now: Now, old: ConnId, new: ConnId, out: &mut Effects) {
+        self.routing.demote(old);
+        self.promote(now, new, true, out);
+        self.move_off(now, old, out);
+    }
+
+    /// The new connection becomes the peer's. `known`: so that nothing is news to the user.
+    fn promote(&mut self, now: Now, new: ConnId, known: bool, out: &mut Effects) {
+        self.routing.promote(new);
+        let Some(entry) = self.routing.get_mut(new) else {
+            return;
+        };
+        let id = entry.id.clone();
+        let claim = entry
+            .contest
+            .as_mut()
+            .and_then(|contest| contest.claim.take());
+        let Some(claim) = claim else {
+            return;
+        };
+        self.welcome(now, new, &claim.pending, &id, claim.time, known, out);
+        self.release(now, new, claim.held, out);
+    }
+
+    /// The old connection of a peer is gone: whether a new one has taken its place.
+    pub(in crate::mesh) fn succeed(
+        &mut self,
+        now: Now,
+        lost: &Entry,
+        reason: &CloseReason,
+        out: &mut Effects,
+    ) -> bool {
+        let contenders = self.routing.duplicates().filter(|it| it.id == lost.id);
+        let mut contenders: Vec<ConnId> = contenders.map(|it| it.conn).collect();
+        let wanted = !matches!(
+            reason,
+            CloseReason::Requested | CloseReason::ShuttingDown | CloseReason::Banned
+        );
+        let heir = (wanted && !contenders.is_empty()).then(|| contenders.remove(0));
+        for other in contenders {
+            self.close(now, other, CloseReason::Duplicate(lost.id.clone()), out);
+        }
+        let Some(heir) = heir else {
+            return false;
+        };
+        out.push(Effect::Notify(Event::PeerLeft {
+            peer: lost.id.clone(),
+            reason: reason.clone(),
+        }));
+        self.promote(now, heir, false, out);
+        true
+    }
+
+    /// A new connection is gone before it was settled. py2p may have forgotten the old one with it, and js2p has: the one
+    /// is asked in haste, the other is greeted again.
+    pub(in crate::mesh) fn contender_left(&mut self, now: Now, left: &Entry) {
+        let Some(old) = self.routing.conn_of(&left.id) else {
+            return;
+        };
+        let extended = self.is_extended(old);
+        let Some(entry) = self.routing.get_mut(old) else {
+            return;
+        };
+        if extended || entry.contest.is_none() {
+            return;
+        }
+        let fragile = entry.hangs_on_binary;
+        let contest = entry.contest();
+        contest.greet_at = Some(now.monotonic + GREET_AGAIN);
+        if !contest.alive && !fragile {
+            let since = contest.contested.unwrap_or(now.monotonic);
+            let until = (now.monotonic + HASTE).min(since + PROBE);
+            (entry.heard, entry.probed) = (until, true);
+        }
+    }
+
+    /// The peer has given the sign of life it was asked for on its old connection.
+    pub(in crate::mesh) fn on_sign_of_life(&mut self, now: Now, old: ConnId, out: &mut Effects) {
+        let Some(entry) = self.routing.get(old) else {
+            return;
+        };
+        if entry.duplicate || entry.contest.is_none() || self.is_extended(old) {
+            return;
+        }
+        let (id, fragile, direction) = (entry.id.clone(), entry.hangs_on_binary, entry.direction);
+        let contenders = self.routing.duplicates().filter(|it| it.id == id);
+        let contenders: Vec<_> = contenders.map(|it| (it.conn, it.direction)).collect();
+        let ours_is_kept = self.me().cmp_numeric(&id).is_gt();
+        for (new, towards) in contenders {
+            // py2p keeps the one that was dialled by the larger id, and may be about to close the old one.
+            let crossed = direction != towards;
+            if crossed && !fragile && ours_is_kept == (towards == Direction::Outgoing) {
+                if let Some(claim) = self.routing.get_mut(new).and_then(Entry::claim_mut) {
+                    claim.until = claim.until.min(now.monotonic + HASTE);
+                }
+            } else {
+                self.refuse_contender(now, new, out);
+            }
+        }
+    }
+
+    fn refuse_contender(&mut self, now: Now, new: ConnId, out: &mut Effects) {
+        let Some(entry) = self.routing.get(new) else {
+            return;
+        };
+        let (peer, addr) = (entry.id.clone(), entry.address().clone());
+        self.report_conflict(now, &peer, addr, out);
+        self.close(now, new, CloseReason::Duplicate(peer), out);
     }
 
     fn refuse_claim(&mut self, now: Now, conn: ConnId, id: NodeId, out: &mut Effects) {
-        if let Some(pending) = self.awaiting.get(conn)
-            && pending.purpose == Purpose::Accepted
-        {
+        if let Some(pending) = self.awaiting.get(conn) {
             let addr = pending.address.clone();
-            out.push(Effect::Notify(Event::IdConflict {
-                peer: id.clone(),
-                addr,
-            }));
+            self.report_conflict(now, &id, addr, out);
         }
         self.close(now, conn, CloseReason::Duplicate(id), out);
     }
 
-    /// Takes a second connection of a peer into the table, unseen.
-    fn accept_duplicate(
+    /// A connection claimed the id of a peer that is there. Told at a bounded rate for each peer.
+    pub(in crate::mesh) fn report_conflict(
         &mut self,
         now: Now,
-        conn: ConnId,
-        handshake: Handshake,
+        peer: &NodeId,
+        addr: Address,
         out: &mut Effects,
     ) {
-        let Some(pending) = self.awaiting.remove(conn) else {
+        self.stats.id_conflicts += 1;
+        let entry = self.routing.conn_of(peer);
+        let Some(entry) = entry.and_then(|conn| self.routing.get_mut(conn)) else {
             return;
         };
-        let mut entry = self.entry(now, conn, &pending, handshake);
-        entry.duplicate = true;
-        let (peer, method) = (entry.id.clone(), entry.compression);
-        self.routing.insert(entry);
-        out.push(Effect::Establish { conn, peer });
-        out.push(Effect::SetCompression { conn, method });
+        if entry.limits().notices.spend(now.monotonic) {
+            self.problems.note(
+                now.unix,
+                format!("{addr} claims to be {peer}, who is connected"),
+            );
+            let peer = peer.clone();
+            out.push(Effect::Notify(Event::IdConflict { peer, addr }));
+        }
     }
 
-    /// A second connection that its dialler did not give up in time is no crossing but a claim.
-    pub(in crate::mesh) fn drop_duplicates(&mut self, now: Now, out: &mut Effects) {
-        let then = now.monotonic.saturating_sub(CROSSING);
-        for conn in self.routing.duplicates_before(then) {
-            let Some(entry) = self.routing.get(conn) else {
+    /// Ends contests whose time is up, and says what is owed.
+    pub(in crate::mesh) fn end_contests(&mut self, now: Now, out: &mut Effects) {
+        let (mut over, mut owed, mut greet) = (Vec::new(), Vec::new(), Vec::new());
+        for entry in self.routing.all() {
+            let Some(contest) = &entry.contest else {
                 continue;
             };
-            let (peer, addr) = (entry.id.clone(), entry.address().clone());
-            out.push(Effect::Notify(Event::IdConflict {
-                peer: peer.clone(),
-                addr,
-            }));
-            self.close(now, conn, CloseReason::Duplicate(peer), out);
+            if contest
+                .claim
+                .as_ref()
+                .is_some_and(|claim| claim.until <= now.monotonic)
+            {
+                over.push(entry.conn);
+            }
+            if contest
+                .owed
+                .as_ref()
+                .is_some_and(|(_, since)| *since + ANOTHER <= now.monotonic)
+            {
+                owed.push(entry.conn);
+            }
+            if contest.greet_at.is_some_and(|at| at <= now.monotonic) {
+                greet.push(entry.conn);
+            }
+        }
+        for new in over {
+            self.end_contest(now, new, out);
+        }
+        for conn in owed {
+            if let Some((token, _)) = self.contest_at(conn).and_then(|it| it.owed.take()) {
+                self.echo(now, conn, token, out);
+            }
+        }
+        for conn in greet {
+            if let Some(contest) = self.contest_at(conn) {
+                contest.greet_at = None;
+                self.introduce(now, conn, out);
+            }
         }
     }
 
-    /// Asks the survivor of a crossing for a sign of life: py2p may have given up both.
-    fn probe(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
-        if let Some(entry) = self.routing.get_mut(conn) {
-            entry.crossed = true;
-            (entry.heard, entry.probed) = (now.monotonic + PROBE, true);
-            self.say(now, conn, &Flag::Whisper, &Control::RequestPeers, out);
+    fn end_contest(&mut self, now: Now, new: ConnId, out: &mut Effects) {
+        let Some(entry) = self.routing.get(new) else {
+            return;
+        };
+        let id = entry.id.clone();
+        if !entry.is_held() {
+            return self.close(now, new, CloseReason::Duplicate(id), out);
+        }
+        // What was heard of the peer since it was asked is a sign of life, whatever it was.
+        let old = self.routing.conn_of(&id);
+        let lives = old
+            .and_then(|old| self.routing.get(old))
+            .is_some_and(|old| old.contest.as_ref().is_some_and(|contest| contest.alive));
+        match old {
+            Some(old) if !lives => self.close(now, old, CloseReason::Unresponsive, out),
+            _ => self.refuse_contender(now, new, out),
         }
     }
 
-    /// A peer that is lost right after a crossing is dialled once more: py2p closes, or forgets,
-    /// both of two crossing connections.
+    /// A reference peer that is lost right after a contest is dialled once more: py2p closes, or forgets, both of two
+    /// connections.
     pub(in crate::mesh) fn give_second_chance(
         &mut self,
         now: Now,
@@ -184,12 +597,14 @@ impl Mesh {
         out: &mut Effects,
     ) {
         let id = &lost.id;
-        let soon = now.monotonic <= lost.ready_at + CROSSING + PROBE;
+        let contested = lost.contest.as_ref().and_then(|contest| contest.contested);
+        let since = contested.unwrap_or(lost.ready_at);
+        let soon = now.monotonic <= since + CROSSING + PROBE;
         let theirs = matches!(
             reason,
             CloseReason::ByPeer | CloseReason::Failed(_) | CloseReason::Unresponsive
         );
-        let crossing = lost.crossed || self.awaiting.reaches(&lost.reached.host);
+        let crossing = contested.is_some() || self.awaiting.reaches(&lost.reached.host);
         self.second_chances
             .retain(|_, at| now.monotonic <= *at + SECOND_CHANCE);
         let given =
@@ -203,7 +618,7 @@ impl Mesh {
             && !self.awaiting.dials(&address)
         {
             self.second_chances.insert(id.clone(), now.monotonic);
-            self.dial(now, address, Purpose::Listed(id.clone()), out);
+            self.dial(address, Purpose::Listed(id.clone()), out);
         }
     }
 }

@@ -25,6 +25,14 @@ pub(in crate::mesh) enum Verb {
     Along,
     /// What became of it.
     Receipt,
+    /// Is another connection under your id yours too? Repeat this on it.
+    Bind,
+    /// What was asked on the other connection, repeated.
+    Echo,
+    /// Who dialled my other connections to you.
+    Bound,
+    /// I say nothing more on this connection.
+    Moved,
 }
 
 /// The row of a verb: its name on the wire, and what a peer may say with it.
@@ -38,11 +46,15 @@ struct Terms {
     bytes: usize,
 }
 
-const VERBS: [Verb; 4] = [
+const VERBS: [Verb; 8] = [
     Verb::AskTopology,
     Verb::Topology,
     Verb::Along,
     Verb::Receipt,
+    Verb::Bind,
+    Verb::Echo,
+    Verb::Bound,
+    Verb::Moved,
 ];
 
 impl Verb {
@@ -52,6 +64,10 @@ impl Verb {
             Self::Topology => ("topology", 2, 0.5, 32 << 10),
             Self::Along => ("along", 32, 16.0, 96 << 10),
             Self::Receipt => ("receipt", 64, 32.0, 64),
+            Self::Bind => ("bind", 8, 1.0, 64),
+            Self::Echo => ("echo", 16, 4.0, 64),
+            Self::Bound => ("bound", 16, 4.0, 256),
+            Self::Moved => ("moved", 4, 1.0, 0),
         };
         Terms {
             name,
@@ -59,6 +75,15 @@ impl Verb {
             per_second,
             bytes,
         }
+    }
+
+    /// Whether it settles which of two connections is kept: it counts also where all else is held back.
+    pub(in crate::mesh) fn settles(name: &str) -> bool {
+        let verb = Self::named(name);
+        matches!(
+            verb,
+            Some(Self::Bind | Self::Echo | Self::Bound | Self::Moved)
+        )
     }
 
     fn named(name: &str) -> Option<Self> {
@@ -148,6 +173,10 @@ impl Mesh {
             Verb::Topology => self.on_topology(now, conn, &arguments, out),
             Verb::Along => self.on_along(now, conn, &arguments, out),
             Verb::Receipt => self.on_receipt(now, conn, &arguments, out),
+            Verb::Bind => self.on_bind(now, conn, &arguments, out),
+            Verb::Echo => self.on_echo(now, conn, &arguments, out),
+            Verb::Bound => self.on_bound(now, conn, &arguments, out),
+            Verb::Moved => self.on_moved(now, conn, out),
         }
     }
 }

@@ -35,11 +35,23 @@ impl Mesh {
     /// it has us. One short frame each way, where `request *` would fetch the whole list.
     fn ping(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         let patience = self.params.keepalive_interval / 2;
+        if let Some(entry) = self.routing.get_mut(conn) {
+            (entry.heard, entry.probed) = (now.monotonic + patience, true);
+            self.ask_for_sign_of_life(now, conn, out);
+        }
+    }
+
+    /// The question alone: how long the answer may take is for the asker to decide.
+    pub(in crate::mesh) fn ask_for_sign_of_life(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        out: &mut Effects,
+    ) {
         let salt: [u8; 16] = rand::RngExt::random(&mut self.rng);
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
         };
-        (entry.heard, entry.probed) = (now.monotonic + patience, true);
         let wanted = self.composer.me().clone();
         let request = RequestId::derive(&wanted, now.unix, &salt);
         entry.ping = NonZeroU64::new(self.key.digest(request.as_bytes()));

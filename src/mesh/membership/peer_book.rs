@@ -142,6 +142,14 @@ impl PeerBook {
         line.lost = false;
     }
 
+    /// This peer, who is connected elsewhere, answers there: it is not dialled while it is.
+    pub(in crate::mesh) fn answers_at(&mut self, address: &Address, id: &NodeId) {
+        if let Some(line) = self.0.get_mut(address) {
+            line.id = Some(id.clone());
+            line.failures = 0;
+        }
+    }
+
     /// A peer was there until now.
     pub(in crate::mesh) fn left(&mut self, address: &Address, unix: u64) {
         if let Some(line) = self.0.get_mut(address) {

@@ -53,7 +53,7 @@ impl Mesh {
                 return;
             }
             self.tried.note(&address, now.monotonic);
-            self.dial(now, address, Purpose::Listed(id), out);
+            self.dial(address, Purpose::Listed(id), out);
         }
     }
 

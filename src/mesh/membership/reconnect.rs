@@ -102,7 +102,7 @@ impl Mesh {
         for _ in 0..DIALS_A_TICK.min(due.len()) {
             let pick = rand::RngExt::random_range(&mut self.rng, 0..due.len());
             let address = due.swap_remove(pick);
-            self.dial(now, address, Purpose::Lost, out);
+            self.dial(address, Purpose::Lost, out);
         }
     }
 }

@@ -45,12 +45,23 @@ impl Mesh {
         // A probe that the handshake itself has led to is not answered by it.
         if !entry.probed || first == 0 {
             (entry.heard, entry.probed) = (now.monotonic, false);
+            entry.note_alive();
         }
         self.stats.received += batch.len() as u64;
+        if entry.is_held() {
+            return self.hold_back(now, conn, batch, first, out);
+        }
         self.on_frames(now, conn, batch, first, out);
     }
 
-    fn on_frames(&mut self, now: Now, conn: ConnId, batch: Batch, first: usize, out: &mut Effects) {
+    pub(in crate::mesh) fn on_frames(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        batch: Batch,
+        first: usize,
+        out: &mut Effects,
+    ) {
         self.copies = Copies::new(batch.wire_len());
         let (mut candidates, mut broken) = self.candidates(now, &batch, first);
         let proven = prove(&batch, &mut candidates);
@@ -209,6 +220,9 @@ impl Mesh {
                 let ping = entry.and_then(|entry| entry.ping);
                 let is_pong =
                     ping.is_some_and(|ping| ping.get() == self.key.digest(request.as_bytes()));
+                if is_pong {
+                    self.on_sign_of_life(now, conn, out);
+                }
                 self.on_response(now, &request, &id, address, out);
                 // A sign of life was asked for by us alone.
                 !is_pong

@@ -48,7 +48,11 @@ impl Mesh {
             }
         }
         let mut to = self.routing.conns();
-        to.retain(|conn| *conn != source && !exceptions.contains_key(conn));
+        let from = self.routing.get(source);
+        // While two connections to it are brought down to one, it is to hear nothing back on the other.
+        let other = from.filter(|from| from.duplicate);
+        let other = other.and_then(|from| self.routing.conn_of(&from.id));
+        to.retain(|conn| *conn != source && Some(*conn) != other && !exceptions.contains_key(conn));
         if to.is_empty() {
             return;
         }

@@ -119,7 +119,7 @@ impl Mesh {
         if let Some(address) = search.candidates.pop_front() {
             search.tried.push(address.clone());
             if self
-                .dial(now, address, Purpose::Wanted(id.clone()), out)
+                .dial(address, Purpose::Wanted(id.clone()), out)
                 .is_none()
             {
                 self.problems

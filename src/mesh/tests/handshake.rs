@@ -76,45 +76,6 @@ fn t13_an_id_that_the_key_does_not_stand_for_is_refused() {
 }
 
 #[test]
-fn t13_no_claim_unseats_a_live_peer() {
-    let mut rig = Rig::new();
-    let a = rig.join("a");
-    rig.pass(6);
-    for _ in 0..3 {
-        let conn = rig.accept("127.0.0.1:50001");
-        let out = rig.hear(conn, &Rig::handshake("a", |_| {}));
-        assert_eq!(closed(&out), ["duplicate"]);
-        assert!(
-            out.iter()
-                .any(|e| matches!(e, Effect::Notify(Event::IdConflict { .. })))
-        );
-    }
-    assert_eq!(rig.mesh.peers()[0].conn, a.conn);
-    // Within the time of a crossing a second connection is read, but takes nothing over.
-    let fresh = rig.join("bb");
-    let duplicate = rig.join("bb");
-    rig.send(&["hello"]).unwrap();
-    assert_eq!(targets(&rig.out), [a.conn, fresh.conn]);
-    let out = rig.pass(6);
-    assert_eq!(closed(&out), ["duplicate"]);
-    // The second of two connections takes over when the first is closed, and nobody notices.
-    let first = rig.join("ccc");
-    let second = rig.join("ccc");
-    let out = rig.input(Input::Closed {
-        conn: first.conn,
-        why: Ended::ByPeer,
-    });
-    assert!(
-        !out.iter().any(|e| matches!(e, Effect::Notify(_))),
-        "{out:?}"
-    );
-    rig.send(&["again"]).unwrap();
-    assert!(
-        targets(&rig.out).contains(&second.conn) && !targets(&rig.out).contains(&duplicate.conn)
-    );
-}
-
-#[test]
 fn ourselves_and_others_than_expected_are_refused() {
     let mut rig = Rig::new();
     let conn = rig.accept("127.0.0.1:50000");
@@ -184,37 +145,4 @@ fn shutting_down_answers_everyone_and_refuses_the_rest() {
     assert_eq!((answered, closed(&out).len()), (2, 2));
     assert_eq!(rig.send(&["x"]), Err(SendError::ShuttingDown));
     assert!(rig.mesh.peers().is_empty() && rig.mesh.awaiting().is_empty());
-}
-
-#[test]
-fn f3_a_crossing_is_no_news_to_the_user_whichever_link_is_kept() {
-    for name in ["a", "b", "c", "d", "e", "f"] {
-        let mut rig = Rig::new();
-        let there = address("127.0.0.1:2001");
-        let mut out = Effects::new();
-        rig.mesh
-            .connect(rig.now, Ticket(1), there.clone(), None, &mut out);
-        let Effect::Dial { conn, .. } = out[0] else {
-            panic!("{out:?}")
-        };
-        rig.join(name);
-        rig.input(Input::Dialed { conn, addr: there });
-        let out = rig.hear(conn, &Rig::handshake(name, |_| {}));
-        assert_eq!(closed(&out), ["duplicate"]);
-        assert!(
-            !out.iter().any(|effect| matches!(effect, Effect::Notify(_))),
-            "{out:?}"
-        );
-        assert!(out.iter().any(|effect| matches!(
-            effect,
-            Effect::Answer {
-                answer: Answer::Connect(Ok(_)),
-                ..
-            }
-        )));
-        let ours_is_larger = rig.mesh.me().cmp_numeric(&id(name)).is_gt();
-        let kept = &rig.mesh.peers()[0];
-        assert_eq!(kept.direction == Direction::Outgoing, ours_is_larger);
-        assert_eq!(rig.mesh.peers().len(), 1);
-    }
 }

@@ -3,6 +3,7 @@
 mod admission;
 mod along;
 mod broadcast;
+mod contest;
 mod extensions;
 mod handshake;
 mod keepalive;
