@@ -89,3 +89,30 @@ fn assert_messages_flow(us: &Peer, py: &Peer) {
         thread::sleep(GLANCE * 10);
     }
 }
+
+#[test]
+fn a_py2p_of_a_greater_id_that_dials_again_is_met_again() {
+    assert_met_again("above");
+}
+
+#[test]
+fn a_py2p_of_a_smaller_id_that_dials_again_is_met_again() {
+    assert_met_again("below");
+}
+
+/// A py2p that dials a peer a second time gives up one of the two connections, or both.
+fn assert_met_again(side: &str) {
+    let Some(py2p) = Py2p::ready() else { return };
+    let us = Peer::ours("us");
+    let py = py2p.peer_with("py", json!({side: us.id}));
+    py.join(&us);
+    assert_messages_flow(&us, &py);
+    py.tell(json!({"do": "connect", "addr": us.listen}));
+    thread::sleep(QUIET);
+    let begun = Instant::now();
+    assert_messages_flow(&us, &py);
+    eprintln!("messages flow again {:?} after the second dial", QUIET + begun.elapsed());
+    thread::sleep(QUIET);
+    assert_messages_flow(&us, &py);
+    assert_eq!((us.peers().len(), py.peers().len()), (1, 1));
+}
