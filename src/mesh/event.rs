@@ -105,6 +105,9 @@ pub enum CloseReason {
     /// What it said first was plainly another protocol.
     #[error("it speaks {0}: this port is for nodes of the mesh")]
     OtherProtocol(OtherProtocol),
+    /// A user of this node disconnected it a moment ago.
+    #[error("it was disconnected on request a moment ago, and is not let in again for a while")]
+    Unwanted,
     /// The operating system reported an error.
     #[error("the connection failed: {0}")]
     Failed(String),
@@ -133,6 +136,7 @@ impl CloseReason {
             Self::Insecure { .. } => "insecure",
             Self::UnprovenId { .. } => "unproven_id",
             Self::OtherProtocol(_) => "other_protocol",
+            Self::Unwanted => "unwanted",
             Self::Failed(_) => "failed",
         }
     }

@@ -77,6 +77,8 @@ pub struct Mesh {
     pub(super) crowded: bool,
     pub(super) audience: bool,
     pub(super) closing: bool,
+    /// Peers that a user disconnected, and until when they are kept out.
+    pub(super) shunned: BTreeMap<NodeId, Duration>,
     /// Peers that were lost soon after they joined and dialled anew, and when.
     pub(super) second_chances: BTreeMap<NodeId, Duration>,
     next_conn: u64,
@@ -112,6 +114,7 @@ impl Mesh {
             crowded: false,
             audience: true,
             closing: false,
+            shunned: BTreeMap::new(),
             second_chances: BTreeMap::new(),
             next_conn: 0,
             params,
@@ -158,13 +161,16 @@ impl Mesh {
     /// With `expect`, only that peer will do.
     pub fn connect(
         &mut self,
-        now: Now,
+        _now: Now,
         ticket: Ticket,
         addr: Address,
         expect: Option<NodeId>,
         out: &mut Effects,
     ) {
-        if let Err(error) = self.begin(now, ticket, addr, expect, out) {
+        if let Some(id) = &expect {
+            self.shunned.remove(id);
+        }
+        if let Err(error) = self.begin(ticket, addr, expect, out) {
             out.push(Effect::Answer {
                 ticket,
                 answer: Answer::Connect(Err(error)),
@@ -174,7 +180,6 @@ impl Mesh {
 
     fn begin(
         &mut self,
-        now: Now,
         ticket: Ticket,
         addr: Address,
         expect: Option<NodeId>,
@@ -212,11 +217,13 @@ impl Mesh {
         Ok(())
     }
 
-    /// Closes the connection to a peer; false if there is none.
+    /// Closes the connection to a peer, which is neither dialled nor let in again for a while unless a user asks for it;
+    /// false if there is none.
     pub fn disconnect(&mut self, now: Now, peer: &NodeId, out: &mut Effects) -> bool {
         let Some(conn) = self.routing.conn_of(peer) else {
             return false;
         };
+        self.shun(now, peer);
         self.close(now, conn, CloseReason::Requested, out);
         true
     }

@@ -47,6 +47,9 @@ pub struct Params {
     pub seconds_ahead: u64,
     /// Lost addresses are dialled again after at most this time; zero: never. Default 30 s.
     pub max_reconnect_delay: Duration,
+    /// A peer that a user disconnected is neither dialled nor let in for this long, unless a user asks for it; zero: no
+    /// while. Default 30 s.
+    pub rejoin_delay: Duration,
     /// A peer silent for this long is asked for a sign of life, and closed if it gives none within
     /// half of it again; zero: never. Default 20 s.
     pub keepalive_interval: Duration,
@@ -78,6 +81,7 @@ impl Params {
             allow_binary: false,
             seconds_ahead: 30,
             max_reconnect_delay: Duration::from_secs(30),
+            rejoin_delay: Duration::from_secs(30),
             keepalive_interval: Duration::from_secs(20),
             max_waiting_whispers: 1024,
             extensions: true,

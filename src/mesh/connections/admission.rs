@@ -12,9 +12,34 @@ use crate::mesh::event::{CloseReason, Direction};
 use crate::mesh::input::{ConnId, Now};
 use crate::mesh::machine::Mesh;
 use crate::mesh::membership::address_scope::network;
-use crate::wire::Address;
+use crate::wire::{Address, NodeId};
+
+/// Peers that are kept out because a user disconnected them; of more, whoever comes in again first is forgotten.
+const MAX_SHUNNED: usize = 1024;
 
 impl Mesh {
+    /// A user does not want this peer for a while.
+    pub(in crate::mesh) fn shun(&mut self, now: Now, peer: &NodeId) {
+        if self.params.rejoin_delay.is_zero() {
+            return;
+        }
+        self.shunned.retain(|_, until| now.monotonic < *until);
+        if self.shunned.len() >= MAX_SHUNNED
+            && let Some(first) = self.shunned.iter().min_by_key(|(_, until)| **until)
+        {
+            let first = first.0.clone();
+            self.shunned.remove(&first);
+        }
+        let until = now.monotonic + self.params.rejoin_delay;
+        self.shunned.insert(peer.clone(), until);
+    }
+
+    /// Whether a user disconnected this peer a while ago, and has not asked for it since.
+    pub(in crate::mesh) fn is_shunned(&self, now: Now, peer: &NodeId) -> bool {
+        let until = self.shunned.get(peer);
+        until.is_some_and(|until| now.monotonic < *until)
+    }
+
     /// Whether a stranger may wait here at all; room is made for it at the cost of the host with
     /// the most that wait.
     pub(in crate::mesh) fn admit_stranger(

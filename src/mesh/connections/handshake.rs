@@ -155,7 +155,7 @@ impl Mesh {
         let Some(pending) = self.awaiting.get(conn) else {
             return false;
         };
-        if let Err(reason) = self.examine(pending, &handshake) {
+        if let Err(reason) = self.examine(now, pending, &handshake) {
             self.close(now, conn, reason, out);
             return false;
         }
@@ -169,8 +169,13 @@ impl Mesh {
         true
     }
 
-    /// Subnet, ourselves, whose key it is, and the one we wanted.
-    fn examine(&self, pending: &Pending, handshake: &Handshake) -> Result<(), CloseReason> {
+    /// Subnet, ourselves, whose key it is, whether a user wants it away, and the one we wanted.
+    fn examine(
+        &self,
+        now: Now,
+        pending: &Pending,
+        handshake: &Handshake,
+    ) -> Result<(), CloseReason> {
         if handshake.subnet != self.subnet_id {
             return Err(CloseReason::OtherSubnet {
                 theirs: handshake.subnet.to_string(),
@@ -185,6 +190,10 @@ impl Mesh {
                 claimed: Box::new(handshake.id.clone()),
                 proven: proven.clone(),
             });
+        }
+        let asked = matches!(pending.purpose, Purpose::Asked(_) | Purpose::Wanted(_));
+        if !asked && self.is_shunned(now, &handshake.id) {
+            return Err(CloseReason::Unwanted);
         }
         match &pending.purpose {
             Purpose::Asked(Some(expected)) if *expected != handshake.id => {
@@ -243,6 +252,7 @@ impl Mesh {
                 direction: entry.direction,
             }));
         }
+        self.shunned.remove(id);
         self.report_skew(now, id, time, out);
         self.send_peers(now, conn, out);
         self.note_address(now, pending, id);

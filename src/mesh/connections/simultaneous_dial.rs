@@ -16,6 +16,7 @@ use crate::mesh::effect::{Effect, Effects};
 use crate::mesh::event::{CloseReason, Direction, Event};
 use crate::mesh::input::{ConnId, Now};
 use crate::mesh::machine::Mesh;
+use crate::mesh::membership::address_scope::scope_of;
 use crate::mesh::membership::capability::Verb;
 use crate::wire::{Address, Batch, Control, NodeId, is_extension};
 
@@ -618,7 +619,9 @@ impl Mesh {
             && !self.awaiting.dials(&address)
         {
             self.second_chances.insert(id.clone(), now.monotonic);
-            self.dial(address, Purpose::Listed(id.clone()), out);
+            let source = scope_of(&lost.reached);
+            let purpose = Purpose::Wanted(id.clone());
+            self.dial_named(now, source, address, purpose, out);
         }
     }
 }

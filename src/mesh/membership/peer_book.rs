@@ -26,10 +26,10 @@ const ANCHORS: usize = 2;
 const PERSISTENT: u32 = 40;
 const SELDOM: u32 = 20;
 
-/// An address that only lists know is dialled once in this time.
-const AGAIN: Duration = Duration::from_secs(600);
+/// Addresses that only others named are remembered for this long.
+const REMEMBERED: Duration = Duration::from_secs(600);
 
-/// Such addresses remembered. The budget of dials lets fewer be dialled within that time.
+/// So many of them. The budget of dials lets fewer be dialled within that time.
 const MAX_TRIED: usize = 4096;
 
 /// An address in the book, as it is kept between runs.
@@ -138,7 +138,6 @@ impl PeerBook {
         line.id = Some(id.clone());
         line.dialled |= dialled;
         line.last_good = unix;
-        line.failures = 0;
         line.lost = false;
     }
 
@@ -146,14 +145,16 @@ impl PeerBook {
     pub(in crate::mesh) fn answers_at(&mut self, address: &Address, id: &NodeId) {
         if let Some(line) = self.0.get_mut(address) {
             line.id = Some(id.clone());
-            line.failures = 0;
         }
     }
 
-    /// A peer was there until now.
-    pub(in crate::mesh) fn left(&mut self, address: &Address, unix: u64) {
+    /// A peer was there until now. `proved`: for long enough to begin anew with the pauses between dials.
+    pub(in crate::mesh) fn left(&mut self, address: &Address, unix: u64, proved: bool) {
         if let Some(line) = self.0.get_mut(address) {
             line.last_good = unix;
+            if proved {
+                line.failures = 0;
+            }
         }
     }
 
@@ -244,13 +245,19 @@ impl PeerBook {
 pub(in crate::mesh) struct Tried(BTreeMap<Address, Duration>);
 
 impl Tried {
-    pub(in crate::mesh) fn is_recent(&self, address: &Address, now: Duration) -> bool {
-        self.0.get(address).is_some_and(|at| now < *at + AGAIN)
+    /// Whether this address was dialled within that time.
+    pub(in crate::mesh) fn is_recent(
+        &self,
+        address: &Address,
+        now: Duration,
+        within: Duration,
+    ) -> bool {
+        self.0.get(address).is_some_and(|at| now < *at + within)
     }
 
     pub(in crate::mesh) fn note(&mut self, address: &Address, now: Duration) {
         if self.0.len() >= MAX_TRIED {
-            self.0.retain(|_, at| now < *at + AGAIN);
+            self.0.retain(|_, at| now < *at + REMEMBERED);
         }
         if self.0.len() < MAX_TRIED {
             self.0.insert(address.clone(), now);
@@ -341,13 +348,13 @@ mod tests {
             host: format!("host{n}"),
             port: 1,
         };
-        let (start, later) = (Duration::from_secs(1), Duration::from_secs(1) + AGAIN);
+        let (start, later) = (Duration::from_secs(1), Duration::from_secs(1) + REMEMBERED);
         for n in 0..2 * MAX_TRIED {
             tried.note(&address(n), start);
         }
         assert_eq!(tried.0.len(), MAX_TRIED);
-        assert!(tried.is_recent(&address(0), later - Duration::from_millis(1)));
-        assert!(!tried.is_recent(&address(0), later));
+        assert!(tried.is_recent(&address(0), later - Duration::from_millis(1), REMEMBERED));
+        assert!(!tried.is_recent(&address(0), later, REMEMBERED));
         tried.note(&address(9_999), later);
         assert_eq!(tried.0.len(), 1);
     }

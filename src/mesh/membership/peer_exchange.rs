@@ -4,6 +4,7 @@
 //! not an order: whoever sends us somewhere may mean harm to us, by surrounding us, or to whoever is there.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use rand::seq::SliceRandom as _;
 
@@ -24,6 +25,23 @@ const MAX_LISTED: usize = 32;
 
 /// Links that peers lists lead to in one network of the internet.
 const LINKS_A_NETWORK: usize = 1;
+
+/// An address that a list named is dialled once in this time.
+const LISTED_AGAIN: Duration = Duration::from_secs(600);
+
+/// An address at which a wanted peer is said to be is dialled once in this time.
+const WANTED_AGAIN: Duration = Duration::from_secs(5);
+
+/// What became of a dial to where others sent us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::mesh) enum Named {
+    /// It is under way.
+    Dialled,
+    /// There were too many of late.
+    Later,
+    /// It is not to be dialled.
+    Refused(&'static str),
+}
 
 impl Mesh {
     /// Dials peers we do not know, while fewer than `max_outgoing` are connected or being dialled.
@@ -48,12 +66,40 @@ impl Mesh {
             if !self.worth_dialing(now, &id, &address, source) {
                 continue;
             }
-            if !self.dial_budget.spend(now.monotonic) {
+            if self.dial_named(now, source, address, Purpose::Listed(id), out) == Named::Later {
                 self.stats.over_budget += 1;
                 return;
             }
-            self.tried.note(&address, now.monotonic);
-            self.dial(address, Purpose::Listed(id), out);
+        }
+    }
+
+    /// Dials an address that only others have named, whatever for. All such dials share one budget and one memory of what
+    /// was tried, and none leads nearer than where it was named from.
+    pub(in crate::mesh) fn dial_named(
+        &mut self,
+        now: Now,
+        source: Scope,
+        address: Address,
+        purpose: Purpose,
+        out: &mut Effects,
+    ) -> Named {
+        if !may_name(source, scope_of(&address)) {
+            return Named::Refused("it lies nearer than whoever named it");
+        }
+        let pause = match purpose {
+            Purpose::Listed(_) => LISTED_AGAIN,
+            _ => WANTED_AGAIN,
+        };
+        if !self.book.knows(&address) && self.tried.is_recent(&address, now.monotonic, pause) {
+            return Named::Refused("it was tried a moment ago");
+        }
+        if !self.dial_budget.spend(now.monotonic) {
+            return Named::Later;
+        }
+        self.tried.note(&address, now.monotonic);
+        match self.dial(address, purpose, out) {
+            Some(_) => Named::Dialled,
+            None => Named::Later,
         }
     }
 
@@ -80,8 +126,10 @@ impl Mesh {
             && self.routing.conn_of(id).is_none()
             && !self.awaiting.expects(id)
             && !self.awaiting.dials(address)
+            && !self.is_shunned(now, id)
             && may_name(source, scope_of(address))
-            && (self.book.knows(address) || !self.tried.is_recent(address, now.monotonic))
+            && (self.book.knows(address)
+                || !self.tried.is_recent(address, now.monotonic, LISTED_AGAIN))
             && self.has_room_in_network_of(address)
     }
 

@@ -17,6 +17,9 @@ use crate::wire::Address;
 /// Lost addresses dialled in one tick.
 const DIALS_A_TICK: usize = 1;
 
+/// Whoever was connected for shorter than this was let in and thrown out: the pauses between dials go on growing.
+const SETTLED: Duration = Duration::from_secs(10);
+
 impl Mesh {
     /// Adds addresses to the book: from an earlier run, or as seeds of a first one. They are dialled while nobody is
     /// connected; of those that were dialled before, the last two in any case.
@@ -56,7 +59,8 @@ impl Mesh {
         let seen = |address: &&Address| address.host == lost.reached.host;
         let dialled = lost.dialled.as_deref().into_iter();
         for address in dialled.clone().chain(lost.announced.as_ref().filter(seen)) {
-            self.book.left(address, now.unix);
+            let proved = now.monotonic >= lost.ready_at + SETTLED;
+            self.book.left(address, now.unix, proved);
         }
         if self.closing {
             return;

@@ -223,7 +223,7 @@ impl Mesh {
                 if is_pong {
                     self.on_sign_of_life(now, conn, out);
                 }
-                self.on_response(now, &request, &id, address, out);
+                self.on_response(now, conn, &request, &id, address, out);
                 // A sign of life was asked for by us alone.
                 !is_pong
             }

@@ -11,6 +11,8 @@ use crate::mesh::effect::{Effect, Effects};
 use crate::mesh::error::WhisperError;
 use crate::mesh::input::{ConnId, Now, Ticket};
 use crate::mesh::machine::Mesh;
+use crate::mesh::membership::address_scope::{Scope, scope_of};
+use crate::mesh::membership::peer_exchange::Named;
 use crate::wire::{Address, Control, Hold, NodeId, Packets, RequestId};
 
 /// Addresses kept for one wanted peer: the first come, the rest is dropped.
@@ -38,7 +40,8 @@ struct Search {
     began: Duration,
     waiting: Vec<Waiting>,
     /// Where it is said to be, in the order of the answers.
-    candidates: VecDeque<Address>,
+    /// and from how far each was named.
+    candidates: VecDeque<(Address, Scope)>,
     tried: Vec<Address>,
     /// What went wrong last.
     last: Option<String>,
@@ -95,35 +98,44 @@ impl Mesh {
     pub(in crate::mesh) fn on_response(
         &mut self,
         now: Now,
+        conn: ConnId,
         request: &RequestId,
         id: &NodeId,
         address: Address,
         out: &mut Effects,
     ) {
+        let Some(source) = self.routing.get(conn) else {
+            return;
+        };
+        let source = scope_of(&source.reached);
         let Some(search) = self.searches.searches.get_mut(id) else {
             return;
         };
         if search.request.as_ref() != Some(request) || address == self.params.address {
             return;
         }
-        if search.learn(address) && !self.awaiting.expects(id) {
+        if search.learn(address, source) && !self.awaiting.expects(id) {
             self.try_next(now, id, out);
         }
     }
 
     /// Dials the next address a wanted peer is said to be at.
     fn try_next(&mut self, now: Now, id: &NodeId, out: &mut Effects) {
-        let Some(search) = self.searches.searches.get_mut(id) else {
-            return;
-        };
-        if let Some(address) = search.candidates.pop_front() {
-            search.tried.push(address.clone());
-            if self
-                .dial(address, Purpose::Wanted(id.clone()), out)
-                .is_none()
-            {
-                self.problems
-                    .note(now.unix, format!("too many dials to look for {id}"));
+        while let Some(search) = self.searches.searches.get_mut(id)
+            && let Some((address, source)) = search.candidates.pop_front()
+        {
+            let purpose = Purpose::Wanted(id.clone());
+            let named = self.dial_named(now, source, address.clone(), purpose, out);
+            let Some(search) = self.searches.searches.get_mut(id) else {
+                return;
+            };
+            match named {
+                Named::Dialled => return search.tried.push(address),
+                Named::Later => return search.candidates.push_front((address, source)),
+                Named::Refused(why) => {
+                    search.last = Some(format!("{address}: not dialled, because {why}"));
+                    search.tried.push(address);
+                }
             }
         }
     }
@@ -148,6 +160,14 @@ impl Mesh {
 
     /// Searches that led nowhere for a while.
     pub(in crate::mesh) fn end_fruitless_searches(&mut self, now: Now, out: &mut Effects) {
+        let searches = self.searches.searches.iter();
+        let put_off = searches.filter(|(_, search)| !search.candidates.is_empty());
+        let put_off: Vec<NodeId> = put_off.map(|(id, _)| id.clone()).collect();
+        for id in put_off {
+            if !self.awaiting.expects(&id) {
+                self.try_next(now, &id, out);
+            }
+        }
         let searches = self.searches.searches.iter();
         let old = searches.filter(|(_, search)| search.began + FRUITLESS <= now.monotonic);
         let old: Vec<NodeId> = old.map(|(id, _)| id.clone()).collect();
@@ -290,13 +310,13 @@ impl Searches {
 
 impl Search {
     /// Whether this address is news worth trying.
-    fn learn(&mut self, address: Address) -> bool {
+    fn learn(&mut self, address: Address, source: Scope) -> bool {
         let known = self.tried.len() + self.candidates.len();
         let news = known < MAX_CANDIDATES
             && !self.tried.contains(&address)
-            && !self.candidates.contains(&address);
+            && !self.candidates.iter().any(|(have, _)| *have == address);
         if news {
-            self.candidates.push_back(address);
+            self.candidates.push_back((address, source));
         }
         news
     }

@@ -37,9 +37,10 @@ impl fmt::Debug for ClaimKey {
 /// make the same claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Claim {
-    /// Of the id alone: what the reference peers take for the message's identity.
+    /// Of the id alone: what the reference peers take for the message's identity. Of a payload that is not text, of time and
+    /// payload.
     pub id: u64,
-    /// Of id, sender and the lengths of the payload's packets: keeps apart two authors, and two framings, of one text.
+    /// Of that, sender and the lengths of the payload's packets: keeps apart two authors, and two framings, of one text.
     pub strict: u64,
 }
 
@@ -66,7 +67,36 @@ impl<'a> Claims<'a> {
 
     /// The same as [`Frame::claim`].
     pub fn of(&mut self, frame: &Frame<'a>) -> Claim {
-        self.claim(frame.sender(), frame.id(), frame.lengths())
+        if frame.is_text() {
+            self.claim(frame.sender(), frame.id(), frame.lengths())
+        } else {
+            self.claim_of_bytes(frame)
+        }
+    }
+
+    /// Payload that is not text may go under either of two ids, and by one of the rules many payloads go under one id: what
+    /// tells such messages apart are their bytes.
+    fn claim_of_bytes(&mut self, frame: &Frame<'a>) -> Claim {
+        self.digest_sender(frame.sender());
+        let mut hash = self.key.hasher();
+        hash.write_u64(frame.time());
+        for packet in frame.payload() {
+            hash.write_u32(u32::try_from(packet.len()).unwrap_or(u32::MAX));
+            hash.write(packet);
+        }
+        let id = hash.finish();
+        hash.write_u64(self.digest);
+        Claim {
+            id,
+            strict: hash.finish(),
+        }
+    }
+
+    fn digest_sender(&mut self, sender: &'a [u8]) {
+        if sender != self.sender {
+            self.sender = sender;
+            self.digest = self.key.digest(sender);
+        }
     }
 
     /// The keyed digest of the last frame's sender.
@@ -81,10 +111,7 @@ impl<'a> Claims<'a> {
         id: &[u8],
         lengths: impl Iterator<Item = usize>,
     ) -> Claim {
-        if sender != self.sender {
-            self.sender = sender;
-            self.digest = self.key.digest(sender);
-        }
+        self.digest_sender(sender);
         let mut hash = self.key.hasher();
         hash.write(&id[..id.len().min(TOLD_APART)]);
         let id = hash.finish();
