@@ -45,6 +45,7 @@ pub struct Config {
     pub(crate) handshake_timeout: Duration,
     pub(crate) keepalive_interval: Option<Duration>,
     pub(crate) max_reconnect_delay: Option<Duration>,
+    pub(crate) rejoin_delay: Option<Duration>,
     pub(crate) stall_timeout: Duration,
     pub(crate) min_peer_drain_rate: u32,
     pub(crate) frame_timeout: Duration,
@@ -89,6 +90,7 @@ impl Default for Config {
             handshake_timeout: Duration::from_secs(5),
             keepalive_interval: Some(Duration::from_secs(20)),
             max_reconnect_delay: Some(Duration::from_secs(30)),
+            rejoin_delay: Some(Duration::from_secs(30)),
             stall_timeout: Duration::from_secs(10),
             min_peer_drain_rate: 8 << 10,
             frame_timeout: Duration::from_secs(60),
@@ -258,6 +260,16 @@ impl Config {
     #[must_use]
     pub fn max_reconnect_delay(mut self, delay: impl Into<Option<Duration>>) -> Self {
         self.max_reconnect_delay = delay.into().filter(|delay| !delay.is_zero());
+        self
+    }
+
+    /// Sets for how long a peer that was disconnected on request is neither dialled nor let in again; a
+    /// [`Connect`](crate::Connect) to it ends that time. Default 30 s; `None`: it may come back at once.
+    ///
+    /// The peer is refused as [`Unwanted`](crate::CloseReason::Unwanted) meanwhile.
+    #[must_use]
+    pub fn rejoin_delay(mut self, delay: impl Into<Option<Duration>>) -> Self {
+        self.rejoin_delay = delay.into().filter(|delay| !delay.is_zero());
         self
     }
 
@@ -513,6 +525,7 @@ impl Config {
         params.methods.clone_from(&self.compression);
         params.max_outgoing = self.max_outgoing;
         params.max_reconnect_delay = self.max_reconnect_delay.unwrap_or_default();
+        params.rejoin_delay = self.rejoin_delay.unwrap_or_default();
         params.keepalive_interval = self.keepalive_interval.unwrap_or_default();
         params.max_incoming = self.max_incoming;
         params.max_pending = self.max_pending;

@@ -130,6 +130,14 @@ impl Diagnosis {
                 Advice::Text("If it is yours, look at what it runs. Health checks and port scanners of other protocols belong on another port."),
             ),
             Event::ClockSkew { peer, seconds } => self.skewed(now, peer.as_str(), *seconds),
+            Event::ClockStepped { seconds } => self.note(
+                now,
+                "clock_stepped",
+                "",
+                Severity::Warning,
+                format!("The clock of this machine moved by {seconds} s against the time that passed."),
+                Advice::Text("It was set, or the machine slept. Have NTP slew it and not step it: beyond 60 s of difference to its peers messages are lost."),
+            ),
             Event::Undeliverable { to, reason } => self.note(
                 now,
                 "undeliverable",

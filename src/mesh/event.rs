@@ -212,6 +212,11 @@ pub enum Event {
         /// Its clock minus ours, in seconds.
         seconds: i64,
     },
+    /// This machine's clock was set, or the machine slept: it moved against the time that passed.
+    ClockStepped {
+        /// By how much, in seconds.
+        seconds: i64,
+    },
     /// A whisper did not reach its peer.
     Undeliverable {
         /// Whom it was for.

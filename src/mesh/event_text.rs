@@ -50,6 +50,7 @@ codes! {
     IdConflict => "id_conflict",
     Banned => "banned",
     ClockSkew => "clock_skew",
+    ClockStepped => "clock_stepped",
     Undeliverable => "undeliverable",
     Sought => "sought",
     WaterfallFull => "waterfall_full",
@@ -145,6 +146,10 @@ impl fmt::Display for Event {
                     seconds.unsigned_abs()
                 ),
             },
+            Self::ClockStepped { seconds } => write!(
+                f,
+                "the clock of this machine moved by {seconds} s: it was set, or the machine slept"
+            ),
             Self::Undeliverable { to, reason } => {
                 write!(f, "a whisper to {to} did not reach it: {}", short(reason))
             }

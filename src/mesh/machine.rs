@@ -3,7 +3,7 @@
 //! Owns the parts and their common errands (dialling, closing, sending control messages). The
 //! decisions stand beside it, one noun a file. It knows neither sockets nor clocks nor layouts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -17,7 +17,9 @@ use super::effect::{Answer, Effect, Effects, Targets};
 use super::error::ConnectError;
 use super::event::{CloseReason, Direction, Event};
 use super::input::{ConnId, DialError, Ended, Input, Now, OtherProtocol, Ticket};
+use super::membership::address_scope::Scope;
 use super::membership::peer_book::{PeerBook, Tried};
+use super::membership::peer_exchange::MIN_ASK_PAUSE;
 
 use super::messaging::along::Passages;
 use super::messaging::authors::Authors;
@@ -29,7 +31,9 @@ use super::params::Params;
 use super::stats::{RecentProblems, Stats, Trouble};
 use super::tls_refusal::TlsRefusal;
 use super::token_bucket::TokenBucket;
-use crate::wire::{Address, ClaimKey, Composer, Control, Copies, Flag, NodeId, SubnetId};
+use crate::wire::{
+    Address, ClaimKey, Composer, Control, Copies, Flag, NodeId, PeerEntry, SubnetId,
+};
 
 /// Dials under way at once, whoever asked for them.
 const MAX_DIALS: usize = 256;
@@ -64,6 +68,11 @@ pub struct Mesh {
     pub(super) problems: RecentProblems,
     /// Dials that peers lists may still make us begin.
     pub(super) dial_budget: TokenBucket,
+    /// What peers lists named and was not dialled yet, and from how far it was named.
+    pub(super) offers: VecDeque<(PeerEntry, Scope)>,
+    /// When a peer may be asked for its list again for want of links, and the pause after that.
+    pub(super) ask_at: Duration,
+    pub(super) ask_pause: Duration,
     /// Rounds of `request *` that lost peers may still make us begin.
     pub(super) ask_budget: TokenBucket,
     pub(super) book: PeerBook,
@@ -81,6 +90,8 @@ pub struct Mesh {
     pub(super) shunned: BTreeMap<NodeId, Duration>,
     /// Peers that were lost soon after they joined and dialled anew, and when.
     pub(super) second_chances: BTreeMap<NodeId, Duration>,
+    /// When the clocks were compared last.
+    pub(super) last_tick: Option<Now>,
     next_conn: u64,
 }
 
@@ -105,6 +116,9 @@ impl Mesh {
             stats: Stats::default(),
             problems: RecentProblems::default(),
             dial_budget: TokenBucket::new(8.0, 4.0),
+            offers: VecDeque::new(),
+            ask_at: Duration::ZERO,
+            ask_pause: MIN_ASK_PAUSE,
             ask_budget: TokenBucket::new(2.0, 0.2),
             book: PeerBook::default(),
             tried: Tried::default(),
@@ -116,6 +130,7 @@ impl Mesh {
             closing: false,
             shunned: BTreeMap::new(),
             second_chances: BTreeMap::new(),
+            last_tick: None,
             next_conn: 0,
             params,
         }
@@ -360,9 +375,11 @@ impl Mesh {
         for conn in self.awaiting.overdue(now.monotonic) {
             self.close(now, conn, CloseReason::HandshakeTimeout, out);
         }
+        self.watch_clock(now, out);
         self.keep_alive(now, out);
         self.end_contests(now, out);
         self.reconnect(now, out);
+        self.seek_links(now, out);
         self.end_fruitless_searches(now, out);
         self.expire_whispers(now, out);
         self.expire_passages(now, out);

@@ -49,6 +49,8 @@ pub struct Stats {
     pub bans: u64,
     /// Connections that ended before their handshake was accepted.
     pub refused: u64,
+    /// Times that this machine's clock was set, or the machine slept.
+    pub clock_steps: u64,
     /// Claims to the id of a peer that is connected: refused.
     pub id_conflicts: u64,
     /// Dials that came to nothing.

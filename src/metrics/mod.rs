@@ -305,6 +305,10 @@ pub const METRICS: &[Metric] = &[
         id_conflicts,
         "Claims to the id of a peer that is connected: refused."
     ),
+    counter!(
+        clock_steps,
+        "Times this machine's clock moved against the time that passed."
+    ),
     counter!(dials_failed, "Dials that came to nothing."),
     counter!(
         accepts_failed,

@@ -111,7 +111,10 @@ fn assert_met_again(side: &str) {
     thread::sleep(QUIET);
     let begun = Instant::now();
     assert_messages_flow(&us, &py);
-    eprintln!("messages flow again {:?} after the second dial", QUIET + begun.elapsed());
+    eprintln!(
+        "messages flow again {:?} after the second dial",
+        QUIET + begun.elapsed()
+    );
     thread::sleep(QUIET);
     assert_messages_flow(&us, &py);
     assert_eq!((us.peers().len(), py.peers().len()), (1, 1));

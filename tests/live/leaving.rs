@@ -22,7 +22,12 @@ fn we_disconnect_and_may_meet_again() {
     us.order(json!({"do": "disconnect", "peer": py.id}));
     py.until("no peers", <[_]>::is_empty);
     assert_left(&us, &py);
-    py.join(&us);
+    // It is kept out for a while, unless we ask for it.
+    py.tell(json!({"do": "connect", "addr": us.listen}));
+    us.wait_for("the refusal", |line| {
+        line["event"] == "refused" && line["reason"] == "unwanted"
+    });
+    us.join(&py);
     us.say("back again");
     py.hears_once("back again");
 }

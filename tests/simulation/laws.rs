@@ -152,6 +152,78 @@ fn f14_around_a_crossing_nothing_is_lost_and_nothing_heard_twice() {
     }
 }
 
+/// Of those a seed names, up to nine in ten cannot be dialled.
+#[test]
+fn f16_dead_entries_leave_nobody_with_the_seed_alone() {
+    for seed in seeds(300) {
+        let mut dice = StdRng::seed_from_u64(seed);
+        let mut net = Network::new(seed);
+        let hub = net.add_with(|params| params.max_outgoing = 0);
+        let living = dice.random_range(2..8);
+        let dead = dice.random_range(0..=9 * living).min(60);
+        for _ in 0..dead {
+            let node = net.add_with(|params| params.max_outgoing = 0);
+            net.hide(node);
+            net.connect(node, hub);
+        }
+        net.run_for(second() * 2);
+        let nodes: Vec<Node> = (0..living).map(|_| net.add()).collect();
+        for node in &nodes {
+            net.connect(*node, hub);
+            net.run_for(Duration::from_millis(dice.random_range(0..500)));
+        }
+        net.run_for(second() * 60);
+        for node in &nodes {
+            let links = net.mesh(*node).peers().len();
+            assert!(
+                links >= 2,
+                "seed {seed}: {links} links of {living} living, {dead} dead"
+            );
+        }
+        net.crash(hub);
+        net.run_for(second() * 60);
+        let mut reached = vec![net.id(nodes[0])];
+        let mut at = 0;
+        while at < reached.len() {
+            let here = nodes.iter().find(|node| net.id(**node) == reached[at]);
+            let peers = here.map(|node| net.mesh(*node).peers()).unwrap_or_default();
+            for peer in peers {
+                if !reached.contains(&peer.id) {
+                    reached.push(peer.id);
+                }
+            }
+            at += 1;
+        }
+        let together = nodes.iter().all(|node| reached.contains(&net.id(*node)));
+        assert!(together, "seed {seed}: {living} living, {dead} dead");
+    }
+}
+
+/// Both ends are told, whoever's clock has moved.
+#[test]
+fn f15_a_clock_that_steps_is_told_on_both_sides() {
+    for seed in seeds(300) {
+        let mut dice = StdRng::seed_from_u64(seed);
+        let mut net = Network::new(seed);
+        let (a, b) = (net.add(), net.add());
+        net.connect(a, b);
+        net.run_for(second() * dice.random_range(2..30));
+        let step = [300, -600, 90, -75][dice.random_range(0..4)];
+        net.skew(a, step);
+        for n in 0..5 {
+            net.broadcast(b, &*format!("{n}")).unwrap();
+            net.broadcast(a, &*format!("{n} too")).unwrap();
+            net.run_for(second());
+        }
+        for (node, seconds) in [(a, -step), (b, step)] {
+            let told = net.events(node).iter().any(|event| {
+                matches!(event, Event::ClockSkew { seconds: told, .. } if told.abs_diff(seconds) <= 1)
+            });
+            assert!(told, "seed {seed}: {:?}", net.events(node));
+        }
+    }
+}
+
 #[test]
 fn f3_crossing_dials_always_leave_one_link() {
     for seed in seeds(3000) {

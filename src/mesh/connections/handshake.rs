@@ -15,9 +15,6 @@ use crate::wire::{
     Address, Batch, Control, Dialect, Flag, Frame, Method, Methods, NodeId, SubnetId,
 };
 
-/// Clocks this far apart are told to the user.
-const SKEW: u64 = 5;
-
 /// What a handshake said.
 pub(in crate::mesh) struct Handshake {
     pub(in crate::mesh) id: NodeId,
@@ -253,6 +250,9 @@ impl Mesh {
             }));
         }
         self.shunned.remove(id);
+        if !known {
+            self.seek_links_soon(now);
+        }
         self.report_skew(now, id, time, out);
         self.send_peers(now, conn, out);
         self.note_address(now, pending, id);
@@ -295,6 +295,8 @@ impl Mesh {
             heard: now.monotonic,
             probed: false,
             ping: None,
+            pinged_at: now.monotonic,
+            skew: 0,
             contest: None,
             last_whisper: None,
             joined_at: self.order,
@@ -324,21 +326,6 @@ impl Mesh {
         }
         if !pending.waiting.is_empty() {
             self.book.keep(&pending.address);
-        }
-    }
-
-    fn report_skew(&mut self, now: Now, peer: &NodeId, time: u64, out: &mut Effects) {
-        if time.abs_diff(now.unix) > SKEW {
-            let seconds = i128::from(time) - i128::from(now.unix);
-            let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-            self.problems.note(
-                now.unix,
-                format!("the clock of {peer} is {seconds} s off ours"),
-            );
-            out.push(Effect::Notify(Event::ClockSkew {
-                peer: peer.clone(),
-                seconds,
-            }));
         }
     }
 

@@ -85,6 +85,10 @@ pub(in crate::mesh) struct Entry {
     pub(in crate::mesh) probed: bool,
     /// The digest of the request we asked it last for a sign of life: every idle peer has been asked.
     pub(in crate::mesh) ping: Option<NonZeroU64>,
+    /// When that was.
+    pub(in crate::mesh) pinged_at: Duration,
+    /// How far its clock is off ours, as the user was told last, in seconds.
+    pub(in crate::mesh) skew: i64,
     /// Another connection claims its id, or did.
     pub(in crate::mesh) contest: Option<Box<Contest>>,
     /// Our last whisper to it, and its place in the order of all we sent.

@@ -54,6 +54,7 @@ impl Mesh {
         };
         let wanted = self.composer.me().clone();
         let request = RequestId::derive(&wanted, now.unix, &salt);
+        entry.pinged_at = now.monotonic;
         entry.ping = NonZeroU64::new(self.key.digest(request.as_bytes()));
         let ping = Control::Request { request, wanted };
         self.say(now, conn, &Flag::Whisper, &ping, out);

@@ -5,6 +5,7 @@
 
 pub(super) mod address_scope;
 pub(super) mod capability;
+pub(super) mod clock_skew;
 pub(super) mod keepalive;
 pub(super) mod peer_book;
 pub(super) mod peer_exchange;

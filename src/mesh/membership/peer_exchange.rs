@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rand::seq::SliceRandom as _;
+use rand::seq::{IndexedRandom as _, SliceRandom as _};
 
 use crate::mesh::connections::awaiting::Purpose;
 use crate::mesh::connections::routing_table::Entry;
@@ -25,6 +25,14 @@ const MAX_LISTED: usize = 32;
 
 /// Links that peers lists lead to in one network of the internet.
 const LINKS_A_NETWORK: usize = 1;
+
+/// Entries of lists kept for when those dialled first come to nothing; of more, the oldest go.
+const MAX_OFFERS: usize = 64;
+
+/// While there are fewer links than wanted, a peer is asked for its list again after this time, then ever later.
+pub(in crate::mesh) const MIN_ASK_PAUSE: Duration = Duration::from_secs(5);
+
+const MAX_ASK_PAUSE: Duration = Duration::from_secs(300);
 
 /// An address that a list named is dialled once in this time.
 const LISTED_AGAIN: Duration = Duration::from_secs(600);
@@ -59,17 +67,60 @@ impl Mesh {
         if !self.wants_more() {
             return;
         }
-        for PeerEntry { id, address } in self.choose(entries) {
-            if !self.wants_more() {
-                return;
-            }
+        let chosen = self.choose(entries);
+        self.offers.extend(chosen.map(|entry| (entry, source)));
+        let beyond = self.offers.len().saturating_sub(MAX_OFFERS);
+        self.offers.drain(..beyond);
+        if !self.take_offers(now, out) {
+            self.stats.over_budget += 1;
+        }
+    }
+
+    /// Dials what lists named as long as more links are wanted; what is left is kept for when those come to nothing. False
+    /// if the budget of dials is used up.
+    fn take_offers(&mut self, now: Now, out: &mut Effects) -> bool {
+        while self.wants_more() {
+            let Some((PeerEntry { id, address }, source)) = self.offers.pop_back() else {
+                break;
+            };
             if !self.worth_dialing(now, &id, &address, source) {
                 continue;
             }
-            if self.dial_named(now, source, address, Purpose::Listed(id), out) == Named::Later {
-                self.stats.over_budget += 1;
-                return;
+            let purpose = Purpose::Listed(id.clone());
+            if self.dial_named(now, source, address.clone(), purpose, out) == Named::Later {
+                self.offers.push_back((PeerEntry { id, address }, source));
+                return false;
             }
+        }
+        true
+    }
+
+    /// While there are fewer links than wanted: goes on through what lists named, then asks one peer for its list again,
+    /// ever more seldom as long as that leads to nothing.
+    pub(in crate::mesh) fn seek_links(&mut self, now: Now, out: &mut Effects) {
+        if self.closing || !self.wants_more() {
+            self.offers.clear();
+            return;
+        }
+        self.take_offers(now, out);
+        if self.awaiting.listed() > 0 || now.monotonic < self.ask_at {
+            return;
+        }
+        let conns = self.routing.conns();
+        let Some(conn) = conns.choose(&mut self.rng) else {
+            return;
+        };
+        let jitter = rand::RngExt::random_range(&mut self.rng, 0.5..1.0);
+        self.ask_at = now.monotonic + self.ask_pause.mul_f64(jitter);
+        self.ask_pause = (self.ask_pause * 2).min(MAX_ASK_PAUSE);
+        self.say(now, *conn, &Flag::Whisper, &Control::RequestPeers, out);
+    }
+
+    /// Peers came or went: asking for lists may be worth while again.
+    pub(in crate::mesh) fn seek_links_soon(&mut self, now: Now) {
+        self.ask_pause = MIN_ASK_PAUSE;
+        if self.ask_at <= now.monotonic || self.ask_at > now.monotonic + MIN_ASK_PAUSE {
+            self.ask_at = now.monotonic + MIN_ASK_PAUSE;
         }
     }
 

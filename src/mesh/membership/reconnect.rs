@@ -81,6 +81,7 @@ impl Mesh {
                 _ => {}
             }
         }
+        self.seek_links_soon(now);
         let wanting = self.routing.outgoing() + self.awaiting.listed() < self.params.max_outgoing;
         if wanting && self.ask_budget.spend(now.monotonic) {
             self.request_peers(now, out);

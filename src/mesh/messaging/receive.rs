@@ -63,7 +63,7 @@ impl Mesh {
         out: &mut Effects,
     ) {
         self.copies = Copies::new(batch.wire_len());
-        let (mut candidates, mut broken) = self.candidates(now, &batch, first);
+        let (mut candidates, mut broken) = self.candidates(now, conn, &batch, first, out);
         let proven = prove(&batch, &mut candidates);
         broken = proven.failed.or(broken);
         self.remember_all(now, &mut candidates);
@@ -106,8 +106,10 @@ impl Mesh {
     fn candidates(
         &mut self,
         now: Now,
+        conn: ConnId,
         batch: &Batch,
         first: usize,
+        out: &mut Effects,
     ) -> (Vec<Candidate>, Option<String>) {
         let mut candidates = Vec::with_capacity(batch.len());
         let mut claims = Claims::new(&self.key);
@@ -115,7 +117,7 @@ impl Mesh {
         for index in first..batch.len() {
             match batch.get(index) {
                 Ok(frame) if frame.is_broadcast() => {
-                    if self.is_timely(now, &frame) {
+                    if self.is_timely(now, conn, &frame, out) {
                         let claim = Some((frame.time(), claims.of(&frame)));
                         let author = claims.author();
                         candidates.push(Candidate {
@@ -141,14 +143,16 @@ impl Mesh {
     }
 
     /// Whether a broadcast has neither expired nor comes from the future or from ourselves.
-    fn is_timely(&mut self, now: Now, frame: &Frame<'_>) -> bool {
+    fn is_timely(&mut self, now: Now, conn: ConnId, frame: &Frame<'_>, out: &mut Effects) -> bool {
         let time = frame.time();
         if self.waterfall.expired(now.unix, time) {
             self.stats.expired += 1;
+            self.on_untimely(now, conn, frame, out);
             return false;
         }
         if self.waterfall.premature(now.unix, time) {
             self.stats.premature += 1;
+            self.on_untimely(now, conn, frame, out);
             return false;
         }
         if frame.sender() == self.me().as_bytes() {
@@ -211,21 +215,18 @@ impl Mesh {
                 self.on_request(now, conn, request, &wanted, out);
                 true
             }
+            Some(Ok(control)) if self.is_pong(conn, &control) => {
+                self.on_pong(now, conn, frame.time(), out);
+                // It was asked for by us alone.
+                false
+            }
             Some(Ok(Control::Response {
                 request,
                 id,
                 address,
             })) => {
-                let entry = self.routing.get(conn);
-                let ping = entry.and_then(|entry| entry.ping);
-                let is_pong =
-                    ping.is_some_and(|ping| ping.get() == self.key.digest(request.as_bytes()));
-                if is_pong {
-                    self.on_sign_of_life(now, conn, out);
-                }
                 self.on_response(now, conn, &request, &id, address, out);
-                // A sign of life was asked for by us alone.
-                !is_pong
+                true
             }
             Some(Ok(_)) => {
                 self.relayed_nonsense(now, conn, frame, None, out);

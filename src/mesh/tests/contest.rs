@@ -29,7 +29,7 @@ fn say(played: &Played, words: &[&str]) -> Bytes {
 }
 
 /// The answer to our question for a sign of life.
-fn pong(played: &Played, asked: &[Effect]) -> Bytes {
+fn pong(played: &Played, asked: &[Effect], time: u64) -> Bytes {
     let asked = written(asked)
         .into_iter()
         .find(|(conn, _, texts)| *conn == played.conn && texts[0] == "\u{8}" && texts[1] != "*");
@@ -38,7 +38,7 @@ fn pong(played: &Played, asked: &[Effect]) -> Bytes {
         id: id("us"),
         address: address("127.0.0.1:1000"),
     };
-    played.frame(&Flag::Broadcast, &response.packets(GENERATION), NOON)
+    played.frame(&Flag::Broadcast, &response.packets(GENERATION), time)
 }
 
 fn told(out: &[Effect]) -> Vec<&Event> {
@@ -74,7 +74,7 @@ fn t13_a_claim_is_refused_as_soon_as_the_peer_gives_a_sign_of_life() {
         assert!(delivered(&out).is_empty());
         rig.send(&["hello"]).unwrap();
         assert_eq!(targets(&rig.out), [a.conn]);
-        let out = rig.hear(a.conn, &pong(&a, &asked));
+        let out = rig.hear(a.conn, &pong(&a, &asked, rig.now.unix));
         assert_eq!(closed(&out), ["duplicate"]);
         assert!(
             matches!(told(&out)[..], [Event::IdConflict { .. }]),
@@ -253,7 +253,7 @@ fn a_js2p_whose_second_connection_ends_is_greeted_again() {
     rig.pass(60);
     rig.hear(a.conn, &whisper(&a, "alive"));
     let (_, asked) = claim(&mut rig, "a", tight);
-    let out = rig.hear(a.conn, &pong(&a, &asked));
+    let out = rig.hear(a.conn, &pong(&a, &asked, rig.now.unix));
     assert_eq!(closed(&out), ["duplicate"]);
     let said = written(&rig.pass(1));
     assert!(

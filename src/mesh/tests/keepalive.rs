@@ -4,7 +4,7 @@ use super::rig::*;
 
 #[test]
 fn f1_a_silent_peer_is_asked_for_a_sign_of_life_and_then_given_up() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::with(|params| params.max_outgoing = 0);
     let (a, b) = (rig.join("a"), rig.join("bb"));
     let out = rig.pass(20);
     assert_eq!(targets(&out), [a.conn, b.conn]);

@@ -3,10 +3,12 @@
 mod admission;
 mod along;
 mod broadcast;
+mod clock_skew;
 mod contest;
 mod extensions;
 mod handshake;
 mod keepalive;
+mod links;
 mod peers;
 mod renegotiate;
 mod rig;

@@ -34,7 +34,7 @@ fn renegotiation_is_answered_only_if_it_changes_something() {
 
 #[test]
 fn a_resend_repeats_our_last_message_and_seldom() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::with(|params| params.max_outgoing = 0);
     let a = rig.join("a");
     let payload = Control::Resend.packets(GENERATION);
     let resend = a.frame(&Flag::Renegotiate, &payload, NOON);

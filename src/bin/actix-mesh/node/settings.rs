@@ -99,6 +99,8 @@ settings! {
     handshake_timeout: Duration, "ACTIX_MESH_HANDSHAKE_TIMEOUT", "SECONDS", parse = seconds;
     /// The longest pause before a lost peer is dialled again; 0: it is not
     max_reconnect_delay: Duration, "ACTIX_MESH_MAX_RECONNECT_DELAY", "SECONDS", parse = seconds, map = unless_zero;
+    /// How long a disconnected peer is kept out; 0: it may come back at once
+    rejoin_delay: Duration, "ACTIX_MESH_REJOIN_DELAY", "SECONDS", parse = seconds, map = unless_zero;
     /// A peer silent for so long is probed; 0: none is
     keepalive_interval: Duration, "ACTIX_MESH_KEEPALIVE_INTERVAL", "SECONDS", parse = seconds, map = unless_zero;
     /// A peer that reads nothing for so long is closed
