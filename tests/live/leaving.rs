@@ -25,7 +25,7 @@ fn we_disconnect_and_may_meet_again() {
     // It is kept out for a while, unless we ask for it.
     py.tell(json!({"do": "connect", "addr": us.listen}));
     us.wait_for("the refusal", |line| {
-        line["event"] == "refused" && line["reason"] == "unwanted"
+        line["event"] == "refused" && line["reason"]["code"] == "unwanted"
     });
     us.join(&py);
     us.say("back again");
