@@ -1,7 +1,7 @@
 //! The proof of a message: its id is the hash of its payload and its time, by one of two rules.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha384};
+use sha2::{Digest as _, Sha256, Sha384};
 
 use super::{
     base58::{self, Digits},
@@ -42,6 +42,13 @@ fn stamped<'a>(payload: &'a [Packet], time: u64) -> Stamped<impl Packets<'a>> {
 
 /// Which rule makes the frame's id the id of its payload.
 pub(crate) fn prove(frame: &Frame<'_>) -> Result<IdRule, DecodeError> {
+    if !frame.generation.profile().text_only {
+        let digest = Sha256::digest(frame.hashed_body());
+        return match digest[..] == *frame.id() {
+            true => Ok(IdRule::Bytes),
+            false => Err(DecodeError::IdMismatch),
+        };
+    }
     judge(frame, base58::spell(frame.id(), &frame.stamped().digest()))
 }
 

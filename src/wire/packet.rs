@@ -6,13 +6,48 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smallvec::{SmallVec, smallvec};
 
-use super::hex;
+use super::{hex, layout::message_pack};
 
 /// One packet of a message: a byte string. Clones share the bytes.
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
-pub struct Packet(Bytes);
+///
+/// From generation 0.6 on a packet is a value with a type ([`form`](Packet::form)); in 0.4 and 0.5 it is bytes alone. Two
+/// packets are equal if their bytes are.
+#[derive(Clone, Default)]
+pub struct Packet(Bytes, Form);
 
-pub(crate) static EMPTY: Packet = Packet(Bytes::new());
+/// What a packet is, where the generation tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Form {
+    /// Bytes without a type, as they come in generations 0.4 and 0.5, or were given. Sent as text where they are valid UTF-8,
+    /// else as binary.
+    #[default]
+    Plain,
+    /// Text.
+    Text,
+    /// Binary: also where its bytes would be valid UTF-8.
+    Binary,
+    /// A whole number from 0 to 127, one byte. The protocol's flags are such.
+    Number,
+    /// Any other value, as MessagePack encodes it.
+    Value,
+}
+
+impl PartialEq for Packet {
+    fn eq(&self, other: &Packet) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Packet {}
+
+impl std::hash::Hash for Packet {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+pub(crate) static EMPTY: Packet = Packet(Bytes::new(), Form::Plain);
 
 /// Every byte, so that a packet of one byte needs no memory of its own.
 static NUMBERS: [[u8; 1]; 256] = {
@@ -30,7 +65,27 @@ static NUMBERS: [[u8; 1]; 256] = {
 impl Packet {
     /// This one byte.
     pub(crate) fn number(number: u8) -> Packet {
-        Packet(Bytes::from_static(&NUMBERS[usize::from(number)]))
+        Packet(Bytes::from_static(&NUMBERS[usize::from(number)]), Form::Plain)
+    }
+
+    /// A flag of the protocol.
+    pub(crate) fn flag(number: u8) -> Packet {
+        Packet(Packet::number(number).0, Form::Number)
+    }
+
+    /// These bytes as that.
+    pub(crate) fn of_form(bytes: Bytes, form: Form) -> Packet {
+        Packet(bytes, form)
+    }
+
+    /// Binary, also where the bytes are valid UTF-8. Without a difference to other packets before generation 0.6.
+    pub fn binary(bytes: impl Into<Bytes>) -> Packet {
+        Packet(bytes.into(), Form::Binary)
+    }
+
+    /// What it is, where the generation tells.
+    pub fn form(&self) -> Form {
+        self.1
     }
 
     /// The bytes.
@@ -74,12 +129,18 @@ impl fmt::Debug for Packet {
     }
 }
 
-/// A string where the bytes are valid UTF-8, else `{"hex": "00ff"}`.
+/// A string where the bytes are valid UTF-8, else `{"hex": "00ff"}`. Binary is always the latter, numbers and other values are
+/// what they are in JSON.
 impl Serialize for Packet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let value = match self.1 {
+            Form::Number | Form::Value => message_pack::to_json(&self.0),
+            _ => None,
+        };
         match self.as_str() {
-            Some(text) => serializer.serialize_str(text),
-            None => hex::Hex::from(&self.0[..]).serialize(serializer),
+            _ if value.is_some() => value.serialize(serializer),
+            Some(text) if self.1 != Form::Binary => serializer.serialize_str(text),
+            _ => hex::Hex::from(&self.0[..]).serialize(serializer),
         }
     }
 }
@@ -88,7 +149,7 @@ impl<'de> Deserialize<'de> for Packet {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(match hex::TextOrHex::deserialize(deserializer)? {
             hex::TextOrHex::Text(text) => Packet::from(text),
-            hex::TextOrHex::Hex(bytes) => Packet::from(bytes),
+            hex::TextOrHex::Hex(bytes) => Packet::binary(bytes),
         })
     }
 }
@@ -184,10 +245,10 @@ impl<P: Into<Packet>> FromIterator<P> for Packets {
 }
 
 macro_rules! one_packet {
-    ($($from:ty, $value:ident => $bytes:expr;)*) => {$(
+    ($($from:ty, $value:ident => $bytes:expr, $form:expr;)*) => {$(
         impl From<$from> for Packet {
             fn from($value: $from) -> Self {
-                Packet($bytes)
+                Packet($bytes, $form)
             }
         }
 
@@ -200,23 +261,23 @@ macro_rules! one_packet {
 }
 
 one_packet! {
-    &str, text => Bytes::copy_from_slice(text.as_bytes());
-    String, text => Bytes::from(text);
-    &String, text => Bytes::copy_from_slice(text.as_bytes());
-    Vec<u8>, bytes => Bytes::from(bytes);
-    Bytes, bytes => bytes;
-    &[u8], bytes => Bytes::copy_from_slice(bytes);
+    &str, text => Bytes::copy_from_slice(text.as_bytes()), Form::Text;
+    String, text => Bytes::from(text), Form::Text;
+    &String, text => Bytes::copy_from_slice(text.as_bytes()), Form::Text;
+    Vec<u8>, bytes => Bytes::from(bytes), Form::Plain;
+    Bytes, bytes => bytes, Form::Plain;
+    &[u8], bytes => Bytes::copy_from_slice(bytes), Form::Plain;
 }
 
 impl<const N: usize> From<[u8; N]> for Packet {
     fn from(bytes: [u8; N]) -> Self {
-        Packet(Bytes::copy_from_slice(&bytes))
+        Packet(Bytes::copy_from_slice(&bytes), Form::Plain)
     }
 }
 
 impl<const N: usize> From<&[u8; N]> for Packet {
     fn from(bytes: &[u8; N]) -> Self {
-        Packet(Bytes::copy_from_slice(bytes))
+        Packet(Bytes::copy_from_slice(bytes), Form::Plain)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::wire::{
     encode::encoded::Hold,
     error::DecodeError,
     generation::Generation,
-    layout::PREFIX,
+    layout::{Layout, PREFIX},
     message_id::{self, IdRule},
     sha384,
 };
@@ -105,6 +105,7 @@ impl Batch {
         let first = content.first_end as usize;
         Frame {
             generation: self.generation,
+            body: framed.get(PREFIX..).unwrap_or_default(),
             bytes: framed
                 .get(PREFIX + content.start as usize..)
                 .unwrap_or_default(),
@@ -146,7 +147,8 @@ impl Batch {
     /// payload and time, by the rule it says; a message must not be kept, relayed or delivered before.
     pub fn prove(&self, which: &[usize], out: &mut Vec<Result<IdRule, DecodeError>>) {
         out.clear();
-        if which.len() < sha384::FEWEST {
+        let together = !matches!(self.generation.profile().layout, Layout::MessagePack);
+        if which.len() < sha384::FEWEST || !together {
             let prove = |&index| self.get(index).map_err(|error| *error)?.proof();
             return out.extend(which.iter().map(prove));
         }

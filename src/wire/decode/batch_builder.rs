@@ -8,12 +8,11 @@ use crate::wire::{
     base58,
     compression::{Inflated, Inflater},
     decode::batch::{Batch, Content, Entry, Source},
-    decode::frame::HEADER,
     encode::encoded::Hold,
     error::DecodeError,
     generation::{Generation, Profile},
     id,
-    layout::{Found, PREFIX, prefix},
+    layout::{Found, Layout, PREFIX, message_pack, prefix},
     limits::Limits,
 };
 
@@ -98,6 +97,13 @@ impl Reading {
     /// `None` for want of room.
     #[inline(always)]
     fn read(&mut self, body: &[u8], room: usize) -> Option<Result<Content, DecodeError>> {
+        // An id that is bytes looks like a compressed stream once in a thousand times; no compressed stream looks like what
+        // follows an id.
+        if matches!(self.profile.layout, Layout::MessagePack)
+            && let Ok(content) = self.parse(body, Source::Plain)
+        {
+            return Some(Ok(content));
+        }
         let limit = self.frame_limit.min(room);
         let inflated = match Inflater::sniff(body) {
             Some(_) => INFLATER.with_borrow_mut(|inflater| inflater.inflate(body, limit, PREFIX)),
@@ -143,7 +149,13 @@ impl Reading {
         let ends = &mut self.batch.ends;
         let before = ends.len();
         let found = self.profile.layout.split(body, self.limits.packets, ends)?;
-        let header = read_header(body, found, &ends[before..], &mut self.sender);
+        let header = read_header(
+            self.profile.layout,
+            body,
+            found,
+            &ends[before..],
+            &mut self.sender,
+        );
         if header.is_err() {
             ends.truncate(before);
         }
@@ -160,22 +172,50 @@ impl Reading {
 /// Checks the shape of sender and id and gives the time. `known` is a sender that needs no check, or empty.
 #[inline]
 fn read_header(
+    layout: Layout,
     body: &[u8],
     found: Found,
     ends: &[u32],
     known: &mut Vec<u8>,
 ) -> Result<u64, DecodeError> {
-    let Some(&[flag, sender, id, time]) = ends.first_chunk::<HEADER>() else {
+    if let Layout::MessagePack = layout {
+        return read_packed_header(body, found, ends, known);
+    }
+    let Some(&[flag, sender, id, time]) = ends.first_chunk::<4>() else {
+        return Err(DecodeError::TooFewPackets(ends.len()));
+    };
+    let packets = body.get(found.start as usize..).unwrap_or_default();
+    let packet = |from: u32, to: u32| {
+        layout.contents(packets.get(from as usize..to as usize).unwrap_or_default())
+    };
+    check_sender(packet(flag, sender), known)?;
+    id::check(packet(sender, id)).map_err(DecodeError::BadId)?;
+    base58::decode_u64(packet(id, time)).map_err(|_| DecodeError::BadTime)
+}
+
+/// The same of a MessagePack array: its id is bytes, its time a number, and there are three packets before the payload.
+fn read_packed_header(
+    body: &[u8],
+    found: Found,
+    ends: &[u32],
+    known: &mut Vec<u8>,
+) -> Result<u64, DecodeError> {
+    let Some(&[flag, sender, time]) = ends.first_chunk::<3>() else {
         return Err(DecodeError::TooFewPackets(ends.len()));
     };
     let packets = body.get(found.start as usize..).unwrap_or_default();
     let packet = |from: u32, to: u32| packets.get(from as usize..to as usize).unwrap_or_default();
-    let from = packet(flag, sender);
-    if from.is_empty() || from != known.as_slice() {
-        id::check(from).map_err(DecodeError::BadSender)?;
+    check_sender(Layout::MessagePack.contents(packet(flag, sender)), known)?;
+    message_pack::whole_number(packet(sender, time)).ok_or(DecodeError::BadTime)
+}
+
+/// Checks the shape of a sender, unless it is the one that is known.
+#[inline]
+fn check_sender(sender: &[u8], known: &mut Vec<u8>) -> Result<(), DecodeError> {
+    if sender.is_empty() || sender != known.as_slice() {
+        id::check(sender).map_err(DecodeError::BadSender)?;
         known.clear();
-        known.extend_from_slice(from);
+        known.extend_from_slice(sender);
     }
-    id::check(packet(sender, id)).map_err(DecodeError::BadId)?;
-    base58::decode_u64(packet(id, time)).map_err(|_| DecodeError::BadTime)
+    Ok(())
 }

@@ -6,26 +6,26 @@ use crate::wire::{
     compression::Method,
     decode::fingerprint::{Claim, ClaimKey, Claims},
     error::DecodeError,
-    flags::Flag,
+    flags::{Flag, SubFlag},
     generation::Generation,
     id::{MessageId, NodeId},
+    layout::{Layout, Piece, message_pack},
     message::{Message, Part},
     message_id::{self, IdRule},
-    packet::{self, Packet, Packets},
+    packet::{self, Form, Packet, Packets},
     sha384::{self, Stamped},
 };
-
-/// Packets before the payload: main flag, sender, id, time.
-pub(crate) const HEADER: usize = 4;
 
 /// A decoded frame. Its sender and id have the shape of ids, its time is a number; nothing else is proven before
 /// [`Frame::prove`].
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
     pub(crate) generation: Generation,
-    /// All packets without gaps.
+    /// The whole body.
+    pub(crate) body: &'a [u8],
+    /// All packets as they were split, without gaps.
     pub(crate) bytes: &'a [u8],
-    /// The end of each packet; at least four.
+    /// The end of each packet; at least as many as the header has.
     pub(crate) ends: &'a [u32],
     pub(crate) time: u64,
     pub(crate) compression: Option<Method>,
@@ -35,9 +35,21 @@ pub struct Frame<'a> {
 /// The packets of a payload.
 #[derive(Clone, Debug)]
 pub struct PacketIter<'a> {
+    layout: Layout,
     bytes: &'a [u8],
     ends: std::slice::Iter<'a, u32>,
     at: u32,
+}
+
+impl<'a> PacketIter<'a> {
+    /// The next packet as it was split.
+    #[inline]
+    fn next_raw(&mut self) -> Option<&'a [u8]> {
+        let end = *self.ends.next()?;
+        let packet = range(self.bytes, self.at, end);
+        self.at = end;
+        Some(packet)
+    }
 }
 
 impl<'a> Iterator for PacketIter<'a> {
@@ -45,10 +57,8 @@ impl<'a> Iterator for PacketIter<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
-        let end = *self.ends.next()?;
-        let packet = range(self.bytes, self.at, end);
-        self.at = end;
-        Some(packet)
+        let raw = self.next_raw()?;
+        Some(self.layout.contents(raw))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -65,41 +75,70 @@ fn range(bytes: &[u8], start: u32, end: u32) -> &[u8] {
 
 impl<'a> Frame<'a> {
     #[inline]
+    fn layout(&self) -> Layout {
+        self.generation.profile().layout
+    }
+
+    /// A packet as it was split.
+    #[inline]
     fn packet(&self, index: usize) -> &'a [u8] {
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
         range(self.bytes, start, self.ends[index])
     }
 
-    /// A packet and all that is behind it.
+    /// The contents of a packet and all that is behind them.
     #[inline]
     fn tail(&self, index: usize) -> &'a [u8] {
         let start = self.ends[index - 1] as usize;
-        self.bytes.get(start..).unwrap_or_default()
+        let skip = self.layout().piece(self.packet(index)).skip;
+        self.bytes.get(start + skip..).unwrap_or_default()
+    }
+
+    fn flag_number(&self) -> Option<u8> {
+        self.layout().flag(self.packet(0))
+    }
+
+    /// What the id of a body is hashed over, where it is.
+    pub(crate) fn hashed_body(&self) -> &'a [u8] {
+        self.body.get(message_pack::ID..).unwrap_or_default()
     }
 
     /// Whether the message bears the flag of a relayed broadcast.
     pub(in crate::wire) fn is_relay(&self) -> bool {
-        self.generation.profile().flags.is_relay(self.packet(0))
+        self.generation.profile().flags.is_relay(self.flag_number())
     }
 
     /// How the message travels.
     pub fn flag(&self) -> Flag {
-        Flag::read(self.packet(0), self.generation)
+        let contents = self.layout().contents(self.packet(0));
+        Flag::of_number(self.flag_number(), contents, self.generation)
     }
 
     /// Whether the message is a broadcast, relayed or not.
     pub fn is_broadcast(&self) -> bool {
-        self.generation.profile().flags.is_broadcast(self.packet(0))
+        self.generation.profile().flags.is_broadcast(self.flag_number())
     }
 
     /// The claimed author: 1 to 128 base58 characters.
     pub fn sender(&self) -> &'a [u8] {
-        self.packet(1)
+        self.layout().contents(self.packet(1))
     }
 
-    /// The claimed id: 1 to 128 base58 characters.
+    /// The claimed id: 1 to 128 base58 characters, from generation 0.6 on the 32 bytes of a hash.
     pub fn id(&self) -> &'a [u8] {
-        self.packet(2)
+        match self.layout() {
+            Layout::MessagePack => self.body.get(..message_pack::ID).unwrap_or_default(),
+            layout => layout.contents(self.packet(2)),
+        }
+    }
+
+    /// The claimed id as it is told: from generation 0.6 on in hexadecimal.
+    #[inline]
+    pub fn message_id(&self) -> MessageId {
+        match self.layout() {
+            Layout::MessagePack => MessageId::of_digest(self.id()),
+            _ => MessageId::checked(self.tail(2), self.id().len()),
+        }
     }
 
     /// The claimed time, in unix seconds. Any `u64`.
@@ -109,11 +148,19 @@ impl<'a> Frame<'a> {
 
     /// The packets of the payload, the sub-flag first.
     pub fn payload(&self) -> PacketIter<'a> {
+        let header = self.layout().header();
         PacketIter {
+            layout: self.layout(),
             bytes: self.bytes,
-            ends: self.ends[HEADER..].iter(),
-            at: self.ends[HEADER - 1],
+            ends: self.ends[header..].iter(),
+            at: self.ends[header - 1],
         }
+    }
+
+    /// The sub-flag with which the payload begins, if that has a meaning to the mesh.
+    pub(crate) fn sub_flag(&self) -> Option<SubFlag> {
+        let raw = self.payload().next_raw()?;
+        SubFlag::of_number(self.layout().flag(raw)?, self.generation)
     }
 
     /// The first packet of the payload.
@@ -121,24 +168,30 @@ impl<'a> Frame<'a> {
         self.payload().next()
     }
 
-    /// The payload's packets without gaps.
+    /// The payload's packets as they were split, without gaps.
     fn whole_payload(&self) -> &'a [u8] {
-        self.bytes
-            .get(self.ends[HEADER - 1] as usize..)
-            .unwrap_or_default()
+        let start = self.ends[self.layout().header() - 1];
+        let end = self.ends.last().copied().unwrap_or(start);
+        range(self.bytes, start, end)
     }
 
     /// What the id by the rule of bytes is hashed over.
     pub(crate) fn stamped(&self) -> Stamped<impl sha384::Packets<'a>> {
+        let mut packets = self.payload();
+        if let Layout::SizesFirst = self.layout() {
+            // All packets as if they were one.
+            packets.ends = self.ends[self.ends.len() - 1..].iter();
+        }
         Stamped {
-            packets: std::iter::once(self.whole_payload()),
+            packets,
             time: self.time,
         }
     }
 
-    /// Whether each packet of the payload by itself is valid UTF-8.
+    /// Whether each packet of the payload by itself is valid UTF-8, or none has to be.
     pub fn is_text(&self) -> bool {
-        message_id::is_text(self.whole_payload(), self.payload())
+        !self.generation.profile().text_only
+            || message_id::is_text(self.whole_payload(), self.payload())
     }
 
     /// The method in which the frame came.
@@ -183,7 +236,7 @@ impl<'a> Frame<'a> {
     #[inline]
     pub(in crate::wire) fn part(&self) -> Part {
         Part {
-            id: MessageId::checked(self.tail(2), self.id().len()),
+            id: self.message_id(),
             sender: NodeId::checked(self.tail(1), self.sender().len()),
             flag: self.flag().told(),
             time: self.time,
@@ -196,13 +249,17 @@ impl<'a> Frame<'a> {
     pub(in crate::wire) fn copy_payload(&self, copies: &mut Copies, to: &mut Packets) {
         let mut rest = copies.of(self.whole_payload(), self.wire_len);
         // A packet of one byte, as most sub-flags are, needs nothing of the copy; the last one takes what is left of it.
-        for packet in self.payload() {
-            to.push(match packet {
-                [number] => {
+        let (layout, mut raws) = (self.layout(), self.payload());
+        while let Some(raw) = raws.next_raw() {
+            let Piece { skip, form } = layout.piece(raw);
+            let skip = skip.min(raw.len());
+            rest.advance(skip);
+            to.push(match &raw[skip..] {
+                [number] if form == Form::Plain => {
                     rest.advance(1);
                     Packet::number(*number)
                 }
-                _ => Packet::from(rest.split_to(packet.len())),
+                packet => Packet::of_form(rest.split_to(packet.len()), form),
             });
         }
     }

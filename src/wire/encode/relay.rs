@@ -135,15 +135,18 @@ impl Batch {
         }
     }
 
-    fn relay_flag(&self) -> u8 {
-        self.generation.profile().flags.relay
+    /// `None`: a relay bears the flag of what it relays.
+    fn relay_flag(&self) -> Option<u8> {
+        let flags = &self.generation.profile().flags;
+        flags.marks_relays().then_some(flags.relay)
     }
 }
 
 /// Writes the main flag of a relay over that of a broadcast: a single byte, outside of what the id hashes.
 #[inline]
-fn mark(framed: &mut [u8], content: &Content, relay: u8) {
-    if let Some(flag) = framed.get_mut(PREFIX + content.start as usize) {
+fn mark(framed: &mut [u8], content: &Content, relay: Option<u8>) {
+    if let Some(relay) = relay
+        && let Some(flag) = framed.get_mut(PREFIX + content.start as usize) {
         *flag = relay;
     }
 }

@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::wire::{
-    flags::{FLAGS_0_4, FlagTable},
+    flags::{FLAGS_0_4, FLAGS_0_5, FlagTable},
     layout::Layout,
 };
 
@@ -20,6 +20,15 @@ pub enum Generation {
     #[default]
     #[serde(rename = "0.4")]
     V0_4,
+    /// py2p and js2p 0.5.
+    #[serde(rename = "0.5")]
+    V0_5,
+    /// py2p and js2p 0.6.
+    #[serde(rename = "0.6")]
+    V0_6,
+    /// py2p and js2p 0.7: what `pip` and `npm` install.
+    #[serde(rename = "0.7")]
+    V0_7,
 }
 
 /// What distinguishes one generation from another on the wire.
@@ -31,6 +40,23 @@ pub(crate) struct Profile {
     pub(crate) layout: Layout,
     /// The word in the list of methods by which a node announces that it understands extensions.
     pub(crate) announcement: &'static str,
+    /// Whether payload that is not valid UTF-8 has two ids and hangs js2p.
+    pub(crate) text_only: bool,
+    /// How the subnet's id is said in a handshake.
+    pub(crate) subnet_form: SubnetForm,
+    /// Payload packets that a handshake has at most.
+    pub(crate) handshake: usize,
+    /// Whether the reference peers can read a renegotiation.
+    pub(crate) renegotiates: bool,
+}
+
+/// How the subnet's id is said in a handshake: reference peers take another type for another subnet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SubnetForm {
+    /// As text.
+    Text,
+    /// As the peer says it; as binary to one that has not said it yet.
+    Mirrored,
 }
 
 static V0_4: Profile = Profile {
@@ -38,13 +64,66 @@ static V0_4: Profile = Profile {
     flags: FLAGS_0_4,
     layout: Layout::SizesFirst,
     announcement: "mesh+1",
+    text_only: true,
+    subnet_form: SubnetForm::Text,
+    handshake: usize::MAX,
+    renegotiates: true,
+};
+
+static V0_5: Profile = Profile {
+    version: "0.5",
+    flags: FLAGS_0_5,
+    layout: Layout::Interleaved,
+    announcement: "mesh+1",
+    text_only: true,
+    subnet_form: SubnetForm::Text,
+    handshake: 5,
+    renegotiates: true,
+};
+
+static V0_6: Profile = Profile {
+    version: "0.6",
+    flags: FLAGS_0_5,
+    layout: Layout::MessagePack,
+    announcement: "mesh+1",
+    text_only: false,
+    subnet_form: SubnetForm::Text,
+    handshake: usize::MAX,
+    renegotiates: false,
+};
+
+static V0_7: Profile = Profile {
+    version: "0.7",
+    flags: FLAGS_0_5,
+    layout: Layout::MessagePack,
+    announcement: "mesh+1",
+    text_only: false,
+    subnet_form: SubnetForm::Mirrored,
+    handshake: usize::MAX,
+    renegotiates: true,
 };
 
 impl Generation {
+    /// All that are spoken, oldest first.
+    pub const ALL: [Generation; 4] = [
+        Generation::V0_4,
+        Generation::V0_5,
+        Generation::V0_6,
+        Generation::V0_7,
+    ];
+
     pub(crate) fn profile(self) -> &'static Profile {
         match self {
             Generation::V0_4 => &V0_4,
+            Generation::V0_5 => &V0_5,
+            Generation::V0_6 => &V0_6,
+            Generation::V0_7 => &V0_7,
         }
+    }
+
+    /// Whether payload that is not valid UTF-8 hangs the reference peers that are written in JavaScript.
+    pub fn is_text_only(self) -> bool {
+        self.profile().text_only
     }
 }
 
@@ -56,14 +135,14 @@ impl fmt::Display for Generation {
 
 /// The text names no generation spoken here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown generation {0:?}; this version speaks 0.4")]
+#[error("unknown generation {0:?}; this version speaks 0.4, 0.5, 0.6 and 0.7")]
 pub struct UnknownGeneration(String);
 
 impl FromStr for Generation {
     type Err = UnknownGeneration;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Generation::V0_4]
+        Generation::ALL
             .into_iter()
             .find(|generation| generation.profile().version == text)
             .ok_or_else(|| UnknownGeneration(text.to_owned()))

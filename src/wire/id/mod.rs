@@ -39,8 +39,17 @@ pub(crate) fn check(text: &[u8]) -> Result<(), IdError> {
     }
 }
 
+/// A message's id may also be the 64 hexadecimal digits of a hash.
+fn check_message(text: &[u8]) -> Result<(), IdError> {
+    let is_digit = |digit: &u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+    match check(text) {
+        Err(IdError::NotBase58) if text.len() == 64 && text.iter().all(is_digit) => Ok(()),
+        checked => checked,
+    }
+}
+
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $check:ident) => {
         $(#[$doc])*
         ///
         /// 1 to 128 base58 characters. Up to 66, as many as a derived id has, are held in place, so that a clone allocates nothing.
@@ -50,13 +59,13 @@ macro_rules! id {
         impl $name {
             /// The id spelled by this text, copied.
             pub fn parse(text: impl AsRef<[u8]>) -> Result<Self, IdError> {
-                check(text.as_ref())?;
+                $check(text.as_ref())?;
                 Ok($name(Text::new(text.as_ref())))
             }
 
             /// The text.
             pub fn as_str(&self) -> &str {
-                std::str::from_utf8(self.as_bytes()).expect("checked to be base58 when made")
+                std::str::from_utf8(self.as_bytes()).expect("checked to be ASCII when made")
             }
 
             /// The text as bytes.
@@ -119,19 +128,20 @@ macro_rules! id {
 
 id! {
     /// The name of a node.
-    NodeId
+    NodeId, check
 }
 id! {
-    /// The name of a message: the hash of its payload and its second, but of neither its sender nor its flag.
-    MessageId
+    /// The name of a message: the hash of its payload and its second, but of neither its sender nor its flag. From generation
+    /// 0.6 on the SHA-256 of all of it, in 64 hexadecimal digits.
+    MessageId, check_message
 }
 id! {
     /// The name of a request for an address, chosen by who asks and opaque to all others.
-    RequestId
+    RequestId, check
 }
 id! {
     /// The name of a subnet: the hash of its name, its encryption and the protocol's version.
-    SubnetId
+    SubnetId, check
 }
 
 macro_rules! checked {
@@ -140,7 +150,7 @@ macro_rules! checked {
             /// The id with which these bytes begin, of that length. It has been checked already.
             #[inline]
             pub(crate) fn checked(bytes: &[u8], len: usize) -> Self {
-                debug_assert_eq!(check(&bytes[..len]), Ok(()));
+                debug_assert_eq!(check_message(&bytes[..len]), Ok(()));
                 $name(Text::begins(bytes, len))
             }
         }
@@ -149,6 +159,13 @@ macro_rules! checked {
 
 checked!(NodeId);
 checked!(MessageId);
+
+impl MessageId {
+    /// The id that is this digest.
+    pub(crate) fn of_digest(digest: &[u8]) -> MessageId {
+        MessageId(Text::new(crate::wire::hex::encode(digest).as_bytes()))
+    }
+}
 
 impl NodeId {
     /// The first ten characters: enough to tell nodes apart in a log or on a screen, not to prove anything.

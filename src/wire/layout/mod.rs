@@ -1,8 +1,10 @@
 //! The byte layouts of a frame's body, one file each. A layout says where packets begin and end, not what they mean.
 
+mod interleaved;
+pub(crate) mod message_pack;
 mod sizes_first;
 
-use super::{error::DecodeError, packet::Packet};
+use super::{error::DecodeError, packet::{Form, Packet}};
 
 /// Bytes of the length that precedes each frame.
 pub(crate) const PREFIX: usize = 4;
@@ -12,6 +14,20 @@ pub(crate) const PREFIX: usize = 4;
 pub(crate) enum Layout {
     /// All lengths, then all packets (0.4).
     SizesFirst,
+    /// Each packet behind its length (0.5).
+    Interleaved,
+    /// The id, then a MessagePack array (0.6 and 0.7).
+    MessagePack,
+}
+
+/// Bytes of a packet's length.
+const SIZE: usize = 4;
+
+/// What of a packet, as it is split, stands before its contents, and what those are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Piece {
+    pub(crate) skip: usize,
+    pub(crate) form: Form,
 }
 
 /// Where the packets of one frame are.
@@ -35,20 +51,61 @@ impl Layout {
     ) -> Result<Found, DecodeError> {
         match self {
             Layout::SizesFirst => sizes_first::split(body, max, ends),
+            Layout::Interleaved => interleaved::split(body, max, ends),
+            Layout::MessagePack => message_pack::split(body, max, ends),
         }
     }
 
-    /// The size of the body that these packets make.
+    /// Packets before the payload: main flag, sender, time, and where it is among them the id.
+    #[inline]
+    pub(crate) fn header(self) -> usize {
+        match self {
+            Layout::SizesFirst | Layout::Interleaved => 4,
+            Layout::MessagePack => 3,
+        }
+    }
+
+    /// How a packet that was split is to be looked at.
+    #[inline]
+    pub(crate) fn piece(self, raw: &[u8]) -> Piece {
+        match self {
+            Layout::SizesFirst => Piece { skip: 0, form: Form::Plain },
+            Layout::Interleaved => Piece { skip: SIZE, form: Form::Plain },
+            Layout::MessagePack => message_pack::piece(raw),
+        }
+    }
+
+    /// The contents of a packet that was split.
+    #[inline]
+    pub(crate) fn contents(self, raw: &[u8]) -> &[u8] {
+        raw.get(self.piece(raw).skip..).unwrap_or_default()
+    }
+
+    /// The number that a packet which was split is, if it can be a flag.
+    #[inline]
+    pub(crate) fn flag(self, raw: &[u8]) -> Option<u8> {
+        match (self, raw) {
+            (Layout::SizesFirst, &[number]) | (Layout::Interleaved, &[_, _, _, _, number]) => {
+                Some(number)
+            }
+            (Layout::MessagePack, _) => u8::try_from(message_pack::whole_number(raw)?).ok(),
+            _ => None,
+        }
+    }
+
+    /// The size of the body that these packets make, where the id is one of them.
     pub(crate) fn body_len(self, header: &[&[u8]; 4], payload: &[Packet]) -> usize {
         match self {
             Layout::SizesFirst => sizes_first::body_len(header, payload),
+            Layout::Interleaved | Layout::MessagePack => interleaved::body_len(header, payload),
         }
     }
 
-    /// Appends the body that these packets make.
+    /// Appends the body that these packets make, where the id is one of them.
     pub(crate) fn write(self, header: &[&[u8]; 4], payload: &[Packet], out: &mut Vec<u8>) {
         match self {
             Layout::SizesFirst => sizes_first::write(header, payload, out),
+            Layout::Interleaved | Layout::MessagePack => interleaved::write(header, payload, out),
         }
     }
 }

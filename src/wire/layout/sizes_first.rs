@@ -1,9 +1,7 @@
 //! All packet lengths, four bytes each, then all packets. Nothing says how many: lengths are read until they add up.
 
-use super::{Found, prefix};
+use super::{Found, SIZE, prefix};
 use crate::wire::{error::DecodeError, packet::Packet};
-
-const SIZE: usize = 4;
 
 pub(super) fn split(body: &[u8], max: usize, ends: &mut Vec<u32>) -> Result<Found, DecodeError> {
     let before = ends.len();
