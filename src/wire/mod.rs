@@ -57,5 +57,5 @@ pub use id::{IdError, MessageId, NodeId, RequestId, SubnetId};
 pub use limits::Limits;
 pub use message::{Message, builder::Messages};
 pub use message_id::IdRule;
-pub use packet::{Packet, Packets};
+pub use packet::{Form, Packet, Packets};
 pub use subnet::Subnet;

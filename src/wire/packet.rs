@@ -65,7 +65,10 @@ static NUMBERS: [[u8; 1]; 256] = {
 impl Packet {
     /// This one byte.
     pub(crate) fn number(number: u8) -> Packet {
-        Packet(Bytes::from_static(&NUMBERS[usize::from(number)]), Form::Plain)
+        Packet(
+            Bytes::from_static(&NUMBERS[usize::from(number)]),
+            Form::Plain,
+        )
     }
 
     /// A flag of the protocol.
@@ -81,6 +84,19 @@ impl Packet {
     /// Binary, also where the bytes are valid UTF-8. Without a difference to other packets before generation 0.6.
     pub fn binary(bytes: impl Into<Bytes>) -> Packet {
         Packet(bytes.into(), Form::Binary)
+    }
+
+    /// A value of any type that JSON has, for generations from 0.6 on: text stays text, small numbers are numbers.
+    pub fn value(value: &serde_json::Value) -> Packet {
+        if let serde_json::Value::String(text) = value {
+            return Packet::from(text);
+        }
+        let mut raw = Vec::new();
+        message_pack::write_json(value, &mut raw);
+        match raw[..] {
+            [number @ 0..128] => Packet::flag(number),
+            _ => Packet(raw.into(), Form::Value),
+        }
     }
 
     /// What it is, where the generation tells.

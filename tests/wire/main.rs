@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod generations;
 mod limits;
 mod properties;
 mod vectors;

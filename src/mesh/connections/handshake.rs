@@ -44,7 +44,9 @@ impl Mesh {
         let verdict = self.admit_stranger(now, &pending.address, out);
         self.awaiting.insert(conn, pending);
         match verdict {
-            Ok(()) => self.introduce(now, conn, out),
+            // Whoever dialled speaks first where it matters how.
+            Ok(()) if self.params.generation.mirrors_subnet() => {}
+            Ok(()) => self.introduce(now, conn, Dialect::Spaced, out),
             Err(reason) => self.close(now, conn, reason, out),
         }
     }
@@ -67,7 +69,7 @@ impl Mesh {
         };
         pending.reached = Some(addr);
         pending.until = now.monotonic + self.params.handshake_timeout;
-        self.introduce(now, conn, out);
+        self.introduce(now, conn, Dialect::Spaced, out);
     }
 
     /// The other end has proven who it is; its handshake must say the same.
@@ -78,13 +80,19 @@ impl Mesh {
     }
 
     /// Says our handshake.
-    pub(in crate::mesh) fn introduce(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
+    pub(in crate::mesh) fn introduce(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        dialect: Dialect,
+        out: &mut Effects,
+    ) {
         let handshake = Control::Handshake {
             id: self.me().clone(),
             subnet: self.subnet_id.clone(),
             address: Some(self.params.address.clone()),
             methods: self.params.methods.clone(),
-            dialect: Dialect::Spaced,
+            dialect,
             extended: self.params.extensions,
         };
         self.say(now, conn, &Flag::Whisper, &handshake, out);
@@ -149,6 +157,12 @@ impl Mesh {
         time: u64,
         out: &mut Effects,
     ) -> bool {
+        let Some(pending) = self.awaiting.get(conn) else {
+            return false;
+        };
+        if pending.purpose == Purpose::Accepted && self.params.generation.mirrors_subnet() {
+            self.introduce(now, conn, handshake.dialect, out);
+        }
         let Some(pending) = self.awaiting.get(conn) else {
             return false;
         };
@@ -290,7 +304,9 @@ impl Mesh {
             duplicate: false,
             proven: pending.proven.is_some(),
             extended: handshake.extended,
-            hangs_on_binary: handshake.dialect == Dialect::Tight,
+            dialect: handshake.dialect,
+            hangs_on_binary: self.params.generation.is_text_only()
+                && handshake.dialect == Dialect::Tight,
             ready_at: now.monotonic,
             heard: now.monotonic,
             probed: false,

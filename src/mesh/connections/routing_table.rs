@@ -17,7 +17,7 @@ use crate::mesh::membership::capability::Allowance;
 use crate::mesh::membership::topology::TopologyState;
 use crate::mesh::messaging::renegotiate::Kept;
 use crate::mesh::token_bucket::TokenBucket;
-use crate::wire::{Address, ClaimKey, Method, Methods, NodeId};
+use crate::wire::{Address, ClaimKey, Dialect, Method, Methods, NodeId};
 
 /// What came in or went out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -76,6 +76,8 @@ pub(in crate::mesh) struct Entry {
     pub(in crate::mesh) proven: bool,
     /// It announced that it understands extensions.
     pub(in crate::mesh) extended: bool,
+    /// How it writes control messages.
+    pub(in crate::mesh) dialect: Dialect,
     /// It hangs for good on payload that is not valid UTF-8.
     pub(in crate::mesh) hangs_on_binary: bool,
     /// When its handshake was accepted.

@@ -564,7 +564,8 @@ impl Mesh {
         for conn in greet {
             if let Some(contest) = self.contest_at(conn) {
                 contest.greet_at = None;
-                self.introduce(now, conn, out);
+                let dialect = self.routing.get(conn).map(|entry| entry.dialect);
+                self.introduce(now, conn, dialect.unwrap_or_default(), out);
             }
         }
     }

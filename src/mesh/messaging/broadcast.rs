@@ -36,6 +36,11 @@ pub(in crate::mesh) struct Admitted {
 }
 
 impl Mesh {
+    /// Whether payload may be other than text: it hangs nobody, or a user takes that upon themselves.
+    pub(in crate::mesh) fn may_send_binary(&self) -> bool {
+        self.params.allow_binary || !self.params.generation.is_text_only()
+    }
+
     /// Sends a message to every peer.
     ///
     /// # Errors
@@ -142,7 +147,7 @@ impl Mesh {
         let payload = packets.led_by(kind);
         let binary = payload.iter().position(|packet| packet.as_str().is_none());
         match binary {
-            Some(packet) if !self.params.allow_binary => Err(SendError::NotText { packet }),
+            Some(packet) if !self.may_send_binary() => Err(SendError::NotText { packet }),
             _ => Ok((payload, binary.is_none())),
         }
     }

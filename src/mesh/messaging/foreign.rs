@@ -171,7 +171,7 @@ impl Mesh {
         }
         let binary = |packet: &Packet| packet.as_str().is_none();
         match payload.iter().position(binary) {
-            Some(packet) if !self.params.allow_binary => Err(SendError::NotText { packet }),
+            Some(packet) if !self.may_send_binary() => Err(SendError::NotText { packet }),
             _ => Ok(()),
         }
     }

@@ -45,6 +45,9 @@ impl Mesh {
             conn,
             method: entry.compression,
         });
+        if !self.params.generation.renegotiates() {
+            return;
+        }
         if entry.limits().renegotiations.spend(now.monotonic) {
             self.say(
                 now,

@@ -14,7 +14,7 @@ use crate::wire::{
 
 /// Longest JSON that is read. Parsed values take up to a hundred times the text, so a message costs 12 MiB at worst, for
 /// the moment in which it is read.
-const MAX_LEN: usize = 128 * 1024;
+pub(crate) const MAX_LEN: usize = 128 * 1024;
 
 /// Most entries of one list of peers that are read.
 pub(crate) const MAX_PEERS: usize = 1024;

@@ -5,7 +5,10 @@
 
 mod json;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
+use serde_json::Value;
 
 use crate::wire::{
     address::Address,
@@ -13,9 +16,10 @@ use crate::wire::{
     decode::frame::Frame,
     error::ControlError,
     flags::{Flag, SubFlag},
-    generation::Generation,
+    generation::{Generation, SubnetForm},
     id::{NodeId, RequestId, SubnetId},
-    packet::Packet,
+    layout::{Layout, message_pack},
+    packet::{Form, Packet},
 };
 
 /// A message from node to node, not for users.
@@ -105,7 +109,7 @@ pub enum Dialect {
     /// With a space after each comma, like py2p and this crate. Also taken for granted of a list of less than two methods.
     #[default]
     Spaced,
-    /// Without: js2p.
+    /// Without: js2p. From generation 0.6 on: says the subnet's id as text, as js2p does, and not as binary.
     Tight,
 }
 
@@ -123,14 +127,14 @@ impl Control {
         if is_extension(kind) {
             return Some(read_extension(&args));
         }
-        Some(match SubFlag::read(kind, generation)? {
+        Some(match frame.sub_flag()? {
             SubFlag::Handshake => read_handshake(&args, generation),
             SubFlag::Peers => read_peers(&args),
             SubFlag::Request => read_request(&args),
             SubFlag::Response => read_response(&args),
             SubFlag::Compression => args
-                .get(1)
-                .and_then(json::read_methods)
+                .json(1)
+                .and_then(|text| json::read_methods(&text))
                 .map(Control::Compression),
             SubFlag::Resend => Ok(Control::Resend),
             _ => return None,
@@ -145,7 +149,35 @@ impl Control {
         };
         let mut packets = vec![kind];
         packets.extend(self.arguments(generation));
+        if let Layout::MessagePack = generation.profile().layout {
+            self.pack(generation, &mut packets);
+        }
         packets
+    }
+
+    /// From generation 0.6 on what was JSON is a value of its own, methods are numbers, and types count.
+    fn pack(&self, generation: Generation, packets: &mut [Packet]) {
+        let value = |packet: &mut Packet| {
+            let json = serde_json::from_slice(packet.as_bytes()).unwrap_or_default();
+            let mut raw = Vec::new();
+            message_pack::write_json(&numbered(json), &mut raw);
+            *packet = Packet::of_form(raw.into(), Form::Value);
+        };
+        match (self, packets) {
+            (Control::Handshake { dialect, .. }, [_, _, subnet, address, methods]) => {
+                value(address);
+                value(methods);
+                let mirrored = generation.profile().subnet_form == SubnetForm::Mirrored;
+                if mirrored && *dialect == Dialect::Spaced {
+                    *subnet = Packet::binary(subnet.clone().into_bytes());
+                }
+            }
+            (Control::Peers { .. } | Control::Compression(_), [_, list]) => value(list),
+            (Control::Response { .. }, [_, _, peer]) => value(peer),
+            // py2p takes text for something else.
+            (Control::RequestPeers, [_, all]) => *all = Packet::binary(ALL),
+            _ => {}
+        }
     }
 
     /// Whether the reference peers send this under that main flag. Under any other it must not be obeyed: a control message
@@ -248,19 +280,22 @@ fn read_extension(args: &Arguments<'_>) -> Result<Control, ControlError> {
 }
 
 fn read_handshake(args: &Arguments<'_>, generation: Generation) -> Result<Control, ControlError> {
-    let methods = args.get(4)?;
+    if args.0.payload().len() > generation.profile().handshake {
+        return Err(ControlError::BadForm);
+    }
+    let methods = &*args.json(4)?;
     Ok(Control::Handshake {
         id: NodeId::parse(args.get(1)?)?,
         subnet: SubnetId::parse(args.get(2)?)?,
-        address: json::read_address(args.get(3)?),
+        address: json::read_address(&args.json(3)?),
         methods: json::read_methods(methods)?,
-        dialect: json::dialect(methods),
+        dialect: args.dialect(methods),
         extended: json::announces(methods, generation.profile().announcement),
     })
 }
 
 fn read_peers(args: &Arguments<'_>) -> Result<Control, ControlError> {
-    let (entries, skipped) = json::read_peers(args.get(1)?)?;
+    let (entries, skipped) = json::read_peers(&args.json(1)?)?;
     Ok(Control::Peers { entries, skipped })
 }
 
@@ -277,12 +312,24 @@ fn read_request(args: &Arguments<'_>) -> Result<Control, ControlError> {
 
 fn read_response(args: &Arguments<'_>) -> Result<Control, ControlError> {
     let request = RequestId::parse(args.get(1)?)?;
-    let PeerEntry { id, address } = json::read_peer(args.get(2)?)?;
+    let PeerEntry { id, address } = json::read_peer(&args.json(2)?)?;
     Ok(Control::Response {
         request,
         id,
         address,
     })
+}
+
+/// Methods are numbers, and stay so in JSON: a text of one character below 48 is one.
+fn numbered(value: Value) -> Value {
+    match value {
+        Value::Array(list) => Value::Array(list.into_iter().map(numbered).collect()),
+        Value::String(text) => match *text.as_bytes() {
+            [number @ 0..48] => number.into(),
+            _ => Value::String(text),
+        },
+        other => other,
+    }
 }
 
 /// The payload of a control message.
@@ -296,6 +343,28 @@ impl<'a> Arguments<'a> {
             got,
             needed: index + 1,
         })
+    }
+
+    /// An argument that is JSON, or a value that is read as such.
+    fn json(&self, index: usize) -> Result<Cow<'a, [u8]>, ControlError> {
+        let argument = self.get(index)?;
+        if !matches!(self.0.generation.profile().layout, Layout::MessagePack) {
+            return Ok(Cow::Borrowed(argument));
+        }
+        if argument.len() > json::MAX_LEN {
+            return Err(ControlError::BadJson);
+        }
+        let value = message_pack::to_json(argument).ok_or(ControlError::BadJson)?;
+        Ok(Cow::Owned(value.to_string().into_bytes()))
+    }
+
+    /// How the writer of a handshake writes: from generation 0.6 on whether the subnet's id is text.
+    fn dialect(&self, methods: &[u8]) -> Dialect {
+        match self.0.generation.profile().layout {
+            Layout::MessagePack if self.0.form(2) == Some(Form::Binary) => Dialect::Spaced,
+            Layout::MessagePack => Dialect::Tight,
+            _ => json::dialect(methods),
+        }
     }
 }
 

@@ -30,6 +30,9 @@ pub(in crate::wire) struct Reading {
     batch: Batch,
 }
 
+/// No byte of a deflated stream becomes more than this.
+const EXPANSION: usize = 1032;
+
 thread_local! {
     /// Inflating needs 40 KiB of state between frames: one a thread, so that a connection needs none.
     static INFLATER: RefCell<Inflater> = RefCell::new(Inflater::new());
@@ -97,13 +100,6 @@ impl Reading {
     /// `None` for want of room.
     #[inline(always)]
     fn read(&mut self, body: &[u8], room: usize) -> Option<Result<Content, DecodeError>> {
-        // An id that is bytes looks like a compressed stream once in a thousand times; no compressed stream looks like what
-        // follows an id.
-        if matches!(self.profile.layout, Layout::MessagePack)
-            && let Ok(content) = self.parse(body, Source::Plain)
-        {
-            return Some(Ok(content));
-        }
         let limit = self.frame_limit.min(room);
         let inflated = match Inflater::sniff(body) {
             Some(_) => INFLATER.with_borrow_mut(|inflater| inflater.inflate(body, limit, PREFIX)),
@@ -115,8 +111,16 @@ impl Reading {
             Some(Ok(inflated)) => self.read_inflated(inflated),
             // What only looks compressed may be plain; if it is not, what went wrong first says more.
             Some(Err(error)) => {
-                self.inflated += self.frame_limit;
-                self.parse(body, Source::Plain).map_err(|_| error)
+                let plain = self.parse(body, Source::Plain);
+                // An id that is bytes looks like the head of a stream once in a thousand times.
+                let by_chance = plain.is_ok() && matches!(self.profile.layout, Layout::MessagePack);
+                let most = if by_chance {
+                    body.len().saturating_mul(EXPANSION)
+                } else {
+                    usize::MAX
+                };
+                self.inflated += self.frame_limit.min(most);
+                plain.map_err(|_| error)
             }
         })
     }

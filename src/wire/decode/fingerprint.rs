@@ -70,17 +70,22 @@ impl<'a> Claims<'a> {
         if frame.is_text() {
             self.claim(frame.sender(), frame.id(), frame.lengths())
         } else {
-            self.claim_of_bytes(frame)
+            self.claim_of_bytes(frame.sender(), frame.time(), frame.payload())
         }
     }
 
     /// Payload that is not text may go under either of two ids, and by one of the rules many payloads go under one id: what
     /// tells such messages apart are their bytes.
-    fn claim_of_bytes(&mut self, frame: &Frame<'a>) -> Claim {
-        self.digest_sender(frame.sender());
+    pub(in crate::wire) fn claim_of_bytes<'p>(
+        &mut self,
+        sender: &'a [u8],
+        time: u64,
+        payload: impl Iterator<Item = &'p [u8]>,
+    ) -> Claim {
+        self.digest_sender(sender);
         let mut hash = self.key.hasher();
-        hash.write_u64(frame.time());
-        for packet in frame.payload() {
+        hash.write_u64(time);
+        for packet in payload {
             hash.write_u32(u32::try_from(packet.len()).unwrap_or(u32::MAX));
             hash.write(packet);
         }

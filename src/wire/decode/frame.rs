@@ -116,7 +116,10 @@ impl<'a> Frame<'a> {
 
     /// Whether the message is a broadcast, relayed or not.
     pub fn is_broadcast(&self) -> bool {
-        self.generation.profile().flags.is_broadcast(self.flag_number())
+        self.generation
+            .profile()
+            .flags
+            .is_broadcast(self.flag_number())
     }
 
     /// The claimed author: 1 to 128 base58 characters.
@@ -161,6 +164,15 @@ impl<'a> Frame<'a> {
     pub(crate) fn sub_flag(&self) -> Option<SubFlag> {
         let raw = self.payload().next_raw()?;
         SubFlag::of_number(self.layout().flag(raw)?, self.generation)
+    }
+
+    /// What a packet of the payload is, where the generation tells.
+    pub(crate) fn form(&self, index: usize) -> Option<Form> {
+        let mut raws = self.payload();
+        for _ in 0..index {
+            raws.next_raw()?;
+        }
+        Some(self.layout().piece(raws.next_raw()?).form)
     }
 
     /// The first packet of the payload.

@@ -3,21 +3,21 @@
 use std::ops::Deref;
 
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 use smallvec::SmallVec;
 
 use crate::wire::{
     base58::{self, Digits},
     decode::fingerprint::{Claim, ClaimKey, Claims},
-    decode::frame::HEADER,
     encode::encoded::Frames,
     error::EncodeError,
     flags::Flag,
     generation::Generation,
     id::{MessageId, NodeId},
-    layout::{PREFIX, prefix},
+    layout::{Layout, PREFIX, message_pack, prefix},
     limits::Limits,
     message_id,
-    packet::Packet,
+    packet::{Form, Packet},
 };
 
 /// What the length prefix can say.
@@ -52,14 +52,24 @@ pub struct Head {
     /// The length of its frame.
     pub len: usize,
     lengths: SmallVec<[usize; 2]>,
+    /// The payload, where it is not text and its bytes tell the message apart.
+    binary: Option<Box<[Packet]>>,
+    /// The id as it is on the wire, where that is the digest itself.
+    digest: Option<[u8; message_pack::ID]>,
 }
 
 impl Head {
     /// The claim that the frame makes when it comes back from this sender's peers.
     pub fn claim<'a>(&self, claims: &mut Claims<'a>, sender: &'a NodeId) -> Claim {
+        if let Some(payload) = &self.binary {
+            let payload = payload.iter().map(Packet::as_bytes);
+            return claims.claim_of_bytes(sender.as_bytes(), self.time, payload);
+        }
         claims.claim(
             sender.as_bytes(),
-            self.id.as_bytes(),
+            self.digest
+                .as_ref()
+                .map_or(self.id.as_bytes(), |digest| &digest[..]),
             self.lengths.iter().copied(),
         )
     }
@@ -137,12 +147,87 @@ impl Composer {
         payload: &[Packet],
         time: u64,
     ) -> Result<Composed, EncodeError> {
+        if self.is_packed() {
+            let mut plain = Vec::new();
+            let head = self.pack_into(&mut plain, sender, flag, payload, time)?;
+            return Ok(Composed {
+                head,
+                frames: Frames::single(Bytes::from(plain)),
+                sender: sender.clone(),
+            });
+        }
         self.compose_under(self.message_id(payload, time), sender, flag, payload, time)
+    }
+
+    /// Whether a message is a MessagePack array under the hash of its bytes.
+    fn is_packed(&self) -> bool {
+        matches!(self.generation.profile().layout, Layout::MessagePack)
+    }
+
+    /// A message whose frame is appended to these bytes: written first, then hashed.
+    fn pack_into(
+        &self,
+        frames: &mut Vec<u8>,
+        sender: &NodeId,
+        flag: &Flag,
+        payload: &[Packet],
+        time: u64,
+    ) -> Result<Head, EncodeError> {
+        let header = self.generation.profile().layout.header();
+        self.check_count(header + payload.len())?;
+        let at = frames.len();
+        frames.reserve(self.about(&Draft {
+            flag,
+            payload,
+            time,
+        }));
+        frames.extend_from_slice(&[0; PREFIX + message_pack::ID]);
+        message_pack::write_array(header + payload.len(), frames);
+        write_packet(&flag.packet(self.generation), frames);
+        message_pack::write_text(sender.as_bytes(), frames);
+        message_pack::write_number(time, frames);
+        for (index, packet) in payload.iter().enumerate() {
+            match packet.as_bytes() {
+                // A sub-flag that came without a type.
+                [number @ 0..48] if index == 0 && packet.form() == Form::Plain => {
+                    frames.push(*number);
+                }
+                _ => write_packet(packet, frames),
+            }
+        }
+        let size = frames.len() - at - PREFIX;
+        if let Err(error) = self.check_size(size) {
+            frames.truncate(at);
+            return Err(error);
+        }
+        let (framing, packed) = frames[at..].split_at_mut(PREFIX + message_pack::ID);
+        let digest: [u8; message_pack::ID] = Sha256::digest(packed).into();
+        framing[..PREFIX].copy_from_slice(&prefix(size));
+        framing[PREFIX..].copy_from_slice(&digest);
+        Ok(Head {
+            id: MessageId::of_digest(&digest),
+            time,
+            len: PREFIX + size,
+            lengths: lengths(payload),
+            binary: None,
+            digest: Some(digest),
+        })
     }
 
     /// Messages from this node, whose ids are hashed together: several times as fast as one by one where the processor has
     /// wide vectors.
     pub fn compose_many(&self, drafts: &[Draft<'_>]) -> Together {
+        if self.is_packed() {
+            let mut whole = Vec::new();
+            let pack = |draft: &Draft<'_>| {
+                self.pack_into(&mut whole, &self.me, draft.flag, draft.payload, draft.time)
+            };
+            let messages = drafts.iter().map(pack).collect();
+            return Together {
+                messages,
+                whole: Bytes::from(whole),
+            };
+        }
         let ids = message_id::ids(drafts.iter().map(|draft| (draft.payload, draft.time)));
         let mut whole = Vec::with_capacity(drafts.iter().map(|draft| self.about(draft)).sum());
         let compose = |(id, draft): (Digits, &Draft<'_>)| {
@@ -210,10 +295,9 @@ impl Composer {
             id,
             time,
             len,
-            lengths: payload
-                .iter()
-                .map(|packet| packet.as_bytes().len())
-                .collect(),
+            lengths: lengths(payload),
+            binary: (!is_text(payload)).then(|| payload.into()),
+            digest: None,
         })
     }
 
@@ -222,29 +306,59 @@ impl Composer {
         MessageId::from(message_id::id(payload, time))
     }
 
+    fn check_count(&self, count: usize) -> Result<(), EncodeError> {
+        let limit = self.limits.packets;
+        match count <= limit {
+            true => Ok(()),
+            false => Err(EncodeError::TooManyPackets { count, limit }),
+        }
+    }
+
+    fn check_size(&self, size: usize) -> Result<(), EncodeError> {
+        let limit = self.limits.frame.min(MOST);
+        match size <= limit {
+            true => Ok(()),
+            false => Err(EncodeError::TooLarge { size, limit }),
+        }
+    }
+
     /// Appends a frame; its length.
     fn encode(
         &self,
-        header: &[&[u8]; HEADER],
+        header: &[&[u8]; 4],
         payload: &[Packet],
         frames: &mut Vec<u8>,
     ) -> Result<usize, EncodeError> {
-        let count = HEADER + payload.len();
-        if count > self.limits.packets {
-            return Err(EncodeError::TooManyPackets {
-                count,
-                limit: self.limits.packets,
-            });
-        }
+        self.check_count(header.len() + payload.len())?;
         let layout = self.generation.profile().layout;
         let size = layout.body_len(header, payload);
-        let limit = self.limits.frame.min(MOST);
-        if size > limit {
-            return Err(EncodeError::TooLarge { size, limit });
-        }
+        self.check_size(size)?;
         frames.reserve(PREFIX + size);
         frames.extend_from_slice(&prefix(size));
         layout.write(header, payload, frames);
         Ok(PREFIX + size)
+    }
+}
+
+fn is_text(payload: &[Packet]) -> bool {
+    payload.iter().all(|packet| packet.as_str().is_some())
+}
+
+fn lengths(payload: &[Packet]) -> SmallVec<[usize; 2]> {
+    payload
+        .iter()
+        .map(|packet| packet.as_bytes().len())
+        .collect()
+}
+
+/// A packet as a MessagePack value.
+fn write_packet(packet: &Packet, out: &mut Vec<u8>) {
+    let bytes = packet.as_bytes();
+    match packet.form() {
+        Form::Number | Form::Value => out.extend_from_slice(bytes),
+        Form::Binary => message_pack::write_binary(bytes, out),
+        Form::Text => message_pack::write_text(bytes, out),
+        Form::Plain if packet.as_str().is_some() => message_pack::write_text(bytes, out),
+        Form::Plain => message_pack::write_binary(bytes, out),
     }
 }

@@ -146,7 +146,8 @@ impl Batch {
 #[inline]
 fn mark(framed: &mut [u8], content: &Content, relay: Option<u8>) {
     if let Some(relay) = relay
-        && let Some(flag) = framed.get_mut(PREFIX + content.start as usize) {
+        && let Some(flag) = framed.get_mut(PREFIX + content.start as usize)
+    {
         *flag = relay;
     }
 }

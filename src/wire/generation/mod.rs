@@ -121,6 +121,16 @@ impl Generation {
         }
     }
 
+    /// Whether the subnet's id is to be said in a handshake as the peer says it.
+    pub(crate) fn mirrors_subnet(self) -> bool {
+        self.profile().subnet_form == SubnetForm::Mirrored
+    }
+
+    /// Whether the reference peers can read a renegotiation.
+    pub(crate) fn renegotiates(self) -> bool {
+        self.profile().renegotiates
+    }
+
     /// Whether payload that is not valid UTF-8 hangs the reference peers that are written in JavaScript.
     pub fn is_text_only(self) -> bool {
         self.profile().text_only

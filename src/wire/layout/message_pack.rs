@@ -49,7 +49,11 @@ fn walk(body: &[u8], max: usize, ends: &mut Vec<u32>) -> Result<Found, DecodeErr
 fn head(bytes: &[u8]) -> Option<(usize, usize, usize)> {
     let be = |from: usize, len: usize| -> Option<usize> {
         let bytes = bytes.get(from..from + len)?;
-        Some(bytes.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)))
+        Some(
+            bytes
+                .iter()
+                .fold(0, |sum, byte| sum << 8 | usize::from(*byte)),
+        )
     };
     Some(match *bytes.first()? {
         0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => (1, 0, 0),
@@ -114,10 +118,18 @@ pub(super) fn piece(raw: &[u8]) -> Piece {
 pub(crate) fn whole_number(raw: &[u8]) -> Option<u64> {
     match *raw {
         [number @ 0x00..=0x7f] => Some(u64::from(number)),
-        [0xcc, ref rest @ ..] | [0xcd, ref rest @ ..] | [0xce, ref rest @ ..]
-        | [0xcf, ref rest @ ..] => Some(rest.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))),
-        [0xd0, ref rest @ ..] | [0xd1, ref rest @ ..] | [0xd2, ref rest @ ..]
-        | [0xd3, ref rest @ ..] if rest.first().is_some_and(|first| *first < 0x80) => {
+        [0xcc, ref rest @ ..]
+        | [0xcd, ref rest @ ..]
+        | [0xce, ref rest @ ..]
+        | [0xcf, ref rest @ ..] => {
+            Some(rest.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+        }
+        [0xd0, ref rest @ ..]
+        | [0xd1, ref rest @ ..]
+        | [0xd2, ref rest @ ..]
+        | [0xd3, ref rest @ ..]
+            if rest.first().is_some_and(|first| *first < 0x80) =>
+        {
             Some(rest.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
         }
         [0xca, a, b, c, d] => whole(f64::from(f32::from_be_bytes([a, b, c, d]))),
@@ -140,12 +152,30 @@ pub(crate) fn write_array(len: usize, out: &mut Vec<u8>) {
 }
 
 pub(crate) fn write_number(number: u64, out: &mut Vec<u8>) {
-    match (u8::try_from(number), u16::try_from(number), u32::try_from(number)) {
+    match (
+        u8::try_from(number),
+        u16::try_from(number),
+        u32::try_from(number),
+    ) {
         (Ok(number @ 0..=0x7f), ..) => out.push(number),
         (Ok(number), ..) => sized(0xcc, &[number], out),
         (_, Ok(number), _) => sized(0xcd, &number.to_be_bytes(), out),
         (.., Ok(number)) => sized(0xce, &number.to_be_bytes(), out),
         _ => sized(0xcf, &number.to_be_bytes(), out),
+    }
+}
+
+fn write_negative(number: i64, out: &mut Vec<u8>) {
+    match (
+        i8::try_from(number),
+        i16::try_from(number),
+        i32::try_from(number),
+    ) {
+        (Ok(number @ -32..), ..) => out.extend_from_slice(&number.to_be_bytes()),
+        (Ok(number), ..) => sized(0xd0, &number.to_be_bytes(), out),
+        (_, Ok(number), _) => sized(0xd1, &number.to_be_bytes(), out),
+        (.., Ok(number)) => sized(0xd2, &number.to_be_bytes(), out),
+        _ => sized(0xd3, &number.to_be_bytes(), out),
     }
 }
 
@@ -200,7 +230,10 @@ fn json(raw: &[u8], depth: usize) -> Option<(serde_json::Value, usize)> {
         0xd0..=0xd3 => {
             let negative = inner.first().is_some_and(|first| *first >= 0x80);
             let start = if negative { -1 } else { 0 };
-            inner.iter().fold(start, |sum: i64, byte| sum << 8 | i64::from(*byte)).into()
+            inner
+                .iter()
+                .fold(start, |sum: i64, byte| sum << 8 | i64::from(*byte))
+                .into()
         }
         0x00..=0x7f | 0xcc..=0xcf => whole_number(raw.get(..end)?)?.into(),
         0xc7..=0xc9 | 0xd4..=0xd8 => hex(inner),
@@ -219,7 +252,11 @@ fn json(raw: &[u8], depth: usize) -> Option<(serde_json::Value, usize)> {
                     (true, Some(key)) => drop(map.insert(key.to_string(), value)),
                 }
             }
-            let value = if is_map { Value::Object(map) } else { Value::Array(list) };
+            let value = if is_map {
+                Value::Object(map)
+            } else {
+                Value::Array(list)
+            };
             return Some((value, at));
         }
     };
@@ -239,8 +276,12 @@ pub(crate) fn write_json(value: &serde_json::Value, out: &mut Vec<u8>) {
         Value::String(text) => write_text(text.as_bytes(), out),
         Value::Number(number) => match (number.as_u64(), number.as_i64()) {
             (Some(number), _) => write_number(number, out),
-            (_, Some(number)) => sized(0xd3, &number.to_be_bytes(), out),
-            _ => sized(0xcb, &number.as_f64().unwrap_or_default().to_be_bytes(), out),
+            (_, Some(number)) => write_negative(number, out),
+            _ => sized(
+                0xcb,
+                &number.as_f64().unwrap_or_default().to_be_bytes(),
+                out,
+            ),
         },
         Value::Array(list) => {
             write_array(list.len(), out);
@@ -303,7 +344,12 @@ mod tests {
         ] {
             assert_eq!(whole_number(raw), Some(7), "{raw:x?}");
         }
-        for raw in [&[0xd0_u8, 0xff][..], &[0xcb, 0x3f, 0xf8, 0, 0, 0, 0, 0, 0], &[0xa1, b'7'], &[]] {
+        for raw in [
+            &[0xd0_u8, 0xff][..],
+            &[0xcb, 0x3f, 0xf8, 0, 0, 0, 0, 0, 0],
+            &[0xa1, b'7'],
+            &[],
+        ] {
             assert_eq!(whole_number(raw), None, "{raw:x?}");
         }
     }

@@ -4,7 +4,10 @@ mod interleaved;
 pub(crate) mod message_pack;
 mod sizes_first;
 
-use super::{error::DecodeError, packet::{Form, Packet}};
+use super::{
+    error::DecodeError,
+    packet::{Form, Packet},
+};
 
 /// Bytes of the length that precedes each frame.
 pub(crate) const PREFIX: usize = 4;
@@ -69,8 +72,14 @@ impl Layout {
     #[inline]
     pub(crate) fn piece(self, raw: &[u8]) -> Piece {
         match self {
-            Layout::SizesFirst => Piece { skip: 0, form: Form::Plain },
-            Layout::Interleaved => Piece { skip: SIZE, form: Form::Plain },
+            Layout::SizesFirst => Piece {
+                skip: 0,
+                form: Form::Plain,
+            },
+            Layout::Interleaved => Piece {
+                skip: SIZE,
+                form: Form::Plain,
+            },
             Layout::MessagePack => message_pack::piece(raw),
         }
     }
