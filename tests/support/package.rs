@@ -17,7 +17,7 @@ pub(crate) fn ready() -> Option<&'static Path> {
     match PACKAGE.get_or_init(install) {
         Ok(package) => Some(package),
         Err(why) => {
-            say_not_run(why);
+            say_not_run(&format!("py2p {VERSION}"), why);
             None
         }
     }
@@ -47,10 +47,11 @@ fn install() -> Result<PathBuf, String> {
     }
 }
 
-fn say_not_run(why: &str) {
+/// Says loudly that a case did not run for want of this.
+pub(crate) fn say_not_run(what: &str, why: &str) {
     let case = thread::current().name().unwrap_or("a case").to_owned();
     let text = format!(
-        "\n**** {case} did NOT run: it needs python3 with pip, and py2p {VERSION} from PyPI.\n{why}\n"
+        "\n**** {case} did NOT run: it needs {what}, and python3 with pip or node with npm to install it.\n{why}\n"
     );
     assert!(
         std::env::var_os("CI").is_none_or(|ci| ci.is_empty()),

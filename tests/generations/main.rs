@@ -1,0 +1,182 @@
+//! The program in meshes with the real py2p and js2p of generations 0.5 to 0.7, and the table of what was exchanged.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod reference;
+
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use reference::{ALL, Language, Reference};
+use support::peer::{Peer, unique};
+use support::{GLANCE, PATIENCE, QUIET};
+
+fn ours(reference: Reference) -> Peer {
+    Peer::ours_with("us", &["--max-outgoing", "0", "--wire", reference.wire])
+}
+
+/// Who dials.
+#[derive(Clone, Copy)]
+enum Dialler {
+    We,
+    They,
+}
+
+fn joined(reference: Reference, dialler: Dialler) -> Option<(Peer, Peer)> {
+    let them = reference.peer("them")?;
+    let us = ours(reference);
+    match dialler {
+        Dialler::We => us.join(&them),
+        Dialler::They => them.join(&us),
+    }
+    Some((us, them))
+}
+
+/// A broadcast each way, and an answer to each.
+fn converse(reference: Reference, dialler: Dialler) {
+    let Some((us, them)) = joined(reference, dialler) else {
+        return;
+    };
+    let text = unique("ours");
+    us.say(&text);
+    let heard = them.hears_once(&text);
+    assert_eq!(heard["sender"], *us.id);
+    let answer = unique("their answer");
+    them.order(json!({"do": "reply", "to": heard["id"], "packets": [answer]}));
+    us.hears_once(&answer);
+
+    let text = unique("theirs");
+    them.say(&text);
+    let heard = us.hears_once(&text);
+    assert_eq!(heard["sender"], *them.id);
+    let answer = unique("our answer");
+    us.order(json!({"do": "reply", "to": heard["id"], "packets": [answer]}));
+    them.hears_once(&answer);
+    them.is_untroubled();
+    assert_eq!(us.peers().len(), 1);
+}
+
+/// Packets of every kind the generation has, each way: what arrives is what was sent.
+fn carries(reference: Reference, packets: &[Value]) {
+    let Some((us, them)) = joined(reference, Dialler::We) else {
+        return;
+    };
+    for (from, to) in [(&us, &them), (&them, &us)] {
+        let text = unique("packets");
+        let mut all = vec![Value::String(text.clone())];
+        all.extend_from_slice(packets);
+        from.order(json!({"do": "send", "packets": all}));
+        assert_eq!(to.hears(&*text)["packets"], Value::Array(all));
+    }
+}
+
+/// From one of theirs over us to another of theirs, and back.
+fn relays(reference: Reference) {
+    let (Some(one), Some(two)) = (reference.peer("one"), reference.peer("two")) else {
+        return;
+    };
+    let us = ours(reference);
+    one.join(&us);
+    us.join(&two);
+    for (from, to) in [(&one, &two), (&two, &one)] {
+        let text = unique("over us");
+        from.say(&text);
+        let heard = to.hears_once(&text);
+        assert_eq!(heard["sender"], *from.id);
+        us.hears_once(&text);
+    }
+}
+
+/// They leave, and the link is made anew.
+fn parts(reference: Reference) {
+    let Some((us, mut them)) = joined(reference, Dialler::They) else {
+        return;
+    };
+    them.order(json!({"do": "disconnect", "peer": us.id}));
+    us.until("their leaving", <[_]>::is_empty);
+    us.join(&them);
+    let text = unique("again");
+    us.say(&text);
+    them.hears_once(&text);
+    them.kill();
+    us.until("their end", <[_]>::is_empty);
+}
+
+/// A mesh of another name is refused, on both sides.
+fn refuses(reference: Reference) {
+    let Some(them) = reference.peer("them") else {
+        return;
+    };
+    let us = Peer::ours_with("us", &["--wire", reference.wire, "--subnet", "another"]);
+    let error = us.refused(json!({"do": "connect", "addr": them.listen}));
+    assert!(
+        error["code"] == "other_subnet" || error["code"] == "closed" || error["code"] == "by_peer",
+        "{error}"
+    );
+    thread::sleep(QUIET);
+    assert!(us.peers().is_empty());
+}
+
+macro_rules! conversations {
+    ($($name:ident: $reference:expr;)*) => {$(
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn we_dial_and_converse() {
+                converse($reference, Dialler::We);
+            }
+
+            #[test]
+            fn they_dial_and_converse() {
+                converse($reference, Dialler::They);
+            }
+
+            #[test]
+            fn text_arrives_as_it_was() {
+                carries($reference, &[json!(""), json!("é\u{1f600}"), json!("x".repeat(3000))]);
+            }
+
+            #[test]
+            fn values_arrive_as_they_were() {
+                if $reference.wire != "0.5" {
+                    carries($reference, &[json!({"hex": "00ff"}), json!({"hex": "6869"})]);
+                }
+            }
+
+            #[test]
+            fn we_relay_between_two_of_them() {
+                relays($reference);
+            }
+
+            #[test]
+            fn they_leave_and_are_met_again() {
+                parts($reference);
+            }
+
+            #[test]
+            fn another_subnet_is_refused() {
+                refuses($reference);
+            }
+        }
+    )*};
+}
+
+conversations! {
+    py2p_0_5: ALL[0];
+    py2p_0_6: ALL[1];
+    py2p_0_7: ALL[2];
+    js2p_0_7: ALL[3];
+}
+
+#[test]
+fn there_is_a_module_for_each_reference() {
+    let python = ALL.iter().filter(|it| it.language == Language::Python);
+    assert_eq!((ALL.len(), python.count()), (4, 3));
+    assert!(QUIET < PATIENCE && GLANCE < Duration::from_secs(1));
+}

@@ -1,0 +1,124 @@
+//! The reference peers of generations 0.5 to 0.7: set up under `target/` on first use, each node a process of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use serde_json::json;
+
+use crate::support::coprocess::Coprocess;
+use crate::support::package;
+use crate::support::peer::Peer;
+
+/// A release of a reference library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reference {
+    pub(crate) language: Language,
+    pub(crate) wire: &'static str,
+    version: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    Python,
+    JavaScript,
+}
+
+const fn py2p(wire: &'static str, version: &'static str) -> Reference {
+    Reference {
+        language: Language::Python,
+        wire,
+        version,
+    }
+}
+
+/// All that can be installed today.
+pub(crate) const ALL: [Reference; 4] = [
+    py2p("0.5", "0.5.607"),
+    py2p("0.6", "0.6.757"),
+    py2p("0.7", "0.7.878"),
+    Reference {
+        language: Language::JavaScript,
+        wire: "0.7",
+        version: "0.7.870",
+    },
+];
+
+impl Reference {
+    pub(crate) fn name(self) -> String {
+        match self.language {
+            Language::Python => format!("py2p {}", self.version),
+            Language::JavaScript => format!("js2p {}", self.version),
+        }
+    }
+
+    /// A fresh node that dials nobody by itself; nothing where the library cannot be set up, after saying so.
+    pub(crate) fn peer(self, name: &str) -> Option<Peer> {
+        let folder = match self.ready() {
+            Ok(folder) => folder,
+            Err(why) => {
+                package::say_not_run(&self.name(), &why);
+                return None;
+            }
+        };
+        let mut command = match self.language {
+            Language::Python => package::python("generations/later.py"),
+            Language::JavaScript => {
+                let mut node = Command::new("node");
+                let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+                node.arg(tests.join("generations/later.js"));
+                node
+            }
+        };
+        let process = Coprocess::start(name, command.arg(folder));
+        let started = process.order(json!({"do": "start"}));
+        let subnet = started["subnet"].clone();
+        Some(Peer::new(process, &started, &subnet))
+    }
+
+    fn ready(self) -> Result<PathBuf, String> {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _turn = ONE_AT_A_TIME
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(self.name().replace(' ', "-"));
+        if folder.is_dir() {
+            return Ok(folder);
+        }
+        // Installed beside it first: a run that is cut short must not leave half a package in it.
+        let fresh = folder.with_extension("fresh");
+        let _ = fs::remove_dir_all(&fresh);
+        fs::create_dir_all(&fresh).map_err(|why| why.to_string())?;
+        let mut command = match self.language {
+            Language::Python => {
+                let mut pip = Command::new("python3");
+                pip.args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                ]);
+                pip.arg("--target")
+                    .arg(&fresh)
+                    .arg(format!("py2p=={}", self.version));
+                pip
+            }
+            Language::JavaScript => {
+                let mut npm = Command::new("npm");
+                npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]);
+                npm.arg(&fresh).arg(format!("js2p@{}", self.version));
+                npm
+            }
+        };
+        let output = command
+            .output()
+            .map_err(|why| format!("{command:?}: {why}"))?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+        }
+        fs::rename(&fresh, &folder).map_err(|why| why.to_string())?;
+        Ok(folder)
+    }
+}
