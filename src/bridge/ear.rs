@@ -8,6 +8,7 @@ use std::rc::Rc;
 use actix::{Actor, Context, Handler, ResponseFuture};
 
 use super::guests::{self, Guests};
+use super::translation::translate;
 use super::{Joint, PassOn};
 use crate::mesh::Event;
 use crate::wire::{Flag, Message};
@@ -53,15 +54,21 @@ async fn carry(from: usize, joint: &Joint, message: &Message) {
         let others = shared.sides.iter().enumerate();
         let targets: Vec<_> = others
             .filter(|(index, side)| *index != from && leaves && side.lets_in(kind))
-            .map(|(index, side)| (index, side.router.clone()))
+            .map(|(index, side)| (index, side.router.clone(), side.wire))
             .collect();
         if targets.is_empty() {
             shared.ledger.kept(from);
         }
         targets
     };
-    for (index, router) in targets {
-        let answer = router.send(PassOn::message(message)).await;
+    let wire = joint.borrow().sides[from].wire;
+    for (index, router, to) in targets {
+        let Some(payload) = translate(message.packets(), wire, to) else {
+            joint.borrow_mut().ledger.unheard(index);
+            continue;
+        };
+        let pass_on = PassOn::new(message.sender().clone(), message.time(), payload);
+        let answer = router.send(pass_on).await;
         let mut shared = joint.borrow_mut();
         match answer {
             Ok(answer) => shared.ledger.broadcast(index, answer.as_ref()),

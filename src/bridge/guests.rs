@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, Context, Handler, ResponseFuture};
 
+use super::translation::translate;
 use super::{Joint, PassOn, PassOnTo, Vouch};
 use crate::node::{Peers, Shutdown, Subscribe};
 use crate::start::Node;
@@ -176,7 +177,7 @@ impl Handler<Message> for Door {
 }
 
 async fn whisper_across(side: usize, joint: &Joint, to: NodeId, message: &Message) {
-    let (home, router) = {
+    let (home, router, payload) = {
         let mut shared = joint.borrow_mut();
         shared.authors.heard(message.sender(), side);
         if let Some(guest) = shared.guests.0.get_mut(&(side, to.clone())) {
@@ -190,11 +191,14 @@ async fn whisper_across(side: usize, joint: &Joint, to: NodeId, message: &Messag
         }) else {
             return shared.ledger.kept(side);
         };
-        (home, shared.sides[home].router.clone())
+        let (from, into) = (shared.sides[side].wire, shared.sides[home].wire);
+        let Some(payload) = translate(message.packets(), from, into) else {
+            return shared.ledger.untold(home);
+        };
+        (home, shared.sides[home].router.clone(), payload)
     };
-    let answer = router
-        .send(PassOnTo::new(to, PassOn::message(message)))
-        .await;
+    let whisper = PassOn::new(message.sender().clone(), message.time(), payload);
+    let answer = router.send(PassOnTo::new(to, whisper)).await;
     let mut shared = joint.borrow_mut();
     match answer {
         Ok(answer) => shared.ledger.whisper(home, answer.as_ref()),

@@ -26,6 +26,13 @@
 //! A message keeps its author and its time, so it has the same id whoever passes it on, and a mesh takes each id once. Two
 //! bridges may join the same two meshes, and three may form a ring: what comes round again is already known there.
 //!
+//! # Generations
+//!
+//! The sides may speak different generations of the protocol. Text is text in each. From generation 0.6 on a packet may be
+//! another value; in 0.4 and 0.5 such a one is text that says what it is, `mesh+` and the value's MessagePack in base64url,
+//! and becomes the value again on its way back. Bytes that are not valid UTF-8 do not cross from 0.4 or 0.5 to later ones:
+//! they are counted as [failed](Carried::failed).
+//!
 //! # Whispers and replies
 //!
 //! Who answers a message from the other side whispers to its author, who is not in this mesh. The bridge hears the search for
@@ -41,6 +48,7 @@ mod guests;
 pub mod nats;
 mod report;
 mod side;
+mod translation;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -51,7 +59,7 @@ use actix::{
 };
 
 use crate::node::{Filter, Status, Subscribe, SubscribeEvents, SubscriptionId, Unsubscribe};
-use crate::wire::{Generation, Message};
+use crate::wire::Message;
 
 pub use crate::mesh::PassOnError;
 pub use crate::node::messages::foreign::{PassOn, PassOnTo, TellSought, Vouch};
@@ -86,16 +94,6 @@ pub enum BridgeError {
     /// Two sides are the same node.
     #[error("the sides {0} and {1} are the same node: give each mesh a node of its own")]
     SameNode(String, String),
-    /// Messages of these sides cannot be translated into each other.
-    #[error(
-        "side {side} speaks generation {generation}, which cannot be carried to the others yet"
-    )]
-    Untranslatable {
-        /// Which side.
-        side: String,
-        /// Its generation.
-        generation: Generation,
-    },
     /// A node is gone.
     #[error("the node of side {side} has shut down")]
     Gone {
@@ -183,14 +181,11 @@ impl Bridge {
             }
             ids.push((status.id, status.wire));
         }
-        let spoken = ids[0].1;
-        match ids.iter().position(|(_, wire)| *wire != spoken) {
-            Some(at) => Err(BridgeError::Untranslatable {
-                side: sides[at].name.clone(),
-                generation: ids[at].1,
-            }),
-            None => Ok(()),
+        let mut shared = self.joint.borrow_mut();
+        for (side, (_, wire)) in shared.sides.iter_mut().zip(ids) {
+            side.wire = wire;
         }
+        Ok(())
     }
 }
 

@@ -93,6 +93,11 @@ impl Ledger {
         self.of(side).broadcasts.failed += 1;
     }
 
+    /// A whisper that has no like in the other generation.
+    pub(super) fn untold(&mut self, side: usize) {
+        self.of(side).whispers.failed += 1;
+    }
+
     pub(super) fn kept(&mut self, side: usize) {
         self.of(side).kept += 1;
     }

@@ -10,7 +10,7 @@ use super::BridgeError;
 use crate::config::Config;
 use crate::node::Router;
 use crate::start::Node;
-use crate::wire::{NodeId, Packet};
+use crate::wire::{Generation, NodeId, Packet};
 
 /// Authors whose side is remembered. The one heard longest ago gives way.
 const MAX_AUTHORS: usize = 65_536;
@@ -20,6 +20,8 @@ const MAX_AUTHORS: usize = 65_536;
 pub struct Side {
     pub(super) name: String,
     pub(super) router: Addr<Router>,
+    /// As its node says once the bridge starts.
+    pub(super) wire: Generation,
     kinds: Vec<Packet>,
     leaves: bool,
     enters: bool,
@@ -37,6 +39,7 @@ impl Side {
         Self {
             name: name.into(),
             router,
+            wire: Generation::default(),
             kinds: Vec::new(),
             leaves: true,
             enters: true,

@@ -34,7 +34,7 @@ pub(in crate::mesh) fn received(node: &NodeId, peer: &NodeId, frame: &Frame<'_>)
     tracing::debug!(
         target: TARGET,
         %node,
-        message_id = %text(frame.id(), 96),
+        message_id = %frame.message_id(),
         %peer,
         sender = %text(frame.sender(), 96),
         kind = %text(frame.kind().unwrap_or_default(), MAX_KIND),
@@ -51,7 +51,7 @@ pub(in crate::mesh) fn relayed(node: &NodeId, frame: &Frame<'_>, peers: usize) {
     tracing::debug!(
         target: TARGET,
         %node,
-        message_id = %text(frame.id(), 96),
+        message_id = %frame.message_id(),
         peers,
         "relayed"
     );

@@ -99,6 +99,20 @@ impl Packet {
         }
     }
 
+    /// The packet as a MessagePack value.
+    pub(crate) fn encoded(&self) -> Vec<u8> {
+        let mut raw = Vec::new();
+        message_pack::write_packet(self, &mut raw);
+        raw
+    }
+
+    /// The packet that a MessagePack value is, if these bytes are one and no more.
+    #[cfg(any(feature = "node", test))]
+    pub(crate) fn decoded(raw: &[u8]) -> Option<Packet> {
+        let (contents, form) = message_pack::whole(raw)?;
+        Some(Packet(Bytes::copy_from_slice(contents), form))
+    }
+
     /// What it is, where the generation tells.
     pub fn form(&self) -> Form {
         self.1

@@ -217,6 +217,53 @@ async fn kinds_and_directions_are_kept_to() {
     assert_eq!([report.sides[0].kept, report.sides[1].kept], [1, 1]);
 }
 
+/// Text and values, back and forth between generations over two bridges: each once, and as it was.
+#[actix::test]
+async fn generations_are_joined_without_loss_or_loop() {
+    use actix_mesh::wire::{Form, Generation, Packet};
+    use serde_json::json;
+    let old = Mesh::start_wire("old", 2, Generation::V0_4).await;
+    let new = Mesh::start_wire("new", 2, Generation::V0_7).await;
+    let bridges = [join(&old, &new).await, join(&old, &new).await];
+
+    let text = Send::new("from the old");
+    old.nodes[0].router.send(text).await.unwrap().unwrap();
+    for node in &new.nodes {
+        let message = heard(node).await;
+        assert_eq!(message.text(), "from the old");
+        assert_eq!(message.packets()[1].form(), Form::Text);
+    }
+    heard(&old.nodes[1]).await;
+
+    let values = [
+        Packet::from("text"),
+        Packet::binary(vec![0xff, 0]),
+        Packet::value(&json!({"n": [1, 2]})),
+    ];
+    let said = Send::new(values.to_vec());
+    new.nodes[0].router.send(said).await.unwrap().unwrap();
+    let there = heard(&new.nodes[1]).await;
+    assert_eq!(there.packets()[1..], values);
+    for node in &old.nodes {
+        let told = heard(node).await;
+        assert_eq!(told.packets()[1], values[0]);
+        assert!(told.packets()[2].as_str().unwrap().starts_with("mesh+"));
+    }
+    for node in old.nodes.iter().chain(&new.nodes) {
+        quiet(node).await;
+    }
+    let mut carried = 0;
+    for bridge in &bridges {
+        let sides = report(bridge).await.sides;
+        carried += sides
+            .iter()
+            .map(|side| side.broadcasts.carried)
+            .sum::<u64>();
+        assert!(sides.iter().all(|side| side.broadcasts.failed == 0));
+    }
+    assert!(carried >= 2);
+}
+
 #[actix::test]
 async fn a_bridge_says_why_it_does_not_start() {
     let node = config("left").start().await.unwrap();

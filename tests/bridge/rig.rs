@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix::{Actor, Context, Handler};
 use actix_mesh::bridge::Side;
+use actix_mesh::wire::Generation;
 use actix_mesh::{Config, Filter, Message, Node, Peers, Recv, Subscribe};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,6 +35,7 @@ impl Handler<Message> for Listener {
 
 /// A line of nodes of one subnet.
 pub(crate) struct Mesh {
+    wire: Generation,
     subnet: String,
     pub(crate) nodes: Vec<Node>,
     heard: Vec<Heard>,
@@ -41,10 +43,14 @@ pub(crate) struct Mesh {
 
 impl Mesh {
     pub(crate) async fn start(subnet: &str, count: usize) -> Self {
+        Self::start_wire(subnet, count, Generation::default()).await
+    }
+
+    pub(crate) async fn start_wire(subnet: &str, count: usize, wire: Generation) -> Self {
         let mut nodes: Vec<Node> = Vec::new();
         let mut heard = Vec::new();
         for _ in 0..count {
-            let mut config = config(subnet).max_outgoing(0);
+            let mut config = config(subnet).generation(wire).max_outgoing(0);
             if let Some(last) = nodes.last() {
                 config = config.connect(last.addr);
             }
@@ -61,6 +67,7 @@ impl Mesh {
             peers(node, neighbours).await;
         }
         Self {
+            wire,
             subnet: subnet.to_owned(),
             nodes,
             heard,
@@ -70,7 +77,10 @@ impl Mesh {
     /// A further node, connected to the last of the line.
     pub(crate) async fn member(&self) -> Node {
         let last = self.nodes.last().unwrap();
-        let node = config(&self.subnet).max_outgoing(0).connect(last.addr);
+        let node = config(&self.subnet)
+            .generation(self.wire)
+            .max_outgoing(0)
+            .connect(last.addr);
         let node = node.start().await.unwrap();
         peers(&node, 1).await;
         let connected = async {
@@ -87,7 +97,8 @@ impl Mesh {
 
     /// One for a bridge.
     pub(crate) async fn side(&self) -> Side {
-        Side::new(&self.subnet, &self.member().await).guests(config(&self.subnet))
+        Side::new(&self.subnet, &self.member().await)
+            .guests(config(&self.subnet).generation(self.wire))
     }
 
     pub(crate) async fn next_of_any_kind(&self, index: usize) -> Message {

@@ -10,7 +10,7 @@ use crate::mesh::event::{Event, SkipReason};
 use crate::mesh::input::{ConnId, Now};
 use crate::mesh::machine::Mesh;
 use crate::mesh::trace;
-use crate::wire::{Batch, Frame, IdRule, MessageId};
+use crate::wire::{Batch, Frame, IdRule};
 
 impl Mesh {
     /// Passes on the frames picked from a batch: to all peers but the one they came from, each
@@ -140,9 +140,8 @@ impl Mesh {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
         };
-        if entry.limits().notices.spend(now.monotonic)
-            && let Ok(id) = MessageId::parse(frame.id())
-        {
+        if entry.limits().notices.spend(now.monotonic) {
+            let id = frame.message_id();
             let peer = entry.id.clone();
             out.push(Effect::Notify(Event::RelaySkipped { id, peer, reason }));
         }

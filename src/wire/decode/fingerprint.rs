@@ -68,7 +68,7 @@ impl<'a> Claims<'a> {
     /// The same as [`Frame::claim`].
     pub fn of(&mut self, frame: &Frame<'a>) -> Claim {
         if frame.is_text() {
-            self.claim(frame.sender(), frame.id(), frame.lengths())
+            self.claim(frame.sender(), &frame.known_id(), frame.lengths())
         } else {
             self.claim_of_bytes(frame.sender(), frame.time(), frame.payload())
         }

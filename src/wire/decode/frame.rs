@@ -1,6 +1,9 @@
 //! One frame of a batch: a view of its packets where they lie.
 
+use std::borrow::Cow;
+
 use bytes::{Buf as _, Bytes, BytesMut};
+use sha2::{Digest as _, Sha256};
 
 use crate::wire::{
     compression::Method,
@@ -133,6 +136,26 @@ impl<'a> Frame<'a> {
             Layout::MessagePack => self.body.get(..message_pack::ID).unwrap_or_default(),
             layout => layout.contents(self.packet(2)),
         }
+    }
+
+    /// The id by which a message is known: the references write a sender as text or as binary, under different ids, and what
+    /// a bridge brings back is written by us, as text.
+    pub(crate) fn known_id(&self) -> Cow<'a, [u8]> {
+        let raw = self.packet(1);
+        if !matches!(self.layout(), Layout::MessagePack)
+            || self.layout().piece(raw).form != Form::Binary
+        {
+            return Cow::Borrowed(self.id());
+        }
+        let packed = self.hashed_body();
+        let before = packed.len() - self.bytes.len() + self.packet(0).len();
+        let mut sender = Vec::with_capacity(raw.len());
+        message_pack::write_text(self.sender(), &mut sender);
+        let mut hash = Sha256::new();
+        hash.update(packed.get(..before).unwrap_or_default());
+        hash.update(sender);
+        hash.update(packed.get(before + raw.len()..).unwrap_or_default());
+        Cow::Owned(hash.finalize().to_vec())
     }
 
     /// The claimed id as it is told: from generation 0.6 on in hexadecimal.

@@ -183,7 +183,7 @@ impl Composer {
         }));
         frames.extend_from_slice(&[0; PREFIX + message_pack::ID]);
         message_pack::write_array(header + payload.len(), frames);
-        write_packet(&flag.packet(self.generation), frames);
+        message_pack::write_packet(&flag.packet(self.generation), frames);
         message_pack::write_text(sender.as_bytes(), frames);
         message_pack::write_number(time, frames);
         for (index, packet) in payload.iter().enumerate() {
@@ -192,7 +192,7 @@ impl Composer {
                 [number @ 0..48] if index == 0 && packet.form() == Form::Plain => {
                     frames.push(*number);
                 }
-                _ => write_packet(packet, frames),
+                _ => message_pack::write_packet(packet, frames),
             }
         }
         let size = frames.len() - at - PREFIX;
@@ -349,16 +349,4 @@ fn lengths(payload: &[Packet]) -> SmallVec<[usize; 2]> {
         .iter()
         .map(|packet| packet.as_bytes().len())
         .collect()
-}
-
-/// A packet as a MessagePack value.
-fn write_packet(packet: &Packet, out: &mut Vec<u8>) {
-    let bytes = packet.as_bytes();
-    match packet.form() {
-        Form::Number | Form::Value => out.extend_from_slice(bytes),
-        Form::Binary => message_pack::write_binary(bytes, out),
-        Form::Text => message_pack::write_text(bytes, out),
-        Form::Plain if packet.as_str().is_some() => message_pack::write_text(bytes, out),
-        Form::Plain => message_pack::write_binary(bytes, out),
-    }
 }

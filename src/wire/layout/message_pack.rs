@@ -2,7 +2,10 @@
 //! each value as it is encoded, so that packets follow each other without gaps.
 
 use super::{Found, Piece};
-use crate::wire::{error::DecodeError, packet::Form};
+use crate::wire::{
+    error::DecodeError,
+    packet::{Form, Packet},
+};
 
 /// Bytes of the id, which is the SHA-256 of all that follows it.
 pub(crate) const ID: usize = 32;
@@ -114,6 +117,13 @@ pub(super) fn piece(raw: &[u8]) -> Piece {
     Piece { skip, form }
 }
 
+/// The contents of a value that these bytes are, and no more than that.
+#[cfg(any(feature = "node", test))]
+pub(crate) fn whole(raw: &[u8]) -> Option<(&[u8], Form)> {
+    let Piece { skip, form } = piece(raw);
+    (value_len(raw)? == raw.len()).then(|| (&raw[skip.min(raw.len())..], form))
+}
+
 /// The whole number that a value is, also if it is written as a float.
 pub(crate) fn whole_number(raw: &[u8]) -> Option<u64> {
     match *raw {
@@ -132,14 +142,14 @@ pub(crate) fn whole_number(raw: &[u8]) -> Option<u64> {
         {
             Some(rest.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
         }
-        [0xca, a, b, c, d] => whole(f64::from(f32::from_be_bytes([a, b, c, d]))),
-        [0xcb, ref rest @ ..] => whole(f64::from_be_bytes(rest.try_into().ok()?)),
+        [0xca, a, b, c, d] => whole_float(f64::from(f32::from_be_bytes([a, b, c, d]))),
+        [0xcb, ref rest @ ..] => whole_float(f64::from_be_bytes(rest.try_into().ok()?)),
         _ => None,
     }
 }
 
 /// A float without a fraction displays as digits alone.
-fn whole(number: f64) -> Option<u64> {
+fn whole_float(number: f64) -> Option<u64> {
     number.to_string().parse().ok()
 }
 
@@ -196,6 +206,18 @@ pub(crate) fn write_binary(bytes: &[u8], out: &mut Vec<u8>) {
         _ => sized(0xc6, &super::prefix(bytes.len()), out),
     }
     out.extend_from_slice(bytes);
+}
+
+/// A packet as a value. What has no type is text where it is valid UTF-8, else binary.
+pub(crate) fn write_packet(packet: &Packet, out: &mut Vec<u8>) {
+    let bytes = packet.as_bytes();
+    match packet.form() {
+        Form::Number | Form::Value => out.extend_from_slice(bytes),
+        Form::Binary => write_binary(bytes, out),
+        Form::Text => write_text(bytes, out),
+        Form::Plain if packet.as_str().is_some() => write_text(bytes, out),
+        Form::Plain => write_binary(bytes, out),
+    }
 }
 
 fn sized(marker: u8, size: &[u8], out: &mut Vec<u8>) {
