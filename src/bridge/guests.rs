@@ -67,6 +67,7 @@ impl Guests {
                 return;
             }
             let full = shared.guests.len() >= MAX_GUESTS;
+            let wire = shared.sides[side].wire;
             let Some(config) = shared.sides[side].guests.clone().filter(|_| !full) else {
                 return shared.ledger.guest_refused(side);
             };
@@ -75,7 +76,7 @@ impl Guests {
                 used: Instant::now(),
             };
             shared.guests.0.insert(key.clone(), guest);
-            (config, shared.sides[side].router.clone())
+            (config.generation(wire), shared.sides[side].router.clone())
         };
         let started = Self::start(config.id(peer.clone()), side, joint).await;
         let Some(node) = started else {

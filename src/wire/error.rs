@@ -85,6 +85,14 @@ pub enum EncodeError {
         /// The limit.
         limit: usize,
     },
+    /// A packet is a number, a list or another value, and the generation carries bytes.
+    #[error(
+        "packet {packet} is neither text nor binary, which generations before 0.6 do not carry: send it as text, JSON say"
+    )]
+    NeedsTypes {
+        /// Which, counted from packet 0.
+        packet: usize,
+    },
 }
 
 impl EncodeError {
@@ -93,6 +101,7 @@ impl EncodeError {
         match self {
             EncodeError::TooLarge { .. } => "too_large",
             EncodeError::TooManyPackets { .. } => "too_many_packets",
+            EncodeError::NeedsTypes { .. } => "needs_types",
         }
     }
 }

@@ -177,7 +177,13 @@ impl Serialize for Packet {
 
 impl<'de> Deserialize<'de> for Packet {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match hex::TextOrHex::deserialize(deserializer)? {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        if !value.is_string() && value.get("hex").is_none() {
+            let Packet(bytes, _) = Packet::value(&value);
+            return Ok(Packet(bytes, Form::Value));
+        }
+        let given = hex::TextOrHex::deserialize(value).map_err(serde::de::Error::custom)?;
+        Ok(match given {
             hex::TextOrHex::Text(text) => Packet::from(text),
             hex::TextOrHex::Hex(bytes) => Packet::binary(bytes),
         })
@@ -447,15 +453,23 @@ mod tests {
             serde_json::from_str::<Packet>(r#"{"hex":"FF"}"#).unwrap(),
             Packet::from([0xff])
         );
-        for bad in [
-            "1",
-            "null",
-            r#"{"hex":"f"}"#,
-            r#"{"hex":"zz"}"#,
-            r#"{"hex":"00","x":1}"#,
-            r#"{"text":""}"#,
-        ] {
+        for bad in [r#"{"hex":"f"}"#, r#"{"hex":"zz"}"#, r#"{"hex":"00","x":1}"#] {
             assert!(serde_json::from_str::<Packet>(bad).is_err(), "{bad}");
+        }
+        // What has a type is for later generations.
+        for value in ["1", "null", r#"{"text":""}"#, "[true]", "300"] {
+            let packet = serde_json::from_str::<Packet>(value).unwrap();
+            assert_eq!(serde_json::to_string(&packet).unwrap(), value);
+            let me = crate::wire::NodeId::parse("A").unwrap();
+            let flag = crate::wire::Flag::Broadcast;
+            let packets = [Packet::from("kind"), packet];
+            for generation in crate::wire::Generation::ALL {
+                let limits = crate::wire::Limits::default();
+                let composer = crate::wire::Composer::new(generation, limits, me.clone());
+                let refused = composer.compose(&flag, &packets, 1).err();
+                let code = refused.map(|error| error.code());
+                assert_eq!(code, generation.is_text_only().then_some("needs_types"));
+            }
         }
     }
 

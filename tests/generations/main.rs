@@ -7,14 +7,15 @@ mod support;
 
 mod reference;
 
+use std::process::Command;
 use std::thread;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use reference::{ALL, Language, Reference};
+use reference::{ALL, Reference};
+use support::QUIET;
+use support::coprocess::Coprocess;
 use support::peer::{Peer, unique};
-use support::{GLANCE, PATIENCE, QUIET};
 
 fn ours(reference: Reference) -> Peer {
     Peer::ours_with("us", &["--max-outgoing", "0", "--wire", reference.wire])
@@ -122,6 +123,17 @@ fn refuses(reference: Reference) {
     assert!(us.peers().is_empty());
 }
 
+/// What is tried with each, as the page names it.
+const CONVERSATIONS: [&str; 7] = [
+    "we_dial_and_converse",
+    "they_dial_and_converse",
+    "text_arrives_as_it_was",
+    "values_arrive_as_they_were",
+    "we_relay_between_two_of_them",
+    "they_leave_and_are_met_again",
+    "another_subnet_is_refused",
+];
+
 macro_rules! conversations {
     ($($name:ident: $reference:expr;)*) => {$(
         mod $name {
@@ -174,9 +186,56 @@ conversations! {
     js2p_0_7: ALL[3];
 }
 
+/// From a py2p 0.4 over the program's bridge to a js2p 0.7, and its answer back.
 #[test]
-fn there_is_a_module_for_each_reference() {
-    let python = ALL.iter().filter(|it| it.language == Language::Python);
-    assert_eq!((ALL.len(), python.count()), (4, 3));
-    assert!(QUIET < PATIENCE && GLANCE < Duration::from_secs(1));
+fn a_bridge_carries_a_broadcast_from_0_4_to_0_7_and_the_reply_back() {
+    let (Some(package), Some(new)) = (support::package::ready(), ALL[3].peer("new")) else {
+        return;
+    };
+    let mut python = support::package::python("live/peer.py");
+    let process = Coprocess::start("old", python.arg(package));
+    // The author is found by a search, so its py2p must name where it can be dialled.
+    let started = process.order(json!({"do": "start"}));
+    let old = Peer::new(process, &started, &started["subnet"]);
+    let side =
+        |peer: &Peer, wire: &str| format!("name=of {wire},connect={},wire={wire}", peer.listen);
+    let mut bridge = Command::new(env!("CARGO_BIN_EXE_actix-mesh"));
+    bridge.args([
+        "bridge",
+        "--side",
+        &side(&old, "0.4"),
+        "--side",
+        &side(&new, "0.7"),
+    ]);
+    let _bridge = Coprocess::start("bridge", &mut bridge);
+    for peer in [&old, &new] {
+        peer.until("the bridge", |peers| !peers.is_empty());
+    }
+    let text = unique("over the bridge");
+    old.say(&text);
+    let heard = new.hears_once(&text);
+    assert_eq!(heard["sender"], *old.id);
+    let answer = unique("and back");
+    new.order(json!({"do": "send", "packets": [answer]}));
+    let back = old.hears_once(&answer);
+    assert_eq!(back["sender"], *new.id);
+    let reply = unique("the reply");
+    old.order(json!({"do": "reply", "to": back["id"], "packets": [reply]}));
+    new.hears_once(&reply);
+}
+
+/// The page of interoperation names each conversation of each reference as it is tried here.
+#[test]
+fn the_page_tells_what_is_tried() {
+    let page = include_str!("../../docs/interop.md");
+    for reference in ALL {
+        let row = format!("| {} | {} |", reference.name(), reference.wire);
+        assert!(page.contains(&row), "docs/interop.md lacks {row}");
+    }
+    for case in CONVERSATIONS {
+        assert!(
+            page.contains(&format!("`{case}`")),
+            "docs/interop.md lacks {case}"
+        );
+    }
 }

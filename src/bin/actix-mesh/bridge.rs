@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::System;
 use actix_mesh::bridge::{Bridge, BridgeReport, BridgeStatus, Side};
 use actix_mesh::tls::Tls;
-use actix_mesh::{Config, HostPort, Node, NodeId};
+use actix_mesh::{Config, Generation, HostPort, Node, NodeId};
 use serde::Serialize;
 
 use crate::Failure;
@@ -21,9 +21,11 @@ Examples:
                     --side name=office,connect=192.0.2.9:4444,subnet=office,kinds=order/
   actix-mesh bridge --side name=open,connect=192.0.2.7:4444 \\
                     --side name=closed,connect=192.0.2.9:4444,tls=mesh-ca/bridge
+  actix-mesh bridge --side name=old,connect=192.0.2.7:4444,wire=0.4 \\
+                    --side name=new,connect=192.0.2.9:4444,wire=0.7
 
 A side has: name, subnet (default mesh), connect (HOST:PORT, may be given several times), listen (default 127.0.0.1:0),
-tls (DIR/NAME), kinds (a prefix, may be given several times; default all), direction (both, out: only out of this mesh,
+tls (DIR/NAME), wire (the generation: 0.4, 0.5, 0.6 or 0.7), kinds (a prefix, may be given several times; default all), direction (both, out: only out of this mesh,
 in: only into it), guests (the host on which nodes listen that stand for peers of the other sides; default that of
 listen; `none`: whispers do not cross).
 
@@ -34,7 +36,7 @@ Exit codes:
   1  could not start; standard error says why
   2  the command line was not understood";
 
-/// Join meshes that refuse each other: other subnets, other encryptions
+/// Join meshes that refuse each other: other subnets, other generations, other encryptions
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -54,6 +56,7 @@ struct Spec {
     connect: Vec<HostPort>,
     listen: Option<String>,
     tls: Option<String>,
+    wire: Generation,
     kinds: Vec<String>,
     direction: Direction,
     guests: Option<String>,
@@ -83,6 +86,7 @@ impl FromStr for Spec {
                 "connect" => spec.connect.push(HostPort::from(value)),
                 "listen" => spec.listen = Some(value),
                 "tls" => spec.tls = Some(value),
+                "wire" => spec.wire = value.parse().map_err(|why| format!("{why}"))?,
                 "kinds" => spec.kinds.push(value),
                 "direction" => {
                     spec.direction = match &*value {
@@ -116,7 +120,7 @@ impl Spec {
                 .subnet(subnet, "TLS")
                 .tls(Tls::from_files(prefix)?),
         };
-        Ok(config.inbox_capacity(None))
+        Ok(config.generation(self.wire).inbox_capacity(None))
     }
 
     async fn start(&self) -> Result<(Node, Side), Failure> {

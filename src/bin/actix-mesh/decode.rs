@@ -4,8 +4,8 @@
 
 use std::io::{self, BufRead, Write};
 
-use actix_mesh::wire::{Codec, Frame, hex};
-use actix_mesh::{Flag, Generation, Limits, Method, Packet};
+use actix_mesh::wire::{Codec, Copies, Frame, hex};
+use actix_mesh::{Flag, Generation, Limits, Method, NodeId, Packet};
 use bytes::BytesMut;
 use serde::Serialize;
 use tokio_util::codec::Decoder as _;
@@ -32,9 +32,9 @@ Exit codes:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The protocol's generation
-    #[arg(long, value_name = "GENERATION", default_value_t)]
-    wire: Generation,
+    /// The protocol's generation; without it, each frame says which it is of
+    #[arg(long, value_name = "GENERATION")]
+    wire: Option<Generation>,
 }
 
 /// What a frame says.
@@ -47,6 +47,9 @@ struct Decoded {
     /// The whole payload.
     packets: Vec<Packet>,
     compression: Option<Method>,
+    /// The generations it may be of, if none was given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    wire: Vec<Generation>,
 }
 
 /// What is printed of a frame.
@@ -67,7 +70,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     print(args.wire, io::stdin().lock(), io::stdout().lock())
 }
 
-fn print(generation: Generation, input: impl BufRead, mut out: impl Write) -> Result<(), Failure> {
+fn print(
+    generation: Option<Generation>,
+    input: impl BufRead,
+    mut out: impl Write,
+) -> Result<(), Failure> {
     for line in Lines::new(input, LINE) {
         for printed in decode(generation, line?) {
             writeln!(out, "{}", serde_json::to_string(&printed)?)?;
@@ -77,10 +84,38 @@ fn print(generation: Generation, input: impl BufRead, mut out: impl Write) -> Re
 }
 
 /// All frames of a line, and last what is none.
-fn decode(generation: Generation, line: Line) -> Vec<Printed> {
+fn decode(generation: Option<Generation>, line: Line) -> Vec<Printed> {
+    let bytes = match bytes_of(line) {
+        Ok(bytes) => bytes,
+        Err(error) => return vec![error.into()],
+    };
+    match generation {
+        Some(generation) => decode_as(generation, bytes),
+        None => decode_any(&bytes),
+    }
+}
+
+fn decode_as(generation: Generation, bytes: BytesMut) -> Vec<Printed> {
     let mut printed = Vec::new();
-    let frames = bytes_of(line).and_then(|bytes| read(generation, bytes, &mut printed));
+    let frames = read(generation, bytes, &mut printed);
     printed.extend(frames.err().map(Printed::from));
+    printed
+}
+
+/// In the first generation in which the first of the frames is one; what is one in none, as the first generation has it.
+fn decode_any(bytes: &BytesMut) -> Vec<Printed> {
+    let is_frame = |generation: &Generation| {
+        let printed = decode_as(*generation, bytes.clone());
+        matches!(printed.first(), Some(Printed::Frame(_)))
+    };
+    let fitting: Vec<Generation> = Generation::ALL.into_iter().filter(is_frame).collect();
+    let generation = fitting.first().copied().unwrap_or_default();
+    let mut printed = decode_as(generation, bytes.clone());
+    for printed in &mut printed {
+        if let Printed::Frame(decoded) = printed {
+            decoded.wire.clone_from(&fitting);
+        }
+    }
     printed
 }
 
@@ -117,16 +152,17 @@ fn read(
 }
 
 fn proven(frame: &Frame<'_>) -> Printed {
-    let text = |id| String::from_utf8_lossy(id).into_owned();
+    let nobody = NodeId::parse("1").map(|from| frame.message(&from, &mut Copies::new(0)));
     match frame.prove() {
         Err(error) => Refusal::from(error).into(),
         Ok(()) => Printed::Frame(Decoded {
             flag: frame.flag(),
-            sender: text(frame.sender()),
-            id: text(frame.id()),
+            sender: String::from_utf8_lossy(frame.sender()).into_owned(),
+            id: frame.message_id().to_string(),
             time: frame.time(),
-            packets: frame.payload().map(Packet::from).collect(),
+            packets: nobody.map_or_else(|_| Vec::new(), |message| message.packets().to_vec()),
             compression: frame.compression(),
+            wire: Vec::new(),
         }),
     }
 }
@@ -139,7 +175,7 @@ mod tests {
 
     fn decoded(input: &str) -> Vec<Value> {
         let mut out = Vec::new();
-        print(Generation::V0_4, input.as_bytes(), &mut out).unwrap();
+        print(Some(Generation::V0_4), input.as_bytes(), &mut out).unwrap();
         let lines = out.split_inclusive(|byte| *byte == b'\n');
         lines
             .map(|line| serde_json::from_slice(line).unwrap())

@@ -287,6 +287,14 @@ impl Composer {
         payload: &[Packet],
         time: u64,
     ) -> Result<Head, EncodeError> {
+        let has_type = |(at, packet): (usize, &Packet)| match packet.form() {
+            Form::Value => true,
+            Form::Number => at > 0,
+            _ => false,
+        };
+        if let Some(packet) = payload.iter().enumerate().position(has_type) {
+            return Err(EncodeError::NeedsTypes { packet });
+        }
         let flag = flag.packet(self.generation);
         let time58 = base58::encode_u64(time);
         let header = [flag.as_bytes(), sender.as_bytes(), id.as_bytes(), &time58];

@@ -337,7 +337,6 @@ mod tests {
             r#""do":"connect","addr":"a:1","expect":"0""#,
             r#""do":"send""#,
             r#""do":"send","packets":"a""#,
-            r#""do":"send","packets":[1]"#,
             r#""do":"send","packets":[{"hex":"0"}]"#,
             r#""do":"send","packets":[{"hex":"00","more":1}]"#,
             r#""do":"send","packets":["a"],"flag":"loud""#,
