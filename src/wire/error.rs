@@ -47,6 +47,14 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
+    /// As a user counts packets.
+    pub(crate) fn of_users(self, limit: usize) -> DecodeError {
+        match self {
+            DecodeError::TooManyPackets(_) => DecodeError::TooManyPackets(limit),
+            other => other,
+        }
+    }
+
     /// A stable name for programs.
     pub fn code(&self) -> &'static str {
         match self {
@@ -80,7 +88,7 @@ pub enum EncodeError {
     /// More packets than the limit.
     #[error("{count} packets are more than the limit of {limit}")]
     TooManyPackets {
-        /// Packets of the frame, the four of the header included.
+        /// Packets behind the kind.
         count: usize,
         /// The limit.
         limit: usize,

@@ -10,8 +10,18 @@ pub struct Limits {
     pub frame_before_handshake: usize,
     /// Largest frame after it, in bytes: on the wire, and again when inflated. Default 4 MiB.
     pub frame: usize,
-    /// Most packets of a frame, the four of the header included. Default 1024.
+    /// Most packets of a message behind its kind: what a user may give. Default 1024. The kind and the header are not counted.
     pub packets: usize,
+}
+
+/// Packets of a frame that are not the user's: main flag, sender, id, time and kind.
+const OWN: usize = 5;
+
+impl Limits {
+    /// Most packets of a frame, header and kind included.
+    pub(crate) fn frame_packets(&self) -> usize {
+        self.packets.saturating_add(OWN)
+    }
 }
 
 impl Default for Limits {

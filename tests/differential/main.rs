@@ -147,7 +147,7 @@ fn difference(
             }),
         ) => match why {
             DecodeError::BadSender(_) if !is_id(&read.sender) => Some("sender"),
-            DecodeError::TooManyPackets(_) if read.payload.len() + 4 > limits.packets => {
+            DecodeError::TooManyPackets(_) if read.payload.len() > limits.packets + 1 => {
                 Some("many packets")
             }
             DecodeError::BadTime if read.time.parse::<u64>().is_err() || *digits > 11 => {

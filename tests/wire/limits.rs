@@ -276,7 +276,7 @@ fn t3_lengths_that_overflow_are_rejected() {
 #[test]
 fn t3_the_packet_limit_is_exact_on_both_sides() {
     let composer = Composer::new(GENERATION, Limits::default(), NodeId::parse("A").unwrap());
-    let most = vec![Packet::default(); 1020];
+    let most = vec![Packet::default(); 1025];
     let composed = composer.compose(&Flag::Broadcast, &most, 1).unwrap();
     assert_eq!(verdict(&composed.frames.plain), Ok(()));
     let more = [most, vec![Packet::default()]].concat();

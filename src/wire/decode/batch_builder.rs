@@ -152,7 +152,11 @@ impl Reading {
     fn parse(&mut self, body: &[u8], source: Source) -> Result<Content, DecodeError> {
         let ends = &mut self.batch.ends;
         let before = ends.len();
-        let found = self.profile.layout.split(body, self.limits.packets, ends)?;
+        let found = self
+            .profile
+            .layout
+            .split(body, self.limits.frame_packets(), ends)
+            .map_err(|error| error.of_users(self.limits.packets))?;
         let header = read_header(
             self.profile.layout,
             body,

@@ -174,7 +174,7 @@ impl Composer {
         time: u64,
     ) -> Result<Head, EncodeError> {
         let header = self.generation.profile().layout.header();
-        self.check_count(header + payload.len())?;
+        self.check_count(payload)?;
         let at = frames.len();
         frames.reserve(self.about(&Draft {
             flag,
@@ -314,8 +314,8 @@ impl Composer {
         MessageId::from(message_id::id(payload, time))
     }
 
-    fn check_count(&self, count: usize) -> Result<(), EncodeError> {
-        let limit = self.limits.packets;
+    fn check_count(&self, payload: &[Packet]) -> Result<(), EncodeError> {
+        let (count, limit) = (payload.len().saturating_sub(1), self.limits.packets);
         match count <= limit {
             true => Ok(()),
             false => Err(EncodeError::TooManyPackets { count, limit }),
@@ -337,7 +337,7 @@ impl Composer {
         payload: &[Packet],
         frames: &mut Vec<u8>,
     ) -> Result<usize, EncodeError> {
-        self.check_count(header.len() + payload.len())?;
+        self.check_count(payload)?;
         let layout = self.generation.profile().layout;
         let size = layout.body_len(header, payload);
         self.check_size(size)?;
