@@ -18,6 +18,12 @@ use crate::wire::{Address, Control, Hold, NodeId, Packets, RequestId};
 /// Addresses kept for one wanted peer: the first come, the rest is dropped.
 const MAX_CANDIDATES: usize = 8;
 
+/// Whispers that may wait for one peer: nobody's silence uses up the places of all.
+const MAX_WAITING_FOR_ONE: usize = 64;
+
+/// Bytes of payload that may wait for peers to be found. One whisper of any size may.
+const MAX_WAITING_BYTES: usize = 4 << 20;
+
 /// A search that has led to no dial for this long is helped by other means.
 const FRUITLESS: Duration = Duration::from_secs(1);
 
@@ -52,6 +58,8 @@ struct Search {
 pub(in crate::mesh) struct Searches {
     searches: BTreeMap<NodeId, Search>,
     waiting: usize,
+    /// Of their payloads.
+    bytes: usize,
 }
 
 impl Mesh {
@@ -60,9 +68,16 @@ impl Mesh {
         &mut self,
         now: Now,
         to: &NodeId,
+        bytes: usize,
         out: &mut Effects,
     ) -> Result<(), WhisperError> {
-        if self.searches.waiting >= self.params.max_waiting_whispers {
+        let for_one = self.searches.searches.get(to);
+        let for_one = for_one.map_or(0, |search| search.waiting.len());
+        if self.searches.waiting >= self.params.max_waiting_whispers
+            || for_one >= MAX_WAITING_FOR_ONE
+            || self.searches.bytes.saturating_add(bytes) > MAX_WAITING_BYTES
+                && self.searches.waiting > 0
+        {
             return Err(WhisperError::Busy(self.searches.waiting));
         }
         if self.searches.searches.contains_key(to) {
@@ -273,6 +288,7 @@ impl Searches {
 
     pub(in crate::mesh) fn wait(&mut self, id: NodeId, waiting: Waiting) {
         if let Some(search) = self.searches.get_mut(&id) {
+            self.bytes += waiting.payload.byte_len();
             search.waiting.push(waiting);
             self.waiting += 1;
         }
@@ -285,6 +301,10 @@ impl Searches {
             .map(|search| search.waiting)
             .unwrap_or_default();
         self.waiting -= waiting.len();
+        self.bytes -= waiting
+            .iter()
+            .map(|it| it.payload.byte_len())
+            .sum::<usize>();
         waiting
     }
 
@@ -304,6 +324,8 @@ impl Searches {
         }
         self.searches.retain(|_, search| !search.waiting.is_empty());
         self.waiting -= overdue.len();
+        let bytes = overdue.iter().map(|(_, it, _)| it.payload.byte_len());
+        self.bytes -= bytes.sum::<usize>();
         overdue
     }
 }

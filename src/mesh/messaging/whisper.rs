@@ -78,7 +78,7 @@ impl Mesh {
         out: &mut Effects,
     ) {
         let until = now.monotonic.saturating_add(within);
-        let waiting = Waiting {
+        let mut waiting = Waiting {
             ticket,
             author,
             payload,
@@ -91,8 +91,12 @@ impl Mesh {
         } else {
             match self.routing.conn_of(&to) {
                 Some(conn) => return self.hand_over(now, conn, &to, waiting, false, out),
-                None => match self.search(now, &to, out) {
-                    Ok(()) => return self.searches.wait(to, waiting),
+                None => match self.search(now, &to, waiting.payload.byte_len(), out) {
+                    Ok(()) => {
+                        // What waits for its peer has bounds of its own, and holds back nothing else of ours.
+                        waiting.hold = Hold::none();
+                        return self.searches.wait(to, waiting);
+                    }
                     Err(error) => error,
                 },
             }

@@ -76,3 +76,82 @@ fn t15_a_whisper_is_not_sent_to_whoever_answers_for_its_peer() {
             if error.code() == "unreachable"
     )));
 }
+
+#[test]
+fn t31_whispers_that_wait_have_bounds_of_their_own_and_hold_nothing_else() {
+    let mut rig = Rig::new();
+    rig.join("a");
+    let held = std::sync::Arc::new(());
+    let (mut waiting, mut busy) = (0, 0);
+    for n in 0..1200_u64 {
+        let mut out = Effects::new();
+        let to = id(&format!("author {}", n % 40));
+        let hold = Hold::new(std::sync::Arc::clone(&held));
+        let within = Duration::from_secs(10);
+        rig.mesh.whisper(
+            rig.now,
+            Ticket(n),
+            to,
+            Packets::from("reply"),
+            within,
+            hold,
+            &mut out,
+        );
+        let refused = out.iter().any(|effect| {
+            matches!(
+                effect,
+                Effect::Answer {
+                    answer: Answer::Whisper(Err(WhisperError::Busy(_))),
+                    ..
+                }
+            )
+        });
+        waiting += u64::from(!refused);
+        busy += u64::from(refused);
+    }
+    assert_eq!((waiting, busy), (1024, 176));
+    assert_eq!(
+        std::sync::Arc::strong_count(&held),
+        1,
+        "the send budget is free"
+    );
+    // One silent author has no more than its share.
+    let mut rig = Rig::new();
+    rig.join("a");
+    let mut waiting = 0;
+    for n in 0..200 {
+        let mut out = Effects::new();
+        let within = Duration::from_secs(10);
+        rig.mesh.whisper(
+            rig.now,
+            Ticket(n),
+            id("silent"),
+            Packets::from("x"),
+            within,
+            Hold::none(),
+            &mut out,
+        );
+        waiting += usize::from(
+            !out.iter()
+                .any(|effect| matches!(effect, Effect::Answer { .. })),
+        );
+    }
+    assert_eq!(waiting, 64);
+    // All of it is given back at the end.
+    rig.pass(11);
+    let mut out = Effects::new();
+    let within = Duration::from_secs(10);
+    rig.mesh.whisper(
+        rig.now,
+        Ticket(9),
+        id("silent"),
+        Packets::from("x"),
+        within,
+        Hold::none(),
+        &mut out,
+    );
+    assert!(
+        !out.iter()
+            .any(|effect| matches!(effect, Effect::Answer { .. }))
+    );
+}

@@ -15,6 +15,14 @@ pub(crate) trait Item {
     fn cost(&self) -> usize;
     /// The same, told after a gap of that many.
     fn after_gap(self, missed: u64) -> Self;
+    /// Whether it tells of a loss, and so must not be lost itself.
+    fn is_kept(&self) -> bool {
+        false
+    }
+    /// Adds another such one that came later, if both are about the same; whether they are.
+    fn add(&mut self, _later: &Self) -> bool {
+        false
+    }
 }
 
 impl Item for Message {
@@ -34,6 +42,32 @@ impl Item for Event {
 
     fn after_gap(self, _: u64) -> Self {
         self
+    }
+
+    fn is_kept(&self) -> bool {
+        matches!(self, Event::Lagged { .. })
+    }
+
+    fn add(&mut self, later: &Self) -> bool {
+        match (self, later) {
+            (
+                Event::Lagged {
+                    subscription,
+                    missed,
+                    detached,
+                },
+                Event::Lagged {
+                    subscription: other,
+                    missed: more,
+                    detached: ended,
+                },
+            ) if subscription == other => {
+                *missed += more;
+                *detached |= ended;
+                true
+            }
+            _ => false,
+        }
     }
 }
 
@@ -95,7 +129,12 @@ impl<T: Item> Backlog<T> {
             return;
         }
         let cost = item.cost();
-        if !self.fits(cost) {
+        if item.is_kept() {
+            // One for each subscription at most: no more of them wait than there are subscriptions.
+            if self.queue.iter_mut().any(|waiting| waiting.item.add(&item)) {
+                return;
+            }
+        } else if !self.fits(cost) {
             match self.bounds.overflow {
                 Overflow::DropOldest => self.make_room(cost),
                 Overflow::DropNewest => return self.miss(1),
@@ -162,14 +201,16 @@ impl<T: Item> Backlog<T> {
 
     fn make_room(&mut self, cost: usize) {
         while !self.fits(cost) {
-            let Some(oldest) = self.queue.pop_front() else {
+            let oldest = self.queue.iter().position(|it| !it.item.is_kept());
+            let Some((at, oldest)) = oldest.and_then(|at| Some((at, self.queue.remove(at)?)))
+            else {
                 return;
             };
             self.bytes -= oldest.cost;
             self.unreported += 1;
             // The gap is told by whoever now comes first.
             let missed = oldest.missed + 1;
-            match self.queue.front_mut() {
+            match self.queue.get_mut(at) {
                 Some(next) => next.missed += missed,
                 None => self.gap += missed,
             }
@@ -233,6 +274,30 @@ mod tests {
         assert_eq!(drain(&mut backlog), [(0, 0), (1, 0), (2, 0)]);
         fill(&mut backlog, 5..6);
         assert_eq!(drain(&mut backlog), [(5, 2)]);
+    }
+
+    #[test]
+    fn what_tells_of_a_loss_is_not_lost() {
+        for overflow in [Overflow::DropOldest, Overflow::DropNewest] {
+            let mut backlog = Backlog::new(Queue {
+                items: 3,
+                bytes: 10_000,
+                overflow,
+            });
+            let lagged = |subscription, missed| Event::Lagged {
+                subscription,
+                missed,
+                detached: false,
+            };
+            for n in 0..100 {
+                backlog.push(lagged(1 + n % 2, 10), &Hold::none());
+                let reason = n.to_string();
+                backlog.push(Event::NotSent { reason }, &Hold::none());
+            }
+            let told: Vec<Event> = std::iter::from_fn(|| backlog.pop()).collect();
+            assert!(told.contains(&lagged(1, 500)) && told.contains(&lagged(2, 500)));
+            assert_eq!(told.len() as u64 + backlog.take_missed(), 102);
+        }
     }
 
     #[test]
