@@ -39,7 +39,7 @@ impl Handler<Event> for Screen {
     fn handle(&mut self, event: Event, _: &mut Context<Self>) {
         match event {
             Event::PeerJoined { peer, addr, .. } => println!("* {peer:?} joined from {addr}"),
-            Event::PeerLeft { peer, reason } => println!("* {peer:?} left: {reason}"),
+            Event::PeerLeft { peer, reason, .. } => println!("* {peer:?} left: {reason}"),
             other => println!("* {other:?}"),
         }
     }

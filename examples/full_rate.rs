@@ -42,7 +42,7 @@ impl Handler<Event> for Counter {
     type Result = ();
 
     fn handle(&mut self, event: Event, _: &mut Context<Self>) {
-        if let Event::PeerLeft { peer, reason } = event {
+        if let Event::PeerLeft { peer, reason, .. } = event {
             println!("lost {peer:?}: {reason}");
         }
     }

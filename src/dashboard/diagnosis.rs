@@ -111,7 +111,7 @@ impl Diagnosis {
                 direction,
                 reason,
             } => self.refused(now, &addr.to_string(), *direction, reason),
-            Event::PeerLeft { peer, reason } => self.left(now, peer.as_str(), reason),
+            Event::PeerLeft { peer, reason, .. } => self.left(now, peer.as_str(), reason),
             Event::DialFailed { addr, reason } => self.dial_failed(now, &addr.to_string(), reason),
             Event::IdConflict { peer, addr } => self.note(
                 now,

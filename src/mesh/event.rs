@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::connections::routing_table::Traffic;
 use super::input::{DialError, OtherProtocol};
 use super::tls_refusal::TlsRefusal;
 use crate::wire::{Address, MessageId, NodeId, SubnetId};
@@ -174,6 +175,17 @@ pub enum Event {
         peer: NodeId,
         /// Why.
         reason: CloseReason,
+        /// What was queued for it and not written. What was written in part counts whole, so some of it may have arrived.
+        #[serde(skip_serializing_if = "Traffic::is_nothing")]
+        unwritten: Traffic,
+    },
+    /// What was queued for a peer whose connection this node closed could not be written any more. Follows its
+    /// `PeerLeft`.
+    Unwritten {
+        /// Which.
+        peer: NodeId,
+        /// How much, of own messages and of others' that were to be passed on.
+        unwritten: Traffic,
     },
     /// A connection ended before its handshake was accepted.
     Refused {

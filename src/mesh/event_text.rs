@@ -45,6 +45,7 @@ macro_rules! codes {
 codes! {
     PeerJoined => "peer_joined",
     PeerLeft => "peer_left",
+    Unwritten => "unwritten",
     Refused => "refused",
     DialFailed => "dial_failed",
     IdConflict => "id_conflict",
@@ -109,7 +110,20 @@ impl fmt::Display for Event {
                 Direction::Incoming => write!(f, "{peer} joined from {}", short(addr)),
                 Direction::Outgoing => write!(f, "{peer} joined: we dialled {}", short(addr)),
             },
-            Self::PeerLeft { peer, reason } => write!(f, "{peer} left: {}", short(reason)),
+            Self::PeerLeft {
+                peer,
+                reason,
+                unwritten,
+            } => {
+                write!(f, "{peer} left: {}", short(reason))?;
+                match unwritten.is_nothing() {
+                    true => Ok(()),
+                    false => write!(f, "; {} were not written", said(unwritten)),
+                }
+            }
+            Self::Unwritten { peer, unwritten } => {
+                write!(f, "{} for {peer} were not written", said(unwritten))
+            }
             Self::Refused {
                 addr,
                 direction,
@@ -256,6 +270,7 @@ impl Event {
         match self {
             Self::PeerJoined { peer, .. }
             | Self::PeerLeft { peer, .. }
+            | Self::Unwritten { peer, .. }
             | Self::IdConflict { peer, .. }
             | Self::ClockSkew { peer, .. }
             | Self::Sought { peer }
@@ -286,6 +301,11 @@ impl Event {
             _ => None,
         }
     }
+}
+
+fn said(traffic: &crate::mesh::Traffic) -> String {
+    let crate::mesh::Traffic { messages, bytes } = traffic;
+    format!("{messages} messages ({bytes} bytes)")
 }
 
 /// Text that cannot do more than be read: without control characters, line separators, characters that

@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use super::connections::awaiting::{Awaiting, AwaitingList, Pending, Purpose};
 use super::connections::bans::{Bans, Misbehavior};
 use super::connections::handshake::connected_to;
-use super::connections::routing_table::{Entry, Peer, Routing};
+use super::connections::routing_table::{Entry, Peer, Routing, Traffic};
 use super::effect::{Answer, Effect, Effects, Targets};
 use super::error::ConnectError;
 use super::event::{CloseReason, Direction, Event};
@@ -437,7 +437,11 @@ impl Mesh {
             if !matches!(reason, CloseReason::ShuttingDown | CloseReason::Requested) {
                 self.problems.note(now.unix, format!("lost {id}: {reason}"));
             }
-            out.push(Effect::Notify(Event::PeerLeft { peer: id, reason }));
+            out.push(Effect::Notify(Event::PeerLeft {
+                peer: id,
+                reason,
+                unwritten: Traffic::default(),
+            }));
         } else if let Some(pending) = self.awaiting.remove(conn) {
             self.refuse(now, pending, reason, out);
         }

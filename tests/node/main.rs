@@ -111,7 +111,7 @@ async fn joined(heard: &mut UnboundedReceiver<Event>) -> NodeId {
 
 async fn left(heard: &mut UnboundedReceiver<Event>) -> (NodeId, CloseReason) {
     event(heard, |event| match event {
-        Event::PeerLeft { peer, reason } => Some((peer, reason)),
+        Event::PeerLeft { peer, reason, .. } => Some((peer, reason)),
         _ => None,
     })
     .await

@@ -175,7 +175,7 @@ impl Victim {
     /// Waits until this peer has left, and says why it did.
     pub(crate) fn told_left(&self, id: &NodeId) -> CloseReason {
         self.told(|event| match event {
-            Event::PeerLeft { peer, reason } if peer == id => Some(reason.clone()),
+            Event::PeerLeft { peer, reason, .. } if peer == id => Some(reason.clone()),
             _ => None,
         })
     }

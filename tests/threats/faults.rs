@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix::{Actor, Context, Handler};
 use actix_mesh::wire::Flag;
 use actix_mesh::{
-    CloseReason, Config, Connect, Message, Node, Send, Shutdown, Subscribe, Unsubscribe,
+    CloseReason, Config, Connect, Event, Message, Node, Send, Shutdown, Subscribe, Unsubscribe,
 };
 
 use crate::assert_serves;
@@ -247,4 +247,29 @@ fn f9_whatever_the_order_each_message_is_heard_once() {
     ] {
         assert!(document.contains("Two messages of one author may arrive in either order."));
     }
+}
+
+#[test]
+fn f19_what_was_not_written_to_a_peer_that_left_is_told() {
+    let victim = Victim::with(|config| config.stall_timeout(Duration::from_secs(1)));
+    let mute = Raw::join(&victim);
+    let mut accepted = 0;
+    for _ in 0..64 {
+        let large = format!("{}{}", some_text("large"), "x".repeat(60_000));
+        match victim.ask(Send::new(large).or_busy()) {
+            Ok(sent) if !sent.handed_to.is_empty() => accepted += 1,
+            _ => break,
+        }
+    }
+    let unwritten = victim.told(|event| match event {
+        Event::PeerLeft {
+            peer, unwritten, ..
+        } if peer == mute.id() => Some(*unwritten),
+        _ => None,
+    });
+    assert!(
+        (1..=accepted).contains(&unwritten.messages),
+        "{unwritten:?} of {accepted}"
+    );
+    assert_eq!(victim.status().unwritten, unwritten);
 }

@@ -232,7 +232,7 @@ async fn t13_a_revoked_key_loses_its_link_and_does_not_come_back() {
 
     folder.authority.revoke("other").unwrap();
     let reason_of = |event: &Event| match event {
-        Event::PeerLeft { peer, reason } if *peer == other.id => Some(reason.clone()),
+        Event::PeerLeft { peer, reason, .. } if *peer == other.id => Some(reason.clone()),
         _ => None,
     };
     assert_eq!(told.next(reason_of).await, we_refuse(TlsRefusal::Revoked));

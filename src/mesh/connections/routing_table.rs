@@ -28,6 +28,12 @@ pub struct Traffic {
     pub bytes: u64,
 }
 
+impl Traffic {
+    pub(crate) fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A peer in the routing table, as told to users.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]

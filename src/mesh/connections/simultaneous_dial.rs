@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::mesh::connections::awaiting::{Pending, Purpose};
 use crate::mesh::connections::handshake::{Handshake, connected_to};
-use crate::mesh::connections::routing_table::Entry;
+use crate::mesh::connections::routing_table::{Entry, Traffic};
 use crate::mesh::effect::{Effect, Effects};
 use crate::mesh::event::{CloseReason, Direction, Event};
 use crate::mesh::input::{ConnId, Now};
@@ -435,6 +435,7 @@ impl Mesh {
         out.push(Effect::Notify(Event::PeerLeft {
             peer: lost.id.clone(),
             reason: reason.clone(),
+            unwritten: Traffic::default(),
         }));
         self.promote(now, heir, false, out);
         true

@@ -341,6 +341,8 @@ pub struct StatusReport {
     pub missed: u64,
     /// What was asked for with `do_send` and refused, which nobody was told but by [`Event::NotSent`].
     pub unheard: u64,
+    /// What was queued for peers and not written, because their connection ended before.
+    pub unwritten: Traffic,
     /// Subscribers whose actor stopped without ending its subscription.
     pub subscribers_gone: u64,
     /// Questions and answers: those that wait, and what became of the others.

@@ -251,6 +251,7 @@ impl Handler<Status> for Router {
             turned_away: self.sending.turned_away(),
             missed: self.messages.missed(),
             unheard: self.unheard,
+            unwritten: self.unwritten,
             subscribers_gone: self.messages.stopped() + self.events.stopped(),
             requests: self.requests.stats(),
             stats: self.mesh.stats(),

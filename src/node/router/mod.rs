@@ -165,6 +165,9 @@ pub struct Router {
     pub(crate) links: Links,
     /// Refusals of what was asked for with `do_send`, and how often they may be told.
     pub(crate) unheard: u64,
+    /// What was queued for links that ended, in all; and for the one that is ending now.
+    pub(crate) unwritten: Traffic,
+    ending: Traffic,
     unheard_events: TokenBucket,
     #[cfg(feature = "tls")]
     certificates: Option<Certificates>,
@@ -230,6 +233,8 @@ impl Router {
             started: clock.now(),
             links: Links::new(terms, parts.threads),
             unheard: 0,
+            unwritten: Traffic::default(),
+            ending: Traffic::default(),
             unheard_events: TokenBucket::new(16.0, 16.0),
             messages: Subscriptions::default(),
             events: Subscriptions::default(),
@@ -483,7 +488,10 @@ impl Router {
         self.step(ctx, |_, _, _| ());
     }
 
-    pub(crate) fn notify(&mut self, event: Event) {
+    pub(crate) fn notify(&mut self, mut event: Event) {
+        if let Event::PeerLeft { unwritten, .. } = &mut event {
+            *unwritten = std::mem::take(&mut self.ending);
+        }
         let now = self.clock.now().monotonic;
         self.log.event(self.mesh.me(), now, &event);
         self.apply(&event);
@@ -623,13 +631,24 @@ impl Handler<Gone> for Router {
     fn handle(&mut self, gone: Gone, ctx: &mut Context<Self>) {
         let Gone { conn, why, unsent } = gone;
         let told = self.links.gone(conn);
+        let closed_by_us = told.is_some();
         let peer = told.or_else(|| self.mesh.peer_at(conn).cloned());
-        if let (Some(draining), Some(peer)) = (&mut self.draining, peer) {
-            draining.note(peer, unsent);
+        if let Some(peer) = peer.filter(|_| unsent.messages > 0) {
+            self.unwritten.messages += unsent.messages;
+            self.unwritten.bytes += unsent.bytes;
+            if let Some(draining) = &mut self.draining {
+                draining.note(peer, unsent);
+            } else if closed_by_us {
+                let unwritten = unsent;
+                self.notify(Event::Unwritten { peer, unwritten });
+            } else {
+                self.ending = unsent;
+            }
         }
         self.step(ctx, |mesh, now, out| {
             mesh.handle(now, Input::Closed { conn, why }, out)
         });
+        self.ending = Traffic::default();
         self.drain(ctx);
     }
 }

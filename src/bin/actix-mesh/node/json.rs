@@ -379,6 +379,7 @@ mod tests {
         let left = Event::PeerLeft {
             peer: id("A"),
             reason: CloseReason::ByPeer,
+            unwritten: actix_mesh::Traffic::default(),
         };
         assert_eq!(
             Json.event(&left).unwrap(),

@@ -64,7 +64,28 @@ pub(super) fn event(event: &Event) -> Option<String> {
             reason: CloseReason::ShuttingDown,
             ..
         } => return None,
-        Event::PeerLeft { peer, reason } => format!("{} has left: {reason}", short(peer)),
+        Event::PeerLeft {
+            peer,
+            reason,
+            unwritten,
+        } => match unwritten.messages {
+            0 => format!("{} has left: {reason}", short(peer)),
+            1 => format!(
+                "{} has left: {reason}; one message was not written",
+                short(peer)
+            ),
+            n => format!(
+                "{} has left: {reason}; {n} messages were not written",
+                short(peer)
+            ),
+        },
+        Event::Unwritten { peer, unwritten } => {
+            format!(
+                "not written for {}: {} messages",
+                short(peer),
+                unwritten.messages
+            )
+        }
         Event::Refused {
             direction: Direction::Incoming,
             addr,
@@ -285,6 +306,7 @@ mod tests {
         let left = Event::PeerLeft {
             peer: peer(),
             reason: CloseReason::ByPeer,
+            unwritten: actix_mesh::Traffic::default(),
         };
         assert_eq!(
             event(&left).unwrap(),
