@@ -402,6 +402,10 @@ impl Mesh {
 
     /// Closes a connection or dial and tells whom it concerns.
     pub(super) fn close(&mut self, now: Now, conn: ConnId, reason: CloseReason, out: &mut Effects) {
+        // The end of one may have led to the end of another.
+        if self.awaiting.get(conn).is_none() && self.routing.get(conn).is_none() {
+            return;
+        }
         out.push(Effect::Close {
             conn,
             peer: self.peer_at(conn).cloned(),

@@ -18,8 +18,8 @@ fn limits() -> Limits {
     limits
 }
 
-fn codec(established: bool) -> Codec {
-    let mut codec = Codec::new(GENERATION, limits());
+fn codec(generation: Generation, established: bool) -> Codec {
+    let mut codec = Codec::new(generation, limits());
     if established {
         codec.established();
     }
@@ -45,8 +45,9 @@ fn tell(batch: &Batch) -> Vec<Told> {
 
 /// A stream before and after the handshake: read to its end or to what ends it, and nothing twice.
 pub(crate) fn frame(data: &[u8]) {
-    for established in [false, true] {
-        let mut codec = codec(established);
+    let all = Generation::ALL.into_iter();
+    for (generation, established) in all.flat_map(|it| [(it, false), (it, true)]) {
+        let mut codec = codec(generation, established);
         let mut src = BytesMut::from(data);
         let mut taken = 0;
         while let Ok(Some(batch)) = codec.decode(&mut src) {
@@ -119,7 +120,7 @@ pub(crate) fn splits(data: &[u8]) {
     let stream = cuts.0;
     let mut whole = BytesMut::from(stream);
     let mut at_once = Vec::new();
-    let mut codec_at_once = codec(true);
+    let mut codec_at_once = codec(GENERATION, true);
     let end = loop {
         match codec_at_once.decode(&mut whole) {
             Ok(Some(batch)) => at_once.extend(tell(&batch)),
@@ -127,7 +128,7 @@ pub(crate) fn splits(data: &[u8]) {
             Err(error) => break Some(error.code()),
         }
     };
-    let (mut codec, mut src, mut told) = (codec(true), BytesMut::new(), Vec::new());
+    let (mut codec, mut src, mut told) = (codec(GENERATION, true), BytesMut::new(), Vec::new());
     let mut lengths = lengths
         .iter()
         .map(|length| usize::from(*length) + 1)

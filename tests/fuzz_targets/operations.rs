@@ -11,9 +11,19 @@ use actix_mesh::wire::{
     Packet, Packets, PeerEntry, RequestId, SubFlag, Subnet,
 };
 
+use std::cell::Cell;
+
 use super::Bytes;
 
-const GENERATION: Generation = Generation::V0_4;
+thread_local! {
+    /// That of the run.
+    static GENERATION: Cell<Generation> = const { Cell::new(Generation::V0_4) };
+}
+
+fn generation() -> Generation {
+    GENERATION.get()
+}
+
 const NOON: u64 = 1_500_000_000;
 
 /// A connection or dial as whoever drives the core knows it.
@@ -36,6 +46,13 @@ struct Driver<'a> {
 
 /// See the module.
 pub(crate) fn mesh(data: &[u8]) {
+    for generation in Generation::ALL {
+        GENERATION.set(generation);
+        mesh_of(data);
+    }
+}
+
+fn mesh_of(data: &[u8]) {
     let mut driver = Driver::new(data);
     while !driver.data.is_empty() {
         driver.step();
@@ -46,7 +63,7 @@ pub(crate) fn mesh(data: &[u8]) {
 fn id(which: usize) -> NodeId {
     NodeId::derive(
         "fuzzed",
-        &Subnet::default().id(GENERATION),
+        &Subnet::default().id(generation()),
         &[u8::try_from(which).unwrap()],
     )
 }
@@ -54,6 +71,7 @@ fn id(which: usize) -> NodeId {
 impl<'a> Driver<'a> {
     fn new(data: &'a [u8]) -> Self {
         let mut params = Params::new(Subnet::default(), "127.0.0.1:1000".parse().unwrap());
+        params.generation = generation();
         params.max_incoming = 4;
         params.max_pending = 3;
         params.waterfall_capacity = 64;
@@ -167,7 +185,7 @@ impl<'a> Driver<'a> {
         let frames: Vec<u8> = (0..=self.data.below(3))
             .flat_map(|_| self.frame())
             .collect();
-        let Ok(batch) = Batch::from_frames(GENERATION, Limits::default(), &frames) else {
+        let Ok(batch) = Batch::from_frames(generation(), Limits::default(), &frames) else {
             return;
         };
         let heard = broadcasts(&frames);
@@ -187,7 +205,7 @@ impl<'a> Driver<'a> {
 
     /// A frame that somebody might send, now and then with a bit that is wrong.
     fn frame(&mut self) -> Vec<u8> {
-        let composer = Composer::new(GENERATION, Limits::default(), id(self.data.below(6)));
+        let composer = Composer::new(generation(), Limits::default(), id(self.data.below(6)));
         let (flag, payload) = self.content();
         let time = match self.data.below(8) {
             0 => NOON - 100,
@@ -243,14 +261,14 @@ impl<'a> Driver<'a> {
             .clone(),
             _ => control.flag(),
         };
-        (flag, control.packets(GENERATION))
+        (flag, control.packets(generation()))
     }
 
     fn words(&mut self) -> (Flag, Vec<Packet>) {
         let flag = [Flag::Broadcast, Flag::Waterfall, Flag::Whisper, Flag::Pong]
             [self.data.below(4)]
         .clone();
-        let kind = SubFlag::Broadcast.packet(GENERATION);
+        let kind = SubFlag::Broadcast.packet(generation());
         let word = self.data.some().to_vec();
         (flag, vec![kind, Packet::from(word)])
     }
@@ -264,7 +282,7 @@ impl<'a> Driver<'a> {
         };
         Control::Handshake {
             id: id(self.data.below(6)),
-            subnet: subnet.id(GENERATION),
+            subnet: subnet.id(generation()),
             address: Some(self.address()),
             methods: vec![Method::Zlib, Method::Gzip],
             dialect: [Dialect::Spaced, Dialect::Tight][self.data.below(2)],
@@ -406,13 +424,13 @@ impl<'a> Driver<'a> {
             .get(&conn)
             .expect("nobody writes to what is closed");
         assert!(link.connected);
-        let batch = Batch::from_frames(GENERATION, Limits::default(), frames).unwrap();
+        let batch = Batch::from_frames(generation(), Limits::default(), frames).unwrap();
         for frame in batch.iter() {
             let frame = frame.expect("we say nothing that does not decode");
             frame.prove().expect("nor under a false id");
             let is_handshake = frame
                 .kind()
-                .and_then(|kind| SubFlag::read(kind, GENERATION))
+                .and_then(|kind| SubFlag::read(kind, generation()))
                 == Some(SubFlag::Handshake);
             assert!(
                 link.established || is_handshake,
@@ -462,7 +480,7 @@ impl<'a> Driver<'a> {
 
 /// The ids of the broadcasts among these frames.
 fn broadcasts(frames: &[u8]) -> BTreeSet<Vec<u8>> {
-    let batch = Batch::from_frames(GENERATION, Limits::default(), frames).unwrap();
+    let batch = Batch::from_frames(generation(), Limits::default(), frames).unwrap();
     let broadcasts = batch.iter().flatten().filter(|frame| frame.is_broadcast());
     broadcasts.map(|frame| frame.id().to_vec()).collect()
 }

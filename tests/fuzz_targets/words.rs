@@ -8,8 +8,6 @@ use actix_mesh::wire::{
 
 use super::Bytes;
 
-const GENERATION: Generation = Generation::V0_4;
-
 /// Text to number and back, by the slow way and the fast ones.
 pub(crate) fn base58(data: &[u8]) {
     let spelled = digits::encode(data);
@@ -51,11 +49,17 @@ pub(crate) fn control(data: &[u8]) {
         payload.push(Packet::from(packet.to_vec()));
         data.0 = rest;
     }
-    let Some(Ok(meaning)) = read(&payload) else {
+    for generation in Generation::ALL {
+        said_again(generation, &payload);
+    }
+}
+
+fn said_again(generation: Generation, payload: &[Packet]) {
+    let Some(Ok(meaning)) = read(generation, payload) else {
         return;
     };
-    let again = meaning.packets(GENERATION);
-    let Some(Ok(same)) = read(&again) else {
+    let again = meaning.packets(generation);
+    let Some(Ok(same)) = read(generation, &again) else {
         panic!("{meaning:?} is said as {again:?}");
     };
     match (meaning, same) {
@@ -78,11 +82,14 @@ pub(crate) fn control(data: &[u8]) {
     }
 }
 
-fn read(payload: &[Packet]) -> Option<Result<Control, actix_mesh::wire::ControlError>> {
-    let composer = Composer::new(GENERATION, Limits::default(), NodeId::parse("A").unwrap());
+fn read(
+    generation: Generation,
+    payload: &[Packet],
+) -> Option<Result<Control, actix_mesh::wire::ControlError>> {
+    let composer = Composer::new(generation, Limits::default(), NodeId::parse("A").unwrap());
     let composed = composer.compose(&Flag::Whisper, payload, 1).unwrap();
-    let batch = Batch::from_frames(GENERATION, Limits::default(), &composed.frames.plain).unwrap();
-    Control::read(&batch.get(0).unwrap(), GENERATION)
+    let batch = Batch::from_frames(generation, Limits::default(), &composed.frames.plain).unwrap();
+    Control::read(&batch.get(0).unwrap(), generation)
 }
 
 /// Whatever stands in the file, the book takes only so much of it, and gives back what it took.
