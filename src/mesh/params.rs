@@ -36,7 +36,7 @@ pub struct Params {
     /// Broadcasts are accepted this many seconds around now, and remembered as long. Default 60,
     /// as the reference peers; they must agree.
     pub window: u64,
-    /// Broadcasts remembered at once. Default 2^19, at most 11 MB; beyond it the oldest
+    /// Broadcasts remembered at once. Default 2^19, at most 18 MB; beyond it the oldest
     /// are forgotten early and could be delivered twice.
     pub waterfall_capacity: usize,
     /// Whether payload that is not valid UTF-8 may be sent. Default no: in generation 0.4 it hangs

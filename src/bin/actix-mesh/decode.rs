@@ -15,13 +15,13 @@ use crate::lines::{Line, Lines};
 use crate::refusal::Refusal;
 
 /// Bytes a line may have: enough for the largest frame in hexadecimal.
-const LINE: usize = 16 << 20;
+pub(crate) const LINE: usize = 16 << 20;
 
 const EXAMPLES: &str = "\
 Example:
   actix-mesh decode < frames.hex | jq .sender
 
-What does not decode is a result, too: {\"error\":{\"code\":..,\"message\":..}}
+Blank lines are passed over. What does not decode is a result, too: {\"error\":{\"code\":..,\"message\":..}}
 
 Exit codes:
   0  all input was read

@@ -104,3 +104,43 @@ fn story(failure: &dyn Error) -> String {
 fn warn(what: &str) {
     let _ = writeln!(io::stderr(), "actix-mesh: {what}");
 }
+
+#[cfg(test)]
+mod tests {
+    /// The page of limits has the program's figures as the code has them.
+    #[test]
+    fn the_page_of_limits_is_true_of_the_program() {
+        let page = include_str!("../../../docs/limits.md");
+        let mebibytes = |bytes: usize| match bytes % (1 << 20) {
+            0 => format!("{} MiB", bytes >> 20),
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "far below what a float holds exactly"
+            )]
+            _ => format!("{} MiB", bytes as f64 / f64::from(1 << 20)),
+        };
+        let rows = [
+            ("a line of input, `node`", mebibytes(crate::node::LINE)),
+            ("a line of input, `decode`", mebibytes(crate::decode::LINE)),
+            (
+                "lines whose commands are under way",
+                mebibytes(crate::node::talk::UNDER_WAY as usize),
+            ),
+            ("messages waiting for a slow reader", "65,536".to_owned()),
+        ];
+        for (what, figure) in rows {
+            let row = format!("| {what} | {figure} |");
+            assert!(page.contains(&row), "docs/limits.md lacks {row}");
+        }
+        assert_eq!(crate::node::voice::ITEMS, 65_536);
+        let bytes = format!("And {}; then", mebibytes(crate::node::voice::BYTES));
+        assert!(page.contains(&bytes), "docs/limits.md lacks {bytes}");
+        // A table is not torn apart by an empty line.
+        let lines: Vec<&str> = page.lines().collect();
+        for three in lines.windows(3) {
+            let torn =
+                three[0].starts_with('|') && three[1].is_empty() && three[2].starts_with('|');
+            assert!(!torn, "a table is torn before {}", three[2]);
+        }
+    }
+}

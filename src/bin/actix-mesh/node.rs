@@ -12,9 +12,9 @@ pub(crate) mod seq;
 mod settings;
 pub(crate) mod signals;
 mod strict;
-mod talk;
+pub(crate) mod talk;
 mod text;
-mod voice;
+pub(crate) mod voice;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -43,7 +43,7 @@ use talk::{End, Input, Talk};
 use voice::{Said, Voice};
 
 /// Bytes a line of input may have: the largest message, of which each byte may take six, and what stands around it.
-const LINE: usize = 6 * (4 << 20) + (64 << 10);
+pub(crate) const LINE: usize = 6 * (4 << 20) + (64 << 10);
 
 /// Lines read ahead.
 const AHEAD: usize = 16;

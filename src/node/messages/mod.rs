@@ -404,7 +404,7 @@ pub struct ShutdownReport {
     pub unsent: Vec<Unsent>,
     /// Own messages that waited for room in the send budget and were refused.
     pub refused: usize,
-    /// Messages that subscribers, interceptors and the inbox had not taken.
+    /// Messages that subscribers and interceptors had not taken, and those in the inbox if anybody ever pulled from it.
     pub undelivered: usize,
 }
 

@@ -174,7 +174,7 @@ where
     pub queue: Queue,
 }
 
-/// Several items at once, in order: what a [`Recipient`] is sent by [`Subscribe::bundles`]. Never empty.
+/// Several items at once, in order: what an `actix::Recipient` is sent by [`Subscribe::bundles`]. Never empty.
 #[derive(Clone, Debug)]
 pub struct Bundle<T>(pub Vec<T>);
 

@@ -17,8 +17,9 @@ use crate::wire::{
 /// Short ones that came together share their memory, so that one that is kept keeps up to seven others, 8 KiB at most.
 /// What is to be kept for long, of few messages among many, is better copied.
 ///
-/// Its JSON is `{"id", "sender", "from", "flag", "type", "packets", "time"}`. `type` is packet 0, and `packets` is the whole
-/// payload *including* packet 0, as `message.packets` is in the reference peers; [`Message::body`] is the payload without it.
+/// Its JSON is `{"id", "sender", "from", "flag", "type", "packets", "time"}`. `type` is packet 0, and `packets` is the
+/// payload behind it, as [`Message::body`]; [`Message::packets`] includes packet 0, as `message.packets` does in the reference
+/// peers.
 #[derive(Clone, Debug)]
 pub struct Message {
     group: Arc<Group>,

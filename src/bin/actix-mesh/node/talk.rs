@@ -24,7 +24,7 @@ use crate::warn;
 
 /// Bytes of lines whose commands are under way; beyond it, no further lines are read until some have ended. Less
 /// than a node lets wait to be sent, so that a line is never refused because of those before it.
-const UNDER_WAY: u32 = 28 << 20;
+pub(crate) const UNDER_WAY: u32 = 28 << 20;
 
 /// What a command costs beside the bytes of its line.
 const OVERHEAD: usize = 4096;

@@ -15,8 +15,8 @@ use super::known::Known;
 use crate::output::Output;
 
 /// How much may wait for a slow reader of our output.
-const ITEMS: usize = 1 << 16;
-const BYTES: usize = 16 << 20;
+pub(crate) const ITEMS: usize = 1 << 16;
+pub(crate) const BYTES: usize = 16 << 20;
 
 pub(crate) struct Voice {
     pub(crate) front: Rc<dyn Front>,
