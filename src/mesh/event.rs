@@ -248,6 +248,14 @@ pub enum Event {
         /// Broadcasts dropped for it since the node started.
         dropped: u64,
     },
+    /// Messages were dropped, or requests not granted, for a reason that is counted. Told for each counter once in ten seconds
+    /// at most.
+    Dropped {
+        /// Which counter of [`Stats`](crate::Stats) counts them.
+        counter: &'static str,
+        /// How many since this was last told.
+        count: u64,
+    },
     /// A relay passed peers over, to do them no harm.
     RelaySkipped {
         /// The message.

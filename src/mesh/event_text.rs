@@ -36,7 +36,7 @@ macro_rules! codes {
             }
 
             #[cfg(test)]
-            const CODES: &[&str] = &[$($code,)*];
+            pub(in crate::mesh) const CODES: &[&str] = &[$($code,)*];
         }
     };
 }
@@ -55,6 +55,7 @@ codes! {
     Undeliverable => "undeliverable",
     Sought => "sought",
     WaterfallFull => "waterfall_full",
+    Dropped => "dropped",
     RelaySkipped => "relay_skipped",
     Lagged => "lagged",
     NotSent => "not_sent",
@@ -166,6 +167,18 @@ impl fmt::Display for Event {
             ),
             Self::Undeliverable { to, reason } => {
                 write!(f, "a whisper to {to} did not reach it: {}", short(reason))
+            }
+            Self::Dropped { counter, count } => {
+                let why = match *counter {
+                    "misplaced" => "control messages under a flag with which they are never sent",
+                    "malformed" => "control messages that make no sense",
+                    "unknown_verbs" => "extensions that this version does not know",
+                    "over_budget" => "requests beyond what a peer may ask for",
+                    "expired" => "broadcasts stamped more than a minute ago",
+                    "premature" => "broadcasts stamped more than a minute ahead",
+                    other => other,
+                };
+                write!(f, "dropped {count}: {why}")
             }
             Self::Sought { peer } => {
                 write!(f, "somebody looks for {peer}, which is not connected here")

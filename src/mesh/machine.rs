@@ -28,7 +28,7 @@ use super::messaging::renegotiate::Kept;
 use super::messaging::searches::Searches;
 use super::messaging::waterfall::Waterfall;
 use super::params::Params;
-use super::stats::{RecentProblems, Stats, Trouble};
+use super::stats::{DROPPED, RecentProblems, Stats, Trouble};
 use super::tls_refusal::TlsRefusal;
 use super::token_bucket::TokenBucket;
 use crate::wire::{
@@ -37,6 +37,9 @@ use crate::wire::{
 
 /// Dials under way at once, whoever asked for them.
 const MAX_DIALS: usize = 256;
+
+/// What was dropped is told once in this time.
+const DROPPED_AGAIN: Duration = Duration::from_secs(10);
 
 /// A node's whole protocol, without a socket: what happens goes in, what is to be done comes out.
 ///
@@ -90,6 +93,8 @@ pub struct Mesh {
     pub(super) shunned: BTreeMap<NodeId, Duration>,
     /// Peers that were lost soon after they joined and dialled anew, and when.
     pub(super) second_chances: BTreeMap<NodeId, Duration>,
+    /// What of the dropped was told, by counter, and when it was last.
+    pub(super) dropped_told: ([u64; DROPPED], Duration),
     /// When the clocks were compared last.
     pub(super) last_tick: Option<Now>,
     next_conn: u64,
@@ -130,6 +135,7 @@ impl Mesh {
             closing: false,
             shunned: BTreeMap::new(),
             second_chances: BTreeMap::new(),
+            dropped_told: ([0; DROPPED], Duration::ZERO),
             last_tick: None,
             next_conn: 0,
             params,
@@ -385,6 +391,26 @@ impl Mesh {
         self.expire_passages(now, out);
         self.waterfall.forget(now.unix);
         self.report_crowded(now, out);
+        self.report_dropped(now, out);
+    }
+
+    /// Tells of what is only counted, at a bounded rate.
+    fn report_dropped(&mut self, now: Now, out: &mut Effects) {
+        let counters = self.stats.dropped();
+        let (told, at) = &mut self.dropped_told;
+        let due = *at == Duration::ZERO || *at + DROPPED_AGAIN <= now.monotonic;
+        if !due || counters.iter().map(|(_, count)| count).eq(told.iter()) {
+            return;
+        }
+        *at = now.monotonic;
+        for ((counter, count), told) in counters.into_iter().zip(told) {
+            let count = count - std::mem::replace(told, count);
+            if count > 0 {
+                self.problems
+                    .note(now.unix, format!("dropped {count}: {counter}"));
+                out.push(Effect::Notify(Event::Dropped { counter, count }));
+            }
+        }
     }
 
     /// Once a second at most.

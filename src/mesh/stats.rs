@@ -68,6 +68,57 @@ pub struct Stats {
     pub waterfall_entries: u64,
 }
 
+/// What tells of each counter of [`Stats`]: an event, by its code, or why there is none.
+#[cfg(test)]
+const TOLD_BY: [(&str, Result<&str, &str>); 26] = [
+    ("received", Err("what is meant to happen")),
+    ("delivered", Err("what is meant to happen")),
+    ("sent", Err("what is meant to happen")),
+    ("relayed", Err("what is meant to happen")),
+    (
+        "duplicates",
+        Err("a flood brings each message several times"),
+    ),
+    ("echoes", Err("a py2p sends each message back once")),
+    ("id_twins", Err("they are delivered all the same")),
+    ("expired", Ok("dropped")),
+    ("premature", Ok("dropped")),
+    ("misplaced", Ok("dropped")),
+    ("unknown_verbs", Ok("dropped")),
+    ("malformed", Ok("dropped")),
+    ("bad_frames", Ok("peer_left")),
+    ("over_budget", Ok("dropped")),
+    ("relay_skipped", Ok("relay_skipped")),
+    ("slow_peers", Ok("peer_left")),
+    ("bans", Ok("banned")),
+    ("refused", Ok("refused")),
+    ("clock_steps", Ok("clock_stepped")),
+    ("id_conflicts", Ok("id_conflict")),
+    ("dials_failed", Ok("dial_failed")),
+    ("accepts_failed", Ok("listener_failed")),
+    ("undeliverable", Ok("undeliverable")),
+    ("waterfall_evicted", Ok("waterfall_full")),
+    ("waterfall_closed", Ok("waterfall_full")),
+    ("waterfall_entries", Err("a gauge")),
+];
+
+impl Stats {
+    /// Counters of what was dropped and is told by nothing else.
+    pub(super) fn dropped(&self) -> [(&'static str, u64); DROPPED] {
+        [
+            ("expired", self.expired),
+            ("premature", self.premature),
+            ("misplaced", self.misplaced),
+            ("unknown_verbs", self.unknown_verbs),
+            ("malformed", self.malformed),
+            ("over_budget", self.over_budget),
+        ]
+    }
+}
+
+/// How many counters those are.
+pub(super) const DROPPED: usize = 6;
+
 /// Something that went wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -92,5 +143,29 @@ impl RecentProblems {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Trouble> {
         self.0.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mesh::Event;
+
+    #[test]
+    fn each_counter_has_an_event_or_a_reason_why_not() {
+        let stats = serde_json::to_value(Stats::default()).expect("counters are JSON");
+        let mut fields: Vec<&String> = stats.as_object().expect("an object").keys().collect();
+        let mut told = TOLD_BY.map(|(field, _)| field);
+        fields.sort();
+        told.sort_unstable();
+        assert_eq!(fields, told);
+        let dropped = Stats::default().dropped().map(|(counter, _)| counter);
+        for (field, by) in TOLD_BY {
+            match by {
+                Ok(code) => assert!(Event::CODES.contains(&code), "{field}: {code}"),
+                Err(why) => assert!(!why.is_empty(), "{field}"),
+            }
+            assert_eq!(by == Ok("dropped"), dropped.contains(&field), "{field}");
+        }
     }
 }

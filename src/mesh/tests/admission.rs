@@ -3,6 +3,32 @@
 use super::rig::*;
 
 #[test]
+fn t32_what_is_only_counted_is_told_at_a_bounded_rate() {
+    let mut rig = Rig::new();
+    let a = rig.join("a");
+    let misplaced = a.frame(&Flag::Broadcast, &Control::Resend.packets(GENERATION), NOON);
+    let told = |out: &[Effect]| -> Vec<(&'static str, u64)> {
+        let told = out.iter().filter_map(|effect| match effect {
+            Effect::Notify(Event::Dropped { counter, count }) => Some((*counter, *count)),
+            _ => None,
+        });
+        told.collect()
+    };
+    rig.hear(a.conn, &misplaced);
+    assert_eq!(told(&rig.pass(1)), [("misplaced", 1)]);
+    for n in 0..9 {
+        let misplaced = a.frame(
+            &Flag::Broadcast,
+            &Control::Resend.packets(GENERATION),
+            NOON + n + 1,
+        );
+        rig.hear(a.conn, &misplaced);
+        assert!(told(&rig.pass(1)).is_empty());
+    }
+    assert_eq!(told(&rig.pass(1)), [("misplaced", 9)]);
+}
+
+#[test]
 fn t8_strangers_that_only_wait_never_keep_a_good_peer_out() {
     let mut rig = Rig::new();
     for n in 0..10_000 {
