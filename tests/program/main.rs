@@ -9,6 +9,7 @@
 mod support;
 
 mod bridge;
+mod deploy;
 mod json;
 mod life;
 mod text;

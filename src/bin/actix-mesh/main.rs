@@ -8,6 +8,7 @@ mod bridge;
 mod ca;
 mod decode;
 mod encode;
+mod help;
 mod lines;
 mod logging;
 mod node;
@@ -18,7 +19,7 @@ use std::error::Error;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// What keeps a subcommand from doing its work: told on standard error, exit code 1.
 type Failure = Box<dyn Error>;
@@ -56,6 +57,8 @@ enum Command {
     Encode(encode::Args),
     Ca(ca::Args),
     Bridge(bridge::Args),
+    Completions(help::Completions),
+    Man(help::Man),
 }
 
 impl Command {
@@ -66,6 +69,8 @@ impl Command {
             Self::Encode(args) => encode::run(&args),
             Self::Ca(args) => ca::run(&args),
             Self::Bridge(args) => bridge::run(args),
+            Self::Completions(args) => help::completions(&args, Cli::command()),
+            Self::Man(args) => help::man(&args, Cli::command()),
         }
     }
 }

@@ -141,12 +141,12 @@ pub(crate) struct Args {
     )]
     max_outgoing: usize,
     /// Allow sending packets that are not UTF-8, which hang js2p peers of generation 0.4
-    #[arg(long)]
+    #[arg(long, env = "ACTIX_MESH_ALLOW_BINARY")]
     allow_binary: bool,
     #[command(flatten)]
     http: http::Http,
     /// Share whom this node is connected to with peers that do the same, and ask them: the page draws it
-    #[arg(long)]
+    #[arg(long, env = "ACTIX_MESH_SHARE_TOPOLOGY")]
     share_topology: bool,
     /// Read no commands: stay until a signal. So does a node whose standard input is /dev/null or closed
     #[arg(long, env = "ACTIX_MESH_DETACH_INPUT")]

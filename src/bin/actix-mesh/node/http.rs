@@ -20,7 +20,7 @@ const SHORTEST_TOKEN: usize = 16;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Http {
     /// Serve the live page, its API, /metrics, /health and /ready here; port 0 picks a free one
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, env = "ACTIX_MESH_HTTP", value_name = "ADDR")]
     http: Option<String>,
     /// The token that others need to look; required where --http is not the loopback
     #[arg(
