@@ -169,7 +169,9 @@ impl Serialize for Packet {
         };
         match self.as_str() {
             _ if value.is_some() => value.serialize(serializer),
-            Some(text) if self.1 != Form::Binary => serializer.serialize_str(text),
+            Some(text) if matches!(self.1, Form::Plain | Form::Text) => {
+                serializer.serialize_str(text)
+            }
             _ => hex::Hex::from(&self.0[..]).serialize(serializer),
         }
     }

@@ -225,15 +225,21 @@ fn sized(marker: u8, size: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(size);
 }
 
-/// A value as JSON: binary that is text as a string, other binary as `{"hex": ..}`. `None` for what is nested too deep, or
-/// has no like in JSON.
+/// How many values one value may hold, all depths together, to be shown as JSON: a byte on the wire may be a value, and each
+/// becomes some forty times as much.
+pub(crate) const MAX_VALUES: usize = 65_536;
+
+/// A value as JSON: binary that is text as a string, other binary as `{"hex": ..}`. `None` for what is nested too deep, holds
+/// more than [`MAX_VALUES`], or has no like in JSON.
 pub(crate) fn to_json(raw: &[u8]) -> Option<serde_json::Value> {
-    let (value, len) = json(raw, 0)?;
+    let mut left = MAX_VALUES;
+    let (value, len) = json(raw, 0, &mut left)?;
     (len == raw.len()).then_some(value)
 }
 
-fn json(raw: &[u8], depth: usize) -> Option<(serde_json::Value, usize)> {
+fn json(raw: &[u8], depth: usize, left: &mut usize) -> Option<(serde_json::Value, usize)> {
     use serde_json::{Map, Value};
+    *left = left.checked_sub(1)?;
     let (before, contents, inside) = head(raw)?;
     let end = before.checked_add(contents)?;
     let inner = raw.get(before..end)?;
@@ -265,7 +271,7 @@ fn json(raw: &[u8], depth: usize) -> Option<(serde_json::Value, usize)> {
             let (mut at, mut list, mut map) = (before, Vec::new(), Map::new());
             let mut key = None;
             for _ in 0..inside {
-                let (value, len) = json(raw.get(at..)?, depth + 1)?;
+                let (value, len) = json(raw.get(at..)?, depth + 1, left)?;
                 at = at.checked_add(len)?;
                 match (is_map, key.take()) {
                     (false, _) => list.push(value),
@@ -347,6 +353,14 @@ mod tests {
         deep.push(0);
         assert_eq!(value_len(&deep), Some(deep.len()));
         assert_eq!(to_json(&deep), None);
+        let wide = |inside: usize| {
+            let mut wide = vec![0xdd];
+            wide.extend_from_slice(&u32::try_from(inside).expect("small").to_be_bytes());
+            wide.resize(5 + inside, 0);
+            wide
+        };
+        assert!(to_json(&wide(MAX_VALUES - 1)).is_some());
+        assert_eq!(to_json(&wide(MAX_VALUES)), None);
         assert_eq!(value_len(&[0xdd, 0xff, 0xff, 0xff, 0xff]), None);
         assert_eq!(value_len(&[0xdf, 0xff, 0xff, 0xff, 0xff]), None);
         assert_eq!(value_len(&[0xc6, 0xff, 0xff, 0xff, 0xff]), None);
