@@ -100,6 +100,7 @@ impl Packet {
     }
 
     /// The packet as a MessagePack value.
+    #[cfg(any(feature = "node", test))]
     pub(crate) fn encoded(&self) -> Vec<u8> {
         let mut raw = Vec::new();
         message_pack::write_packet(self, &mut raw);
