@@ -73,7 +73,7 @@ impl Params {
             methods: Method::available().to_vec(),
             max_outgoing: 4,
             max_incoming: 1024,
-            max_pending: 64,
+            max_pending: 384,
             ban_loopback: false,
             handshake_timeout: Duration::from_secs(5),
             window: 60,

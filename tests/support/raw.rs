@@ -108,6 +108,13 @@ impl Raw {
         self.say(&Flag::Whisper, &handshake);
     }
 
+    /// Says its handshake as far as the other side lets it.
+    pub(crate) fn greet_anyhow(&mut self) {
+        let handshake = self.handshake(|_| {});
+        let frame = self.frame(&Flag::Whisper, &handshake, unix());
+        self.write_anyhow(&frame);
+    }
+
     pub(crate) fn handshake(&self, change: impl FnOnce(&mut Control)) -> Vec<Packet> {
         let mut control = Control::Handshake {
             id: self.id().clone(),

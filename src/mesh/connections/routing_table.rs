@@ -95,8 +95,8 @@ pub(in crate::mesh) struct Entry {
     pub(in crate::mesh) ping: Option<NonZeroU64>,
     /// When that was.
     pub(in crate::mesh) pinged_at: Duration,
-    /// How far its clock is off ours, as the user was told last, in seconds.
-    pub(in crate::mesh) skew: i64,
+    /// How far its clock is off ours, as the user was told last, in seconds. Small, as an idle peer is.
+    pub(in crate::mesh) skew: i32,
     /// Another connection claims its id, or did.
     pub(in crate::mesh) contest: Option<Box<Contest>>,
     /// Our last whisper to it, and its place in the order of all we sent.

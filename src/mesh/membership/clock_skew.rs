@@ -41,10 +41,11 @@ impl Mesh {
             entry.skew = 0;
             return;
         }
-        if seconds.abs_diff(entry.skew) <= SKEW {
+        let told = i32::try_from(seconds).unwrap_or(if seconds < 0 { i32::MIN } else { i32::MAX });
+        if u64::from(told.abs_diff(entry.skew)) <= SKEW {
             return;
         }
-        entry.skew = seconds;
+        entry.skew = told;
         self.problems.note(
             now.unix,
             format!("the clock of {peer} is {seconds} s off ours"),
