@@ -278,8 +278,7 @@ impl Event {
     }
 
     /// The peer it is about, if there is one.
-    #[cfg(all(feature = "tracing", feature = "node"))]
-    pub(crate) fn peer(&self) -> Option<&NodeId> {
+    pub fn peer(&self) -> Option<&NodeId> {
         match self {
             Self::PeerJoined { peer, .. }
             | Self::PeerLeft { peer, .. }

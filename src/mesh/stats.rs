@@ -17,7 +17,8 @@ pub struct Stats {
     pub received: u64,
     /// Messages handed to the user.
     pub delivered: u64,
-    /// Messages of the user's that were sent, broadcasts and whispers.
+    /// Messages of the user's that were accepted and queued for at least one peer, broadcasts and whispers. What of it was
+    /// never written is in `StatusReport::unwritten`.
     pub sent: u64,
     /// Broadcasts of others that were passed on.
     pub relayed: u64,

@@ -81,9 +81,11 @@ fn a_person_talks_with_a_program() {
     );
 
     person.types("/peers");
-    assert!(person.reads(&program.listen).contains(&program.id));
+    assert!(person.reads(&program.listen).starts_with(id));
+    person.types(&format!("/id {}", &program.id[..6]));
+    assert_eq!(person.reads(&program.id), format!("{}\n", program.id));
     person.types("/status");
-    person.reads("1 peers");
+    person.reads("1 peer,");
     person.types("/dance");
     assert!(person.reads("/help").starts_with("! "));
     person.types("/help");

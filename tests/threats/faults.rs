@@ -8,6 +8,7 @@ use actix::{Actor, Context, Handler};
 use actix_mesh::wire::Flag;
 use actix_mesh::{
     CloseReason, Config, Connect, Event, Message, Node, Send, Shutdown, Subscribe, Unsubscribe,
+    Whisper,
 };
 
 use crate::assert_serves;
@@ -272,4 +273,28 @@ fn f19_what_was_not_written_to_a_peer_that_left_is_told() {
         "{unwritten:?} of {accepted}"
     );
     assert_eq!(victim.status().unwritten, unwritten);
+}
+
+#[test]
+fn f19_whispers_that_were_accepted_and_never_written_are_named() {
+    let victim = Victim::with(|config| config.stall_timeout(Duration::from_secs(1)));
+    let mute = Raw::join(&victim);
+    let mut accepted = Vec::new();
+    for _ in 0..64 {
+        let large = format!("{}{}", some_text("large"), "x".repeat(60_000));
+        match victim.ask(Whisper::new(mute.id().clone(), large)) {
+            Ok(whispered) => accepted.push(whispered.id.to_string()),
+            Err(_) => break,
+        }
+    }
+    let named = victim.told(|event| match event {
+        Event::Undeliverable { to, reason } if to == mute.id() => Some(reason.clone()),
+        _ => None,
+    });
+    assert!(
+        accepted.iter().any(|id| named.contains(id)),
+        "{named} is none of {accepted:?}"
+    );
+    let stats = victim.status().stats;
+    assert_eq!(stats.undeliverable, victim.status().unwritten.messages);
 }

@@ -12,7 +12,31 @@ use crate::mesh::input::{ConnId, Now, Ticket};
 use crate::mesh::machine::Mesh;
 use crate::mesh::messaging::searches::Waiting;
 use crate::mesh::trace;
-use crate::wire::{Flag, Frames, Hold, NodeId, Packet, Packets};
+use crate::wire::{Flag, Frames, Hold, MessageId, NodeId, Packet, Packets};
+
+/// A whisper that is queued for its peer: lives as long as its bytes, so that those never written can be named.
+#[derive(Clone, Debug)]
+pub(crate) struct QueuedWhisper {
+    to: NodeId,
+    id: MessageId,
+    /// Its room in a budget.
+    _hold: Hold,
+}
+
+impl QueuedWhisper {
+    /// The same, with room in another budget.
+    #[cfg(feature = "node")]
+    pub(crate) fn moved_to(&self, room: Hold) -> Self {
+        Self {
+            _hold: room,
+            ..self.clone()
+        }
+    }
+}
+
+/// Whispers that are named when a connection ends before they were written; more are only counted.
+#[cfg(feature = "node")]
+const NAMED: usize = 64;
 
 impl Mesh {
     /// Sends a message to one peer, wherever it is; ends in [`Answer::Whisper`] under `ticket`,
@@ -128,8 +152,13 @@ impl Mesh {
         {
             Some(packet) if fragile => Err(SendError::NotText { packet }.into()),
             _ => self.compose_whisper(now, &waiting).map(|composed| {
+                let queued = QueuedWhisper {
+                    to: to.clone(),
+                    id: composed.head.id.clone(),
+                    _hold: waiting.hold,
+                };
                 let frames = Frames {
-                    hold: waiting.hold,
+                    hold: Hold::new(queued),
                     ..composed.frames
                 };
                 self.note_whisper(conn, &frames);
@@ -224,6 +253,23 @@ impl Mesh {
             ticket,
             answer: Answer::Whisper(Err(error)),
         });
+    }
+
+    /// A connection has ended, and these were still queued for it although their senders have their answer.
+    #[cfg(feature = "node")]
+    pub(crate) fn on_unwritten_whispers(
+        &mut self,
+        now: Now,
+        whispers: Vec<QueuedWhisper>,
+        out: &mut Effects,
+    ) {
+        self.stats.undeliverable += whispers.len() as u64;
+        for QueuedWhisper { to, id, .. } in whispers.into_iter().take(NAMED) {
+            let reason = format!("its connection ended before message {id} was written");
+            self.problems
+                .note(now.unix, format!("whisper to {to}: {reason}"));
+            out.push(Effect::Notify(Event::Undeliverable { to, reason }));
+        }
     }
 
     /// Whispers that wait for their peer to be found.

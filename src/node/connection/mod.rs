@@ -225,7 +225,9 @@ impl Actor for Connection {
     fn stopped(&mut self, _: &mut Context<Self>) {
         if let Some(router) = self.source.terms.router.upgrade() {
             let why = self.ended.take().map_or(Ended::ByPeer, |why| *why);
-            let unsent = self.outbound.as_ref().map(|outbound| outbound.unsent());
+            let outbound = self.outbound.as_ref();
+            let unsent = outbound.map(|outbound| outbound.unsent());
+            let whispers = outbound.map(|outbound| outbound.unsent_whispers());
             #[expect(
                 clippy::disallowed_methods,
                 reason = "once for each connection, so bounded by their number"
@@ -234,6 +236,7 @@ impl Actor for Connection {
                 conn: self.source.conn,
                 why,
                 unsent: unsent.unwrap_or_default(),
+                whispers: whispers.unwrap_or_default(),
             });
         }
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep};
 
-use crate::mesh::{Ended, Traffic};
+use crate::mesh::{Ended, QueuedWhisper, Traffic};
 use crate::node::budget::{Backlogged, Pool};
 use crate::node::transport::Transport;
 use crate::wire::{Hold, frames_beyond};
@@ -136,6 +136,12 @@ impl OutboundQueue {
             messages,
             bytes: self.waiting as u64,
         }
+    }
+
+    /// The whispers among it.
+    pub(crate) fn unsent_whispers(&self) -> Vec<QueuedWhisper> {
+        let whispers = self.queue.iter().filter_map(|chunk| chunk.hold.get());
+        whispers.cloned().collect()
     }
 
     /// Writes until nothing waits, or the stream fails, or the peer is found to take too little.
@@ -275,7 +281,11 @@ impl OutboundQueue {
             let Some(room) = self.pool.for_slow(chunk.bytes.len() + OVERHEAD) else {
                 return false;
             };
-            chunk.hold = Hold::new(room);
+            let room = Hold::new(room);
+            chunk.hold = match chunk.hold.get::<QueuedWhisper>() {
+                Some(whisper) => Hold::new(whisper.moved_to(room)),
+                None => room,
+            };
             self.moved += 1;
         }
         true

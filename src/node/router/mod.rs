@@ -33,7 +33,7 @@ use crate::node::budget::{BatchSlot, MemoryPermit, Pool};
 use crate::mesh::TokenBucket;
 use crate::mesh::{
     Answer, ConnId, ConnectError, Direction, Effect, Effects, Ended, Event, Input, Mesh, Now,
-    Ticket, Traffic, WhisperError, Whispered, trace,
+    QueuedWhisper, Ticket, Traffic, WhisperError, Whispered, trace,
 };
 use crate::node::connection::Terms;
 use crate::node::connection::rate_limit::Rates;
@@ -90,6 +90,8 @@ pub(crate) struct Gone {
     pub(crate) conn: ConnId,
     pub(crate) why: Ended,
     pub(crate) unsent: Traffic,
+    /// Those among what was not written that were whispers of ours.
+    pub(crate) whispers: Vec<QueuedWhisper>,
 }
 
 /// The other end of a link has proven who it is.
@@ -629,7 +631,12 @@ impl Handler<Gone> for Router {
     type Result = ();
 
     fn handle(&mut self, gone: Gone, ctx: &mut Context<Self>) {
-        let Gone { conn, why, unsent } = gone;
+        let Gone {
+            conn,
+            why,
+            unsent,
+            whispers,
+        } = gone;
         let told = self.links.gone(conn);
         let closed_by_us = told.is_some();
         let peer = told.or_else(|| self.mesh.peer_at(conn).cloned());
@@ -646,7 +653,8 @@ impl Handler<Gone> for Router {
             }
         }
         self.step(ctx, |mesh, now, out| {
-            mesh.handle(now, Input::Closed { conn, why }, out)
+            mesh.handle(now, Input::Closed { conn, why }, out);
+            mesh.on_unwritten_whispers(now, whispers, out);
         });
         self.ending = Traffic::default();
         self.drain(ctx);

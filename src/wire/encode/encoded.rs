@@ -24,6 +24,11 @@ impl Hold {
         Hold(Some(Arc::new(held)))
     }
 
+    /// What it holds, if it is of this type.
+    pub fn get<T: Any>(&self) -> Option<&T> {
+        self.0.as_deref()?.downcast_ref()
+    }
+
     /// Whether it is a clone of the other.
     pub fn is(&self, other: &Hold) -> bool {
         match (&self.0, &other.0) {

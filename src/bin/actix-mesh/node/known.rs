@@ -81,13 +81,18 @@ impl Known {
         }
     }
 
-    /// The node whose id begins like this; an id that is not known stands for itself.
-    pub(crate) fn named(&self, start: &str) -> Result<NodeId, String> {
+    /// The ids of all nodes known here that begin like this.
+    pub(crate) fn ids(&self, start: &str) -> BTreeSet<&NodeId> {
         let authors = self.authors.values().map(|author| &author.first);
         let everybody = self.peers.iter().chain(authors);
-        let meant: BTreeSet<_> = everybody
+        everybody
             .filter(|id| id.as_str().starts_with(start))
-            .collect();
+            .collect()
+    }
+
+    /// The node whose id begins like this; an id that is not known stands for itself.
+    pub(crate) fn named(&self, start: &str) -> Result<NodeId, String> {
+        let meant = self.ids(start);
         match (meant.len(), meant.first()) {
             (1, Some(id)) => Ok((*id).clone()),
             (0, _) => start.parse().map_err(|why| format!("{start}: {why}")),

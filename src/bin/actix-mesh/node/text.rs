@@ -12,10 +12,10 @@ use super::known::Known;
 use super::seq::Seq;
 use crate::lines::Line;
 
-const HELP: &str =
-    "  text                    broadcast it (begin with // to broadcast what begins with /)
+const HELP: &str = "  text                    broadcast it; of //text what follows the first slash
   /connect HOST:PORT [ID] connect to a peer; with an id, only to that one
   /peers                  list the connected peers
+  /id [ID]                the ids that begin like this, in full
   /whisper ID TEXT        send to one node, connected or not
   /disconnect ID          close the connection to a peer
   /status                 what was counted, and what went wrong lately
@@ -72,6 +72,7 @@ impl Text {
             None => read(Ok(broadcast(text))),
             Some(rest) if rest.starts_with('/') => read(Ok(broadcast(rest))),
             Some("help") => Read::Say(HELP.into()),
+            Some(rest) if word(rest).0 == "id" => Read::Say(show::ids(&known.ids(word(rest).1))),
             Some(rest) => read(command(rest, known)),
         }
     }
@@ -236,6 +237,10 @@ mod tests {
         }
         assert_eq!(read("/help"), Read::Say(HELP.into()));
         assert_eq!(read(""), Read::Nothing);
+        assert_eq!(read("/id abc"), Read::Say("abcdef".into()));
+        assert_eq!(read("/id"), Read::Say("abcdef".into()));
+        assert!(matches!(read("/id xyz"), Read::Say(said) if said.starts_with("! ")));
+        assert!(HELP.lines().all(|line| line.chars().count() <= 80));
         let text = Text {
             wire: Generation::V0_4,
         };

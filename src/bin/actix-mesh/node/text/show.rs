@@ -2,8 +2,10 @@
 //!
 //! Owns that nothing but visible text gets there: what peers wrote goes through [`visible`].
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use actix_mesh::mesh::printable;
 use actix_mesh::{
     CloseReason, Direction, Event, Flag, Generation, Message, Node, NodeId, Peer, Sent, Stats,
     StatusReport, SubFlag,
@@ -14,6 +16,9 @@ use super::super::command::Done;
 
 /// Characters of an id that are shown where it is only to be recognised.
 const SHORT: usize = 10;
+
+/// How wide a line of ours may be.
+const COLUMNS: usize = 80;
 
 pub(super) fn ready(node: &Node, wire: Generation) -> String {
     let Node {
@@ -34,7 +39,7 @@ pub(super) fn ready(node: &Node, wire: Generation) -> String {
 }
 
 pub(super) fn complaint(why: &str) -> String {
-    format!("! {}", visible(why))
+    wrapped(&format!("! {}", visible(why)))
 }
 
 pub(super) fn message(message: &Message, wire: Generation) -> String {
@@ -68,23 +73,17 @@ pub(super) fn event(event: &Event) -> Option<String> {
             peer,
             reason,
             unwritten,
-        } => match unwritten.messages {
-            0 => format!("{} has left: {reason}", short(peer)),
-            1 => format!(
-                "{} has left: {reason}; one message was not written",
-                short(peer)
-            ),
-            n => format!(
-                "{} has left: {reason}; {n} messages were not written",
-                short(peer)
-            ),
-        },
+        } => {
+            let mut left = format!("{} has left: {reason}", short(peer));
+            if unwritten.messages > 0 {
+                let count = counted(unwritten.messages, "message");
+                add(&mut left, format_args!("; {count} not written"));
+            }
+            left
+        }
         Event::Unwritten { peer, unwritten } => {
-            format!(
-                "not written for {}: {} messages",
-                short(peer),
-                unwritten.messages
-            )
+            let count = counted(unwritten.messages, "message");
+            format!("not written for {}: {count}", short(peer))
         }
         Event::Refused {
             direction: Direction::Incoming,
@@ -119,14 +118,18 @@ pub(super) fn event(event: &Event) -> Option<String> {
             )
         }
         Event::Lagged { missed, .. } => {
-            format!("{missed} messages or events were missed: this output is too slow")
+            let count = counted(*missed, "message or event");
+            format!("{count} missed: this output is too slow")
         }
         Event::ListenerFailed { reason } => {
             format!("accepting connections failed, and is tried again: {reason}")
         }
-        other => serde_json::to_string(other).ok()?,
+        other => match other.peer() {
+            Some(peer) => other.to_string().replace(peer.as_str(), short(peer)),
+            None => other.to_string(),
+        },
     };
-    Some(format!("* {}", visible(&said)))
+    Some(wrapped(&format!("* {}", visible(&said))))
 }
 
 /// What is worth saying of something done: not what an event says anyway.
@@ -140,7 +143,18 @@ pub(super) fn done(done: &Done) -> Option<String> {
         Done::Quitting {} => "ending".into(),
         other => serde_json::to_string(other).ok()?,
     };
-    Some(said)
+    Some(wrapped(&said))
+}
+
+/// Ids in full, one a line.
+pub(super) fn ids(ids: &BTreeSet<&NodeId>) -> String {
+    if ids.is_empty() {
+        return complaint("no node that is known here has an id that begins like this");
+    }
+    ids.iter()
+        .map(|id| id.as_str())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn skipped(sent: &Sent) -> Option<String> {
@@ -151,10 +165,10 @@ fn skipped(sent: &Sent) -> Option<String> {
         .collect();
     match skipped.is_empty() {
         true => None,
-        false => Some(format!(
+        false => Some(wrapped(&format!(
             "! not sent to {}: it is no text, and would hang them",
             skipped.join(", ")
-        )),
+        ))),
     }
 }
 
@@ -170,7 +184,10 @@ fn peers(peers: &[Peer]) -> String {
         let (received, sent) = (peer.received, peer.sent);
         format!(
             "{} {arrow} {}, {} received, {} sent",
-            peer.id, peer.addr, received.messages, sent.messages
+            short(&peer.id),
+            peer.addr,
+            received.messages,
+            sent.messages
         )
     });
     visible_lines(lines)
@@ -187,9 +204,12 @@ fn status(status: &StatusReport) -> String {
         ..
     } = status;
     let mut said = format!(
-        "{peers} peers, {awaiting} awaited, {sending} bytes to send, {waiting} messages wait to be sent"
+        "{}, {awaiting} awaited, {} to send, {} waiting to be sent",
+        counted(*peers as u64, "peer"),
+        counted(*sending as u64, "byte"),
+        counted(*waiting as u64, "message"),
     );
-    for (name, count) in counted(stats) {
+    for (name, count) in all_counted(stats) {
         add(
             &mut said,
             format_args!("\n{count:>10} {}", name.replace('_', " ")),
@@ -202,7 +222,7 @@ fn status(status: &StatusReport) -> String {
 }
 
 /// All counters that have counted something.
-fn counted(stats: &Stats) -> Vec<(String, u64)> {
+fn all_counted(stats: &Stats) -> Vec<(String, u64)> {
     let Ok(Value::Object(fields)) = serde_json::to_value(stats) else {
         return Vec::new();
     };
@@ -223,20 +243,44 @@ fn visible_lines(lines: impl Iterator<Item = String>) -> String {
         .join("\n")
 }
 
-/// The text with whatever could steer a terminal, or turn the reading direction, made visible.
+/// The text with whatever could steer a terminal, turn the reading direction or not be seen at all, made visible.
 fn visible(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        match steers(c) {
-            true => shown.extend(c.escape_default()),
-            false => shown.push(c),
-        }
+    printable(text, text.len())
+}
+
+/// So many of something.
+fn counted(count: u64, what: &str) -> String {
+    match (count, what.split_once(" or ")) {
+        (1, _) => format!("1 {what}"),
+        (_, Some((one, other))) => format!("{count} {one}s or {other}s"),
+        (_, None) => format!("{count} {what}s"),
     }
-    shown
+}
+
+/// What this program says of itself, in lines of 80 columns. What peers say stays as it came.
+fn wrapped(text: &str) -> String {
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let (mut rest, mut indent) = (line, "");
+        while let Some(space) = break_at(rest, COLUMNS - indent.len()) {
+            let (said, left) = rest.split_at(space);
+            lines.push(format!("{indent}{said}"));
+            (rest, indent) = (left.trim_start(), "  ");
+        }
+        lines.push(format!("{indent}{rest}"));
+    }
+    lines.join("\n")
+}
+
+/// The last space before which a line has no more than so many characters, or the first one if a word is longer; `None` if
+/// the line need not be broken, or cannot be.
+fn break_at(line: &str, columns: usize) -> Option<usize> {
+    let (limit, _) = line.char_indices().nth(columns)?;
+    let start = line.len() - line.trim_start().len();
+    let spaces = line.match_indices(' ').map(|(at, _)| at);
+    let mut spaces = spaces.filter(|at| *at > start).peekable();
+    let first = *spaces.peek()?;
+    Some(spaces.take_while(|at| *at <= limit).last().unwrap_or(first))
 }
 
 fn add(said: &mut String, more: std::fmt::Arguments<'_>) {
@@ -279,6 +323,32 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_ours_have_eighty_columns() {
+        let id = "x".repeat(65);
+        let told = format!("  {} {id} {}", "word ".repeat(40), "ü".repeat(100));
+        let lines = wrapped(&told);
+        let words = |text: &str| {
+            text.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(words(&lines), words(&told));
+        for line in lines.lines() {
+            let one = line.trim().split(' ').count() == 1;
+            assert!(one || line.chars().count() <= COLUMNS, "{line}");
+        }
+        assert_eq!(wrapped("short\n\n  as it is"), "short\n\n  as it is");
+        assert_eq!(counted(1, "peer"), "1 peer");
+        assert_eq!(counted(2, "message or event"), "2 messages or events");
+    }
+
+    #[test]
+    fn nothing_said_is_invisible() {
+        let said = heard(Flag::Broadcast, ["\0", "a\u{200b}b\u{2028}c\u{feff}"]);
+        assert_eq!(said, "<abcdefghij> a\\u{200b}b\\u{2028}c\\u{feff}");
+    }
+
+    #[test]
     fn no_peer_steers_the_terminal() {
         let said = heard(
             Flag::Broadcast,
@@ -286,7 +356,7 @@ mod tests {
         );
         assert_eq!(
             said,
-            "<abcdefghij> [\\u{1b}]0;x\\u{7}] \\u{1b}[2J\\r\\n\\u{202e}ß"
+            "<abcdefghij> [\\u{1b}]0;x\\u{7}] \\u{1b}[2J\\u{d}\\u{a}\\u{202e}ß"
         );
     }
 
