@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{CloseReason, DialError, Direction, Event};
 #[cfg(all(feature = "tracing", feature = "node"))]
-use crate::wire::{MessageId, NodeId};
+use crate::wire::MessageId;
+use crate::wire::NodeId;
 
 /// Characters of a peer's own text that a sentence has at most.
 const MAX_TEXT: usize = 320;

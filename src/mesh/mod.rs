@@ -77,9 +77,9 @@ pub use membership::topology::{Neighbor, Neighborhood};
 pub use messaging::broadcast::Outgoing;
 pub use messaging::foreign::Foreign;
 #[cfg(feature = "node")]
-#[cfg(feature = "node")]
 pub(crate) use messaging::whisper::QueuedWhisper;
 pub use params::Params;
 pub use stats::{Stats, Trouble};
 pub use tls_refusal::TlsRefusal;
+#[cfg(feature = "node")]
 pub(crate) use token_bucket::TokenBucket;
