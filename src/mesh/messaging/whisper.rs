@@ -16,6 +16,10 @@ use crate::wire::{Flag, Frames, Hold, MessageId, NodeId, Packet, Packets};
 
 /// A whisper that is queued for its peer: lives as long as its bytes, so that those never written can be named.
 #[derive(Clone, Debug)]
+#[cfg_attr(
+    not(feature = "node"),
+    expect(dead_code, reason = "read by the actors")
+)]
 pub(crate) struct QueuedWhisper {
     to: NodeId,
     id: MessageId,
