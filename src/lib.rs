@@ -79,6 +79,8 @@ mod error;
 pub mod metrics;
 #[cfg(feature = "node")]
 mod node;
+#[cfg(all(feature = "node", feature = "sim"))]
+mod sim_net;
 #[cfg(feature = "node")]
 mod start;
 #[cfg(feature = "tls")]
@@ -139,6 +141,8 @@ pub use node::{
     SendMany, Shutdown, ShutdownReport, Status, StatusReport, Subscribe, SubscribeEvents,
     SubscriptionId, Topology, Unsent, Unsubscribe, Verdict, Whisper,
 };
+#[cfg(all(feature = "node", feature = "sim"))]
+pub use sim_net::SimNet;
 #[cfg(feature = "node")]
 pub use start::Node;
 #[cfg(feature = "node")]

@@ -10,7 +10,7 @@ use actix::Addr;
 use actix_rt::{Arbiter, ArbiterHandle};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
-use tokio::net::UdpSocket;
+use tokio::net::{TcpListener, UdpSocket};
 
 use crate::config::Config;
 use crate::error::StartError;
@@ -18,9 +18,11 @@ use crate::mesh::Mesh;
 use crate::node::connection::rate_limit::Rates;
 use crate::node::connection::writer::Patience;
 use crate::node::router::arbiters::Threads;
+use crate::node::router::clock::Clock;
 use crate::node::router::peer_book_file::PeerBook;
 use crate::node::router::{Parts, Router};
 use crate::node::transport::listener;
+use crate::node::transport::network::Network;
 #[cfg(feature = "tls")]
 use crate::tls::{Tls, Upgrade};
 use crate::wire::{Address, HostPort, NodeId, Subnet, SubnetId};
@@ -47,16 +49,9 @@ pub struct Node {
 
 /// Starts a node as configured.
 pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
-    let Some(arbiter) = Arbiter::try_current() else {
+    if Arbiter::try_current().is_none() {
         return Err(StartError::NoSystem);
-    };
-    let settings = match serde_json::to_value(&config) {
-        Ok(serde_json::Value::Object(settings)) => settings,
-        // What has no JSON form is not shown.
-        _ => serde_json::Map::new(),
-    };
-    let keep = config.connect.iter().cloned().map(HostPort::into_address);
-    let keep = keep.collect::<Result<Vec<_>, _>>()?;
+    }
     let socket =
         listener::listen(&config.listen, config.listen_backlog, config.socket_buffer).await?;
     let addr = socket
@@ -69,6 +64,38 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
         Some(address) => address.into_address()?,
         None => outward(addr).await.into(),
     };
+    let network = Network::Tcp {
+        buffers: config.socket_buffer,
+    };
+    run(
+        config,
+        Some(socket),
+        addr,
+        advertised,
+        network,
+        Clock::start(),
+    )
+}
+
+/// Starts the actors of a node that is reached as said.
+pub(crate) fn run(
+    config: Config,
+    socket: Option<TcpListener>,
+    addr: SocketAddr,
+    advertised: Address,
+    network: Network,
+    clock: Clock,
+) -> Result<Node, StartError> {
+    let Some(arbiter) = Arbiter::try_current() else {
+        return Err(StartError::NoSystem);
+    };
+    let settings = match serde_json::to_value(&config) {
+        Ok(serde_json::Value::Object(settings)) => settings,
+        // What has no JSON form is not shown.
+        _ => serde_json::Map::new(),
+    };
+    let keep = config.connect.iter().cloned().map(HostPort::into_address);
+    let keep = keep.collect::<Result<Vec<_>, _>>()?;
     let subnet = config.named_subnet();
     let subnet_id = subnet.id(config.generation);
     let chance = Chance::of(config.seed)?;
@@ -97,7 +124,8 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
         socket,
         listen: addr,
         connect_timeout: config.connect_timeout,
-        socket_buffer: config.socket_buffer,
+        network,
+        clock,
         frame_timeout: config.frame_timeout,
         patience: Patience {
             time: config.stall_timeout,

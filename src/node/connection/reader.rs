@@ -168,7 +168,7 @@ impl State {
     /// Waits for something to read; for the rest of a frame only so long.
     fn poll_readable(
         &mut self,
-        transport: &Transport,
+        transport: &mut Transport,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Stop>> {
         if let Poll::Ready(readable) = transport.poll_readable(cx) {

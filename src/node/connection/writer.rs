@@ -365,7 +365,7 @@ mod tests {
         let (mut outbound, held) = outbound(lengths());
         let (near, far) = duplex(5);
         let reading = actix::spawn(read_slowly(far, 3, Duration::ZERO));
-        let mut writer = Transport::Pipe(near);
+        let mut writer = Transport::pipe(near);
         flush(&mut outbound, &mut writer).await.unwrap();
         drop(writer);
         let expected: Vec<u8> = lengths()
@@ -382,7 +382,7 @@ mod tests {
         tokio::time::pause();
         let (mut outbound, _held) = outbound([10, 10, 10]);
         let (near, _far) = duplex(15);
-        let stalled = flush(&mut outbound, &mut Transport::Pipe(near)).await;
+        let stalled = flush(&mut outbound, &mut Transport::pipe(near)).await;
         assert_eq!(stalled, Err(Ended::Stalled));
         let unsent = outbound.unsent();
         assert_eq!((unsent.messages, unsent.bytes), (2, 15));
@@ -395,7 +395,7 @@ mod tests {
         let (near, far) = duplex(1);
         actix::spawn(read_slowly(far, 1, Duration::from_secs(1)));
         assert_eq!(
-            flush(&mut outbound, &mut Transport::Pipe(near)).await,
+            flush(&mut outbound, &mut Transport::pipe(near)).await,
             Err(Ended::Stalled)
         );
     }
@@ -407,7 +407,7 @@ mod tests {
         let (near, far) = duplex(8 * 1024);
         actix::spawn(read_slowly(far, 9 * 1024, Duration::from_secs(1)));
         assert_eq!(
-            flush(&mut outbound, &mut Transport::Pipe(near)).await,
+            flush(&mut outbound, &mut Transport::pipe(near)).await,
             Ok(())
         );
     }
@@ -420,7 +420,7 @@ mod tests {
             let (near, far) = duplex(rate);
             actix::spawn(read_slowly(far, rate, Duration::from_secs(1)));
             let start = Instant::now();
-            let flushed = flush(&mut outbound, &mut Transport::Pipe(near)).await;
+            let flushed = flush(&mut outbound, &mut Transport::pipe(near)).await;
             assert_eq!(flushed, verdict, "{rate} bytes a second");
             assert!(start.elapsed() <= STALE + LOOK * 2);
         }
@@ -433,7 +433,7 @@ mod tests {
         let (near, far) = duplex(4);
         actix::spawn(read_slowly(far, 4, Duration::from_secs(1)));
         assert_eq!(
-            flush(&mut outbound, &mut Transport::Pipe(near)).await,
+            flush(&mut outbound, &mut Transport::pipe(near)).await,
             Ok(())
         );
     }
@@ -454,7 +454,7 @@ mod tests {
         tokio::time::pause();
         let (mut outbound, held) = outbound([1000; 100]);
         let (near, _far) = duplex(10);
-        let mut writer = Transport::Pipe(near);
+        let mut writer = Transport::pipe(near);
         assert!(goes_on(&mut outbound, &mut writer, LOOK / 2).await);
         assert_eq!(Arc::strong_count(&held), 101, "it may be about to go on");
         assert!(goes_on(&mut outbound, &mut writer, LOOK).await);
@@ -475,7 +475,7 @@ mod tests {
         let (mut outbound, held) = outbox_beside(150_000, [1000; 100]);
         let links = [1, 2].map(|_| Account::new(1, Arc::clone(&outbound.pool)));
         let (near, _far) = duplex(10);
-        let mut writer = Transport::Pipe(near);
+        let mut writer = Transport::pipe(near);
         assert!(goes_on(&mut outbound, &mut writer, HASTE - LOOK).await);
         assert_eq!(Arc::strong_count(&held), 101 - 44);
         assert!(!goes_on(&mut outbound, &mut writer, LOOK * 2).await);
@@ -491,7 +491,7 @@ mod tests {
         let _links = [1, 2, 3].map(|_| Account::new(1, Arc::clone(&outbound.pool)));
         let _another = outbound.pool.one_behind();
         let (near, _far) = duplex(10);
-        let mut writer = Transport::Pipe(near);
+        let mut writer = Transport::pipe(near);
         assert!(goes_on(&mut outbound, &mut writer, HASTE * 3).await);
         assert_eq!(flush(&mut outbound, &mut writer).await, Err(Ended::Stalled));
     }
@@ -502,7 +502,7 @@ mod tests {
         let (mut outbound, held) = outbound([1000; 1000]);
         let (near, far) = duplex(1000);
         actix::spawn(read_slowly(far, 1000, LOOK / 4));
-        let mut writer = Transport::Pipe(near);
+        let mut writer = Transport::pipe(near);
         assert!(goes_on(&mut outbound, &mut writer, Duration::from_secs(20)).await);
         let waiting = usize::try_from(outbound.unsent().messages).unwrap();
         assert!((100..900).contains(&waiting));

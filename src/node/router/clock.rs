@@ -1,5 +1,7 @@
 //! The two clocks the core is told: the only place that reads them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
 
 use tokio::time::Instant;
@@ -7,23 +9,54 @@ use tokio::time::Instant;
 use crate::mesh::Now;
 
 /// Reads both clocks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Clock {
     started: Instant,
+    wall: Wall,
+}
+
+/// Whose seconds since the epoch.
+#[derive(Clone, Debug)]
+enum Wall {
+    Machine,
+    /// So many at the start, and as much more as the timers let pass; off by what can be set meanwhile.
+    Simulated {
+        at_start: u64,
+        skew: Arc<AtomicI64>,
+    },
 }
 
 impl Clock {
+    /// The machine's clocks.
     pub(crate) fn start() -> Self {
         Self {
             started: Instant::now(),
+            wall: Wall::Machine,
         }
     }
 
-    pub(crate) fn now(self) -> Now {
-        Now {
-            monotonic: self.started.elapsed(),
-            unix: unix(),
+    /// A wall clock that follows the timers, which may be stopped and let go.
+    #[cfg_attr(
+        not(feature = "sim"),
+        expect(dead_code, reason = "simulations are a feature")
+    )]
+    pub(crate) fn simulated(at_start: u64, skew: Arc<AtomicI64>) -> Self {
+        Self {
+            started: Instant::now(),
+            wall: Wall::Simulated { at_start, skew },
         }
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        let monotonic = self.started.elapsed();
+        let unix = match &self.wall {
+            Wall::Machine => unix(),
+            Wall::Simulated { at_start, skew } => {
+                let passed = at_start.saturating_add(monotonic.as_secs());
+                passed.saturating_add_signed(skew.load(Ordering::Relaxed))
+            }
+        };
+        Now { monotonic, unix }
     }
 }
 

@@ -57,8 +57,9 @@ use crate::node::router::shutdown::Draining;
 use crate::node::sending::coalesce::Coalescer;
 use crate::node::sending::queue::Sending;
 use crate::node::transport::Transport;
-use crate::node::transport::dial::{self, Dial};
+use crate::node::transport::dial::Dial;
 use crate::node::transport::listener::Listener;
+use crate::node::transport::network::Network;
 #[cfg(feature = "tls")]
 use crate::tls::{Tls, Upgrade};
 use crate::wire::{Address, Batch, Generation, Hold, Message, NodeId};
@@ -136,10 +137,12 @@ pub(crate) enum Asker {
 /// What a Router is made of, besides what it makes itself.
 pub(crate) struct Parts {
     pub(crate) mesh: Mesh,
-    pub(crate) socket: TcpListener,
+    /// `None`: strangers come by another way.
+    pub(crate) socket: Option<TcpListener>,
+    pub(crate) network: Network,
+    pub(crate) clock: Clock,
     pub(crate) listen: SocketAddr,
     pub(crate) connect_timeout: Duration,
-    pub(crate) socket_buffer: u32,
     pub(crate) frame_timeout: Duration,
     pub(crate) patience: Patience,
     pub(crate) rates: Rates,
@@ -193,7 +196,7 @@ pub struct Router {
     /// Told at the first tick: subscribers come after the start.
     early: Option<Event>,
     connect_timeout: Duration,
-    socket_buffer: u32,
+    network: Network,
     socket: Option<TcpListener>,
     /// The list of effects, kept for its memory.
     effects: Effects,
@@ -225,14 +228,14 @@ impl Router {
             #[cfg(feature = "tls")]
             upgrade: parts.secured.as_ref().map(|(upgrade, _)| upgrade.clone()),
         };
-        let clock = Clock::start();
+        let clock = parts.clock;
         #[cfg(feature = "tls")]
         let tls = parts.secured.and_then(|(_, tls)| tls);
         Self {
             #[cfg(feature = "tls")]
             certificates: tls.map(|tls| Certificates::new(tls, clock.now())),
-            clock,
             started: clock.now(),
+            clock,
             links: Links::new(terms, parts.threads),
             unheard: 0,
             unwritten: Traffic::default(),
@@ -251,13 +254,13 @@ impl Router {
             listener: None,
             listen: parts.listen,
             connect_timeout: parts.connect_timeout,
-            socket_buffer: parts.socket_buffer,
+            network: parts.network,
             peer_book: parts.peer_book,
             early: parts.early,
             log: EventLog::default(),
             observed: Box::default(),
             settings: parts.settings,
-            socket: Some(parts.socket),
+            socket: parts.socket,
             effects: Effects::new(),
             next_tick: Duration::ZERO,
             names: 0,
@@ -347,7 +350,8 @@ impl Router {
     fn dial(&mut self, conn: ConnId, addr: Address, ctx: &mut Context<Self>) {
         log::dialing(self.mesh.me(), &addr);
         let router = ctx.address().downgrade();
-        let dialing = dial::dial(addr, self.connect_timeout, self.socket_buffer);
+        let network = self.network.clone();
+        let dialing = network.dial(self.listen, addr, self.connect_timeout);
         let task = actix_rt::spawn(async move {
             let dial = dialing.await;
             if let Some(router) = router.upgrade() {

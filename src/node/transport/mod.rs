@@ -5,6 +5,7 @@
 pub(crate) mod dial;
 pub(crate) mod encryption;
 pub(crate) mod listener;
+pub(crate) mod network;
 
 use std::future::Future as _;
 use std::io::{self, IoSlice};
@@ -41,8 +42,36 @@ pub(crate) enum Transport {
     Plain(TcpStream),
     #[cfg(feature = "tls")]
     Secure(Box<Secured>),
-    #[cfg(test)]
-    Pipe(tokio::io::DuplexStream),
+    #[cfg(any(test, feature = "sim"))]
+    Pipe(Box<Pipe>),
+}
+
+/// A pipe within the process. It cannot say that it is readable but by a read, so it reads ahead.
+#[cfg(any(test, feature = "sim"))]
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    stream: tokio::io::DuplexStream,
+    ahead: BytesMut,
+    ended: bool,
+}
+
+#[cfg(any(test, feature = "sim"))]
+impl Pipe {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() && !self.ended {
+            let read = pin!(self.stream.read_buf(&mut self.ahead)).poll(cx);
+            self.ended = std::task::ready!(read)? == 0;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
+        std::task::ready!(self.poll_readable(cx))?;
+        let room = (into.capacity() - into.len()).max(1);
+        let ahead = self.ahead.split_to(room.min(self.ahead.len()));
+        into.extend_from_slice(&ahead);
+        Poll::Ready(Ok(ahead.len()))
+    }
 }
 
 /// A secured stream, and why one end refused the other after all: in TLS 1.3 a dialler learns it with its first read.
@@ -76,6 +105,16 @@ impl Transport {
         Ok(Self::Plain(stream))
     }
 
+    /// One end of a pipe.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn pipe(stream: tokio::io::DuplexStream) -> Self {
+        Self::Pipe(Box::new(Pipe {
+            stream,
+            ahead: BytesMut::new(),
+            ended: false,
+        }))
+    }
+
     /// Leaves this thread's event loop, to be taken up by another's.
     pub(crate) fn detach(self) -> io::Result<Detached> {
         match self {
@@ -83,21 +122,21 @@ impl Transport {
             // A stream is secured on the thread where it stays.
             #[cfg(feature = "tls")]
             Self::Secure(_) => Err(io::ErrorKind::Unsupported.into()),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "sim"))]
             Self::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
     /// Waits for something to read, without a buffer to put it into.
-    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(stream) => stream.poll_read_ready(cx),
             #[cfg(feature = "tls")]
             Self::Secure(secured) if secured.stream.may_have_more() => Poll::Ready(Ok(())),
             #[cfg(feature = "tls")]
             Self::Secure(secured) => secured.stream.below().poll_read_ready(cx),
-            #[cfg(test)]
-            Self::Pipe(_) => Poll::Ready(Ok(())),
+            #[cfg(any(test, feature = "sim"))]
+            Self::Pipe(pipe) => pipe.poll_readable(cx),
         }
     }
 
@@ -124,8 +163,8 @@ impl Transport {
                     read => read,
                 }
             }
-            #[cfg(test)]
-            Self::Pipe(pipe) => pin!(pipe.read_buf(into)).poll(cx),
+            #[cfg(any(test, feature = "sim"))]
+            Self::Pipe(pipe) => pipe.poll_read(cx, into),
         }
     }
 
@@ -138,8 +177,8 @@ impl Transport {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             #[cfg(feature = "tls")]
             Self::Secure(secured) => secured.stream.poll_write(cx, slices),
-            #[cfg(test)]
-            Self::Pipe(pipe) => Pin::new(pipe).poll_write_vectored(cx, slices),
+            #[cfg(any(test, feature = "sim"))]
+            Self::Pipe(pipe) => Pin::new(&mut pipe.stream).poll_write_vectored(cx, slices),
         }
     }
 
@@ -151,7 +190,7 @@ impl Transport {
             Self::Plain(_) => Poll::Ready(Ok(())),
             #[cfg(feature = "tls")]
             Self::Secure(secured) => secured.stream.poll_flush(cx),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "sim"))]
             Self::Pipe(_) => Poll::Ready(Ok(())),
         }
     }
@@ -180,8 +219,8 @@ impl Transport {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             #[cfg(feature = "tls")]
             Self::Secure(secured) => secured.stream.poll_shutdown(cx),
-            #[cfg(test)]
-            Self::Pipe(pipe) => Pin::new(pipe).poll_shutdown(cx),
+            #[cfg(any(test, feature = "sim"))]
+            Self::Pipe(pipe) => Pin::new(&mut pipe.stream).poll_shutdown(cx),
         }
     }
 }
