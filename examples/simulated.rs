@@ -1,7 +1,7 @@
 //! A user's own actor tested on fifty simulated nodes: `cargo run --example simulated`.
 //!
 //! The actor counts who is there. It holds an `Addr<Router>` and is told `Message`s, here as in production; a minute in
-//! the mesh, with slow and lossy links and a partition, takes about a second.
+//! the mesh, with slow and lossy links and a partition, takes as long as what happens in it.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -11,7 +11,7 @@ use actix::prelude::*;
 use actix_mesh::prelude::*;
 use actix_mesh::{Router, SimNet};
 
-/// Says every ten seconds that it is there, and notes who else does.
+/// Says every twenty seconds that it is there, and notes who else does.
 struct RollCall {
     mesh: Addr<Router>,
     present: BTreeSet<NodeId>,
@@ -25,7 +25,7 @@ impl Actor for RollCall {
             // Nobody need be there yet: what comes of it is told as an event.
             let _ = actor.mesh.try_send(MeshSend::new("here"));
         };
-        ctx.run_interval(Duration::from_secs(10), call);
+        ctx.run_interval(Duration::from_secs(20), call);
     }
 }
 
@@ -55,7 +55,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let minute = Duration::from_secs(60);
     let net = SimNet::new(2024)
         .latency(Duration::from_millis(5)..=Duration::from_millis(150))
-        .loss(0.01);
+        .loss(0.01)
+        .configure(|_, config| config.max_outgoing(2));
     let nodes = net.start(50)?;
     let mut calls = Vec::new();
     for node in &nodes {

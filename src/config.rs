@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::error::{SettingError, StartError};
 use crate::mesh::Params;
 use crate::node::transport::encryption::Encryption;
+use crate::node_thread::NodeThread;
 use crate::start::{self, Node};
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
@@ -519,6 +520,17 @@ impl Config {
     pub async fn start(self) -> Result<Node, StartError> {
         self.check()?;
         start::start(self).await
+    }
+
+    /// The same on a thread of its own with an actix system of its own, for programs that have none: under
+    /// `#[tokio::main]`, or in a library.
+    ///
+    /// What blocks the caller's threads does not hold up the node, and the other way round.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start), or if there is no thread to be had.
+    pub async fn start_on_thread(self) -> Result<NodeThread, StartError> {
+        NodeThread::start(self).await
     }
 
     /// What the core is told of this.

@@ -13,7 +13,7 @@ use crate::wire::BadAddress;
 pub enum StartError {
     /// Not called inside an actix system.
     #[error(
-        "no actix system runs on this thread: start nodes inside #[actix::main] or #[actix::test]"
+        "no actix system runs on this thread: start nodes inside #[actix::main] or #[actix::test], or with Config::start_on_thread"
     )]
     NoSystem,
     /// The listen address could not be understood or resolved.

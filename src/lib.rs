@@ -79,6 +79,10 @@ mod error;
 pub mod metrics;
 #[cfg(feature = "node")]
 mod node;
+#[cfg(feature = "node")]
+mod node_thread;
+#[cfg(feature = "node")]
+pub mod replicated;
 #[cfg(all(feature = "node", feature = "sim"))]
 mod sim_net;
 #[cfg(feature = "node")]
@@ -141,6 +145,8 @@ pub use node::{
     SendMany, Shutdown, ShutdownReport, Status, StatusReport, Subscribe, SubscribeEvents,
     SubscriptionId, Topology, Unsent, Unsubscribe, Verdict, Whisper,
 };
+#[cfg(feature = "node")]
+pub use node_thread::NodeThread;
 #[cfg(all(feature = "node", feature = "sim"))]
 pub use sim_net::SimNet;
 #[cfg(feature = "node")]

@@ -204,7 +204,7 @@ fn piped_lines_that_were_not_sent_are_an_error() {
     let output = run(&["node", "--connect", &closed_port()], "hello\n");
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        stderr(&output).contains("1 lines of standard input were not sent"),
+        stderr(&output).contains("1 line of standard input was not sent"),
         "{}",
         stderr(&output)
     );

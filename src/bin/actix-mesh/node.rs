@@ -242,9 +242,10 @@ async fn live(args: Args) -> Result<(), Failure> {
     }
     match end {
         End::Failed(error) => Err(error.into()),
-        End::OfInput if piped && unsent.get() > 0 => {
-            Err(format!("{} lines of standard input were not sent", unsent.get()).into())
-        }
+        End::OfInput if piped && unsent.get() > 0 => Err(match unsent.get() {
+            1 => "1 line of standard input was not sent".into(),
+            count => format!("{count} lines of standard input were not sent").into(),
+        }),
         _ => Ok(()),
     }
 }

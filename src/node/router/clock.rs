@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
 
+use actix::{Context, Handler};
 use tokio::time::Instant;
 
 use crate::mesh::Now;
+use crate::node::router::Router;
 
 /// Reads both clocks.
 #[derive(Clone, Debug)]
@@ -57,6 +59,19 @@ impl Clock {
             }
         };
         Now { monotonic, unix }
+    }
+}
+
+/// The wall clock by which a Router stamps.
+#[derive(Clone, Copy, Debug, actix::Message)]
+#[rtype(result = "u64")]
+pub(crate) struct UnixTime;
+
+impl Handler<UnixTime> for Router {
+    type Result = u64;
+
+    fn handle(&mut self, _: UnixTime, _: &mut Context<Self>) -> u64 {
+        self.clock.now().unix
     }
 }
 

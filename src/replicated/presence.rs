@@ -1,0 +1,301 @@
+//! Who is here: each node says so, with what it wants others to know of it.
+//!
+//! Owns the list and when somebody is gone. Knows of the mesh what its Router tells.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use actix::{
+    Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Recipient, SpawnHandle,
+    WrapFuture as _,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::mesh::Event;
+use crate::node::{Peers, Router, Send, Subscribe, SubscribeEvents};
+use crate::start::Node;
+use crate::typed::{Payload, Received};
+use crate::wire::NodeId;
+
+/// How often a node says that it is here.
+const EVERY: Duration = Duration::from_secs(20);
+/// So many times in a row it may be missed.
+const MISSED: u32 = 3;
+/// Nodes that are listed at most, those beyond are not.
+const MAX_NODES: usize = 4096;
+/// Bytes of what a node says of itself, as JSON.
+const MAX_ABOUT: usize = 4096;
+/// Between two announcements because somebody joined.
+const AT_MOST_EVERY: Duration = Duration::from_secs(2);
+
+/// What travels.
+#[derive(Debug, Serialize, Deserialize)]
+struct Announcement {
+    /// What the node says of itself.
+    about: Value,
+    /// For how many seconds it holds: none if the node leaves.
+    seconds: u32,
+}
+
+impl Payload for Announcement {
+    const KIND: &'static str = "mesh.presence/1";
+}
+
+/// A node that is here.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Present {
+    /// Its id, as far as it can be believed.
+    pub node: NodeId,
+    /// What it says of itself.
+    pub about: Value,
+}
+
+/// Who is here, on the whole mesh: an actor on this node says that this node is, and listens to the others.
+///
+/// A node is gone when it says so, or is not heard for three times as long as it promised.
+///
+/// ```
+/// use actix::Actor;
+/// use actix_mesh::replicated::{Here, Presence};
+/// use actix_mesh::Config;
+/// use serde_json::json;
+///
+/// #[actix::main]
+/// async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let a = Config::new().start().await?;
+///     let b = Config::new().connect(a.addr).start().await?;
+///     let ours = Presence::of(&a).about(json!({"name": "anna"})).start();
+///     let _theirs = Presence::of(&b).about(json!({"name": "ben"})).start();
+///     while ours.send(Here).await?.is_empty() {
+///         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+///     }
+///     assert_eq!(ours.send(Here).await?[0].about["name"], "ben");
+///     Ok(())
+/// }
+/// ```
+///
+/// At most 4,096 nodes are listed, and each says at most 4 KiB of itself; what is more is passed over.
+pub struct Presence {
+    router: Addr<Router>,
+    me: NodeId,
+    about: Value,
+    every: Duration,
+    present: BTreeMap<NodeId, (Value, Instant)>,
+    watchers: Vec<Recipient<PresenceChanged>>,
+    announced: Option<Instant>,
+    due: Option<SpawnHandle>,
+}
+
+impl fmt::Debug for Presence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presence")
+            .field("about", &self.about)
+            .field("present", &self.present.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Presence {
+    /// Of this node, about which nothing is said: `Presence::of(&node).start()`.
+    pub fn of(node: &Node) -> Self {
+        Self {
+            router: node.router.clone(),
+            me: node.id.clone(),
+            about: Value::Null,
+            every: EVERY,
+            present: BTreeMap::new(),
+            watchers: Vec::new(),
+            announced: None,
+            due: None,
+        }
+    }
+
+    /// Sets what the others are told of this node.
+    #[must_use]
+    pub fn about(mut self, about: impl Into<Value>) -> Self {
+        self.about = about.into();
+        self
+    }
+
+    /// Sets how often this node says that it is here. Default 20 s, at least 1 s. Others notice within three times that
+    /// if it is gone without a word.
+    #[must_use]
+    pub fn every(mut self, time: Duration) -> Self {
+        self.every = time.max(Duration::from_secs(1));
+        self
+    }
+
+    fn announcement(&self, holds: Duration) -> Option<Send> {
+        let seconds = u32::try_from(holds.as_secs()).unwrap_or(u32::MAX);
+        let about = self.about.clone();
+        Send::typed(&Announcement { about, seconds }).ok()
+    }
+
+    fn announce(&mut self, ctx: &mut Context<Self>) {
+        self.announced = Some(Instant::now());
+        if let Some(send) = self.announcement(self.every * MISSED) {
+            // Where nobody is connected nobody need know; the Router counts what failed.
+            let sending = self.router.send(send);
+            ctx.spawn(sending.into_actor(self).map(|_, _, _| ()));
+        }
+    }
+
+    /// Soon, because somebody joined who does not know.
+    fn announce_soon(&mut self, ctx: &mut Context<Self>) {
+        if self.due.is_some() {
+            return;
+        }
+        let since = self.announced.map_or(AT_MOST_EVERY, |then| then.elapsed());
+        let wait = AT_MOST_EVERY.saturating_sub(since);
+        self.due = Some(ctx.run_later(wait, |presence, ctx| {
+            presence.due = None;
+            presence.announce(ctx);
+        }));
+    }
+
+    fn tell(&mut self, changed: &PresenceChanged) {
+        self.watchers.retain(Recipient::connected);
+        for watcher in &self.watchers {
+            // Whoever is behind finds what it missed in the list.
+            let _ = watcher.try_send(changed.clone());
+        }
+    }
+
+    fn leave(&mut self, node: &NodeId) {
+        if self.present.remove(node).is_some() {
+            self.tell(&PresenceChanged::Left(node.clone()));
+        }
+    }
+
+    fn expire(&mut self) {
+        let now = Instant::now();
+        let gone = self.present.iter().filter(|(_, (_, until))| *until <= now);
+        let gone: Vec<_> = gone.map(|(node, _)| node.clone()).collect();
+        gone.iter().for_each(|node| self.leave(node));
+    }
+}
+
+impl Actor for Presence {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        let values = Subscribe::<Received<Announcement>>::typed(ctx.address());
+        let events = SubscribeEvents::new(ctx.address());
+        let router = self.router.clone();
+        let subscribing = async move {
+            router.send(values).await?;
+            router.send(events).await?;
+            router.send(Peers).await
+        };
+        ctx.wait(subscribing.into_actor(self).map(|peers, presence, ctx| {
+            if peers.is_ok_and(|peers| !peers.is_empty()) {
+                presence.announce(ctx);
+            }
+        }));
+        ctx.run_interval(self.every, Self::announce);
+        ctx.run_interval(Duration::from_secs(1), |presence, _| presence.expire());
+    }
+
+    fn stopped(&mut self, _: &mut Context<Self>) {
+        if let Some(send) = self.announcement(Duration::ZERO) {
+            // A last word, if there is still a Router to say it.
+            let _ = self.router.try_send(send);
+        }
+    }
+}
+
+impl Handler<Received<Announcement>> for Presence {
+    type Result = ();
+
+    fn handle(&mut self, got: Received<Announcement>, _: &mut Context<Self>) {
+        let node = got.message.sender().clone();
+        let Announcement { about, seconds } = got.value;
+        if seconds == 0 {
+            return self.leave(&node);
+        }
+        let is_new = !self.present.contains_key(&node);
+        let too_much = got.message.byte_len() > MAX_ABOUT + 512;
+        if node == self.me || too_much || (is_new && self.present.len() >= MAX_NODES) {
+            return;
+        }
+        // Nobody is believed to be here for longer than a day without a word.
+        let until = Instant::now() + Duration::from_secs(u64::from(seconds.min(86_400)));
+        let before = self.present.insert(node.clone(), (about.clone(), until));
+        match before {
+            Some((before, _)) if before == about => {}
+            Some(_) => self.tell(&PresenceChanged::Changed(Present { node, about })),
+            None => self.tell(&PresenceChanged::Arrived(Present { node, about })),
+        }
+    }
+}
+
+impl Handler<Event> for Presence {
+    type Result = ();
+
+    fn handle(&mut self, event: Event, ctx: &mut Context<Self>) {
+        if let Event::PeerJoined { .. } = event {
+            self.announce_soon(ctx);
+        }
+    }
+}
+
+/// Say something else of this node from now on.
+#[derive(Clone, Debug, PartialEq, actix::Message)]
+#[rtype(result = "()")]
+pub struct Announce(pub Value);
+
+impl Handler<Announce> for Presence {
+    type Result = ();
+
+    fn handle(&mut self, announce: Announce, ctx: &mut Context<Self>) {
+        self.about = announce.0;
+        self.announce_soon(ctx);
+    }
+}
+
+/// Who is here besides this node, in the order of their ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
+#[rtype(result = "Vec<Present>")]
+pub struct Here;
+
+impl Handler<Here> for Presence {
+    type Result = Vec<Present>;
+
+    fn handle(&mut self, _: Here, _: &mut Context<Self>) -> Self::Result {
+        let present = self.present.iter().map(|(node, (about, _))| Present {
+            node: node.clone(),
+            about: about.clone(),
+        });
+        present.collect()
+    }
+}
+
+/// Somebody came, went, or says something else of itself.
+#[derive(Clone, Debug, PartialEq, actix::Message)]
+#[rtype(result = "()")]
+#[non_exhaustive]
+pub enum PresenceChanged {
+    /// Is here now.
+    Arrived(Present),
+    /// Was here, and says something else of itself.
+    Changed(Present),
+    /// Is gone.
+    Left(NodeId),
+}
+
+/// Tell an actor of every change from now on. Whoever falls behind misses some, and finds who is there by [`Here`].
+#[derive(Clone, Debug, actix::Message)]
+#[rtype(result = "()")]
+pub struct WatchPresence(pub Recipient<PresenceChanged>);
+
+impl Handler<WatchPresence> for Presence {
+    type Result = ();
+
+    fn handle(&mut self, watch: WatchPresence, _: &mut Context<Self>) {
+        self.watchers.push(watch.0);
+    }
+}

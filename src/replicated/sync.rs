@@ -1,0 +1,516 @@
+//! A dictionary that all nodes share, in the messages of the reference's `sync`.
+//!
+//! Owns the entries and which of two values is kept. Knows of the mesh what its Router tells: messages and who joined.
+//!
+//! | message | kind | packets |
+//! |---|---|---|
+//! | an entry is set | broadcast, `store` | key, value; an empty value removes the key |
+//! | an entry is passed on | whisper to who has joined, or broadcast, `store` | key, value, owner, time in base58 |
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::time::Duration;
+
+use actix::{
+    Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Recipient,
+    ResponseActFuture, WrapFuture as _,
+};
+
+use crate::mesh::{Event, SendError};
+use crate::node::router::clock::UnixTime;
+use crate::node::{Filter, Router, Send, Subscribe, SubscribeEvents, Whisper};
+use crate::start::Node;
+use crate::wire::base58::{decode_u64, encode_u64};
+use crate::wire::{Generation, Message, NodeId, Packet, SubFlag};
+
+/// Entries, those removed included: what would be one more is refused.
+const MAX_ENTRIES: usize = 16_384;
+/// Bytes of keys and values together.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
+/// How long it is remembered that a key was removed: a node that was away for longer brings it back.
+const TOMBSTONE: u64 = 3600;
+/// How far ahead of our clock a time may be.
+const AHEAD: u64 = 60;
+/// For passing an entry on to a peer that has just joined.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// A value, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Entry {
+    /// The value.
+    pub value: Packet,
+    /// Who set it.
+    pub owner: NodeId,
+    /// When, unix seconds.
+    pub time: u64,
+}
+
+impl Entry {
+    /// Whether it says that there is no value any more.
+    fn is_removed(&self) -> bool {
+        self.value.as_bytes().is_empty()
+    }
+
+    /// What decides between two: the newer, of one second that of the greater owner, of one owner the greater value. So
+    /// all nodes keep the same, in whatever order they heard of them.
+    fn rank(&self) -> (u64, &str, &[u8]) {
+        (self.time, self.owner.as_str(), self.value.as_bytes())
+    }
+}
+
+/// Why a value was not set.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SyncError {
+    /// Another node set it, and holds it for a while.
+    #[error("{owner} holds this key for {left} s more: ask it to set the value, or wait")]
+    Held {
+        /// Who.
+        owner: NodeId,
+        /// Seconds.
+        left: u64,
+    },
+    /// The dictionary is full.
+    #[error("the dictionary is full ({MAX_ENTRIES} keys or {MAX_BYTES} bytes): remove keys first")]
+    Full,
+    /// Another node set it to something newer in the meantime: that is kept, here and everywhere.
+    #[error("another node has set this key in the meantime: read it, and set it again if need be")]
+    Superseded,
+    /// A key is empty.
+    #[error("a key must not be empty")]
+    NoKey,
+    /// It is set here, but could not be sent. It is passed on to whoever joins.
+    #[error("it is set here, but was not sent: {0}")]
+    NotSent(#[from] SendError),
+    /// The node has shut down.
+    #[error("the node has shut down")]
+    NodeGone,
+}
+
+/// A dictionary of byte strings that every node of the mesh has a copy of.
+///
+/// Whoever [sets](Set) a key tells all; of two values the newer is kept, by the senders' clocks in whole seconds, of one
+/// second that of the node with the greater id. A node that joins is told everything by its neighbours, and tells them
+/// what it has. An empty value is none.
+///
+/// ```
+/// use actix::Actor;
+/// use actix_mesh::replicated::{Get, Set, Sync};
+/// use actix_mesh::Config;
+///
+/// #[actix::main]
+/// async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let a = Config::new().start().await?;
+///     let b = Config::new().connect(a.addr).start().await?;
+///     let (ours, theirs) = (Sync::of(&a).start(), Sync::of(&b).start());
+///     b.ready(1, std::time::Duration::from_secs(5)).await?;
+///     ours.send(Set::new("colour", "green")).await??;
+///     while theirs.send(Get::new("colour")).await?.is_none() {
+///         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+///     }
+///     Ok(())
+/// }
+/// ```
+///
+/// It speaks with the `sync` of py2p 0.4: its programs are in subnet `sync1` (`leasing`, their default), where
+/// [`lease`](Self::lease) is to be an hour, or `sync0`.
+///
+/// At most 16,384 keys and 8 MiB; what others set beyond it is counted by [`Sync`] as refused and told as
+/// [`Changed::Refused`].
+pub struct Sync {
+    router: Addr<Router>,
+    me: NodeId,
+    lease: u64,
+    entries: BTreeMap<Key, Entry>,
+    bytes: usize,
+    peers: HashSet<NodeId>,
+    watchers: Vec<Recipient<Changed>>,
+}
+
+/// Packets have no order of their own.
+type Key = Vec<u8>;
+
+impl fmt::Debug for Sync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sync")
+            .field("entries", &self.entries.len())
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Sync {
+    /// An empty dictionary on this node: `Sync::of(&node).start()`.
+    pub fn of(node: &Node) -> Self {
+        Self {
+            router: node.router.clone(),
+            me: node.id.clone(),
+            lease: 0,
+            entries: BTreeMap::new(),
+            bytes: 0,
+            peers: HashSet::new(),
+            watchers: Vec::new(),
+        }
+    }
+
+    /// Sets for how long a key belongs to who set it: within that time nobody else can. Default: not at all. All nodes of
+    /// a mesh must have the same.
+    #[must_use]
+    pub fn lease(mut self, time: Duration) -> Self {
+        self.lease = time.as_secs();
+        self
+    }
+
+    fn tell(&mut self, changed: &Changed) {
+        self.watchers.retain(Recipient::connected);
+        for watcher in &self.watchers {
+            // Whoever is behind finds what it missed in the dictionary.
+            let _ = watcher.try_send(changed.clone());
+        }
+    }
+
+    /// How long another node holds this key still.
+    fn held(&self, key: &[u8], by_other_than: &NodeId, time: u64) -> Option<(NodeId, u64)> {
+        let entry = self.entries.get(key)?;
+        let left = (entry.time + self.lease).checked_sub(time)?;
+        (self.lease > 0 && left > 0 && entry.owner != *by_other_than && !entry.is_removed())
+            .then(|| (entry.owner.clone(), left))
+    }
+
+    /// Takes what is newer. `Ok(false)`: what is here is.
+    fn take(&mut self, key: &[u8], entry: Entry) -> Result<bool, SyncError> {
+        if let Some((owner, left)) = self.held(key, &entry.owner, entry.time) {
+            return Err(SyncError::Held { owner, left });
+        }
+        let size = |entry: &Entry| key.len() + entry.value.as_bytes().len();
+        let old = match self.entries.get(key) {
+            Some(old) if old.rank() >= entry.rank() => return Ok(false),
+            old => old.map(size),
+        };
+        let bytes = self.bytes - old.unwrap_or_default() + size(&entry);
+        if bytes > MAX_BYTES || (old.is_none() && self.entries.len() >= MAX_ENTRIES) {
+            return Err(SyncError::Full);
+        }
+        self.bytes = bytes;
+        self.entries.insert(key.to_vec(), entry.clone());
+        let key = Packet::from(key.to_vec());
+        self.tell(&match entry.is_removed() {
+            true => Changed::Removed {
+                key,
+                by: entry.owner,
+            },
+            false => Changed::Set { key, entry },
+        });
+        Ok(true)
+    }
+
+    /// What is long removed is forgotten.
+    fn forget(&mut self, now: u64) {
+        let bytes = &mut self.bytes;
+        self.entries.retain(|key, entry| {
+            let keep = !entry.is_removed() || entry.time + TOMBSTONE > now;
+            if !keep {
+                *bytes -= key.len();
+            }
+            keep
+        });
+    }
+
+    /// Passes every entry on to who has joined, one after another.
+    fn greet(&self, peer: &NodeId, ctx: &mut Context<Self>) {
+        let (router, peer) = (self.router.clone(), peer.clone());
+        let all: Vec<_> = self
+            .entries
+            .iter()
+            .map(|(key, entry)| passed_on(key, entry))
+            .collect();
+        let greeting = async move {
+            for packets in all {
+                let whisper = Whisper::new(peer.clone(), packets)
+                    .kind(store())
+                    .within(WITHIN);
+                match router.send(whisper).await {
+                    Ok(Ok(_)) => {}
+                    // It has left; its next neighbour tells it.
+                    _ => return,
+                }
+            }
+        };
+        ctx.spawn(greeting.into_actor(self));
+    }
+}
+
+fn store() -> Packet {
+    SubFlag::Store.packet(Generation::V0_4)
+}
+
+fn passed_on(key: &[u8], entry: &Entry) -> [Packet; 4] {
+    [
+        Packet::from(key.to_vec()),
+        entry.value.clone(),
+        Packet::from(entry.owner.as_str()),
+        Packet::from(encode_u64(entry.time).as_ref()),
+    ]
+}
+
+impl Actor for Sync {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        let messages = Subscribe::messages(ctx.address()).filter(Filter::new().kind(store()));
+        let events = SubscribeEvents::new(ctx.address());
+        let router = self.router.clone();
+        let subscribing = async move {
+            router.send(messages).await?;
+            router.send(events).await?;
+            router.send(crate::node::Peers).await
+        };
+        ctx.wait(subscribing.into_actor(self).map(|peers, sync, _| {
+            let peers = peers.unwrap_or_default().into_iter();
+            sync.peers.extend(peers.map(|peer| peer.id));
+        }));
+        ctx.run_interval(Duration::from_secs(60), |sync, ctx| {
+            let asking = sync.router.send(UnixTime).into_actor(sync);
+            ctx.spawn(asking.map(|now, sync, _| sync.forget(now.unwrap_or_default())));
+        });
+    }
+}
+
+impl Handler<Message> for Sync {
+    type Result = ();
+
+    fn handle(&mut self, message: Message, ctx: &mut Context<Self>) {
+        let (key, value, owner, time) = match message.body() {
+            [key, value] => (
+                key,
+                value,
+                Some(message.sender().clone()),
+                Some(message.time()),
+            ),
+            [key, value, owner, time] => (
+                key,
+                value,
+                owner.as_str().and_then(|owner| owner.parse().ok()),
+                decode_u64(time.as_bytes()).ok(),
+            ),
+            _ => return,
+        };
+        let (Some(owner), Some(time)) = (owner, time) else {
+            return;
+        };
+        // Of a node whose time nobody reaches, nothing could ever be replaced.
+        if key.as_bytes().is_empty() || time > message.time() + AHEAD {
+            return;
+        }
+        let entry = Entry {
+            value: value.clone(),
+            owner,
+            time,
+        };
+        let whispered = *message.flag() == crate::wire::Flag::Whisper;
+        match self.take(key.as_bytes(), entry.clone()) {
+            // Where two parts of a mesh meet, the others of ours have not heard of it either.
+            Ok(true) if whispered && self.peers.len() > 1 => {
+                let packets = passed_on(key.as_bytes(), &entry);
+                let send = self.router.send(Send::new(packets).kind(store()));
+                ctx.spawn(send.into_actor(self).map(|_, _, _| ()));
+            }
+            Ok(_) => {}
+            Err(why) => {
+                let by = message.sender().clone();
+                self.tell(&Changed::Refused {
+                    key: key.clone(),
+                    by,
+                    why,
+                });
+            }
+        }
+    }
+}
+
+impl Handler<Event> for Sync {
+    type Result = ();
+
+    fn handle(&mut self, event: Event, ctx: &mut Context<Self>) {
+        match event {
+            Event::PeerJoined { peer, .. } => {
+                self.greet(&peer, ctx);
+                self.peers.insert(peer);
+            }
+            Event::PeerLeft { peer, .. } => {
+                self.peers.remove(&peer);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Set a key, for all nodes. An empty value removes it.
+///
+/// A key that was set in this very second is set at the next: seconds are what tells old from new.
+#[derive(Clone, Debug, PartialEq, Eq, actix::Message)]
+#[rtype(result = "Result<(), SyncError>")]
+#[non_exhaustive]
+pub struct Set {
+    /// The key.
+    pub key: Packet,
+    /// Its value.
+    pub value: Packet,
+}
+
+impl Set {
+    /// This value.
+    pub fn new(key: impl Into<Packet>, value: impl Into<Packet>) -> Self {
+        Self {
+            key: key.into(),
+            value: value.into(),
+        }
+    }
+
+    /// None any more.
+    pub fn removed(key: impl Into<Packet>) -> Self {
+        Self::new(key, "")
+    }
+}
+
+impl Handler<Set> for Sync {
+    type Result = ResponseActFuture<Self, Result<(), SyncError>>;
+
+    fn handle(&mut self, set: Set, _: &mut Context<Self>) -> Self::Result {
+        let Set { key, value } = set;
+        // By the clock that stamps what is sent.
+        let asking = self.router.send(UnixTime).into_actor(self);
+        Box::pin(asking.then(|now, sync, _| {
+            let Ok(now) = now else {
+                return ready(Err(SyncError::NodeGone));
+            };
+            match sync.held(key.as_bytes(), &sync.me, now) {
+                _ if key.as_bytes().is_empty() => ready(Err(SyncError::NoKey)),
+                Some((owner, left)) => ready(Err(SyncError::Held { owner, left })),
+                None => sync.set(key, value, now),
+            }
+        }))
+    }
+}
+
+type Setting = ResponseActFuture<Sync, Result<(), SyncError>>;
+
+fn ready(result: Result<(), SyncError>) -> Setting {
+    Box::pin(actix::fut::ready(result))
+}
+
+impl Sync {
+    fn set(&self, key: Packet, value: Packet, now: u64) -> Setting {
+        let old = self.entries.get(key.as_bytes()).map(|old| old.time);
+        let router = self.router.clone();
+        let packets = [key.clone(), value.clone()];
+        let sending = async move {
+            if let Some(old) = old.filter(|old| *old >= now) {
+                tokio::time::sleep(Duration::from_secs((old - now).min(AHEAD) + 1)).await;
+            }
+            let send = Send::new(packets).kind(store()).or_busy();
+            (router.send(send).await, router.send(UnixTime).await)
+        };
+        Box::pin(sending.into_actor(self).map(move |(sent, then), sync, _| {
+            let sent = sent.map_err(|_| SyncError::NodeGone)?;
+            let entry = Entry {
+                value,
+                owner: sync.me.clone(),
+                time: sent.as_ref().map_or(then.unwrap_or(now), |sent| sent.time),
+            };
+            if !sync.take(key.as_bytes(), entry)? {
+                return Err(SyncError::Superseded);
+            }
+            match sent {
+                // Nobody to tell yet: whoever joins is told.
+                Ok(_) | Err(SendError::NoPeers) => Ok(()),
+                Err(error) => Err(error.into()),
+            }
+        }))
+    }
+}
+
+/// The value of a key, if it has one.
+#[derive(Clone, Debug, PartialEq, Eq, actix::Message)]
+#[rtype(result = "Option<Entry>")]
+#[non_exhaustive]
+pub struct Get {
+    /// The key.
+    pub key: Packet,
+}
+
+impl Get {
+    /// Of this key.
+    pub fn new(key: impl Into<Packet>) -> Self {
+        Self { key: key.into() }
+    }
+}
+
+impl Handler<Get> for Sync {
+    type Result = Option<Entry>;
+
+    fn handle(&mut self, get: Get, _: &mut Context<Self>) -> Self::Result {
+        let entry = self.entries.get(get.key.as_bytes())?;
+        (!entry.is_removed()).then(|| entry.clone())
+    }
+}
+
+/// All keys and their values, in the order of the keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
+#[rtype(result = "Vec<(Packet, Entry)>")]
+pub struct Entries;
+
+impl Handler<Entries> for Sync {
+    type Result = Vec<(Packet, Entry)>;
+
+    fn handle(&mut self, _: Entries, _: &mut Context<Self>) -> Self::Result {
+        let entries = self.entries.iter().filter(|(_, entry)| !entry.is_removed());
+        entries
+            .map(|(key, entry)| (Packet::from(key.clone()), entry.clone()))
+            .collect()
+    }
+}
+
+/// What happened to a key.
+#[derive(Clone, Debug, PartialEq, Eq, actix::Message)]
+#[rtype(result = "()")]
+#[non_exhaustive]
+pub enum Changed {
+    /// It has a new value.
+    Set {
+        /// Which key.
+        key: Packet,
+        /// What it has now.
+        entry: Entry,
+    },
+    /// It has none any more.
+    Removed {
+        /// Which key.
+        key: Packet,
+        /// Who removed it.
+        by: NodeId,
+    },
+    /// Another node set it, and that does not hold here.
+    Refused {
+        /// Which key.
+        key: Packet,
+        /// Who said so.
+        by: NodeId,
+        /// Why not.
+        why: SyncError,
+    },
+}
+
+/// Tell an actor of every change from now on. Whoever falls behind misses some, and finds the outcome in [`Entries`].
+#[derive(Clone, Debug, actix::Message)]
+#[rtype(result = "()")]
+pub struct WatchSync(pub Recipient<Changed>);
+
+impl Handler<WatchSync> for Sync {
+    type Result = ();
+
+    fn handle(&mut self, watch: WatchSync, _: &mut Context<Self>) {
+        self.watchers.push(watch.0);
+    }
+}
