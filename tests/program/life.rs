@@ -22,6 +22,7 @@ fn help_has_examples_and_exit_codes() {
         &["node", "--help"],
         &["decode", "--help"],
         &["encode", "--help"],
+        &["probe", "--help"],
     ] {
         let output = run(arguments, "");
         assert_eq!(output.status.code(), Some(0));

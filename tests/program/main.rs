@@ -12,6 +12,7 @@ mod bridge;
 mod deploy;
 mod json;
 mod life;
+mod probe;
 mod text;
 mod tools;
 

@@ -13,6 +13,7 @@ mod lines;
 mod logging;
 mod node;
 mod output;
+mod probe;
 mod refusal;
 
 use std::error::Error;
@@ -57,6 +58,7 @@ enum Command {
     Encode(encode::Args),
     Ca(ca::Args),
     Bridge(bridge::Args),
+    Probe(probe::Args),
     Completions(help::Completions),
     Man(help::Man),
 }
@@ -69,6 +71,7 @@ impl Command {
             Self::Encode(args) => encode::run(&args),
             Self::Ca(args) => ca::run(&args),
             Self::Bridge(args) => bridge::run(args),
+            Self::Probe(args) => probe::run(&args),
             Self::Completions(args) => help::completions(&args, Cli::command()),
             Self::Man(args) => help::man(&args, Cli::command()),
         }

@@ -1,0 +1,336 @@
+//! `probe`: what is at an address, and, where a join failed, what to change.
+//!
+//! Owns the questions and the advice. Each question is a join by a node of its own, as any node would.
+
+use std::time::{Duration, Instant};
+
+use actix::{Actor, Context, Handler, System};
+use actix_mesh::tls::Tls;
+use actix_mesh::{
+    CloseReason, Config, Connect, ConnectError, DialError, Event, Generation, HostPort, Node,
+    Shutdown, Subnet,
+};
+use serde::Serialize;
+
+use crate::Failure;
+
+const EXAMPLES: &str = "\
+Examples:
+  actix-mesh probe 192.0.2.7:4444
+  actix-mesh probe 192.0.2.7:4444 --subnet shop --tls mesh-ca/anna
+
+On stdout one JSON object: `joined`, and what was found; where nobody was joined, `why` and `advice`.
+
+Exit codes:
+  0  a node is there, and would have this one
+  1  not so; `advice` says what to change
+  2  the command line was not understood";
+
+/// How long a node may take to say its handshake.
+const HANDSHAKE: Duration = Duration::from_secs(4);
+/// How long it is listened to once joined: for its peers list and its clock.
+const LISTEN: Duration = Duration::from_millis(1500);
+/// The encryptions whose names are tried when a subnet's id is not ours.
+const ENCRYPTIONS: [&str; 3] = ["Plaintext", "TLS", "SSL"];
+/// Most likely first.
+const ORDER: [Generation; 4] = [
+    Generation::V0_4,
+    Generation::V0_7,
+    Generation::V0_6,
+    Generation::V0_5,
+];
+
+/// Say what is at an address: generation, subnet, encryption, compression, clock, round trip; or what keeps a node out
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Where to look
+    #[arg(value_name = "HOST:PORT")]
+    addr: HostPort,
+    /// The subnet to join
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "mesh",
+        env = "ACTIX_MESH_SUBNET"
+    )]
+    subnet: String,
+    /// Join a closed mesh with this certificate: DIR/NAME, as `ca issue` makes it
+    #[arg(long, value_name = "DIR/NAME", env = "ACTIX_MESH_TLS")]
+    tls: Option<String>,
+    /// Encrypt as the reference peers do, which authenticates nobody
+    #[arg(long, conflicts_with = "tls")]
+    unauthenticated_ssl: bool,
+    /// Ask in this generation only
+    #[arg(long, value_name = "GENERATION")]
+    wire: Option<Generation>,
+}
+
+/// What is printed.
+#[derive(Debug, Serialize)]
+struct Report {
+    event: &'static str,
+    addr: String,
+    joined: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wire: Option<Generation>,
+    #[serde(flatten)]
+    found: Found,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Found {
+    Joined {
+        id: String,
+        subnet: Subnet,
+        proven: bool,
+        compression: Option<String>,
+        /// Of a connection that is opened and nothing more.
+        round_trip_ms: Option<f64>,
+        /// How far its clock is off ours, if it is by more than a few seconds.
+        skew_seconds: i64,
+    },
+    Refused {
+        code: String,
+        why: String,
+        advice: String,
+    },
+}
+
+/// What came of one question.
+enum Outcome {
+    Joined(Found),
+    /// Another generation might do: the first of these, if it is known which.
+    Other(Option<Generation>, Found),
+    /// No generation would.
+    Not(Found),
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let report = System::new().block_on(probe(args))?;
+    println!("{}", serde_json::to_string(&report)?);
+    match report.joined {
+        true => Ok(()),
+        false => Err("not joined: the line above says why, and what to change".into()),
+    }
+}
+
+async fn probe(args: &Args) -> Result<Report, Failure> {
+    let mut left: Vec<Generation> = match args.wire {
+        Some(wire) => vec![wire],
+        None => ORDER.to_vec(),
+    };
+    let report = |wire, found: Found| Report {
+        event: "probed",
+        addr: args.addr.to_string(),
+        joined: matches!(found, Found::Joined { .. }),
+        wire,
+        found,
+    };
+    let mut best: Option<Found> = None;
+    while !left.is_empty() {
+        let wire = left.remove(0);
+        match ask(args, wire).await? {
+            Outcome::Joined(found) => return Ok(report(Some(wire), found)),
+            Outcome::Not(found) => return Ok(report(None, found)),
+            Outcome::Other(known, found) => {
+                // Whoever named its subnet has said the most.
+                let names = matches!(&found, Found::Refused { code, .. } if code == "other_subnet");
+                if names || best.is_none() {
+                    best = Some(found);
+                }
+                if let Some(at) = left.iter().position(|wire| Some(*wire) == known) {
+                    left.swap(0, at);
+                } else if names {
+                    break;
+                }
+            }
+        }
+    }
+    let found = best.ok_or("no generation was asked")?;
+    Ok(report(None, found))
+}
+
+async fn ask(args: &Args, wire: Generation) -> Result<Outcome, Failure> {
+    let mut config = Config::new()
+        .generation(wire)
+        .subnet(args.subnet.as_str(), "Plaintext")
+        .handshake_timeout(HANDSHAKE)
+        // Whoever is asked about is joined, and nobody it knows.
+        .max_outgoing(0);
+    if let Some(prefix) = &args.tls {
+        config = config.tls(Tls::from_files(prefix)?);
+    } else if args.unauthenticated_ssl {
+        config = config.unauthenticated_ssl();
+    }
+    let node = config.start().await?;
+    let skew = Skew::default().start();
+    node.events(skew.clone().recipient()).await?;
+    let outcome = match node.router.send(Connect::to(args.addr.clone())).await? {
+        Ok(_) => {
+            let round_trip_ms = round_trip(&args.addr).await;
+            tokio::time::sleep(LISTEN).await;
+            let seconds = skew.send(Seconds).await?;
+            match node.peers().await?.into_iter().next() {
+                Some(peer) => Outcome::Joined(Found::Joined {
+                    id: peer.id.to_string(),
+                    subnet: node.subnet.clone(),
+                    proven: peer.proven,
+                    compression: peer.compression.map(|method| method.to_string()),
+                    round_trip_ms,
+                    skew_seconds: seconds,
+                }),
+                None => Outcome::Not(refused(
+                    "left",
+                    "it joined, and closed the connection at once".into(),
+                    "look at the log of the node that is there: it may be full, or have been told to stay apart".into(),
+                )),
+            }
+        }
+        Err(error) => explain(args, wire, &node, &error),
+    };
+    // It has nothing to finish.
+    let _ = node
+        .router
+        .send(Shutdown::new().drain(Duration::ZERO))
+        .await;
+    Ok(outcome)
+}
+
+/// Of three connections that are opened and closed again, the quickest.
+async fn round_trip(addr: &HostPort) -> Option<f64> {
+    let addr = addr.to_string();
+    let mut best = None;
+    for _ in 0..3 {
+        let began = Instant::now();
+        let opened = tokio::net::TcpStream::connect(&addr).await;
+        let took = (began.elapsed().as_secs_f64() * 1e6).round() / 1000.0;
+        if opened.is_ok() {
+            best = Some(best.map_or(took, |best: f64| best.min(took)));
+        }
+    }
+    best
+}
+
+fn refused(code: &str, why: String, advice: String) -> Found {
+    Found::Refused {
+        code: code.to_owned(),
+        why,
+        advice,
+    }
+}
+
+fn explain(args: &Args, wire: Generation, node: &Node, error: &ConnectError) -> Outcome {
+    let (code, why) = (error.code(), error.to_string());
+    let say = |advice: String| refused(code, why.clone(), advice);
+    let ConnectError::Closed { reason, .. } = error else {
+        let advice = match error {
+            ConnectError::Dial {
+                why: DialError::Refused,
+                ..
+            } => "start the node, or check the port: the machine is there and nobody listens",
+            ConnectError::Dial {
+                why: DialError::Timeout,
+                ..
+            } => "check the host and the firewalls between: nothing answers",
+            _ => "check the address",
+        };
+        return Outcome::Not(say(advice.into()));
+    };
+    match reason {
+        CloseReason::OtherSubnet { theirs, .. } => match named(&node.subnet.name, theirs) {
+            Some((known, encryption)) if encryption != node.subnet.encryption => {
+                let advice = match encryption {
+                    "TLS" => "give --tls DIR/NAME: the subnet is closed".to_owned(),
+                    "SSL" => "give --unauthenticated-ssl".to_owned(),
+                    _ => "leave encryption away: the subnet is open".to_owned(),
+                };
+                Outcome::Other((known != wire).then_some(known), say(advice))
+            }
+            Some((known, _)) => {
+                Outcome::Other(Some(known), say(format!("join with --wire {known}")))
+            }
+            None => {
+                let name = &node.subnet.name;
+                let advice = format!("its subnet is not {name:?}: give its name with --subnet");
+                Outcome::Other(None, say(advice))
+            }
+        },
+        CloseReason::Insecure { .. } if args.tls.is_some() => Outcome::Not(say(
+            "check that both have certificates of one authority, that neither has run out, and that the node is closed at all"
+                .into(),
+        )),
+        CloseReason::Insecure { .. } if args.unauthenticated_ssl => Outcome::Not(say(
+            "it speaks plaintext, or wants a certificate: leave --unauthenticated-ssl away, or give --tls DIR/NAME".into(),
+        )),
+        CloseReason::Insecure { .. } => Outcome::Not(say(
+            "it wants TLS: give --tls DIR/NAME for a closed subnet, or --unauthenticated-ssl for a reference peer's".into(),
+        )),
+        CloseReason::Banned | CloseReason::Crowded | CloseReason::Full => {
+            Outcome::Not(say("ask again later, or another node".into()))
+        }
+        CloseReason::BadFrame(_) if args.wire.is_some() => Outcome::Not(say(
+            "it may be of another generation: leave --wire away, so that all are tried".into(),
+        )),
+        _ => Outcome::Other(
+            None,
+            say("who is there may be no node of this protocol, or be of another subnet or generation that does not say so".into()),
+        ),
+    }
+}
+
+/// The generation and the encryption with which a subnet of that name has this id.
+fn named(name: &str, id: &str) -> Option<(Generation, &'static str)> {
+    ORDER.into_iter().find_map(|wire| {
+        let is_it = |encryption: &&str| Subnet::new(name, *encryption).id(wire).as_str() == id;
+        let encryption = ENCRYPTIONS.into_iter().find(is_it)?;
+        Some((wire, encryption))
+    })
+}
+
+/// Hears how far the neighbour's clock is off.
+#[derive(Debug, Default)]
+struct Skew(i64);
+
+impl Actor for Skew {
+    type Context = Context<Self>;
+}
+
+impl Handler<Event> for Skew {
+    type Result = ();
+
+    fn handle(&mut self, event: Event, _: &mut Context<Self>) {
+        if let Event::ClockSkew { seconds, .. } = event {
+            self.0 = seconds;
+        }
+    }
+}
+
+#[derive(actix::Message)]
+#[rtype(result = "i64")]
+struct Seconds;
+
+impl Handler<Seconds> for Skew {
+    type Result = i64;
+
+    fn handle(&mut self, _: Seconds, _: &mut Context<Self>) -> i64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subnet_is_known_by_its_id() {
+        for wire in ORDER {
+            for encryption in ENCRYPTIONS {
+                let id = Subnet::new("shop", encryption).id(wire);
+                assert_eq!(named("shop", id.as_str()), Some((wire, encryption)));
+                assert_eq!(named("other", id.as_str()), None);
+            }
+        }
+    }
+}
