@@ -83,6 +83,8 @@ mod node;
 mod node_thread;
 #[cfg(feature = "node")]
 pub mod replicated;
+#[cfg(feature = "tls")]
+pub mod signed;
 #[cfg(all(feature = "node", feature = "sim"))]
 mod sim_net;
 #[cfg(feature = "node")]

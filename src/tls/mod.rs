@@ -105,6 +105,11 @@ impl Tls {
         })
     }
 
+    /// The identity in force: a renewed certificate is taken up, and has the same key.
+    pub fn identity(&self) -> Arc<Identity> {
+        Arc::clone(&self.live.state().identity)
+    }
+
     /// From the files of `actix-mesh ca`: for `DIR/NAME`, the certificate `DIR/NAME.crt`, its key `DIR/NAME.key`, the
     /// authority `DIR/ca.crt`, its revocations `DIR/ca.crl` and the allow-list `DIR/allowed`.
     ///
@@ -157,11 +162,6 @@ impl Tls {
             state.changes += 1;
         });
         Ok(())
-    }
-
-    /// The identity in force.
-    pub(crate) fn identity(&self) -> Arc<Identity> {
-        self.live.state().identity
     }
 
     /// How often the trust has changed so far.

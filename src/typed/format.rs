@@ -128,7 +128,7 @@ pub(super) fn read<T: Payload>(bytes: &[u8]) -> Result<T, FormatError> {
 }
 
 /// Reads the value of a message, in either form, whatever its kind.
-pub(super) fn read_message<T: Payload>(message: &Message) -> Result<T, FormatError> {
+pub(crate) fn read_message<T: Payload>(message: &Message) -> Result<T, FormatError> {
     read(Envelope::read(message).map_or(&[][..], |envelope| envelope.value.as_bytes()))
 }
 

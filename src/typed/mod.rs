@@ -49,6 +49,8 @@ pub(crate) mod send;
 pub(crate) mod tag;
 
 pub use asked::{Answer, Asked};
+#[cfg(feature = "tls")]
+pub(crate) use format::read_message as read_value;
 pub use format::{Format, FormatError};
 pub use node::{NodeGone, NotReady};
 pub use payload::{Payload, Query};

@@ -1,0 +1,268 @@
+//! Who checks signatures, and remembers what was there already.
+//!
+//! Owns the counters of authors. Hands values on only once they are proven.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+
+use actix::{
+    Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Recipient,
+    WrapFuture as _,
+};
+use serde::Serialize;
+
+use super::statement::{Proof, Statement};
+use crate::node::router::clock::UnixTime;
+use crate::node::{Filter, Router, Subscribe};
+use crate::start::Node;
+use crate::typed::{FormatError, Payload};
+use crate::wire::{Flag, Message, NodeId, Packet, SubnetId};
+
+const MICROS: u64 = 1_000_000;
+/// How far a counter may be off the second of its message: what it takes from signing to sending, and a second that ends.
+const OFF: u64 = 2;
+/// Counters older than this against the newest cannot come again: the mesh drops messages that are 60 s off.
+const KEPT: u64 = 130;
+/// Counters that are remembered of one author; of more the oldest are refused from then on.
+const MAX_COUNTERS: usize = 4096;
+/// Authors that are remembered. Beyond it those heard in the last 130 s are, and others are refused.
+const MAX_AUTHORS: usize = 4096;
+
+/// A value whose author is proven: by the signature, whoever relayed it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Signed<T> {
+    /// The value.
+    pub value: T,
+    /// Who wrote it.
+    pub author: NodeId,
+    /// The message it came in.
+    pub message: Message,
+}
+
+impl<T: Send + 'static> actix::Message for Signed<T> {
+    type Result = ();
+}
+
+/// Why a message was not handed on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Refusal {
+    /// There is no signature.
+    #[error("it is not signed")]
+    Unsigned,
+    /// The key is another's.
+    #[error("it is signed with the key of another node than the one it names")]
+    OtherAuthor,
+    /// The signature is not that of these bytes.
+    #[error("its signature does not hold: it was changed, or forged")]
+    Forged,
+    /// It was signed at another time than it is stamped with.
+    #[error(
+        "it was signed at another time than it was sent: it may have been sent again by somebody else"
+    )]
+    Stale,
+    /// It was there already.
+    #[error("it was there already")]
+    Replayed,
+    /// More authors than can be remembered.
+    #[error("too many authors were heard of late")]
+    TooManyAuthors,
+    /// The signature holds, and what it signs is no value of the type.
+    #[error("it is signed, but cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// A message was refused.
+#[derive(Clone, Debug, actix::Message)]
+#[rtype(result = "()")]
+#[non_exhaustive]
+pub struct Refused {
+    /// Who is named as its author.
+    pub sender: NodeId,
+    /// The neighbour it came from.
+    pub from: NodeId,
+    /// Why.
+    pub why: Refusal,
+}
+
+/// What a verifier has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct VerifierReport {
+    /// Values handed on.
+    pub proven: u64,
+    /// Messages refused, for whatever reason.
+    pub refused: u64,
+}
+
+/// What has it done?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
+#[rtype(result = "VerifierReport")]
+pub struct VerifierStatus;
+
+/// Checks the signatures of values of a type, and hands on those that hold: `Verifier::new(&node, recipient).start()`.
+///
+/// It remembers counters of at most 4,096 authors, 4,096 of each. Messages that were signed before it was started are
+/// refused, because it cannot know whether they were there.
+pub struct Verifier<T: Payload> {
+    router: Addr<Router>,
+    me: NodeId,
+    subnet: SubnetId,
+    recipient: Recipient<Signed<T>>,
+    refusals: Option<Recipient<Refused>>,
+    /// Nothing up to this holds.
+    floor: u64,
+    authors: HashMap<NodeId, Author>,
+    newest: u64,
+    report: VerifierReport,
+}
+
+#[derive(Default)]
+struct Author {
+    floor: u64,
+    counters: BTreeSet<u64>,
+}
+
+impl<T: Payload> fmt::Debug for Verifier<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier")
+            .field("kind", &T::KIND)
+            .field("report", &self.report)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Payload> Verifier<T> {
+    /// For values that this node hears.
+    pub fn new(node: &Node, recipient: impl Into<Recipient<Signed<T>>>) -> Self {
+        Self {
+            router: node.router.clone(),
+            me: node.id.clone(),
+            subnet: node.subnet_id.clone(),
+            recipient: recipient.into(),
+            refusals: None,
+            floor: 0,
+            authors: HashMap::new(),
+            newest: 0,
+            report: VerifierReport::default(),
+        }
+    }
+
+    /// Sets who is told of each refusal. Whoever falls behind misses some; all are counted.
+    #[must_use]
+    pub fn refusals(mut self, recipient: impl Into<Recipient<Refused>>) -> Self {
+        self.refusals = Some(recipient.into());
+        self
+    }
+
+    fn check(&mut self, message: &Message) -> Result<(), Refusal> {
+        let packets: Vec<&[u8]> = message.packets().iter().map(Packet::as_bytes).collect();
+        let (proof, packets) = packets.split_last().ok_or(Refusal::Unsigned)?;
+        let proof = std::str::from_utf8(proof).ok().and_then(Proof::read);
+        let proof = proof.ok_or(Refusal::Unsigned)?;
+        if proof.author() != *message.sender() {
+            return Err(Refusal::OtherAuthor);
+        }
+        let statement = Statement {
+            subnet: self.subnet.as_str(),
+            to: (*message.flag() == Flag::Whisper).then(|| self.me.as_str()),
+            counter: proof.counter,
+            packets,
+        };
+        if !proof.holds(&statement) {
+            return Err(Refusal::Forged);
+        }
+        if (proof.counter / MICROS).abs_diff(message.time()) > OFF {
+            return Err(Refusal::Stale);
+        }
+        self.remember(message.sender(), proof.counter)
+    }
+
+    fn remember(&mut self, author: &NodeId, counter: u64) -> Result<(), Refusal> {
+        self.newest = self.newest.max(counter);
+        let old = self.newest.saturating_sub(KEPT * MICROS);
+        if !self.authors.contains_key(author) && self.authors.len() >= MAX_AUTHORS {
+            let is_heard = |author: &Author| author.counters.last().is_some_and(|last| *last > old);
+            self.authors.retain(|_, author| is_heard(author));
+            if self.authors.len() >= MAX_AUTHORS {
+                return Err(Refusal::TooManyAuthors);
+            }
+        }
+        let floor = self.floor;
+        let author = self.authors.entry(author.clone()).or_default();
+        if counter <= author.floor.max(floor) || !author.counters.insert(counter) {
+            return Err(Refusal::Replayed);
+        }
+        while author.counters.len() > MAX_COUNTERS
+            || author.counters.first().is_some_and(|first| *first < old)
+        {
+            author.floor = author
+                .floor
+                .max(author.counters.pop_first().unwrap_or_default());
+        }
+        Ok(())
+    }
+}
+
+impl<T: Payload> Actor for Verifier<T> {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        let router = self.router.clone();
+        let values = Subscribe::messages(ctx.address()).filter(Filter::new().kind(T::KIND));
+        let subscribing = async move {
+            let now = router.send(UnixTime).await;
+            let _ = router.send(values).await;
+            now
+        };
+        ctx.wait(subscribing.into_actor(self).map(|now, verifier, _| {
+            // What is signed in this very second may be new.
+            verifier.floor = now.unwrap_or_default().saturating_sub(1) * MICROS;
+        }));
+    }
+}
+
+impl<T: Payload> Handler<Message> for Verifier<T> {
+    type Result = ();
+
+    fn handle(&mut self, message: Message, ctx: &mut Context<Self>) {
+        let checked = self.check(&message).and_then(|()| {
+            crate::typed::read_value::<T>(&message)
+                .map_err(|error: FormatError| Refusal::Unreadable(error.to_string()))
+        });
+        match checked {
+            Ok(value) => {
+                self.report.proven += 1;
+                let author = message.sender().clone();
+                let signed = Signed {
+                    value,
+                    author,
+                    message,
+                };
+                // The next one waits for it, so that nothing piles up behind.
+                let handing = self.recipient.send(signed);
+                ctx.wait(handing.into_actor(self).map(|_, _, _| ()));
+            }
+            Err(why) => {
+                self.report.refused += 1;
+                if let Some(recipient) = &self.refusals {
+                    let _ = recipient.try_send(Refused {
+                        sender: message.sender().clone(),
+                        from: message.from().clone(),
+                        why,
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl<T: Payload> Handler<VerifierStatus> for Verifier<T> {
+    type Result = actix::MessageResult<VerifierStatus>;
+
+    fn handle(&mut self, _: VerifierStatus, _: &mut Context<Self>) -> Self::Result {
+        actix::MessageResult(self.report)
+    }
+}
