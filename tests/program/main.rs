@@ -9,6 +9,7 @@
 mod support;
 
 mod bridge;
+mod config;
 mod deploy;
 mod json;
 mod life;

@@ -6,6 +6,7 @@
 
 mod bridge;
 mod ca;
+mod config_file;
 mod decode;
 mod encode;
 mod help;
@@ -54,6 +55,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Node(Box<node::Args>),
+    /// Print the settings of a node that are in force, and where each is from: flag, environment, file or default
+    Config(Box<node::Args>),
     Decode(decode::Args),
     Encode(encode::Args),
     Ca(ca::Args),
@@ -64,8 +67,9 @@ enum Command {
 }
 
 impl Command {
-    fn run(self) -> Result<(), Failure> {
+    fn run(self, line: &Line) -> Result<(), Failure> {
         match self {
+            Self::Config(_) => line.print_settings(),
             Self::Node(args) => node::run(*args),
             Self::Decode(args) => decode::run(&args),
             Self::Encode(args) => encode::run(&args),
@@ -78,10 +82,39 @@ impl Command {
     }
 }
 
+/// The command line, with what a file of settings adds to it.
+struct Line(config_file::Expanded);
+
+impl Line {
+    fn read() -> Result<Self, Failure> {
+        let arguments = std::env::args_os().collect();
+        config_file::expand(&Cli::command(), arguments).map(Self)
+    }
+
+    fn print_settings(&self) -> Result<(), Failure> {
+        let command = Cli::command();
+        let matches = command.clone().get_matches_from(&self.0.arguments);
+        match (
+            matches.subcommand_matches("config"),
+            command.find_subcommand("config"),
+        ) {
+            (Some(given), Some(command)) => config_file::print(command, given, &self.0.from_file),
+            _ => Ok(()),
+        }
+    }
+}
+
 fn main() -> ExitCode {
-    let Cli { logging, command } = Cli::parse();
+    let line = match Line::read() {
+        Ok(line) => line,
+        Err(failure) => {
+            warn(&story(&*failure));
+            return ExitCode::FAILURE;
+        }
+    };
+    let Cli { logging, command } = Cli::parse_from(&line.0.arguments);
     logging.start();
-    match command.run() {
+    match command.run(&line) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if is_broken_pipe(&*failure) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -83,6 +83,9 @@ Exit codes:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
+    /// A TOML file of settings, named as these flags are; what a flag or a variable says goes before it
+    #[arg(long = "config", env = "ACTIX_MESH_CONFIG", value_name = "FILE")]
+    config_file: Option<PathBuf>,
     /// Where to listen; port 0 picks a free one, 0.0.0.0 opens the node to the network
     #[arg(
         long,
