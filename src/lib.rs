@@ -33,6 +33,23 @@
 //! | look | [`Peers`], [`Awaiting`], [`Topology`], [`Status`] |
 //! | end | [`Shutdown`] |
 //!
+//! # What is built on it
+//!
+//! | to | there is |
+//! |---|---|
+//! | work with types, questions and actors on other nodes | [`Payload`], [`Query`], and the methods of [`Node`] |
+//! | know who is here, share a dictionary | [`replicated`] |
+//! | join meshes of other subnets or generations, or a broker | [`bridge`] |
+//! | use a node without an actix system of one's own | [`Config::start_on_thread`] |
+//! | prove who wrote what (feature `tls`) | `signed` |
+//! | test an actor on fifty nodes in virtual time (feature `sim`) | `SimNet` |
+//!
+//! # Threads
+//!
+//! A node runs in the arbiter it is started in. An actor in the same arbiter that computes for long holds up the node, and
+//! the other way round: give it an arbiter of its own (`Actor::start_in_arbiter`), or a `SyncArbiter` for what blocks.
+//! [`Config::arbiters`] has connections read and written on threads of their own.
+//!
 //! # The floors
 //!
 //! ```text
