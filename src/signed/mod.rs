@@ -8,7 +8,7 @@
 //!
 //! # On the wire
 //!
-//! Behind the kind, the value and the tag (see [`Payload`](crate::Payload)) stands packet 3, which is text:
+//! Behind the kind, the value and the tag (see [`Payload`]) stands packet 3, which is text:
 //!
 //! ```text
 //! signed:1:KEY:COUNTER:SIGNATURE
