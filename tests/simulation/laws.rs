@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_mesh::mesh::sim::{Network, Node};
 use actix_mesh::mesh::{Answer, CloseReason, ConnectError, Direction, Event, Params, WhisperError};
-use actix_mesh::wire::Subnet;
+use actix_mesh::wire::{Composer, Flag, Generation, Limits, SubFlag, Subnet};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -546,6 +546,80 @@ fn f8_a_large_mesh_delivers_each_message_exactly_once_to_every_node() {
                 .collect();
             expected.sort();
             assert_eq!(got, expected, "seed {seed}: node {index}");
+        }
+    }
+}
+
+/// A member fills the caches with what bears whatever stamp it likes, in a ring with latency.
+#[test]
+fn f20_whatever_a_member_sends_nothing_is_delivered_twice_and_relays_end_with_it() {
+    for seed in seeds(60) {
+        let mut dice = StdRng::seed_from_u64(seed);
+        let latency = Duration::from_millis(5)..Duration::from_millis(dice.random_range(20..200));
+        let mut net = Network::new(seed).latency(latency);
+        let nodes: Vec<Node> = (0..4)
+            .map(|_| net.add_with(|params| params.waterfall_capacity = 400))
+            .collect();
+        let (ring, member) = (&nodes[..3], nodes[3]);
+        for (from, to) in [(0, 1), (1, 2), (2, 0), (3, 0)] {
+            net.connect(nodes[from], nodes[to]);
+            net.run_for(second());
+        }
+        let own = Composer::new(Generation::V0_4, Limits::default(), net.id(member));
+        let broadcast = |net: &mut Network, round: usize| {
+            for (number, node) in ring.iter().enumerate() {
+                // Nobody may be connected to it any more.
+                let _ = net.broadcast(*node, format!("{number} says {round}"));
+            }
+        };
+        for round in 0..100 {
+            if round % 10 == 0 {
+                broadcast(&mut net, round);
+            }
+            for number in 0..dice.random_range(0..120) {
+                // The clock of a simulation begins at that second.
+                let now = 1_500_000_000 + net.now().as_secs();
+                let time = now.saturating_add_signed(dice.random_range(-55..59));
+                let text = format!("{round} {number}");
+                let payload = [SubFlag::Broadcast.packet(Generation::V0_4), text.into()];
+                let composed = own.compose(&Flag::Broadcast, &payload, time).unwrap();
+                net.inject(member, nodes[0], composed.frames.plain);
+            }
+            net.run_for(Duration::from_millis(100));
+        }
+        for round in 100..110 {
+            broadcast(&mut net, round);
+            net.run_for(second());
+        }
+        net.run_for(second() * 70);
+        let relayed = |net: &Network| -> u64 {
+            ring.iter()
+                .map(|node| net.mesh(*node).stats().relayed)
+                .sum()
+        };
+        let full = net.mesh(nodes[0]).stats();
+        assert!(
+            full.waterfall_closed > 0,
+            "seed {seed}: the cache was never full"
+        );
+        let before = relayed(&net);
+        net.run_for(second() * 10);
+        assert_eq!(relayed(&net), before, "seed {seed}: relays go on");
+        for node in ring {
+            let mut heard = std::collections::HashSet::new();
+            for message in net.delivered(*node) {
+                let is_new = heard.insert((message.sender().clone(), message.text()));
+                assert!(
+                    is_new,
+                    "seed {seed}: {} was delivered twice",
+                    message.text()
+                );
+            }
+            let last = net.delivered(*node).last().map(|message| message.text());
+            assert!(
+                last.is_some_and(|text| text.ends_with("says 109")),
+                "seed {seed}: deaf"
+            );
         }
     }
 }
