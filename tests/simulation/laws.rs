@@ -115,7 +115,7 @@ fn t23_in_a_full_mesh_a_broadcast_is_sent_as_often_as_promised_and_no_more() {
 /// Whatever two nodes say from the moment they are told of each other, while their dials cross and after.
 #[test]
 fn f14_around_a_crossing_nothing_is_lost_and_nothing_heard_twice() {
-    for seed in seeds(10_000) {
+    for seed in seeds(1_000) {
         let mut dice = StdRng::seed_from_u64(seed);
         let least = Duration::from_millis(dice.random_range(1..50));
         let mut net = Network::new(seed).latency(least..least * 3);
