@@ -23,11 +23,11 @@ pub enum Encryption {
     /// None: whoever is on the path reads and changes everything, and no id is proven.
     #[default]
     Plaintext,
-    /// TLS 1.3 with a certificate on both sides, and ids proven by keys: set by [`Config::tls`](crate::Config::tls), with
+    /// TLS 1.3 with a certificate on both sides, and ids proven by keys: set by `Config::tls`, with
     /// the feature `tls`.
     Tls,
     /// TLS as the reference peers have it, which authenticates nobody: set by
-    /// [`Config::unauthenticated_ssl`](crate::Config::unauthenticated_ssl), with the feature `tls`.
+    /// `Config::unauthenticated_ssl`, with the feature `tls`.
     Ssl,
     /// A name that this build does not speak.
     Unknown(String),
