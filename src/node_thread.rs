@@ -4,7 +4,7 @@
 
 use std::io;
 use std::ops::Deref;
-use std::thread::JoinHandle;
+use std::time::Duration;
 
 use actix::{ArbiterHandle, System};
 use tokio::sync::oneshot;
@@ -15,16 +15,20 @@ use crate::node::ShutdownReport;
 use crate::start::Node;
 use crate::typed::NodeGone;
 
+/// How long the thread may take to end once everything is written.
+const END: Duration = Duration::from_secs(5);
+
 /// A node that runs in an actix system on a thread of its own; see [`Config::start_on_thread`].
 ///
 /// It is used as the [`Node`] it holds, from any thread and any runtime. Actors that are to be subscribed are started on
 /// its thread, by [`arbiter`](Self::arbiter), or in a system of their own. Dropping it stops the node at once, without
-/// waiting for what is still to be written: [`shutdown`](Self::shutdown) waits.
+/// waiting for what is still to be written or for the thread: [`shutdown`](Self::shutdown) waits for both.
 #[derive(Debug)]
 pub struct NodeThread {
     node: Node,
     system: System,
-    thread: Option<JoinHandle<io::Result<()>>>,
+    /// Told, by its end, when the thread has ended.
+    ended: oneshot::Receiver<()>,
 }
 
 impl Deref for NodeThread {
@@ -38,9 +42,11 @@ impl Deref for NodeThread {
 impl NodeThread {
     pub(crate) async fn start(config: Config) -> Result<Self, StartError> {
         let (tell, told) = oneshot::channel();
-        let thread = std::thread::Builder::new()
+        let (until_end, ended) = oneshot::channel::<()>();
+        std::thread::Builder::new()
             .name(String::from("actix-mesh"))
             .spawn(move || {
+                let _until_end = until_end;
                 let system = System::new();
                 system.block_on(async move {
                     let started = config.start().await;
@@ -57,9 +63,10 @@ impl NodeThread {
             Ok(started) => started.map(|(node, system)| Self {
                 node,
                 system,
-                thread: Some(thread),
+                ended,
             }),
-            Err(_) => Err(StartError::NoSystem),
+            // It panicked: the system has no room for a runtime.
+            Err(_) => Err(StartError::Threads(io::ErrorKind::Other.into())),
         }
     }
 
@@ -69,24 +76,22 @@ impl NodeThread {
         self.system.arbiter().clone()
     }
 
-    /// Stops the node: flushes for at most 5 s, closes all connections, ends the thread, and reports.
+    /// Stops the node: flushes for at most 5 s, closes all connections, waits for the end of the thread for as long, and reports.
     ///
     /// # Errors
     ///
     /// If the node has shut down before.
-    pub async fn shutdown(self) -> Result<ShutdownReport, NodeGone> {
-        self.node.shutdown().await
+    pub async fn shutdown(mut self) -> Result<ShutdownReport, NodeGone> {
+        let report = self.node.shutdown().await;
+        self.system.stop();
+        // An actor of the user's that never ends on that thread keeps it, and must not keep the caller.
+        let _ = tokio::time::timeout(END, &mut self.ended).await;
+        report
     }
 }
 
 impl Drop for NodeThread {
     fn drop(&mut self) {
         self.system.stop();
-        if let Some(thread) = self.thread.take()
-            && thread.thread().id() != std::thread::current().id()
-        {
-            // It has nothing more to wait for.
-            let _ = thread.join();
-        }
     }
 }

@@ -189,7 +189,6 @@ fn t33_a_member_can_forge_change_and_replay_nothing() {
     // Nothing got through, and the author is still heard.
     line.publish(9);
     assert_eq!(line.report(), (2, 6));
-    assert!(unix() > 0);
 }
 
 #[test]

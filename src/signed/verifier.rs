@@ -6,8 +6,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use actix::{
-    Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Recipient,
-    WrapFuture as _,
+    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler,
+    Recipient, WrapFuture as _,
 };
 use serde::Serialize;
 
@@ -24,9 +24,9 @@ const OFF: u64 = 2;
 /// Counters older than this against the newest cannot come again: the mesh drops messages that are 60 s off.
 const KEPT: u64 = 130;
 /// Counters that are remembered of one author; of more the oldest are refused from then on.
-const MAX_COUNTERS: usize = 4096;
+const MAX_COUNTERS: usize = 1024;
 /// Authors that are remembered. Beyond it those heard in the last 130 s are, and others are refused.
-const MAX_AUTHORS: usize = 4096;
+const MAX_AUTHORS: usize = 1024;
 
 /// A value whose author is proven: by the signature, whoever relayed it.
 #[derive(Clone, Debug)]
@@ -104,7 +104,9 @@ pub struct VerifierStatus;
 
 /// Checks the signatures of values of a type, and hands on those that hold: `Verifier::new(&node, recipient).start()`.
 ///
-/// It remembers counters of at most 4,096 authors, 4,096 of each. Messages that were signed before it was started are
+/// Each check takes time: where members may flood, give it an arbiter of its own, or it holds up the node. It ends when
+/// its recipient has. It remembers counters of at most 1,024 authors, 1,024 of each: some 16 MiB. Where that many have
+/// spoken within two minutes others are refused; in a mesh that anybody may join, one member with many keys is enough for it. Messages that were signed before it was started are
 /// refused, because it cannot know whether they were there.
 pub struct Verifier<T: Payload> {
     router: Addr<Router>,
@@ -116,6 +118,8 @@ pub struct Verifier<T: Payload> {
     floor: u64,
     authors: HashMap<NodeId, Author>,
     newest: u64,
+    /// For which second authors that are silent were looked for last.
+    looked: u64,
     report: VerifierReport,
 }
 
@@ -146,6 +150,7 @@ impl<T: Payload> Verifier<T> {
             floor: 0,
             authors: HashMap::new(),
             newest: 0,
+            looked: 0,
             report: VerifierReport::default(),
         }
     }
@@ -171,11 +176,12 @@ impl<T: Payload> Verifier<T> {
             counter: proof.counter,
             packets,
         };
-        if !proof.holds(&statement) {
-            return Err(Refusal::Forged);
-        }
+        // First what costs nothing.
         if (proof.counter / MICROS).abs_diff(message.time()) > OFF {
             return Err(Refusal::Stale);
+        }
+        if !proof.holds(&statement) {
+            return Err(Refusal::Forged);
         }
         self.remember(message.sender(), proof.counter)
     }
@@ -184,8 +190,12 @@ impl<T: Payload> Verifier<T> {
         self.newest = self.newest.max(counter);
         let old = self.newest.saturating_sub(KEPT * MICROS);
         if !self.authors.contains_key(author) && self.authors.len() >= MAX_AUTHORS {
-            let is_heard = |author: &Author| author.counters.last().is_some_and(|last| *last > old);
-            self.authors.retain(|_, author| is_heard(author));
+            // Looked through once for each second, not for each message of a flood.
+            if self.looked < self.newest / MICROS {
+                self.looked = self.newest / MICROS;
+                self.authors
+                    .retain(|_, author| author.counters.last().is_some_and(|last| *last > old));
+            }
             if self.authors.len() >= MAX_AUTHORS {
                 return Err(Refusal::TooManyAuthors);
             }
@@ -243,7 +253,12 @@ impl<T: Payload> Handler<Message> for Verifier<T> {
                 };
                 // The next one waits for it, so that nothing piles up behind.
                 let handing = self.recipient.send(signed);
-                ctx.wait(handing.into_actor(self).map(|_, _, _| ()));
+                ctx.wait(handing.into_actor(self).map(|handed, _, ctx| {
+                    if handed.is_err() {
+                        // Nobody is there to hand anything to; the Router tells that a subscriber is gone.
+                        ctx.stop();
+                    }
+                }));
             }
             Err(why) => {
                 self.report.refused += 1;

@@ -267,11 +267,16 @@ impl Mesh {
         whispers: Vec<QueuedWhisper>,
         out: &mut Effects,
     ) {
-        self.stats.undeliverable += whispers.len() as u64;
+        let count = whispers.len();
+        self.stats.undeliverable += count as u64;
+        if let Some(QueuedWhisper { to, .. }) = whispers.first() {
+            // One trouble for all of them: a peer that reads nothing must not push the others out of the list.
+            let what =
+                format!("whispers to {to}: its connection ended before {count} were written");
+            self.problems.note(now.unix, what);
+        }
         for QueuedWhisper { to, id, .. } in whispers.into_iter().take(NAMED) {
             let reason = format!("its connection ended before message {id} was written");
-            self.problems
-                .note(now.unix, format!("whisper to {to}: {reason}"));
             out.push(Effect::Notify(Event::Undeliverable { to, reason }));
         }
     }

@@ -25,7 +25,8 @@ impl Hold {
     }
 
     /// What it holds, if it is of this type.
-    pub fn get<T: Any>(&self) -> Option<&T> {
+    #[cfg(feature = "node")]
+    pub(crate) fn get<T: Any>(&self) -> Option<&T> {
         self.0.as_deref()?.downcast_ref()
     }
 
