@@ -6,6 +6,12 @@
 
 mod presence;
 mod sync;
+mod watchers;
 
-pub use presence::{Announce, Here, Presence, PresenceChanged, Present, WatchPresence};
-pub use sync::{Changed, Entries, Entry, Get, Set, Sync, SyncError, WatchSync};
+pub use presence::{
+    Announce, Here, Presence, PresenceChanged, PresenceReport, PresenceStatus, Present,
+    WatchPresence,
+};
+pub use sync::{
+    Changed, Entries, Entry, Get, Set, Sync, SyncError, SyncReport, SyncStatus, WatchSync,
+};

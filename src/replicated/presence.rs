@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::watchers::Watchers;
 use crate::mesh::Event;
 use crate::node::{Peers, Router, Send, Subscribe, SubscribeEvents};
 use crate::start::Node;
@@ -28,6 +29,8 @@ const MISSED: u32 = 3;
 const MAX_NODES: usize = 4096;
 /// Bytes of what a node says of itself, as JSON.
 const MAX_ABOUT: usize = 4096;
+/// For how long a word holds at most: whoever writes under many names leaves the list full no longer than that.
+const LONGEST: Duration = Duration::from_secs(600);
 /// Between two announcements because somebody joined.
 const AT_MOST_EVERY: Duration = Duration::from_secs(2);
 
@@ -78,14 +81,16 @@ pub struct Present {
 /// }
 /// ```
 ///
-/// At most 4,096 nodes are listed, and each says at most 4 KiB of itself; what is more is passed over.
+/// At most 4,096 nodes are listed, and each says at most 4 KiB of itself; what is more is passed over and
+/// [counted](PresenceStatus). On plaintext any member can speak for others, and fill the list.
 pub struct Presence {
     router: Addr<Router>,
     me: NodeId,
     about: Value,
     every: Duration,
     present: BTreeMap<NodeId, (Value, Instant)>,
-    watchers: Vec<Recipient<PresenceChanged>>,
+    watchers: Watchers<PresenceChanged>,
+    passed_over: u64,
     announced: Option<Instant>,
     due: Option<SpawnHandle>,
 }
@@ -108,7 +113,8 @@ impl Presence {
             about: Value::Null,
             every: EVERY,
             present: BTreeMap::new(),
-            watchers: Vec::new(),
+            watchers: Watchers::new(),
+            passed_over: 0,
             announced: None,
             due: None,
         }
@@ -121,11 +127,11 @@ impl Presence {
         self
     }
 
-    /// Sets how often this node says that it is here. Default 20 s, at least 1 s. Others notice within three times that
+    /// Sets how often this node says that it is here. Default 20 s, 1 s to 200 s. Others notice within three times that
     /// if it is gone without a word.
     #[must_use]
     pub fn every(mut self, time: Duration) -> Self {
-        self.every = time.max(Duration::from_secs(1));
+        self.every = time.clamp(Duration::from_secs(1), LONGEST / MISSED);
         self
     }
 
@@ -157,17 +163,9 @@ impl Presence {
         }));
     }
 
-    fn tell(&mut self, changed: &PresenceChanged) {
-        self.watchers.retain(Recipient::connected);
-        for watcher in &self.watchers {
-            // Whoever is behind finds what it missed in the list.
-            let _ = watcher.try_send(changed.clone());
-        }
-    }
-
     fn leave(&mut self, node: &NodeId) {
         if self.present.remove(node).is_some() {
-            self.tell(&PresenceChanged::Left(node.clone()));
+            self.watchers.tell(&PresenceChanged::Left(node.clone()));
         }
     }
 
@@ -219,16 +217,23 @@ impl Handler<Received<Announcement>> for Presence {
         }
         let is_new = !self.present.contains_key(&node);
         let too_much = got.message.byte_len() > MAX_ABOUT + 512;
-        if node == self.me || too_much || (is_new && self.present.len() >= MAX_NODES) {
+        if node == self.me {
             return;
         }
-        // Nobody is believed to be here for longer than a day without a word.
-        let until = Instant::now() + Duration::from_secs(u64::from(seconds.min(86_400)));
+        if too_much || (is_new && self.present.len() >= MAX_NODES) {
+            self.passed_over += 1;
+            return;
+        }
+        let until = Instant::now() + Duration::from_secs(u64::from(seconds)).min(LONGEST);
         let before = self.present.insert(node.clone(), (about.clone(), until));
         match before {
             Some((before, _)) if before == about => {}
-            Some(_) => self.tell(&PresenceChanged::Changed(Present { node, about })),
-            None => self.tell(&PresenceChanged::Arrived(Present { node, about })),
+            Some(_) => self
+                .watchers
+                .tell(&PresenceChanged::Changed(Present { node, about })),
+            None => self
+                .watchers
+                .tell(&PresenceChanged::Arrived(Present { node, about })),
         }
     }
 }
@@ -274,6 +279,32 @@ impl Handler<Here> for Presence {
     }
 }
 
+/// How is the list?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
+#[rtype(result = "PresenceReport")]
+pub struct PresenceStatus;
+
+/// How the list is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PresenceReport {
+    /// Nodes that are listed.
+    pub present: usize,
+    /// Words of nodes that were passed over, because the list was full or they said too much.
+    pub passed_over: u64,
+}
+
+impl Handler<PresenceStatus> for Presence {
+    type Result = actix::MessageResult<PresenceStatus>;
+
+    fn handle(&mut self, _: PresenceStatus, _: &mut Context<Self>) -> Self::Result {
+        actix::MessageResult(PresenceReport {
+            present: self.present.len(),
+            passed_over: self.passed_over,
+        })
+    }
+}
+
 /// Somebody came, went, or says something else of itself.
 #[derive(Clone, Debug, PartialEq, actix::Message)]
 #[rtype(result = "()")]
@@ -296,6 +327,6 @@ impl Handler<WatchPresence> for Presence {
     type Result = ();
 
     fn handle(&mut self, watch: WatchPresence, _: &mut Context<Self>) {
-        self.watchers.push(watch.0);
+        self.watchers.add(watch.0);
     }
 }

@@ -7,8 +7,9 @@
 //! | an entry is set | broadcast, `store` | key, value; an empty value removes the key |
 //! | an entry is passed on | whisper to who has joined, or broadcast, `store` | key, value, owner, time in base58 |
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fmt;
+use std::ops::Bound;
 use std::time::Duration;
 
 use actix::{
@@ -16,6 +17,7 @@ use actix::{
     ResponseActFuture, WrapFuture as _,
 };
 
+use super::watchers::Watchers;
 use crate::mesh::{Event, SendError};
 use crate::node::router::clock::UnixTime;
 use crate::node::{Filter, Router, Send, Subscribe, SubscribeEvents, Whisper};
@@ -31,6 +33,11 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 const TOMBSTONE: u64 = 3600;
 /// How far ahead of our clock a time may be.
 const AHEAD: u64 = 60;
+/// Entries that are passed on at a time, and how often: so a peer that tells much makes this node tell no more than that.
+const PART: usize = 32;
+const PASS_ON: Duration = Duration::from_millis(100);
+/// So many seconds ahead of the clock a key may be set: it is set once a second.
+const TURNS: u64 = 10;
 /// For passing an entry on to a peer that has just joined.
 const WITHIN: Duration = Duration::from_secs(10);
 
@@ -77,6 +84,14 @@ pub enum SyncError {
     /// Another node set it to something newer in the meantime: that is kept, here and everywhere.
     #[error("another node has set this key in the meantime: read it, and set it again if need be")]
     Superseded,
+    /// It was set so often, or by a clock so far ahead, that the next second that is free is more than 10 s away.
+    #[error(
+        "this key is set for the next {seconds} s already: a key is set once a second, so wait, or set it less often"
+    )]
+    Ahead {
+        /// Until the next free second.
+        seconds: u64,
+    },
     /// A key is empty.
     #[error("a key must not be empty")]
     NoKey,
@@ -116,8 +131,11 @@ pub enum SyncError {
 /// It speaks with the `sync` of py2p 0.4: its programs are in subnet `sync1` (`leasing`, their default), where
 /// [`lease`](Self::lease) is to be an hour, or `sync0`.
 ///
-/// At most 16,384 keys and 8 MiB; what others set beyond it is counted by [`Sync`] as refused and told as
-/// [`Changed::Refused`].
+/// At most 16,384 keys and 8 MiB; what others set beyond it is [counted](SyncStatus) and told as [`Changed::Refused`]. Every
+/// member can write, and fill it; on plaintext in anybody's name.
+///
+/// With a lease, two parts of a mesh that set one key while they were apart keep their own values of it until somebody sets
+/// it again: each side holds that the other's came too late.
 pub struct Sync {
     router: Addr<Router>,
     me: NodeId,
@@ -125,7 +143,18 @@ pub struct Sync {
     entries: BTreeMap<Key, Entry>,
     bytes: usize,
     peers: HashSet<NodeId>,
-    watchers: Vec<Recipient<Changed>>,
+    /// Peers that have joined and are still to be told everything.
+    to_greet: VecDeque<NodeId>,
+    /// Who is being told, and the last key it was.
+    greeting: Option<(NodeId, Key)>,
+    /// Keys that a peer told us alone, and of which the others are to hear.
+    to_pass_on: BTreeSet<Key>,
+    /// Whether a part of them is being sent.
+    passing: bool,
+    /// Until when keys are taken that this node sets: each second has one value of a key.
+    turns: HashMap<Key, u64>,
+    refused: u64,
+    watchers: Watchers<Changed>,
 }
 
 /// Packets have no order of their own.
@@ -150,7 +179,13 @@ impl Sync {
             entries: BTreeMap::new(),
             bytes: 0,
             peers: HashSet::new(),
-            watchers: Vec::new(),
+            to_greet: VecDeque::new(),
+            greeting: None,
+            to_pass_on: BTreeSet::new(),
+            passing: false,
+            turns: HashMap::new(),
+            refused: 0,
+            watchers: Watchers::new(),
         }
     }
 
@@ -162,18 +197,10 @@ impl Sync {
         self
     }
 
-    fn tell(&mut self, changed: &Changed) {
-        self.watchers.retain(Recipient::connected);
-        for watcher in &self.watchers {
-            // Whoever is behind finds what it missed in the dictionary.
-            let _ = watcher.try_send(changed.clone());
-        }
-    }
-
     /// How long another node holds this key still.
     fn held(&self, key: &[u8], by_other_than: &NodeId, time: u64) -> Option<(NodeId, u64)> {
         let entry = self.entries.get(key)?;
-        let left = (entry.time + self.lease).checked_sub(time)?;
+        let left = entry.time.saturating_add(self.lease).checked_sub(time)?;
         (self.lease > 0 && left > 0 && entry.owner != *by_other_than && !entry.is_removed())
             .then(|| (entry.owner.clone(), left))
     }
@@ -195,7 +222,7 @@ impl Sync {
         self.bytes = bytes;
         self.entries.insert(key.to_vec(), entry.clone());
         let key = Packet::from(key.to_vec());
-        self.tell(&match entry.is_removed() {
+        self.watchers.tell(&match entry.is_removed() {
             true => Changed::Removed {
                 key,
                 by: entry.owner,
@@ -217,27 +244,70 @@ impl Sync {
         });
     }
 
-    /// Passes every entry on to who has joined, one after another.
-    fn greet(&self, peer: &NodeId, ctx: &mut Context<Self>) {
-        let (router, peer) = (self.router.clone(), peer.clone());
-        let all: Vec<_> = self
-            .entries
+    /// Tells the next part of what there is to who is being told, or begins with the next peer.
+    fn greet(&mut self, ctx: &mut Context<Self>) {
+        let (peer, after) = match self.greeting.take() {
+            Some((peer, after)) if self.peers.contains(&peer) => (peer, after),
+            _ => match self.to_greet.pop_front() {
+                Some(peer) if self.peers.contains(&peer) => (peer, Key::new()),
+                Some(_) => return self.greet(ctx),
+                None => return,
+            },
+        };
+        let rest = (Bound::Excluded(after), Bound::Unbounded);
+        let part: Vec<_> = self.entries.range(rest).take(PART).collect();
+        let Some((last, _)) = part.last() else {
+            return self.greet(ctx);
+        };
+        self.greeting = Some((peer.clone(), (*last).clone()));
+        let part: Vec<_> = part
             .iter()
             .map(|(key, entry)| passed_on(key, entry))
             .collect();
-        let greeting = async move {
-            for packets in all {
+        let router = self.router.clone();
+        let telling = async move {
+            for packets in part {
                 let whisper = Whisper::new(peer.clone(), packets)
                     .kind(store())
                     .within(WITHIN);
-                match router.send(whisper).await {
-                    Ok(Ok(_)) => {}
-                    // It has left; its next neighbour tells it.
-                    _ => return,
+                if router.send(whisper).await.is_err() {
+                    // There is no Router any more.
+                    return false;
                 }
+                // An entry that cannot be said to this peer, binary for example, is counted by the Router.
+            }
+            true
+        };
+        ctx.spawn(telling.into_actor(self).map(|goes_on, sync, ctx| {
+            if goes_on {
+                sync.greet(ctx);
+            }
+        }));
+    }
+
+    /// Tells all what one peer told this node alone: a part at a time, and each key once, whatever came of it meanwhile.
+    fn pass_on(&mut self, ctx: &mut Context<Self>) {
+        let mut part = Vec::new();
+        while part.len() < PART
+            && let Some(key) = self.to_pass_on.pop_first()
+        {
+            if let Some(entry) = self.entries.get(&key) {
+                part.push(passed_on(&key, entry));
+            }
+        }
+        let router = self.router.clone();
+        let passing = async move {
+            for packets in part {
+                // What fails is counted by the Router; who joins later is told.
+                let _ = router.send(Send::new(packets).kind(store())).await;
             }
         };
-        ctx.spawn(greeting.into_actor(self));
+        self.passing = true;
+        ctx.spawn(
+            passing
+                .into_actor(self)
+                .map(|(), sync, _| sync.passing = false),
+        );
     }
 }
 
@@ -270,9 +340,18 @@ impl Actor for Sync {
             let peers = peers.unwrap_or_default().into_iter();
             sync.peers.extend(peers.map(|peer| peer.id));
         }));
+        ctx.run_interval(PASS_ON, |sync, ctx| {
+            if !sync.passing && !sync.to_pass_on.is_empty() {
+                sync.pass_on(ctx);
+            }
+        });
         ctx.run_interval(Duration::from_secs(60), |sync, ctx| {
             let asking = sync.router.send(UnixTime).into_actor(sync);
-            ctx.spawn(asking.map(|now, sync, _| sync.forget(now.unwrap_or_default())));
+            ctx.spawn(asking.map(|now, sync, _| {
+                let now = now.unwrap_or_default();
+                sync.turns.retain(|_, turn| *turn >= now);
+                sync.forget(now);
+            }));
         });
     }
 }
@@ -280,7 +359,7 @@ impl Actor for Sync {
 impl Handler<Message> for Sync {
     type Result = ();
 
-    fn handle(&mut self, message: Message, ctx: &mut Context<Self>) {
+    fn handle(&mut self, message: Message, _: &mut Context<Self>) {
         let (key, value, owner, time) = match message.body() {
             [key, value] => (
                 key,
@@ -294,13 +373,18 @@ impl Handler<Message> for Sync {
                 owner.as_str().and_then(|owner| owner.parse().ok()),
                 decode_u64(time.as_bytes()).ok(),
             ),
-            _ => return,
+            _ => {
+                self.refused += 1;
+                return;
+            }
         };
         let (Some(owner), Some(time)) = (owner, time) else {
+            self.refused += 1;
             return;
         };
         // Of a node whose time nobody reaches, nothing could ever be replaced.
-        if key.as_bytes().is_empty() || time > message.time() + AHEAD {
+        if key.as_bytes().is_empty() || time > message.time().saturating_add(AHEAD) {
+            self.refused += 1;
             return;
         }
         let entry = Entry {
@@ -309,17 +393,16 @@ impl Handler<Message> for Sync {
             time,
         };
         let whispered = *message.flag() == crate::wire::Flag::Whisper;
-        match self.take(key.as_bytes(), entry.clone()) {
+        match self.take(key.as_bytes(), entry) {
             // Where two parts of a mesh meet, the others of ours have not heard of it either.
             Ok(true) if whispered && self.peers.len() > 1 => {
-                let packets = passed_on(key.as_bytes(), &entry);
-                let send = self.router.send(Send::new(packets).kind(store()));
-                ctx.spawn(send.into_actor(self).map(|_, _, _| ()));
+                self.to_pass_on.insert(key.as_bytes().to_vec());
             }
             Ok(_) => {}
             Err(why) => {
+                self.refused += 1;
                 let by = message.sender().clone();
-                self.tell(&Changed::Refused {
+                self.watchers.tell(&Changed::Refused {
                     key: key.clone(),
                     by,
                     why,
@@ -335,11 +418,17 @@ impl Handler<Event> for Sync {
     fn handle(&mut self, event: Event, ctx: &mut Context<Self>) {
         match event {
             Event::PeerJoined { peer, .. } => {
-                self.greet(&peer, ctx);
-                self.peers.insert(peer);
+                self.peers.insert(peer.clone());
+                if !self.to_greet.contains(&peer) {
+                    self.to_greet.push_back(peer);
+                }
+                if self.greeting.is_none() {
+                    self.greet(ctx);
+                }
             }
             Event::PeerLeft { peer, .. } => {
                 self.peers.remove(&peer);
+                self.to_greet.retain(|waiting| *waiting != peer);
             }
             _ => {}
         }
@@ -348,7 +437,8 @@ impl Handler<Event> for Sync {
 
 /// Set a key, for all nodes. An empty value removes it.
 ///
-/// A key that was set in this very second is set at the next: seconds are what tells old from new.
+/// A key that was set in this very second is set at the next: seconds are what tells old from new. So one that is set often
+/// queues up, for at most 10 s.
 #[derive(Clone, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Result<(), SyncError>")]
 #[non_exhaustive]
@@ -401,13 +491,22 @@ fn ready(result: Result<(), SyncError>) -> Setting {
 }
 
 impl Sync {
-    fn set(&self, key: Packet, value: Packet, now: u64) -> Setting {
+    fn set(&mut self, key: Packet, value: Packet, now: u64) -> Setting {
         let old = self.entries.get(key.as_bytes()).map(|old| old.time);
+        let turn = self.turns.get(key.as_bytes()).copied();
+        let turn = old
+            .max(turn)
+            .map_or(now, |taken| taken.saturating_add(1).max(now));
+        let wait = turn - now;
+        if wait > TURNS {
+            return ready(Err(SyncError::Ahead { seconds: wait }));
+        }
+        self.turns.insert(key.as_bytes().to_vec(), turn);
         let router = self.router.clone();
         let packets = [key.clone(), value.clone()];
         let sending = async move {
-            if let Some(old) = old.filter(|old| *old >= now) {
-                tokio::time::sleep(Duration::from_secs((old - now).min(AHEAD) + 1)).await;
+            if wait > 0 {
+                tokio::time::sleep(Duration::from_secs(wait)).await;
             }
             let send = Send::new(packets).kind(store()).or_busy();
             (router.send(send).await, router.send(UnixTime).await)
@@ -511,6 +610,35 @@ impl Handler<WatchSync> for Sync {
     type Result = ();
 
     fn handle(&mut self, watch: WatchSync, _: &mut Context<Self>) {
-        self.watchers.push(watch.0);
+        self.watchers.add(watch.0);
+    }
+}
+
+/// How is the dictionary?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
+#[rtype(result = "SyncReport")]
+pub struct SyncStatus;
+
+/// How the dictionary is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct SyncReport {
+    /// Keys, those removed within the last hour included.
+    pub entries: usize,
+    /// Bytes of keys and values.
+    pub bytes: usize,
+    /// Entries of others that were refused: held by somebody else, one too many, or none that can be read.
+    pub refused: u64,
+}
+
+impl Handler<SyncStatus> for Sync {
+    type Result = actix::MessageResult<SyncStatus>;
+
+    fn handle(&mut self, _: SyncStatus, _: &mut Context<Self>) -> Self::Result {
+        actix::MessageResult(SyncReport {
+            entries: self.entries.len(),
+            bytes: self.bytes,
+            refused: self.refused,
+        })
     }
 }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use actix::{Actor, Addr};
-use actix_mesh::replicated::{Announce, Entries, Get, Here, Presence, Set, Sync, SyncError};
-use actix_mesh::{Packet, SimNet};
+use actix_mesh::replicated::{
+    Announce, Entries, Get, Here, Presence, Set, Sync, SyncError, SyncStatus,
+};
+use actix_mesh::{Packet, SimNet, Status, Whisper};
 use serde_json::json;
 
 async fn pass(seconds: u64) {
@@ -195,4 +197,56 @@ async fn presence_knows_who_is_here() {
     let gone = |number: usize| here.iter().all(|node| node.node != nodes[number].id);
     assert!(gone(2) && gone(3));
     assert_eq!(here.len(), 5);
+}
+
+#[actix::test]
+async fn what_is_set_last_is_kept_however_quickly() {
+    let net = SimNet::new(25);
+    let nodes = net.start(2).unwrap();
+    let syncs: Vec<_> = nodes.iter().map(|node| Sync::of(node).start()).collect();
+    pass(5).await;
+    let setting = (0..14).map(|n| syncs[0].send(Set::new("key", format!("{}", 9 - n))));
+    let set = futures_util::future::join_all(setting).await;
+    let kept = set.iter().filter(|set| matches!(set, Ok(Ok(())))).count();
+    let ahead =
+        |set: &Result<_, _>| matches!(set, Ok(Err(SyncError::Ahead { seconds })) if *seconds > 10);
+    assert!((10..=11).contains(&kept), "{set:?}");
+    assert!(set[kept..].iter().all(ahead), "{set:?}");
+    pass(2).await;
+    let last = format!("{}", 10 - i64::try_from(kept).unwrap());
+    assert_eq!(entries(&syncs[1]).await, [("key".into(), last)]);
+}
+
+/// A member whispers many entries to one node, which tells the others of each key once, a few at a time.
+#[actix::test]
+async fn a_member_that_whispers_much_does_not_make_us_shout() {
+    let net = SimNet::new(26);
+    let nodes = net.start(4).unwrap();
+    let sync = Sync::of(&nodes[0]).start();
+    pass(10).await;
+    let now = 1_700_000_000 + net.passed().as_secs();
+    let time =
+        String::from_utf8(actix_mesh::wire::base58::encode_u64(now).as_ref().to_vec()).unwrap();
+    let before = nodes[0].router.send(Status).await.unwrap().stats.sent;
+    for n in 0..1000 {
+        let packets = [
+            "same".into(),
+            format!("{n:04}"),
+            nodes[1].id.to_string(),
+            time.clone(),
+        ];
+        let whisper = Whisper::new(nodes[0].id.clone(), packets.map(Packet::from).to_vec());
+        let whisper = whisper.kind("\u{b}");
+        nodes[1].router.send(whisper).await.unwrap().unwrap();
+    }
+    let bad = Whisper::new(nodes[0].id.clone(), "alone").kind("\u{b}");
+    nodes[1].router.send(bad).await.unwrap().unwrap();
+    pass(10).await;
+    let sent = nodes[0].router.send(Status).await.unwrap().stats.sent - before;
+    assert!(
+        (1..100).contains(&sent),
+        "{sent} broadcasts for 1,000 whispers"
+    );
+    assert_eq!(entries(&sync).await, [("same".into(), "0999".into())]);
+    assert_eq!(sync.send(SyncStatus).await.unwrap().refused, 1);
 }
