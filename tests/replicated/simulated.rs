@@ -219,7 +219,7 @@ async fn what_is_set_last_is_kept_however_quickly() {
 
 /// A member whispers many entries to one node, which tells the others of each key once, a few at a time.
 #[actix::test]
-async fn a_member_that_whispers_much_does_not_make_us_shout() {
+async fn t34_a_member_that_whispers_much_does_not_make_us_shout() {
     let net = SimNet::new(26);
     let nodes = net.start(4).unwrap();
     let sync = Sync::of(&nodes[0]).start();
