@@ -29,7 +29,7 @@
 //! |---|---|
 //! | meet others | [`Connect`], [`Disconnect`], [`RequestPeers`] |
 //! | speak | [`Send`](struct@Send) to all, [`Whisper`] or [`Message::reply`] to one |
-//! | hear | [`Subscribe`] an actor, pull with [`Recv`], decide first with [`Intercept`]; [`Event`]s by [`SubscribeEvents`] |
+//! | hear | [`Subscribe`] an actor, pull with [`Recv`], decide first with [`Intercept`], decide what is relayed with [`Validate`]; [`Event`]s by [`SubscribeEvents`] |
 //! | look | [`Peers`], [`Awaiting`], [`Topology`], [`Status`] |
 //! | end | [`Shutdown`] |
 //!
@@ -151,18 +151,18 @@ pub use config::Config;
 #[cfg(feature = "node")]
 pub use error::{SettingError, StartError};
 pub use mesh::{
-    CloseReason, ConnectError, DialError, Direction, Event, Neighbor, Neighborhood, OtherProtocol,
-    SendError, Sent, Severity, SkipReason, Skipped, Stats, TlsRefusal, Traffic, Trouble,
-    WhisperError, Whispered,
+    Acceptance, CloseReason, ConnectError, DialError, Direction, Event, Neighbor, Neighborhood,
+    OtherProtocol, SendError, Sent, Severity, SkipReason, Skipped, Stats, TlsRefusal, Traffic,
+    Trouble, WhisperError, Whispered,
 };
 #[cfg(feature = "node")]
 pub use node::transport::encryption::Encryption;
 #[cfg(feature = "node")]
 pub use node::{
     Awaited, Awaiting, Bundle, Connect, Disconnect, Filter, Histogram, Intercept, KindFilter,
-    Offer, Overflow, Peer, Peers, Queue, Recv, Reply, RequestPeers, RequestStats, Router, Send,
-    SendMany, Shutdown, ShutdownReport, Status, StatusReport, Subscribe, SubscribeEvents,
-    SubscriptionId, Topology, Unsent, Unsubscribe, Verdict, Whisper,
+    Offer, Overflow, Peer, Peers, Proposal, Queue, Recv, Reply, RequestPeers, RequestStats, Router,
+    Send, SendMany, Shutdown, ShutdownReport, Status, StatusReport, Subscribe, SubscribeEvents,
+    SubscriptionId, Topology, Unsent, Unsubscribe, Validate, Verdict, Whisper,
 };
 #[cfg(feature = "node")]
 pub use node_thread::NodeThread;
@@ -172,8 +172,8 @@ pub use sim_net::SimNet;
 pub use start::Node;
 #[cfg(feature = "node")]
 pub use typed::{
-    Answer, Answered, Ask, Asked, Format, FormatError, NodeGone, NotReady, Payload, PublishError,
-    Query, Received, Request, RequestAll, RequestError, Tell, TellError,
+    Answer, Answered, Ask, Asked, Format, FormatError, NodeGone, NotReady, Payload, Proposed,
+    PublishError, Query, Received, Request, RequestAll, RequestError, Tell, TellError,
 };
 pub use wire::{
     Address, AddressError, BadAddress, EncodeError, Flag, Generation, HostPort, IdError, Limits,

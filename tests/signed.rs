@@ -74,6 +74,10 @@ struct Line {
 
 impl Line {
     fn new() -> Self {
+        Self::with(|verifier| verifier)
+    }
+
+    fn with(change: impl FnOnce(Verifier<Order>) -> Verifier<Order>) -> Self {
         let identity = identity("anna");
         let author = Victim::with(|config| config.id(identity.id().clone()));
         let (relay, checker) = (Victim::start(), Victim::start());
@@ -86,7 +90,7 @@ impl Line {
             refused: refuse,
         };
         let ear = Ear::start_in_arbiter(&checker.arbiter, |_| ear);
-        let verifier = Verifier::new(&checker.node, ear.clone()).refusals(ear);
+        let verifier = change(Verifier::new(&checker.node, ear.clone()).refusals(ear));
         let verifier = Verifier::start_in_arbiter(&checker.arbiter, |_| verifier);
         // It has subscribed.
         let line = Self {
@@ -205,6 +209,35 @@ fn t33_what_was_signed_before_a_verifier_started_does_not_hold() {
     mallory.write(&frame);
     assert!(matches!(late.refusal(), Refusal::Replayed | Refusal::Stale));
     assert_eq!(late.report().0, 0);
+}
+
+#[test]
+fn t33_a_node_that_checks_before_it_relays_passes_on_nothing_forged() {
+    let line = Line::with(Verifier::before_relay);
+    let behind = Victim::start();
+    behind.ask(Connect::to(line.checker.addr)).unwrap();
+    let message = line.publish(7);
+    let signed = packets(&message);
+    let mut mallory = line.member(line.author.id.clone());
+    let mut changed = signed.clone();
+    changed[1] = Packet::from(r#"{"pizza":1000}"#);
+    mallory.say(&Flag::Broadcast, &changed);
+    assert_eq!(line.refusal(), Refusal::Forged);
+    let again = mallory.frame(&Flag::Broadcast, &signed, message.time() + 1);
+    mallory.write(&again);
+    assert_eq!(line.refusal(), Refusal::Replayed);
+    // In the plain form, which other nodes would read as well.
+    let mut plain = vec![Packet::from("\0")];
+    plain.extend(changed);
+    mallory.say(&Flag::Broadcast, &plain);
+    assert_eq!(line.refusal(), Refusal::Forged);
+    line.publish(9);
+    let heard = behind.heard_within(Duration::from_secs(1));
+    assert_eq!(heard.len(), 2, "{heard:?}");
+    assert!(heard[0].starts_with(r#"{"pizza":7}"#) && heard[1].starts_with(r#"{"pizza":9}"#));
+    let stats = line.checker.status().stats;
+    assert_eq!((stats.rejected, stats.ignored), (2, 1));
+    assert_eq!(stats.relayed, 2);
 }
 
 #[test]

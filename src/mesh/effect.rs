@@ -11,7 +11,8 @@ use smallvec::SmallVec;
 use super::error::{ConnectError, WhisperError};
 use super::event::{CloseReason, Event, SkipReason};
 use super::input::{ConnId, Ticket};
-use crate::wire::{Address, Frames, MessageId, Messages, Method, NodeId};
+use super::messaging::validation::ProposalId;
+use crate::wire::{Address, Frames, Message, MessageId, Messages, Method, NodeId};
 
 /// Connections a transmission goes to.
 pub type Targets = SmallVec<[ConnId; 4]>;
@@ -62,6 +63,17 @@ pub enum Effect {
     },
     /// Hand these messages to the user, in this order.
     Deliver(Messages),
+    /// Ask a validator about a message, and say its word with [`Mesh::judge`](super::Mesh::judge): always, and in time.
+    Propose {
+        /// The message's name.
+        proposal: ProposalId,
+        /// Whom to ask.
+        validator: u64,
+        /// The message.
+        message: Message,
+        /// Bytes that wait with it.
+        cost: usize,
+    },
     /// Tell the user.
     Notify(Event),
     /// What was asked under this ticket has come to its end.

@@ -106,6 +106,9 @@ pub enum CloseReason {
     /// What it said first was plainly another protocol.
     #[error("it speaks {0}: this port is for nodes of the mesh")]
     OtherProtocol(OtherProtocol),
+    /// Validators of this node rejected too much of what it wrote.
+    #[error("too much of what it wrote was rejected by a validator of this node")]
+    Rejected,
     /// A user of this node disconnected it a moment ago.
     #[error("it was disconnected on request a moment ago, and is not let in again for a while")]
     Unwanted,
@@ -137,6 +140,7 @@ impl CloseReason {
             Self::Insecure { .. } => "insecure",
             Self::UnprovenId { .. } => "unproven_id",
             Self::OtherProtocol(_) => "other_protocol",
+            Self::Rejected => "rejected",
             Self::Unwanted => "unwanted",
             Self::Failed(_) => "failed",
         }
@@ -295,6 +299,26 @@ pub enum Event {
         sender: NodeId,
         /// Why not.
         reason: String,
+    },
+    /// A validator rejected a message: it was neither delivered nor relayed. At most four such events a second.
+    Rejected {
+        /// The message.
+        id: MessageId,
+        /// Its kind, cut after 64 characters.
+        kind: String,
+        /// Who wrote it, by its own word.
+        sender: NodeId,
+        /// The neighbour it came from.
+        from: NodeId,
+    },
+    /// A validator did not decide about messages: it was late, had too many waiting, or is gone. Told once a second.
+    Undecided {
+        /// The name of its registration.
+        validator: u64,
+        /// How many messages since this was last told.
+        messages: u64,
+        /// Whether they were let pass, or dropped.
+        accepted: bool,
     },
     /// An answer came after the time its question had. At most 16 such events a second.
     LateReply {

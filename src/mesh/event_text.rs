@@ -62,6 +62,8 @@ codes! {
     NotSent => "not_sent",
     SubscriberGone => "subscriber_gone",
     Unreadable => "unreadable",
+    Rejected => "rejected",
+    Undecided => "undecided",
     LateReply => "late_reply",
     QuestionRefused => "question_refused",
     PeerBookFailed => "peer_book_failed",
@@ -231,6 +233,28 @@ impl fmt::Display for Event {
                 short(kind),
                 short(reason)
             ),
+            Self::Rejected {
+                kind, sender, from, ..
+            } => {
+                write!(
+                    f,
+                    "a message of {sender} ({}) was rejected by a validator",
+                    short(kind)
+                )?;
+                if sender != from {
+                    write!(f, "; {from} had relayed it")?;
+                }
+                Ok(())
+            }
+            Self::Undecided {
+                validator,
+                messages,
+                accepted,
+            } => write!(
+                f,
+                "validator {validator} did not decide about {messages} messages, which were {}: it is slow, or gone",
+                if *accepted { "let pass" } else { "dropped" }
+            ),
             Self::LateReply { from, kind } => {
                 write!(f, "{from} answered too late ({})", short(kind))
             }
@@ -288,6 +312,7 @@ impl Event {
             | Self::ClockSkew { peer, .. }
             | Self::Sought { peer }
             | Self::RelaySkipped { peer, .. }
+            | Self::Rejected { sender: peer, .. }
             | Self::Undeliverable { to: peer, .. } => Some(peer),
             _ => None,
         }
@@ -297,7 +322,7 @@ impl Event {
     #[cfg(all(feature = "tracing", feature = "node"))]
     pub(crate) fn message(&self) -> Option<&MessageId> {
         match self {
-            Self::RelaySkipped { id, .. } => Some(id),
+            Self::RelaySkipped { id, .. } | Self::Rejected { id, .. } => Some(id),
             _ => None,
         }
     }

@@ -26,6 +26,7 @@ use super::messaging::authors::Authors;
 use super::messaging::foreign::Foreigners;
 use super::messaging::renegotiate::Kept;
 use super::messaging::searches::Searches;
+use super::messaging::validation::Validation;
 use super::messaging::waterfall::Waterfall;
 use super::params::Params;
 use super::stats::{DROPPED, RecentProblems, Stats, Trouble};
@@ -67,6 +68,7 @@ pub struct Mesh {
     pub(super) foreigners: Foreigners,
     pub(super) authors: Authors,
     pub(super) passages: Passages,
+    pub(super) validation: Validation,
     pub(super) stats: Stats,
     pub(super) problems: RecentProblems,
     /// Dials that peers lists may still make us begin.
@@ -118,6 +120,7 @@ impl Mesh {
             foreigners: Foreigners::default(),
             authors: Authors::default(),
             passages: Passages::default(),
+            validation: Validation::default(),
             stats: Stats::default(),
             problems: RecentProblems::default(),
             dial_budget: TokenBucket::new(8.0, 4.0),
@@ -392,6 +395,7 @@ impl Mesh {
         self.waterfall.forget(now.unix);
         self.report_crowded(now, out);
         self.report_dropped(now, out);
+        self.report_undecided(out);
     }
 
     /// Tells of what is only counted, at a bounded rate.

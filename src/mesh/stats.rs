@@ -38,6 +38,12 @@ pub struct Stats {
     pub unknown_verbs: u64,
     /// Control messages whose arguments make no sense: dropped.
     pub malformed: u64,
+    /// Messages that a validator rejected: dropped.
+    pub rejected: u64,
+    /// Messages that a validator had ignored, or did not decide about and is closed: dropped.
+    pub ignored: u64,
+    /// Times that a validator did not decide about a message.
+    pub undecided: u64,
     /// Frames that do not decode, or whose id does not fit their contents: the peer was closed.
     pub bad_frames: u64,
     /// Things a peer asked for more often than it may: not done.
@@ -71,7 +77,7 @@ pub struct Stats {
 
 /// What tells of each counter of [`Stats`]: an event, by its code, or why there is none.
 #[cfg(test)]
-const TOLD_BY: [(&str, Result<&str, &str>); 26] = [
+const TOLD_BY: [(&str, Result<&str, &str>); 29] = [
     ("received", Err("what is meant to happen")),
     ("delivered", Err("what is meant to happen")),
     ("sent", Err("what is meant to happen")),
@@ -87,6 +93,9 @@ const TOLD_BY: [(&str, Result<&str, &str>); 26] = [
     ("misplaced", Ok("dropped")),
     ("unknown_verbs", Ok("dropped")),
     ("malformed", Ok("dropped")),
+    ("rejected", Ok("rejected")),
+    ("ignored", Err("what their validator wants")),
+    ("undecided", Ok("undecided")),
     ("bad_frames", Ok("peer_left")),
     ("over_budget", Ok("dropped")),
     ("relay_skipped", Ok("relay_skipped")),

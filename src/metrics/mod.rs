@@ -297,6 +297,15 @@ pub const METRICS: &[Metric] = &[
         "Peers closed because they took too little for too long."
     ),
     counter!(bans, "Hosts banned for a while."),
+    counter!(rejected, "Messages that a validator rejected."),
+    counter!(
+        ignored,
+        "Messages that a validator ignored, or did not decide about and is closed."
+    ),
+    counter!(
+        undecided,
+        "Times a validator did not decide about a message."
+    ),
     counter!(
         refused,
         "Connections that ended before their handshake was accepted."

@@ -22,6 +22,7 @@
 //! | what waits | is bounded by |
 //! |---|---|
 //! | batches in the Router's mailbox, frames in outbound queues, messages under `Pause` or before interceptors | the inbound budget of the connection they came from |
+//! | messages that wait for validators | the core: 1,024 and 16 MiB, of one neighbour a quarter |
 //! | own messages in outbound queues | the send budget |
 //! | messages and events for subscribers, the inbox | their queues |
 //! | a subscriber's mailbox | the burst that is sent ahead |
@@ -45,6 +46,7 @@ pub use messages::subscribe::{
     Bundle, Filter, Intercept, KindFilter, Offer, Overflow, Queue, Recv, Subscribe,
     SubscribeEvents, SubscriptionId, Unsubscribe, Verdict,
 };
+pub use messages::validate::{Proposal, Validate};
 pub use messages::{
     Awaited, Awaiting, Connect, Disconnect, Histogram, Peer, Peers, RequestPeers, Send, SendMany,
     Shutdown, ShutdownReport, Status, StatusReport, Topology, Unsent, Whisper,

@@ -32,7 +32,8 @@
 //!
 //! A message without a signature, or with one that does not hold; one whose author is not the owner of the key; one whose
 //! counter is more than 2 s off the second it is stamped with, which is what a message becomes that is sent again later;
-//! and one whose counter was there already. Each refusal is told as [`Refused`] and counted.
+//! and one whose counter was there already. Each refusal is told as [`Refused`] and counted. A node relays what it does not
+//! check; with [`Verifier::before_relay`] what is refused goes no further than that node.
 
 mod statement;
 mod verifier;

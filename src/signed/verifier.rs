@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::time::Duration;
 
 use actix::{
     Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler,
@@ -12,8 +13,9 @@ use actix::{
 use serde::Serialize;
 
 use super::statement::{Proof, Statement};
+use crate::mesh::Acceptance;
 use crate::node::router::clock::UnixTime;
-use crate::node::{Filter, Router, Subscribe};
+use crate::node::{Filter, Proposal, Router, Subscribe, Validate};
 use crate::start::Node;
 use crate::typed::{FormatError, Payload};
 use crate::wire::{Flag, Message, NodeId, Packet, SubnetId};
@@ -27,6 +29,9 @@ const KEPT: u64 = 130;
 const MAX_COUNTERS: usize = 1024;
 /// Authors that are remembered. Beyond it those heard in the last 130 s are, and others are refused.
 const MAX_AUTHORS: usize = 1024;
+
+/// How long a message may wait for its signature to be checked before it is relayed.
+const BEFORE_RELAY: Duration = Duration::from_secs(5);
 
 /// A value whose author is proven: by the signature, whoever relayed it.
 #[derive(Clone, Debug)]
@@ -114,6 +119,7 @@ pub struct Verifier<T: Payload> {
     subnet: SubnetId,
     recipient: Recipient<Signed<T>>,
     refusals: Option<Recipient<Refused>>,
+    before_relay: bool,
     /// Nothing up to this holds.
     floor: u64,
     authors: HashMap<NodeId, Author>,
@@ -147,6 +153,7 @@ impl<T: Payload> Verifier<T> {
             subnet: node.subnet_id.clone(),
             recipient: recipient.into(),
             refusals: None,
+            before_relay: false,
             floor: 0,
             authors: HashMap::new(),
             newest: 0,
@@ -159,6 +166,15 @@ impl<T: Payload> Verifier<T> {
     #[must_use]
     pub fn refusals(mut self, recipient: impl Into<Recipient<Refused>>) -> Self {
         self.refusals = Some(recipient.into());
+        self
+    }
+
+    /// Has messages of the kind checked before this node relays them or hands them to anybody else: what does not hold goes
+    /// no further than here. It is a [`Validate`] with a deadline of 5 s that fails closed, so when the verifier ends, nothing
+    /// of the kind passes this node any more until the node is started anew.
+    #[must_use]
+    pub fn before_relay(mut self) -> Self {
+        self.before_relay = true;
         self
     }
 
@@ -221,10 +237,16 @@ impl<T: Payload> Actor for Verifier<T> {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         let router = self.router.clone();
+        let validates = self.before_relay;
         let values = Subscribe::messages(ctx.address()).filter(Filter::new().kind(T::KIND));
+        let validate = Validate::by(ctx.address()).kind(T::KIND);
         let subscribing = async move {
             let now = router.send(UnixTime).await;
-            let _ = router.send(values).await;
+            if validates {
+                let _ = router.send(validate.deadline(BEFORE_RELAY)).await;
+            } else {
+                let _ = router.send(values).await;
+            }
             now
         };
         ctx.wait(subscribing.into_actor(self).map(|now, verifier, _| {
@@ -234,31 +256,21 @@ impl<T: Payload> Actor for Verifier<T> {
     }
 }
 
-impl<T: Payload> Handler<Message> for Verifier<T> {
-    type Result = ();
-
-    fn handle(&mut self, message: Message, ctx: &mut Context<Self>) {
-        let checked = self.check(&message).and_then(|()| {
-            crate::typed::read_value::<T>(&message)
+impl<T: Payload> Verifier<T> {
+    /// The value of a message, if it holds; counted either way.
+    fn verify(&mut self, message: &Message) -> Result<Signed<T>, Refusal> {
+        let verified = self.check(message).and_then(|()| {
+            crate::typed::read_value::<T>(message)
                 .map_err(|error: FormatError| Refusal::Unreadable(error.to_string()))
         });
-        match checked {
+        match verified {
             Ok(value) => {
                 self.report.proven += 1;
-                let author = message.sender().clone();
-                let signed = Signed {
+                Ok(Signed {
                     value,
-                    author,
-                    message,
-                };
-                // The next one waits for it, so that nothing piles up behind.
-                let handing = self.recipient.send(signed);
-                ctx.wait(handing.into_actor(self).map(|handed, _, ctx| {
-                    if handed.is_err() {
-                        // Nobody is there to hand anything to; the Router tells that a subscriber is gone.
-                        ctx.stop();
-                    }
-                }));
+                    author: message.sender().clone(),
+                    message: message.clone(),
+                })
             }
             Err(why) => {
                 self.report.refused += 1;
@@ -266,10 +278,49 @@ impl<T: Payload> Handler<Message> for Verifier<T> {
                     let _ = recipient.try_send(Refused {
                         sender: message.sender().clone(),
                         from: message.from().clone(),
-                        why,
+                        why: why.clone(),
                     });
                 }
+                Err(why)
             }
+        }
+    }
+
+    /// Hands a value on. The next one waits for it, so that nothing piles up behind.
+    fn hand_on(&self, signed: Signed<T>, ctx: &mut Context<Self>) {
+        let handing = self.recipient.send(signed);
+        ctx.wait(handing.into_actor(self).map(|handed, _, ctx| {
+            if handed.is_err() {
+                // Nobody is there to hand anything to; the Router tells that a subscriber is gone.
+                ctx.stop();
+            }
+        }));
+    }
+}
+
+impl<T: Payload> Handler<Message> for Verifier<T> {
+    type Result = ();
+
+    fn handle(&mut self, message: Message, ctx: &mut Context<Self>) {
+        if let Ok(signed) = self.verify(&message) {
+            self.hand_on(signed, ctx);
+        }
+    }
+}
+
+/// Before anything becomes of it: see [`Verifier::before_relay`].
+impl<T: Payload> Handler<Proposal> for Verifier<T> {
+    type Result = Acceptance;
+
+    fn handle(&mut self, proposal: Proposal, ctx: &mut Context<Self>) -> Acceptance {
+        match self.verify(&proposal.message) {
+            Ok(signed) => {
+                self.hand_on(signed, ctx);
+                Acceptance::Accept
+            }
+            // Whoever sends these may be honest, and late.
+            Err(Refusal::Stale | Refusal::Replayed | Refusal::TooManyAuthors) => Acceptance::Ignore,
+            Err(_) => Acceptance::Reject,
         }
     }
 }

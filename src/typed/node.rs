@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use super::asked::{Answer, Asked};
 use super::names::Named;
 use super::payload::{Payload, Query};
+use super::proposed::Proposed;
 use super::received::Received;
 use super::remote::{Ask, Remote, Tell};
 use super::request::{Request, RequestError};
@@ -17,7 +18,7 @@ use crate::mesh::{Event, SendError, Sent, Whispered};
 use crate::node::router::readiness::{DialFailures, Ready};
 use crate::node::{
     Peer, Peers, Send, Shutdown, ShutdownReport, Subscribe, SubscribeEvents, SubscriptionId,
-    Unsubscribe, Whisper,
+    Unsubscribe, Validate, Whisper,
 };
 use crate::start::Node;
 use crate::wire::{Address, NodeId};
@@ -105,6 +106,19 @@ impl Node {
         recipient: Recipient<Received<T>>,
     ) -> Result<SubscriptionId, NodeGone> {
         Ok(self.router.send(Subscribe::typed(recipient)).await?)
+    }
+
+    /// Has an actor judge the values of a type before they are delivered to anybody and before broadcasts are relayed;
+    /// see [`Validate`] for its deadline and what happens after it.
+    ///
+    /// # Errors
+    ///
+    /// If the node has shut down.
+    pub async fn validate<T: Payload>(
+        &self,
+        recipient: Recipient<Proposed<T>>,
+    ) -> Result<SubscriptionId, NodeGone> {
+        Ok(self.router.send(Validate::typed(recipient)).await?)
     }
 
     /// Ends a subscription, an interception or a registration; false if there is none of that name.

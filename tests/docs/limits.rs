@@ -6,8 +6,8 @@ use std::time::Duration;
 use actix::{Actor, Context, Handler};
 use actix_mesh::mesh::Params;
 use actix_mesh::{
-    Config, Event, Intercept, Limits, Method, NodeId, Offer, Queue, Shutdown, Subnet,
-    SubscribeEvents, Verdict, Whisper,
+    Acceptance, Config, Event, Intercept, Limits, Method, NodeId, Offer, Proposal, Queue, Shutdown,
+    Subnet, SubscribeEvents, Validate, Verdict, Whisper,
 };
 
 const DOCUMENT: &str = include_str!("../../docs/limits.md");
@@ -195,6 +195,14 @@ impl Handler<Offer> for Nobody {
     }
 }
 
+impl Handler<Proposal> for Nobody {
+    type Result = Acceptance;
+
+    fn handle(&mut self, _: Proposal, _: &mut Context<Self>) -> Acceptance {
+        Acceptance::Accept
+    }
+}
+
 #[actix::test]
 async fn what_messages_set_is_told_as_it_is() {
     let Queue {
@@ -210,6 +218,10 @@ async fn what_messages_set_is_told_as_it_is() {
         (
             "Intercept: deadline",
             time(Intercept::by(Nobody.start()).deadline),
+        ),
+        (
+            "Validate: deadline",
+            time(Validate::by(Nobody.start()).deadline),
         ),
         (
             "Whisper: within",

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use actix_mesh::mesh::{
-    ConnId, DialError, Direction, Effect, Ended, Input, Mesh, Now, Outgoing, Params, Ticket,
+    Acceptance, ConnId, DialError, Direction, Effect, Ended, Input, Mesh, Now, Outgoing, Params,
+    ProposalId, Ticket, ValidationRule,
 };
 use actix_mesh::wire::{
     Address, Batch, Composer, Control, Dialect, Flag, Generation, Hold, Limits, Method, NodeId,
@@ -42,6 +43,8 @@ struct Driver<'a> {
     asked: BTreeSet<Ticket>,
     answered: BTreeSet<Ticket>,
     closing: bool,
+    /// What validators have not judged yet, and who is asked.
+    proposed: Vec<(ProposalId, u64)>,
 }
 
 /// See the module.
@@ -89,6 +92,7 @@ impl<'a> Driver<'a> {
             asked: BTreeSet::new(),
             answered: BTreeSet::new(),
             closing: false,
+            proposed: Vec::new(),
         }
     }
 
@@ -362,8 +366,45 @@ impl<'a> Driver<'a> {
             }
             // Somebody sets the clock.
             4 => self.now.unix = [0, NOON, NOON + 1_000_000, u64::MAX][self.data.below(4)],
+            5 => self.validate(),
+            6 => self.judge(),
             _ => self.mesh.set_audience(self.data.below(2) == 0),
         }
+    }
+
+    fn validate(&mut self) {
+        let validator = u64::try_from(self.data.below(3)).unwrap();
+        if self.data.below(3) == 0 {
+            self.command(|mesh, now, out| {
+                mesh.end_validation(now, validator, out);
+            });
+            // What waited for it is proposed to the next, or has passed.
+            self.proposed.retain(|(_, asked)| *asked != validator);
+            return;
+        }
+        self.mesh.validate(ValidationRule {
+            validator,
+            kinds: vec![SubFlag::Broadcast.packet(generation())],
+            prefixes: Vec::new(),
+            open: validator == 0,
+        });
+    }
+
+    fn judge(&mut self) {
+        if self.proposed.is_empty() {
+            return;
+        }
+        let (proposal, _) = self.proposed.remove(self.data.below(self.proposed.len()));
+        let verdicts = [
+            None,
+            Some(Acceptance::Accept),
+            Some(Acceptance::Ignore),
+            Some(Acceptance::Reject),
+        ];
+        let verdict = verdicts[self.data.below(4)];
+        self.command(|mesh, now, out| {
+            mesh.judge(now, proposal, verdict, out);
+        });
     }
 
     fn handle(&mut self, input: Input) -> Vec<Effect> {
@@ -413,6 +454,11 @@ impl<'a> Driver<'a> {
                     assert!(self.asked.contains(ticket));
                     assert!(self.answered.insert(*ticket), "answered twice");
                 }
+                Effect::Propose {
+                    proposal,
+                    validator,
+                    ..
+                } => self.proposed.push((*proposal, *validator)),
                 Effect::Notify(_) => {}
             }
         }
@@ -459,6 +505,7 @@ impl<'a> Driver<'a> {
         assert!(mesh.waiting_whispers() <= mesh.params().max_waiting_whispers);
         let entries = usize::try_from(mesh.stats().waterfall_entries).unwrap();
         assert!(entries <= mesh.params().waterfall_capacity);
+        assert_eq!(mesh.proposals(), self.proposed.len());
         assert!(mesh.troubles().count() <= 64);
         let ids: BTreeSet<_> = mesh.peers().into_iter().map(|peer| peer.id).collect();
         assert_eq!(

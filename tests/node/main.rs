@@ -11,6 +11,7 @@ mod send_budget;
 mod shutdown;
 mod start;
 mod subscriptions;
+mod validators;
 mod whisper;
 
 use std::time::Duration;

@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use actix_mesh::mesh::sim::{Network, Node};
-use actix_mesh::mesh::{Answer, CloseReason, ConnectError, Direction, Event, Params, WhisperError};
+use actix_mesh::mesh::{
+    Acceptance, Answer, CloseReason, ConnectError, Direction, Event, Params, WhisperError,
+};
 use actix_mesh::wire::{Composer, Flag, Generation, Limits, SubFlag, Subnet};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -547,6 +549,57 @@ fn f8_a_large_mesh_delivers_each_message_exactly_once_to_every_node() {
             expected.sort();
             assert_eq!(got, expected, "seed {seed}: node {index}");
         }
+    }
+}
+
+/// Every node validates; now and then one takes so long that it fails open.
+#[test]
+fn f21_what_validators_accept_is_heard_once_and_what_they_reject_goes_nowhere() {
+    fn judge(message: &actix_mesh::Message) -> Option<Acceptance> {
+        match message.text() {
+            text if text.contains("good") => Some(Acceptance::Accept),
+            text if text.contains("late") => None,
+            text if text.contains("old") => Some(Acceptance::Ignore),
+            _ => Some(Acceptance::Reject),
+        }
+    }
+    for seed in seeds(100) {
+        let mut dice = StdRng::seed_from_u64(seed);
+        let mut net = Network::new(seed);
+        let count = dice.random_range(3..12);
+        let nodes = net.add_many(count);
+        grow(&mut net, &nodes, &mut dice);
+        for node in &nodes {
+            let at_most = Duration::from_millis(dice.random_range(0..400));
+            net.validate(*node, "price", true, judge, at_most);
+        }
+        let mut good = 0;
+        for round in 0..20 {
+            let node = nodes[dice.random_range(0..count)];
+            // Whoever writes ten that are rejected is closed for it.
+            let words = if round < 8 { 4 } else { 3 };
+            let word = ["good", "late", "old", "bad"][dice.random_range(0..words)];
+            good += usize::from(word == "good" || word == "late");
+            net.broadcast(node, ["price", &format!("{word} {round}")])
+                .unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+            net.run_for(Duration::from_millis(dice.random_range(0..300)));
+        }
+        net.run_for(second() * 10);
+        let mut heard = 0;
+        for node in &nodes {
+            let texts = texts(&net, *node);
+            let once: std::collections::BTreeSet<_> = texts.iter().collect();
+            assert_eq!(once.len(), texts.len(), "seed {seed}: twice");
+            let passed = |text: &&String| text.contains("good") || text.contains("late");
+            assert!(
+                texts.iter().all(|text| passed(&text)),
+                "seed {seed}: {texts:?}"
+            );
+            heard += texts.len();
+            assert_eq!(net.mesh(*node).proposals(), 0, "seed {seed}");
+            assert_eq!(net.mesh(*node).stats().bans, 0, "seed {seed}");
+        }
+        assert_eq!(heard, good * (count - 1), "seed {seed}");
     }
 }
 

@@ -31,6 +31,8 @@ pub(in crate::mesh) enum Misbehavior {
     OutOfPlace,
     /// More than it may ask for or send.
     Flooding,
+    /// What it wrote itself was rejected by a validator.
+    Rejected,
     /// It read nothing while something waited for it, or left a frame unfinished.
     Slow,
 }
@@ -39,7 +41,7 @@ impl Misbehavior {
     fn points(self) -> f64 {
         match self {
             Self::Invalid => 25.0,
-            Self::Slow => 10.0,
+            Self::Slow | Self::Rejected => 10.0,
             Self::OutOfPlace => 5.0,
             // A py2p that fell over its own deferred reply asks hundreds of times a second, and
             // means no harm.

@@ -153,6 +153,8 @@ pub(in crate::mesh) struct PeerLimits {
     pub(in crate::mesh) passes: TokenBucket,
     /// What it said of its neighbours.
     pub(in crate::mesh) topology: Option<Box<TopologyState>>,
+    /// How much of what it wrote itself validators may reject.
+    pub(in crate::mesh) rejected: TokenBucket,
 }
 
 impl Default for PeerLimits {
@@ -167,6 +169,7 @@ impl Default for PeerLimits {
             extensions: None,
             passes: TokenBucket::new(16.0, 8.0),
             topology: None,
+            rejected: TokenBucket::new(10.0, 1.0),
         }
     }
 }

@@ -189,7 +189,7 @@ impl Mesh {
         };
         let number = along.number.to_vec();
         let arrived = if along.to == self.me().as_bytes() {
-            self.arrive(conn, along.frame, out)
+            self.arrive(now, conn, along.frame, out)
         } else if self.pass_along(now, conn, &along, out) {
             return;
         } else {
@@ -199,7 +199,7 @@ impl Mesh {
     }
 
     /// It is for us: delivered like any whisper. Nothing but a user's message is obeyed here.
-    fn arrive(&mut self, conn: ConnId, frame: &Bytes, out: &mut Effects) -> bool {
+    fn arrive(&mut self, now: Now, conn: ConnId, frame: &Bytes, out: &mut Effects) -> bool {
         let params = &self.params;
         let Ok(bytes) = URL_SAFE_NO_PAD.decode(frame) else {
             return false;
@@ -215,6 +215,10 @@ impl Mesh {
             && Control::read(&frame, params.generation).is_none();
         if batch.len() != 1 || !is_users || frame.prove().is_err() {
             return false;
+        }
+        if !self.validates_nothing() && self.hold_for_validation(now, conn, (&batch, 0), false, out)
+        {
+            return true;
         }
         self.copies = crate::wire::Copies::new(batch.wire_len());
         self.deliver(conn, &frame, out);

@@ -12,5 +12,6 @@ pub(super) mod relay;
 pub(super) mod renegotiate;
 pub(super) mod searches;
 pub(super) mod send_many;
+pub(super) mod validation;
 pub(super) mod waterfall;
 pub(super) mod whisper;

@@ -68,7 +68,7 @@ impl Mesh {
         broken = proven.failed.or(broken);
         self.remember_all(now, &mut candidates);
         let mut picked = Vec::with_capacity(candidates.len());
-        let traced = trace::is_on();
+        let (traced, validates) = (trace::is_on(), !self.validates_nothing());
         let mut last = None;
         for candidate in candidates {
             let Ok(frame) = batch.get(candidate.index) else {
@@ -77,14 +77,16 @@ impl Mesh {
             if traced && let Some(entry) = self.routing.get(conn) {
                 trace::received(self.me(), &entry.id, &frame);
             }
+            if candidate.claim.is_some() && last != Some(candidate.author) {
+                last = Some(candidate.author);
+                self.authors.heard(candidate.author, conn, now.monotonic);
+            }
+            let place = (&batch, candidate.index);
+            if validates && self.hold_for_validation(now, conn, place, proven.by_bytes, out) {
+                continue;
+            }
             let relayed = match candidate.claim {
-                Some(_) => {
-                    if last != Some(candidate.author) {
-                        last = Some(candidate.author);
-                        self.authors.heard(candidate.author, conn, now.monotonic);
-                    }
-                    self.on_broadcast(now, conn, &frame, out)
-                }
+                Some(_) => self.on_broadcast(now, conn, &frame, out),
                 None => {
                     self.on_directed(now, conn, &frame, out);
                     false

@@ -25,14 +25,16 @@ impl Mesh {
         by_bytes: bool,
         out: &mut Effects,
     ) {
-        if picked.is_empty() || self.routing.len() < 2 {
+        // Where it came from may be gone by now.
+        let others = self.routing.len() - usize::from(self.routing.get(source).is_some());
+        if picked.is_empty() || others == 0 {
             return;
         }
         self.stats.relayed += picked.len() as u64;
         let harmless = by_bytes && !self.routing.has_fragile();
         let exceptions = self.exceptions(now, source, &batch, picked, harmless, out);
         if trace::is_on() {
-            self.trace_relayed(&batch, picked, &exceptions);
+            self.trace_relayed(&batch, picked, others, &exceptions);
         }
         for (conn, without) in &exceptions {
             let rest: Vec<usize> = picked
@@ -68,12 +70,13 @@ impl Mesh {
         &self,
         batch: &Batch,
         picked: &[usize],
+        others: usize,
         exceptions: &BTreeMap<ConnId, Vec<usize>>,
     ) {
         for index in picked {
             let without = exceptions.values().filter(|not| not.contains(index));
             if let Ok(frame) = batch.get(*index) {
-                trace::relayed(self.me(), &frame, self.routing.len() - 1 - without.count());
+                trace::relayed(self.me(), &frame, others - without.count());
             }
         }
     }

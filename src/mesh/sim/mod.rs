@@ -38,6 +38,7 @@ mod laws;
 mod links;
 mod queue;
 mod report;
+mod validators;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -51,6 +52,7 @@ use self::links::Line;
 use self::queue::{Queue, Transit};
 use self::report::Meter;
 pub use self::report::{Degrees, Round, Spread};
+pub use self::validators::Judge;
 use super::Outgoing;
 use super::effect::{Answer, Effect, Effects, Sent};
 use super::error::SendError;
@@ -83,6 +85,7 @@ struct Host {
     busy_until: Duration,
     delivered: Vec<Message>,
     events: Vec<Event>,
+    judge: Option<(Judge, Duration)>,
 }
 
 /// See the module.
@@ -233,6 +236,7 @@ impl Network {
             busy_until: Duration::ZERO,
             delivered: Vec::new(),
             events: Vec::new(),
+            judge: None,
         }
     }
 
@@ -570,6 +574,12 @@ impl Network {
             Transit::Weather => self.on_weather(),
             Transit::Churn => self.on_churn(),
             Transit::Return(node) => self.on_return(node),
+            Transit::Verdict {
+                node,
+                life,
+                proposal,
+                verdict,
+            } => self.on_verdict((node, life), proposal, verdict),
             Transit::Knock { from, addr } => self.on_knock(from, addr),
             Transit::Dialed { to, addr } if self.has_line(to) => {
                 self.feed(to.0, Input::Dialed { conn: to.1, addr });
@@ -632,6 +642,9 @@ impl Network {
                 Effect::SetCompression { .. } => {}
                 Effect::Close { conn, .. } => self.hang_up((node, conn)),
                 Effect::Deliver(messages) => self.deliver(node, source, messages.into_vec()),
+                Effect::Propose {
+                    proposal, message, ..
+                } => self.on_proposal(node, proposal, &message),
                 Effect::Notify(event) if self.keeps_history => {
                     self.hosts[node.0].events.push(event);
                 }

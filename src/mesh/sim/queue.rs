@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::{End, Node};
 use crate::mesh::input::DialError;
+use crate::mesh::{Acceptance, ProposalId};
 use crate::wire::Address;
 
 /// What is on its way.
@@ -35,6 +36,13 @@ pub(super) enum Transit {
     },
     Closed {
         to: End,
+    },
+    /// A node's validator has judged, in this life of it.
+    Verdict {
+        node: Node,
+        life: u32,
+        proposal: ProposalId,
+        verdict: Option<Acceptance>,
     },
     /// Connections break by chance.
     Weather,

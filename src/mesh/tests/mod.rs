@@ -12,4 +12,5 @@ mod links;
 mod peers;
 mod renegotiate;
 mod rig;
+mod validation;
 mod whisper;

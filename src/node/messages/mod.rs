@@ -7,6 +7,7 @@
 pub(crate) mod foreign;
 mod histogram;
 pub(crate) mod subscribe;
+pub(crate) mod validate;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -337,7 +337,8 @@ impl Handler<Unsubscribe> for Router {
         let found = self.messages.remove(id)
             || self.events.remove(id)
             || self.interception.remove(id)
-            || self.requests.remove(id);
+            || self.requests.remove(id)
+            || self.end_validation(id, ctx);
         self.apply_audience();
         self.pump(ctx);
         found

@@ -16,6 +16,7 @@ pub(crate) mod observed;
 pub(crate) mod peer_book_file;
 pub(crate) mod readiness;
 pub(crate) mod shutdown;
+pub(crate) mod validation;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -33,7 +34,7 @@ use crate::node::budget::{BatchSlot, MemoryPermit, Pool};
 use crate::mesh::TokenBucket;
 use crate::mesh::{
     Answer, ConnId, ConnectError, Direction, Effect, Effects, Ended, Event, Input, Mesh, Now,
-    QueuedWhisper, Ticket, Traffic, WhisperError, Whispered, trace,
+    ProposalId, QueuedWhisper, Ticket, Traffic, WhisperError, Whispered, trace,
 };
 use crate::node::connection::Terms;
 use crate::node::connection::rate_limit::Rates;
@@ -41,6 +42,7 @@ use crate::node::connection::writer::Patience;
 use crate::node::delivery::inbox::Inbox;
 use crate::node::delivery::interceptors::{Interception, Question, Step};
 use crate::node::delivery::subscriptions::{Burst, Subscriptions, Topic};
+use crate::node::delivery::validators::Validators;
 use crate::node::reply::{Promise, Unheard};
 use crate::node::requests::envelope::Envelope;
 use crate::node::requests::router::Requests;
@@ -179,6 +181,9 @@ pub struct Router {
     pub(crate) messages: Subscriptions<Message>,
     pub(crate) events: Subscriptions<Event>,
     pub(crate) interception: Interception,
+    pub(crate) validators: Validators,
+    /// Proposals about which nobody will decide.
+    undecided: Vec<ProposalId>,
     pub(crate) inbox: Inbox,
     pub(crate) requests: Requests,
     pub(crate) readiness: Readiness,
@@ -244,6 +249,8 @@ impl Router {
             messages: Subscriptions::default(),
             events: Subscriptions::default(),
             interception: Interception::default(),
+            validators: Validators::default(),
+            undecided: Vec::new(),
             inbox: Inbox::new(parts.inbox, params.generation),
             requests: Requests::default(),
             readiness: Readiness::default(),
@@ -323,6 +330,7 @@ impl Router {
             self.perform(effect, hold, ctx);
         }
         self.effects = effects;
+        self.judge_undecided(ctx);
         self.links.order();
         self.pump(ctx);
     }
@@ -337,6 +345,12 @@ impl Router {
                 self.links.close(conn, peer, self.closing_time());
             }
             Effect::Deliver(messages) => self.deliver(messages.into_vec(), hold, ctx),
+            Effect::Propose {
+                proposal,
+                validator,
+                message,
+                ..
+            } => self.propose(proposal, validator, message, ctx),
             Effect::Notify(event) => self.notify(event),
             Effect::Answer { ticket, answer } => self.answer(ticket, answer),
         }
@@ -484,6 +498,7 @@ impl Router {
             self.notify(event);
         }
         self.log.sum_up(self.mesh.me(), self.clock.now().monotonic);
+        self.report_gone_validators();
         self.requests.on_tick();
         self.pump_questions(ctx);
         self.save_book(ctx);
@@ -571,6 +586,7 @@ fn kept(effect: &Effect) -> usize {
             frames.plain.len() + compressed
         }
         Effect::Deliver(messages) => messages.memory(),
+        Effect::Propose { cost, .. } => *cost,
         _ => 0,
     }
 }

@@ -143,6 +143,37 @@ impl Batch {
         self.hold = hold;
     }
 
+    /// What it is tied to.
+    pub(crate) fn held(&self) -> &Hold {
+        &self.hold
+    }
+
+    /// A copy of one frame, as a batch of its own that is tied to the same.
+    pub(crate) fn extract(&self, index: usize) -> Option<Batch> {
+        let entry = self.entries.get(index)?;
+        let mut content = entry.content.ok()?;
+        let first = content.first_end as usize;
+        let ends = self.ends.get(first..first + content.packets as usize)?;
+        content.first_end = 0;
+        let mut inflated = Vec::new();
+        if let Source::Inflated { index, .. } = &mut content.source {
+            inflated.push(self.inflated(*index).to_vec());
+            *index = 0;
+        }
+        Some(Batch {
+            generation: self.generation,
+            chunk: BytesMut::from(entry.of(&self.chunk)),
+            entries: vec![Entry {
+                at: 0,
+                len: entry.len,
+                content: Ok(content),
+            }],
+            ends: ends.to_vec(),
+            inflated,
+            hold: self.hold.clone(),
+        })
+    }
+
     /// Proves several frames: `out` becomes one verdict for each of `which`. A frame is proven if its id is the hash of its
     /// payload and time, by the rule it says; a message must not be kept, relayed or delivered before.
     pub fn prove(&self, which: &[usize], out: &mut Vec<Result<IdRule, DecodeError>>) {

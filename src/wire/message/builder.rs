@@ -40,6 +40,14 @@ impl Messages {
         }
     }
 
+    /// A single message.
+    pub(crate) fn one(message: Message) -> Self {
+        Self {
+            whole: vec![message],
+            ..Self::default()
+        }
+    }
+
     /// Makes messages of the last group.
     fn close(&mut self) {
         let parts = mem::take(&mut self.open);

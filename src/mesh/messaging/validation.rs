@@ -1,0 +1,375 @@
+//! Messages that wait for a validator's word before anything becomes of them.
+//!
+//! Owns which kinds are validated, what is held meanwhile and how much that may be, and what each word leads to. Who
+//! speaks it, and how long that may take, is known to whoever drives the core.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use crate::mesh::connections::bans::Misbehavior;
+use crate::mesh::effect::{Effect, Effects};
+use crate::mesh::event::{CloseReason, Event};
+use crate::mesh::input::{ConnId, Now};
+use crate::mesh::machine::Mesh;
+use crate::mesh::token_bucket::TokenBucket;
+use crate::wire::{
+    Batch, Control, Copies, Flag, Generation, Hold, Message, Messages, NodeId, Packet, SubFlag,
+};
+
+/// Messages that are held at once, and their bytes.
+const MAX_HELD: (usize, usize) = (1024, 16 << 20);
+/// How much of that one neighbour may use: a quarter.
+const NEIGHBOURS_SHARE: usize = 4;
+/// Characters of a kind that are told.
+const KIND_TOLD: usize = 64;
+
+/// What a validator says about a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Acceptance {
+    /// It is delivered, and a broadcast is relayed.
+    Accept,
+    /// It is dropped, and nobody is to blame: it is too old, say.
+    Ignore,
+    /// It is dropped, and whoever wrote it should have known. A neighbour that wrote it itself is blamed for it.
+    Reject,
+}
+
+/// A message that a validator is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProposalId(pub u64);
+
+/// Which kinds a validator is asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValidationRule {
+    /// Its name, as its driver calls it. Validators are asked in the order of their names.
+    pub validator: u64,
+    /// These kinds.
+    pub kinds: Vec<Packet>,
+    /// And those that begin with one of these.
+    pub prefixes: Vec<Packet>,
+    /// Whether a message is accepted that it does not decide about.
+    pub open: bool,
+}
+
+impl ValidationRule {
+    fn holds_for(&self, kind: &[u8]) -> bool {
+        let begins = |prefix: &Packet| kind.starts_with(prefix.as_bytes());
+        self.kinds.iter().any(|it| it.as_bytes() == kind) || self.prefixes.iter().any(begins)
+    }
+}
+
+/// A message that waits.
+#[derive(Debug)]
+struct Held {
+    message: Message,
+    /// The frame as it came, if it is to be relayed.
+    relay: Option<Relay>,
+    source: ConnId,
+    /// Who is asked now.
+    validator: u64,
+    hold: Hold,
+    cost: usize,
+}
+
+#[derive(Debug)]
+struct Relay {
+    batch: Batch,
+    by_bytes: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(in crate::mesh) struct Validation {
+    rules: Vec<ValidationRule>,
+    held: BTreeMap<ProposalId, Held>,
+    bytes: usize,
+    /// Messages held and their bytes, by the neighbour they came from.
+    shares: HashMap<NodeId, (usize, usize)>,
+    /// Messages that a validator did not decide about, since this was last told.
+    undecided: BTreeMap<u64, u64>,
+    events: TokenBucket,
+    last: u64,
+}
+
+impl Default for Validation {
+    fn default() -> Self {
+        Self {
+            rules: Vec::new(),
+            held: BTreeMap::new(),
+            bytes: 0,
+            shares: HashMap::new(),
+            undecided: BTreeMap::new(),
+            events: TokenBucket::new(16.0, 4.0),
+            last: 0,
+        }
+    }
+}
+
+impl Validation {
+    fn next_rule(&self, after: Option<u64>, kinds: Kinds<'_>) -> Option<&ValidationRule> {
+        let asked = |rule: &&ValidationRule| after.is_none_or(|after| rule.validator > after);
+        let holds = |rule: &&ValidationRule| kinds.iter().flatten().any(|it| rule.holds_for(it));
+        self.rules.iter().filter(asked).find(holds)
+    }
+
+    /// Whether there is room for one more of this neighbour's. One is always let in, whatever its size.
+    fn has_room(&self, from: &NodeId, cost: usize) -> bool {
+        let (messages, bytes) = self.shares.get(from).copied().unwrap_or_default();
+        let fits = |messages, bytes, part| {
+            messages < MAX_HELD.0 / part && (messages == 0 || bytes + cost <= MAX_HELD.1 / part)
+        };
+        fits(self.held.len(), self.bytes, 1) && fits(messages, bytes, NEIGHBOURS_SHARE)
+    }
+
+    fn insert(&mut self, held: Held) -> ProposalId {
+        self.last += 1;
+        self.bytes += held.cost;
+        let share = self.shares.entry(held.message.from().clone());
+        let (messages, bytes) = share.or_default();
+        (*messages, *bytes) = (*messages + 1, *bytes + held.cost);
+        self.held.insert(ProposalId(self.last), held);
+        ProposalId(self.last)
+    }
+
+    fn remove(&mut self, proposal: ProposalId) -> Option<Held> {
+        let held = self.held.remove(&proposal)?;
+        self.bytes -= held.cost;
+        if let Some((messages, bytes)) = self.shares.get_mut(held.message.from()) {
+            (*messages, *bytes) = (*messages - 1, *bytes - held.cost);
+            if *messages == 0 {
+                self.shares.remove(held.message.from());
+            }
+        }
+        Some(held)
+    }
+
+    fn is_open(&self, validator: u64) -> bool {
+        let rule = self.rules.iter().find(|rule| rule.validator == validator);
+        rule.is_none_or(|rule| rule.open)
+    }
+}
+
+/// The kinds that a message may be taken for.
+type Kinds<'a> = [Option<&'a [u8]>; 2];
+
+/// Packet 0; and behind the mesh's own sub-flag packet 1, which is the kind in the plain form of a value.
+fn kinds<'a>(mut payload: impl Iterator<Item = &'a [u8]>, generation: Generation) -> Kinds<'a> {
+    let first = payload.next();
+    let is_own = first.is_some_and(|first| {
+        SubFlag::read(first, generation)
+            .is_some_and(|flag| matches!(flag, SubFlag::Broadcast | SubFlag::Whisper))
+    });
+    [first, payload.next().filter(|_| is_own)]
+}
+
+impl Mesh {
+    /// From now on holds messages of these kinds until [`judge`](Self::judge)d, and proposes each with
+    /// [`Effect::Propose`].
+    pub fn validate(&mut self, rule: ValidationRule) {
+        let rules = &mut self.validation.rules;
+        rules.push(rule);
+        rules.sort_by_key(|rule| rule.validator);
+    }
+
+    /// Ends a validator's say; what waits for its word is accepted as far as it goes. False if there is none of that name.
+    pub fn end_validation(&mut self, now: Now, validator: u64, out: &mut Effects) -> bool {
+        let before = self.validation.rules.len();
+        self.validation
+            .rules
+            .retain(|rule| rule.validator != validator);
+        let waiting = self.validation.held.iter();
+        let waiting: Vec<_> = waiting
+            .filter(|(_, held)| held.validator == validator)
+            .map(|(id, _)| *id)
+            .collect();
+        for proposal in waiting {
+            self.judge(now, proposal, Some(Acceptance::Accept), out);
+        }
+        self.validation.rules.len() < before
+    }
+
+    /// What becomes of a message that was proposed: `None` if its validator did not decide. What the message holds of the
+    /// budget of its connection is the answer.
+    pub fn judge(
+        &mut self,
+        now: Now,
+        proposal: ProposalId,
+        verdict: Option<Acceptance>,
+        out: &mut Effects,
+    ) -> Hold {
+        let Some(held) = self.validation.remove(proposal) else {
+            return Hold::none();
+        };
+        let hold = held.hold.clone();
+        let validator = held.validator;
+        let verdict = verdict.unwrap_or_else(|| self.undecided(validator));
+        match verdict {
+            Acceptance::Accept => self.propose_next(now, held, Some(validator), out),
+            Acceptance::Ignore => self.stats.ignored += 1,
+            Acceptance::Reject => self.reject(now, &held, out),
+        }
+        hold
+    }
+
+    /// What is said in place of a validator that says nothing.
+    fn undecided(&mut self, validator: u64) -> Acceptance {
+        self.stats.undecided += 1;
+        *self.validation.undecided.entry(validator).or_default() += 1;
+        match self.validation.is_open(validator) {
+            true => Acceptance::Accept,
+            false => Acceptance::Ignore,
+        }
+    }
+
+    /// Whether nothing is validated: nearly always.
+    pub(in crate::mesh) fn validates_nothing(&self) -> bool {
+        self.validation.rules.is_empty()
+    }
+
+    /// Holds a user's message back, if its kind is validated; false if not. `by_bytes`: whether the ids of the batch are by
+    /// the rule of bytes.
+    pub(in crate::mesh) fn hold_for_validation(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        (batch, index): (&Batch, usize),
+        by_bytes: bool,
+        out: &mut Effects,
+    ) -> bool {
+        let generation = self.params.generation;
+        let Ok(frame) = batch.get(index) else {
+            return false;
+        };
+        let rule = self
+            .validation
+            .next_rule(None, kinds(frame.payload(), generation));
+        let is_users = frame.flag() != Flag::Renegotiate
+            && frame.kind().is_some()
+            && Control::read(&frame, generation).is_none();
+        let (Some(_), true, Some(entry)) = (rule, is_users, self.routing.get(conn)) else {
+            return false;
+        };
+        let mut messages = Messages::default();
+        messages.push(&frame, &entry.id, &mut Copies::new(frame.wire_len()));
+        let Some(message) = messages.into_vec().pop() else {
+            return false;
+        };
+        let is_relayed = frame.is_broadcast();
+        let relay = is_relayed.then(|| batch.extract(index)).flatten();
+        let relay = relay.map(|batch| Relay { batch, by_bytes });
+        let held = Held {
+            cost: message.memory() + relay.as_ref().map_or(0, |relay| relay.batch.cost()),
+            message,
+            relay,
+            source: conn,
+            validator: 0,
+            hold: batch.held().clone(),
+        };
+        self.propose_next(now, held, None, out);
+        true
+    }
+
+    /// Proposes a message to the next validator of its kind, or to everybody if there is none.
+    fn propose_next(
+        &mut self,
+        now: Now,
+        mut held: Held,
+        mut after: Option<u64>,
+        out: &mut Effects,
+    ) {
+        let message = held.message.clone();
+        let payload = || message.packets().iter().map(Packet::as_bytes);
+        let kinds = kinds(payload(), self.params.generation);
+        while let Some(rule) = self.validation.next_rule(after, kinds) {
+            let validator = rule.validator;
+            if self.validation.has_room(message.from(), held.cost) {
+                held.validator = validator;
+                let cost = held.cost;
+                let proposal = self.validation.insert(held);
+                return out.push(Effect::Propose {
+                    proposal,
+                    validator,
+                    message,
+                    cost,
+                });
+            }
+            if self.undecided(validator) != Acceptance::Accept {
+                self.stats.ignored += 1;
+                return;
+            }
+            after = Some(validator);
+        }
+        self.let_pass(now, held, out);
+    }
+
+    fn let_pass(&mut self, now: Now, held: Held, out: &mut Effects) {
+        let Held {
+            message,
+            relay,
+            source,
+            ..
+        } = held;
+        let time = message.time();
+        if self.audience {
+            self.stats.delivered += 1;
+            out.push(Effect::Deliver(Messages::one(message)));
+        }
+        let Some(Relay { batch, by_bytes }) = relay else {
+            return;
+        };
+        // Whoever gets it now would drop it, and blame our clock.
+        if self.waterfall.expired(now.unix, time) {
+            self.stats.expired += 1;
+            return;
+        }
+        self.relay(now, source, batch, &[0], by_bytes, out);
+    }
+
+    fn reject(&mut self, now: Now, held: &Held, out: &mut Effects) {
+        self.stats.rejected += 1;
+        let message = &held.message;
+        if self.validation.events.spend(now.monotonic) {
+            let payload = message.packets().iter().map(Packet::as_bytes);
+            let kind = kinds(payload, self.params.generation);
+            let kind = kind.into_iter().flatten().last();
+            let kind = String::from_utf8_lossy(kind.unwrap_or_default());
+            out.push(Effect::Notify(Event::Rejected {
+                id: message.id().clone(),
+                kind: kind.chars().take(KIND_TOLD).collect(),
+                sender: message.sender().clone(),
+                from: message.from().clone(),
+            }));
+        }
+        // Whoever only passed it on may not validate it.
+        let conn = held.source;
+        let Some(entry) = self.routing.get_mut(conn) else {
+            return;
+        };
+        if entry.id != *message.sender() {
+            return;
+        }
+        let may_go_on = entry.limits().rejected.spend(now.monotonic);
+        self.blame_peer(now, conn, Misbehavior::Rejected, out);
+        if !may_go_on {
+            self.close(now, conn, CloseReason::Rejected, out);
+        }
+    }
+
+    /// Tells of what validators did not decide about.
+    pub(in crate::mesh) fn report_undecided(&mut self, out: &mut Effects) {
+        for (validator, messages) in std::mem::take(&mut self.validation.undecided) {
+            out.push(Effect::Notify(Event::Undecided {
+                validator,
+                messages,
+                accepted: self.validation.is_open(validator),
+            }));
+        }
+    }
+
+    /// Messages that wait for a validator's word.
+    pub fn proposals(&self) -> usize {
+        self.validation.held.len()
+    }
+}
