@@ -66,6 +66,7 @@ pub struct Config {
     pub(crate) shared_budget: usize,
     pub(crate) send_budget: usize,
     pub(crate) inbox_capacity: Option<usize>,
+    pub(crate) inbox_kinds: Vec<&'static str>,
     pub(crate) socket_buffer: u32,
     pub(crate) listen_backlog: u32,
     pub(crate) arbiters: usize,
@@ -111,6 +112,7 @@ impl Default for Config {
             shared_budget: 16 << 20,
             send_budget: 512 << 10,
             inbox_capacity: Some(1024),
+            inbox_kinds: Vec::new(),
             socket_buffer: 256 << 10,
             listen_backlog: 1024,
             arbiters: 0,
@@ -478,6 +480,14 @@ impl Config {
     #[must_use]
     pub fn inbox_capacity(mut self, messages: impl Into<Option<usize>>) -> Self {
         self.inbox_capacity = messages.into().filter(|messages| *messages > 0);
+        self
+    }
+
+    /// Keeps messages of this kind for [`Recv::kind`](crate::Recv::kind) from the start, as many as
+    /// [`inbox_capacity`](Self::inbox_capacity) says. Said again, of several kinds.
+    #[must_use]
+    pub fn inbox_kind(mut self, kind: &'static str) -> Self {
+        self.inbox_kinds.push(kind);
         self
     }
 

@@ -139,6 +139,7 @@ pub(crate) fn run(
         shared_budget: config.shared_budget,
         send_budget: permits(config.send_budget),
         inbox: config.inbox_capacity,
+        inbox_kinds: config.inbox_kinds,
         threads,
         peer_book,
         early,

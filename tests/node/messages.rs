@@ -12,6 +12,38 @@ use crate::{
 };
 
 #[actix::test]
+async fn what_is_pulled_by_kind_is_kept_apart_and_from_the_start_if_told_so() {
+    let config = loner().inbox_kind("news");
+    let (alice, bob) = (start(loner()).await, start(config).await);
+    link(&alice, &bob).await;
+    for (kind, text) in [("news", "1"), ("chat", "2"), ("news", "3")] {
+        ask(&alice, Send::new(text).kind(kind)).await.unwrap();
+    }
+    ask(&alice, Send::new("of no kind")).await.unwrap();
+    let wait = Duration::from_secs(20);
+    let texts =
+        |messages: Vec<Message>| -> Vec<String> { messages.iter().map(Message::text).collect() };
+    let heard = ask(&bob, Recv::up_to(9).wait(wait)).await;
+    assert_eq!(texts(heard), ["of no kind"]);
+    let news = Recv::up_to(9).kind("news");
+    assert_eq!(texts(ask(&bob, news.wait(wait)).await), ["1", "3"]);
+    // Nobody had asked for it before it came; from now on it is kept.
+    let chat = Recv::one().kind("chat");
+    assert!(ask(&bob, chat).await.is_empty());
+    let waiting = bob.router.send(chat.wait(wait));
+    for text in ["4", "5"] {
+        ask(&alice, Send::new(text).kind("chat")).await.unwrap();
+    }
+    assert_eq!(texts(soon(waiting).await.unwrap()), ["4"]);
+    assert_eq!(texts(ask(&bob, chat.wait(wait)).await), ["5"]);
+    assert!(
+        ask(&bob, news.wait(Duration::from_millis(10)))
+            .await
+            .is_empty()
+    );
+}
+
+#[actix::test]
 async fn two_nodes_send_to_each_other() {
     let (alice, bob) = (node().await, node().await);
     let mut at_alice = messages(&alice, |s| s).await;

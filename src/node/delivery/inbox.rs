@@ -1,8 +1,8 @@
-//! The node's own inbox, for users who pull.
+//! The node's own inboxes, for users who pull: the one of what every user is sent, and one for each kind that is asked for.
 //!
-//! Owns the queue and those who wait for something in it.
+//! Owns their queues and those who wait for something in them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::node::delivery::filter::CompiledFilter;
 use crate::node::delivery::queue::Backlog;
@@ -13,6 +13,80 @@ use crate::wire::{Generation, Hold, Message};
 /// The most its messages may take together.
 const BYTES: usize = 1 << 20;
 
+/// Messages that the inbox of a kind keeps where the node has no other.
+const OF_A_KIND: usize = 1024;
+
+/// All of them.
+#[derive(Debug)]
+pub(crate) struct Inboxes {
+    own: Inbox,
+    kinds: BTreeMap<&'static str, Inbox>,
+    capacity: usize,
+    generation: Generation,
+}
+
+impl Inboxes {
+    /// Each for so many messages; `None`: there are those of kinds alone.
+    pub(crate) fn new(
+        capacity: Option<usize>,
+        kinds: &[&'static str],
+        generation: Generation,
+    ) -> Self {
+        let mut inboxes = Self {
+            own: Inbox::new(capacity, Filter::new(), generation),
+            kinds: BTreeMap::new(),
+            capacity: capacity.unwrap_or(OF_A_KIND),
+            generation,
+        };
+        for kind in kinds {
+            inboxes.of(Some(kind));
+        }
+        inboxes
+    }
+
+    /// The inbox of a kind, from now on.
+    pub(crate) fn of(&mut self, kind: Option<&'static str>) -> &mut Inbox {
+        let Some(kind) = kind else {
+            return &mut self.own;
+        };
+        let (capacity, generation) = (self.capacity, self.generation);
+        self.kinds
+            .entry(kind)
+            .or_insert_with(|| Inbox::new(Some(capacity), Filter::new().kind(kind), generation))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Inbox> {
+        std::iter::once(&self.own).chain(self.kinds.values())
+    }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Inbox> {
+        std::iter::once(&mut self.own).chain(self.kinds.values_mut())
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        self.all().any(|inbox| inbox.on)
+    }
+
+    /// Messages that somebody who has taken some before has not taken.
+    pub(crate) fn left(&self) -> usize {
+        self.all().map(Inbox::left).sum()
+    }
+
+    /// Whether one of them keeps this one.
+    pub(crate) fn want(&self, message: &Message) -> bool {
+        self.all().any(|inbox| inbox.wants(message))
+    }
+
+    pub(crate) fn push(&mut self, message: &Message) {
+        self.all_mut().for_each(|inbox| inbox.push(message));
+    }
+
+    /// Serves those who wait, in order.
+    pub(crate) fn serve(&mut self) {
+        self.all_mut().for_each(Inbox::serve);
+    }
+}
+
 /// Who waits: its number, how many it wants, and where to.
 #[derive(Debug)]
 struct Waiter {
@@ -21,7 +95,7 @@ struct Waiter {
     promise: Promise<Vec<Message>>,
 }
 
-/// See the module.
+/// One of them.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     on: bool,
@@ -33,7 +107,7 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     /// For that many messages; `None` turns it off.
-    pub(crate) fn new(capacity: Option<usize>, generation: Generation) -> Self {
+    fn new(capacity: Option<usize>, filter: Filter, generation: Generation) -> Self {
         let bounds = Queue {
             items: capacity.unwrap_or_default(),
             bytes: BYTES,
@@ -41,19 +115,15 @@ impl Inbox {
         };
         Self {
             on: capacity.is_some(),
-            compiled: CompiledFilter::new(Filter::new(), generation),
+            compiled: CompiledFilter::new(filter, generation),
             backlog: Backlog::new(bounds),
             waiters: VecDeque::new(),
             asked: 0,
         }
     }
 
-    pub(crate) fn is_on(&self) -> bool {
-        self.on
-    }
-
     /// Messages that somebody who has taken some before has not taken.
-    pub(crate) fn left(&self) -> usize {
+    fn left(&self) -> usize {
         if self.asked > 0 {
             self.backlog.len()
         } else {
@@ -62,11 +132,11 @@ impl Inbox {
     }
 
     /// Whether it keeps this one.
-    pub(crate) fn wants(&self, message: &Message) -> bool {
+    fn wants(&self, message: &Message) -> bool {
         self.on && self.compiled.passes(message)
     }
 
-    pub(crate) fn push(&mut self, message: &Message) {
+    fn push(&mut self, message: &Message) {
         if self.wants(message) {
             self.backlog.push(message.clone(), &Hold::none());
         }
@@ -88,7 +158,7 @@ impl Inbox {
     }
 
     /// Serves those who wait, in order.
-    pub(crate) fn serve(&mut self) {
+    fn serve(&mut self) {
         while !self.backlog.is_empty()
             && let Some(waiter) = self.waiters.pop_front()
         {

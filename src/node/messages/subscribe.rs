@@ -347,6 +347,8 @@ impl Unsubscribe {
 /// messages as soon as there is one; without `wait`, or when `wait` is over, with none. Several that wait are
 /// served in the order they asked. What did not fit into the inbox ([`Config::inbox_capacity`](crate::Config::inbox_capacity))
 /// is counted by the next message's [`missed`](Message::missed).
+///
+/// Messages of other kinds are pulled by their [`kind`](Self::kind), each out of an inbox of its own with the same bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Vec<Message>")]
 #[non_exhaustive]
@@ -355,17 +357,31 @@ pub struct Recv {
     pub max: usize,
     /// How long to wait for the first.
     pub wait: Option<Duration>,
+    /// Of which kind; `None`: what the default [`Filter`] passes.
+    pub kind: Option<&'static str>,
 }
 
 impl Recv {
     /// What is there, and at most this many.
     pub fn up_to(max: usize) -> Self {
-        Self { max, wait: None }
+        Self {
+            max,
+            wait: None,
+            kind: None,
+        }
     }
 
     /// The next message.
     pub fn one() -> Self {
         Self::up_to(1)
+    }
+
+    /// Only messages of this kind. They are kept from the first time on that they are asked for, or from the start with
+    /// [`Config::inbox_kind`](crate::Config::inbox_kind).
+    #[must_use]
+    pub fn kind(mut self, kind: &'static str) -> Self {
+        self.kind = Some(kind);
+        self
     }
 
     /// Waits this long for the first, if there is none.

@@ -125,7 +125,7 @@ impl Router {
     }
 
     fn takes(&self, message: &Message) -> bool {
-        self.messages.want(message) || self.inbox.wants(message)
+        self.messages.want(message) || self.inbox.want(message)
     }
 
     pub(crate) fn pump_questions(&mut self, ctx: &mut Context<Self>) {

@@ -349,10 +349,14 @@ impl Handler<Recv> for Router {
     type Result = Reply<Vec<Message>>;
 
     fn handle(&mut self, recv: Recv, ctx: &mut Context<Self>) -> Self::Result {
-        let (reply, waits) = self.inbox.take(recv.max, recv.wait.is_some());
+        let inbox = self.inbox.of(recv.kind);
+        let (reply, waits) = inbox.take(recv.max, recv.wait.is_some());
         if let (Some(number), Some(wait)) = (waits, recv.wait) {
-            ctx.run_later(wait, move |router, _| router.inbox.give_up(number));
+            ctx.run_later(wait, move |router, _| {
+                router.inbox.of(recv.kind).give_up(number);
+            });
         }
+        self.apply_audience();
         reply
     }
 }

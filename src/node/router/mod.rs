@@ -39,7 +39,7 @@ use crate::mesh::{
 use crate::node::connection::Terms;
 use crate::node::connection::rate_limit::Rates;
 use crate::node::connection::writer::Patience;
-use crate::node::delivery::inbox::Inbox;
+use crate::node::delivery::inbox::Inboxes;
 use crate::node::delivery::interceptors::{Interception, Question, Step};
 use crate::node::delivery::subscriptions::{Burst, Subscriptions, Topic};
 use crate::node::delivery::validators::Validators;
@@ -152,6 +152,7 @@ pub(crate) struct Parts {
     pub(crate) shared_budget: usize,
     pub(crate) send_budget: u32,
     pub(crate) inbox: Option<usize>,
+    pub(crate) inbox_kinds: Vec<&'static str>,
     pub(crate) threads: Threads,
     pub(crate) peer_book: Option<PeerBook>,
     /// What went wrong before there was anybody to tell.
@@ -184,7 +185,7 @@ pub struct Router {
     pub(crate) validators: Validators,
     /// Proposals about which nobody will decide.
     undecided: Vec<ProposalId>,
-    pub(crate) inbox: Inbox,
+    pub(crate) inbox: Inboxes,
     pub(crate) requests: Requests,
     pub(crate) readiness: Readiness,
     pub(crate) sending: Sending,
@@ -251,7 +252,7 @@ impl Router {
             interception: Interception::default(),
             validators: Validators::default(),
             undecided: Vec::new(),
-            inbox: Inbox::new(parts.inbox, params.generation),
+            inbox: Inboxes::new(parts.inbox, &parts.inbox_kinds, params.generation),
             requests: Requests::default(),
             readiness: Readiness::default(),
             sending: Sending::new(parts.send_budget, pool),
