@@ -20,7 +20,7 @@ impl Send {
     ///
     /// If the value has no form in the format of its type.
     pub fn typed<T: Payload>(value: &T) -> Result<Self, FormatError> {
-        Ok(Self::new(packets(value)?).kind(kind::<T>()))
+        Ok(Self::new(packets(value)?).kind(Packet::of_static(kind::<T>())))
     }
 }
 
@@ -31,7 +31,7 @@ impl Whisper {
     ///
     /// If the value has no form in the format of its type.
     pub fn typed<T: Payload>(to: NodeId, value: &T) -> Result<Self, FormatError> {
-        Ok(Self::new(to, packets(value)?).kind(kind::<T>()))
+        Ok(Self::new(to, packets(value)?).kind(Packet::of_static(kind::<T>())))
     }
 }
 

@@ -71,6 +71,12 @@ impl Packet {
         )
     }
 
+    /// Text that is there for good: no copy.
+    #[cfg(feature = "node")]
+    pub(crate) fn of_static(text: &'static str) -> Packet {
+        Packet(Bytes::from_static(text.as_bytes()), Form::Text)
+    }
+
     /// A flag of the protocol.
     pub(crate) fn flag(number: u8) -> Packet {
         Packet(Packet::number(number).0, Form::Number)

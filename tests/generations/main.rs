@@ -10,12 +10,14 @@ mod reference;
 use std::process::Command;
 use std::thread;
 
+use actix_mesh::Config;
 use serde_json::{Value, json};
 
 use reference::{ALL, Reference};
 use support::QUIET;
 use support::coprocess::Coprocess;
 use support::peer::{Peer, unique};
+use support::plain::{Can, questions_each_way};
 
 fn ours(reference: Reference) -> Peer {
     Peer::ours_with("us", &["--max-outgoing", "0", "--wire", reference.wire])
@@ -124,13 +126,14 @@ fn refuses(reference: Reference) {
 }
 
 /// What is tried with each, as the page names it.
-const CONVERSATIONS: [&str; 7] = [
+const CONVERSATIONS: [&str; 8] = [
     "we_dial_and_converse",
     "they_dial_and_converse",
     "text_arrives_as_it_was",
     "values_arrive_as_they_were",
     "we_relay_between_two_of_them",
     "they_leave_and_are_met_again",
+    "questions_are_asked_and_answered_each_way",
     "another_subnet_is_refused",
 ];
 
@@ -169,6 +172,15 @@ macro_rules! conversations {
             #[test]
             fn they_leave_and_are_met_again() {
                 parts($reference);
+            }
+
+            #[test]
+            fn questions_are_asked_and_answered_each_way() {
+                if let Some(peer) = $reference.peer("them") {
+                    let wire = $reference.wire.parse().unwrap();
+                    let config = Config::new().generation(wire).max_outgoing(0);
+                    questions_each_way(&peer, Can::SendAndReply, config);
+                }
             }
 
             #[test]

@@ -26,6 +26,7 @@ mod relay;
 mod renegotiate;
 mod ssl;
 mod subnet;
+mod typed;
 mod whisper;
 
 use support::{GLANCE, PATIENCE, QUIET, coprocess, package, peer};

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(crate) mod coprocess;
 pub(crate) mod package;
 pub(crate) mod peer;
+pub(crate) mod plain;
 pub(crate) mod raw;
 pub(crate) mod vectors;
 pub(crate) mod victim;

@@ -1,0 +1,15 @@
+//! Values and questions between a node of ours and a py2p, which knows nothing of types.
+
+use actix_mesh::Config;
+
+use crate::py2p::Py2p;
+use crate::support::plain::{Can, questions_each_way};
+
+#[test]
+fn questions_are_asked_and_answered_each_way() {
+    if let Some(py2p) = Py2p::ready() {
+        let peer = py2p.peer("them");
+        let config = Config::new().max_outgoing(0);
+        questions_each_way(&peer, Can::WhisperAndSetKinds, config);
+    }
+}
