@@ -218,6 +218,9 @@ impl Config {
     /// Stays connected to this address: dials it until a peer there is connected, and again whenever that peer is
     /// lost. Default: none. Call it once for each address.
     ///
+    /// A name may have many addresses, as a headless service in Kubernetes has: while fewer than
+    /// [`max_outgoing`](Self::max_outgoing) are connected, all of them are dialled, and the name is looked up again every 30 s.
+    ///
     /// The address may be text, as `"example.org:4444"`; a text that is no address is a
     /// [`StartError::BadAddress`]. An address that [`Connect`](crate::Connect) has led to is kept as well, until
     /// [`Disconnect`](crate::Disconnect).

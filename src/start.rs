@@ -20,6 +20,7 @@ use crate::node::connection::writer::Patience;
 use crate::node::router::arbiters::Threads;
 use crate::node::router::clock::Clock;
 use crate::node::router::peer_book_file::PeerBook;
+use crate::node::router::seeds::Seeds;
 use crate::node::router::{Parts, Router};
 use crate::node::transport::listener;
 use crate::node::transport::network::Network;
@@ -110,6 +111,11 @@ pub(crate) fn run(
         .unwrap_or_else(|| NodeId::derive(&advertised.to_string(), &subnet_id, &chance.salt));
     let mut mesh = Mesh::new(config.params(advertised.clone()), id.clone(), chance.seed);
     keep.iter().for_each(|address| mesh.keep(address));
+    let seeds = match network {
+        Network::Tcp { .. } => Seeds::among(&keep),
+        #[cfg(feature = "sim")]
+        Network::Sim(_) => Seeds::default(),
+    };
     let (peer_book, early) = match config.peer_book {
         None => (None, None),
         Some(path) => {
@@ -142,6 +148,7 @@ pub(crate) fn run(
         inbox_kinds: config.inbox_kinds,
         threads,
         peer_book,
+        seeds,
         early,
         #[cfg(feature = "tls")]
         secured,

@@ -164,6 +164,12 @@ impl AwaitingList {
         reached.any(|address| address.host == host)
     }
 
+    /// Dials and outgoing connections, whatever for.
+    pub(in crate::mesh) fn outgoing(&self) -> usize {
+        let outgoing = |pending: &&Pending| pending.purpose.direction() == Direction::Outgoing;
+        self.0.values().filter(outgoing).count()
+    }
+
     /// Dials and outgoing connections begun because of peers lists.
     pub(in crate::mesh) fn listed(&self) -> usize {
         self.0

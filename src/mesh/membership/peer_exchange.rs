@@ -37,6 +37,9 @@ const MAX_ASK_PAUSE: Duration = Duration::from_secs(300);
 /// An address that a list named is dialled once in this time.
 const LISTED_AGAIN: Duration = Duration::from_secs(600);
 
+/// An address that a name of the user's leads to is dialled once in this time.
+const MET_AGAIN: Duration = Duration::from_secs(60);
+
 /// An address at which a wanted peer is said to be is dialled once in this time.
 const WANTED_AGAIN: Duration = Duration::from_secs(5);
 
@@ -154,7 +157,38 @@ impl Mesh {
         }
     }
 
-    fn wants_more(&self) -> bool {
+    /// Nodes of this mesh may be at these addresses, as names of the user's or the local network tell: dials those that
+    /// are not connected, while fewer than `max_outgoing` are.
+    pub fn meet(
+        &mut self,
+        now: Now,
+        addresses: impl IntoIterator<Item = Address>,
+        out: &mut Effects,
+    ) {
+        let mut fresh: Vec<Address> = addresses
+            .into_iter()
+            .filter(|address| {
+                *address != self.params.address
+                    && self.routing.at(address).is_none()
+                    && !self.awaiting.dials(address)
+                    && !self.tried.is_recent(address, now.monotonic, MET_AGAIN)
+            })
+            .collect();
+        fresh.shuffle(&mut self.rng);
+        let outgoing = self.awaiting.outgoing() + self.routing.outgoing();
+        let wanted = self.params.max_outgoing.saturating_sub(outgoing);
+        if self.closing {
+            return;
+        }
+        for address in fresh.into_iter().take(wanted) {
+            self.tried.note(&address, now.monotonic);
+            if self.dial(address, Purpose::Lost, out).is_none() {
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn wants_more(&self) -> bool {
         self.routing.outgoing() + self.awaiting.listed() < self.params.max_outgoing
     }
 

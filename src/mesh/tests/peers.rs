@@ -3,6 +3,49 @@
 use super::rig::*;
 
 #[test]
+fn of_the_addresses_behind_a_name_those_not_connected_are_dialled_as_long_as_links_are_wanted() {
+    let mut rig = Rig::with(|params| params.max_outgoing = 3);
+    let found = [
+        "127.0.0.1:1000",
+        "127.0.0.2:1",
+        "127.0.0.3:1",
+        "127.0.0.4:1",
+        "127.0.0.5:1",
+    ];
+    let meet = |rig: &mut Rig| {
+        let mut out = Effects::new();
+        rig.mesh.meet(rig.now, found.map(address), &mut out);
+        let dials = out.into_iter().filter_map(|effect| match effect {
+            Effect::Dial { conn, addr } => Some((conn, addr)),
+            _ => None,
+        });
+        dials.collect::<Vec<_>>()
+    };
+    let dialled = meet(&mut rig);
+    assert_eq!(dialled.len(), 3);
+    assert!(
+        dialled.iter().all(|(_, addr)| *addr != address(found[0])),
+        "that is us"
+    );
+    assert!(
+        meet(&mut rig).is_empty(),
+        "as many as are wanted are under way"
+    );
+    for (conn, _) in &dialled {
+        rig.input(Input::DialFailed {
+            conn: *conn,
+            why: DialError::Refused,
+        });
+    }
+    // The one that is left; the others were tried a moment ago.
+    let rest = meet(&mut rig);
+    assert_eq!(rest.len(), 1);
+    assert!(dialled.iter().all(|(_, addr)| *addr != rest[0].1));
+    rig.pass(61);
+    assert_eq!(meet(&mut rig).len(), 2);
+}
+
+#[test]
 fn t16_a_peers_list_is_advice_within_bounds() {
     let entries = |hosts: &[&str]| {
         let entry = |(n, host): (usize, &&str)| PeerEntry {

@@ -15,6 +15,7 @@ pub(crate) mod log;
 pub(crate) mod observed;
 pub(crate) mod peer_book_file;
 pub(crate) mod readiness;
+pub(crate) mod seeds;
 pub(crate) mod shutdown;
 pub(crate) mod validation;
 
@@ -55,6 +56,7 @@ use crate::node::router::log::EventLog;
 use crate::node::router::observed::Observed;
 use crate::node::router::peer_book_file::PeerBook;
 use crate::node::router::readiness::Readiness;
+use crate::node::router::seeds::Seeds;
 use crate::node::router::shutdown::Draining;
 use crate::node::sending::coalesce::Coalescer;
 use crate::node::sending::queue::Sending;
@@ -155,6 +157,7 @@ pub(crate) struct Parts {
     pub(crate) inbox_kinds: Vec<&'static str>,
     pub(crate) threads: Threads,
     pub(crate) peer_book: Option<PeerBook>,
+    pub(crate) seeds: Seeds,
     /// What went wrong before there was anybody to tell.
     pub(crate) early: Option<Event>,
     /// How links are secured, and by which certificates; `None`: they are not.
@@ -196,6 +199,7 @@ pub struct Router {
     pub(crate) listen: SocketAddr,
     pub(crate) started: Now,
     pub(crate) peer_book: Option<PeerBook>,
+    pub(crate) seeds: Seeds,
     log: EventLog,
     pub(crate) observed: Box<Observed>,
     pub(crate) settings: Arc<serde_json::Map<String, serde_json::Value>>,
@@ -264,6 +268,7 @@ impl Router {
             connect_timeout: parts.connect_timeout,
             network: parts.network,
             peer_book: parts.peer_book,
+            seeds: parts.seeds,
             early: parts.early,
             log: EventLog::default(),
             observed: Box::default(),
@@ -503,6 +508,7 @@ impl Router {
         self.requests.on_tick();
         self.pump_questions(ctx);
         self.save_book(ctx);
+        self.look_up_seeds(ctx);
         #[cfg(feature = "tls")]
         self.mind_certificates(ctx);
         self.apply_audience();

@@ -1,0 +1,75 @@
+//! The addresses behind the names that a user has the node connect to: all of them, looked up again and again.
+//!
+//! Owns when names are looked up. Which of the addresses are dialled is decided by the core.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use actix::{AsyncContext as _, Context, Handler};
+use tokio::net::lookup_host;
+
+use crate::node::router::Router;
+use crate::wire::Address;
+
+/// How often a name is looked up while more links are wanted: nodes come and go behind it.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// Addresses of a name that count.
+const MAX_ADDRESSES: usize = 64;
+
+/// The names.
+#[derive(Debug, Default)]
+pub(crate) struct Seeds {
+    names: Vec<Address>,
+    next: Duration,
+}
+
+impl Seeds {
+    /// Of these, those that are names and not addresses.
+    pub(crate) fn among(addresses: &[Address]) -> Self {
+        let is_name = |address: &&Address| address.host.parse::<std::net::IpAddr>().is_err();
+        Self {
+            names: addresses.iter().filter(is_name).cloned().collect(),
+            next: Duration::ZERO,
+        }
+    }
+}
+
+/// Nodes of this mesh may be at these addresses.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub(crate) struct MayBeAt(pub(crate) Vec<SocketAddr>);
+
+impl Handler<MayBeAt> for Router {
+    type Result = ();
+
+    fn handle(&mut self, found: MayBeAt, ctx: &mut Context<Self>) {
+        self.step(ctx, |mesh, now, out| {
+            mesh.meet(now, found.0.into_iter().map(Address::from), out)
+        });
+    }
+}
+
+impl Router {
+    /// Looks up the names, if it is time and more links are wanted.
+    pub(super) fn look_up_seeds(&mut self, ctx: &mut Context<Self>) {
+        let now = self.clock.now().monotonic;
+        if self.seeds.names.is_empty() || now < self.seeds.next || !self.mesh.wants_more() {
+            return;
+        }
+        self.seeds.next = now + LOOK_AGAIN;
+        for name in &self.seeds.names {
+            let (name, router) = (name.clone(), ctx.address().downgrade());
+            actix_rt::spawn(async move {
+                // A name that leads nowhere is told by the dial of it.
+                let Ok(found) = lookup_host((name.host.as_str(), name.port)).await else {
+                    return;
+                };
+                let found = found.take(MAX_ADDRESSES).collect();
+                if let Some(router) = router.upgrade() {
+                    // Whether it is still there makes no difference.
+                    let _ = router.send(MayBeAt(found)).await;
+                }
+            });
+        }
+    }
+}
