@@ -34,6 +34,8 @@ pub struct Config {
     pub(crate) advertise: Option<HostPort>,
     pub(crate) subnet: String,
     pub(crate) encryption: Encryption,
+    #[cfg(feature = "websocket")]
+    pub(crate) origins: Vec<String>,
     #[cfg(feature = "tls")]
     #[serde(skip)]
     pub(crate) tls: Option<Tls>,
@@ -81,6 +83,8 @@ impl Default for Config {
             advertise: None,
             subnet: Subnet::default().name,
             encryption: Encryption::default(),
+            #[cfg(feature = "websocket")]
+            origins: Vec::new(),
             #[cfg(feature = "tls")]
             tls: None,
             #[cfg(feature = "tls")]
@@ -183,6 +187,17 @@ impl Config {
     pub fn unauthenticated_ssl(mut self) -> Self {
         self.encryption = Encryption::Ssl;
         self.unauthenticated_ssl = true;
+        self
+    }
+
+    /// Lets pages of this origin join a mesh of [`Encryption::WebSocket`], as `"https://example.org"`. Default: none, since
+    /// any page that a browser on this machine shows could try. Call it once for each origin; programs that are no browsers
+    /// name none, and are let in.
+    #[cfg(feature = "websocket")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "websocket")))]
+    #[must_use]
+    pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
+        self.origins.push(origin.into());
         self
     }
 

@@ -22,8 +22,12 @@ use crate::node::router::clock::Clock;
 use crate::node::router::peer_book_file::PeerBook;
 use crate::node::router::seeds::Seeds;
 use crate::node::router::{Parts, Router};
+#[cfg(feature = "websocket")]
+use crate::node::transport::encryption::Encryption;
 use crate::node::transport::listener;
 use crate::node::transport::network::Network;
+#[cfg(feature = "websocket")]
+use crate::node::transport::websocket;
 #[cfg(feature = "tls")]
 use crate::tls::{Tls, Upgrade};
 use crate::wire::{Address, HostPort, NodeId, Subnet, SubnetId};
@@ -124,6 +128,10 @@ pub(crate) fn run(
             (Some(book), failed)
         }
     };
+    #[cfg(feature = "websocket")]
+    let websocket = (config.encryption == Encryption::WebSocket).then(|| websocket::Upgrade {
+        origins: config.origins.into(),
+    });
     let threads = Threads::start(config.arbiters).map_err(StartError::Threads)?;
     let router = Router::run(Parts {
         mesh,
@@ -152,6 +160,8 @@ pub(crate) fn run(
         early,
         #[cfg(feature = "tls")]
         secured,
+        #[cfg(feature = "websocket")]
+        websocket,
         settings: Arc::new(settings),
     });
     Ok(Node {

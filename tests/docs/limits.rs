@@ -98,7 +98,9 @@ fn the_settings_of_a_node_are_told_as_they_are() {
             assert_eq!(*methods, serde_json::json!(Method::available()));
             text("all that are built in")
         }
-        ("connect" | "inbox_kinds", list) if list.as_array().is_some_and(Vec::is_empty) => {
+        ("connect" | "inbox_kinds" | "origins", list)
+            if list.as_array().is_some_and(Vec::is_empty) =>
+        {
             text("none")
         }
         (_, serde_json::Value::Null) => text("none"),

@@ -20,7 +20,13 @@ use support::peer::{Peer, unique};
 use support::plain::{Can, questions_each_way};
 
 fn ours(reference: Reference) -> Peer {
-    Peer::ours_with("us", &["--max-outgoing", "0", "--wire", reference.wire])
+    let how = [
+        "--wire",
+        reference.wire,
+        "--encryption",
+        reference.encryption,
+    ];
+    Peer::ours_with("us", &[&["--max-outgoing", "0"], &how[..]].concat())
 }
 
 /// Who dials.
@@ -115,7 +121,13 @@ fn refuses(reference: Reference) {
     let Some(them) = reference.peer("them") else {
         return;
     };
-    let us = Peer::ours_with("us", &["--wire", reference.wire, "--subnet", "another"]);
+    let how = [
+        "--wire",
+        reference.wire,
+        "--encryption",
+        reference.encryption,
+    ];
+    let us = Peer::ours_with("us", &[&["--subnet", "another"], &how[..]].concat());
     let error = us.refused(json!({"do": "connect", "addr": them.listen}));
     assert!(
         error["code"] == "other_subnet" || error["code"] == "closed" || error["code"] == "by_peer",
@@ -179,6 +191,7 @@ macro_rules! conversations {
                 if let Some(peer) = $reference.peer("them") {
                     let wire = $reference.wire.parse().unwrap();
                     let config = Config::new().generation(wire).max_outgoing(0);
+                    let config = config.subnet("mesh", $reference.encryption);
                     questions_each_way(&peer, Can::SendAndReply, config);
                 }
             }
@@ -196,6 +209,7 @@ conversations! {
     py2p_0_6: ALL[1];
     py2p_0_7: ALL[2];
     js2p_0_7: ALL[3];
+    js2p_0_7_over_websocket: ALL[4];
 }
 
 /// From a py2p 0.4 over the program's bridge to a js2p 0.7, and its answer back.
@@ -241,7 +255,15 @@ fn a_bridge_carries_a_broadcast_from_0_4_to_0_7_and_the_reply_back() {
 fn the_page_tells_what_is_tried() {
     let page = include_str!("../../docs/interop.md");
     for reference in ALL {
-        let row = format!("| {} | {} |", reference.name(), reference.wire);
+        let transport = match reference.encryption {
+            "ws" => "WebSocket",
+            _ => "plaintext",
+        };
+        let row = format!(
+            "| {} | {} | {transport} |",
+            reference.name(),
+            reference.wire
+        );
         assert!(page.contains(&row), "docs/interop.md lacks {row}");
     }
     for case in CONVERSATIONS {

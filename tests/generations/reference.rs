@@ -17,6 +17,8 @@ pub(crate) struct Reference {
     pub(crate) language: Language,
     pub(crate) wire: &'static str,
     version: &'static str,
+    /// As a subnet names it.
+    pub(crate) encryption: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,19 +32,26 @@ const fn py2p(wire: &'static str, version: &'static str) -> Reference {
         language: Language::Python,
         wire,
         version,
+        encryption: "Plaintext",
     }
 }
 
-/// All that can be installed today.
-pub(crate) const ALL: [Reference; 4] = [
-    py2p("0.5", "0.5.607"),
-    py2p("0.6", "0.6.757"),
-    py2p("0.7", "0.7.878"),
+const fn js2p(encryption: &'static str) -> Reference {
     Reference {
         language: Language::JavaScript,
         wire: "0.7",
         version: "0.7.870",
-    },
+        encryption,
+    }
+}
+
+/// All that can be installed today.
+pub(crate) const ALL: [Reference; 5] = [
+    py2p("0.5", "0.5.607"),
+    py2p("0.6", "0.6.757"),
+    py2p("0.7", "0.7.878"),
+    js2p("Plaintext"),
+    js2p("ws"),
 ];
 
 impl Reference {
@@ -72,7 +81,10 @@ impl Reference {
             }
         };
         let process = Coprocess::start(name, command.arg(folder));
-        let started = process.order(json!({"do": "start"}));
+        let started = process.order(match self.encryption {
+            "Plaintext" => json!({"do": "start"}),
+            other => json!({"do": "start", "transport": other}),
+        });
         let subnet = started["subnet"].clone();
         Some(Peer::new(process, &started, &subnet))
     }

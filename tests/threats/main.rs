@@ -18,6 +18,7 @@ mod identity;
 mod load;
 mod mailboxes;
 mod time;
+mod websocket;
 
 use support::raw::{Raw, some_text};
 use support::victim::Victim;

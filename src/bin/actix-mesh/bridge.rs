@@ -25,7 +25,7 @@ Examples:
                     --side name=new,connect=192.0.2.9:4444,wire=0.7
 
 A side has: name, subnet (default mesh), connect (HOST:PORT, may be given several times), listen (default 127.0.0.1:0),
-tls (DIR/NAME), wire (the generation: 0.4, 0.5, 0.6 or 0.7), kinds (a prefix, may be given several times; default all), direction (both, out: only out of this mesh,
+tls (DIR/NAME), encryption (Plaintext or ws), wire (the generation: 0.4, 0.5, 0.6 or 0.7), kinds (a prefix, may be given several times; default all), direction (both, out: only out of this mesh,
 in: only into it), guests (the host on which nodes listen that stand for peers of the other sides; default that of
 listen; `none`: whispers do not cross).
 
@@ -60,6 +60,7 @@ struct Spec {
     kinds: Vec<String>,
     direction: Direction,
     guests: Option<String>,
+    encryption: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,6 +87,9 @@ impl FromStr for Spec {
                 "connect" => spec.connect.push(HostPort::from(value)),
                 "listen" => spec.listen = Some(value),
                 "tls" => spec.tls = Some(value),
+                "encryption" if value == "ws" || value == "Plaintext" => {
+                    spec.encryption = Some(value)
+                }
                 "wire" => spec.wire = value.parse().map_err(|why| format!("{why}"))?,
                 "kinds" => spec.kinds.push(value),
                 "direction" => {
@@ -112,10 +116,14 @@ impl Spec {
         self.listen.as_deref().unwrap_or("127.0.0.1:0")
     }
 
+    fn encryption(&self) -> &str {
+        self.encryption.as_deref().unwrap_or("Plaintext")
+    }
+
     fn config(&self) -> Result<Config, Failure> {
         let subnet = self.subnet.as_deref().unwrap_or("mesh");
         let config = match &self.tls {
-            None => Config::new().subnet(subnet, "Plaintext"),
+            None => Config::new().subnet(subnet, self.encryption()),
             Some(prefix) => Config::new()
                 .subnet(subnet, "TLS")
                 .tls(Tls::from_files(prefix)?),

@@ -113,9 +113,23 @@ pub(crate) struct Args {
         default_value = "mesh"
     )]
     subnet: String,
-    /// How connections are encrypted
-    #[arg(long, value_parser = PossibleValuesParser::new(["Plaintext"]), default_value = "Plaintext")]
+    /// How connections are made: plain TCP, or `ws`, the messages of a WebSocket; see also --tls
+    #[arg(
+        long,
+        env = "ACTIX_MESH_ENCRYPTION",
+        value_parser = PossibleValuesParser::new(["Plaintext", "ws"]),
+        default_value = "Plaintext",
+        conflicts_with_all = ["tls", "unauthenticated_ssl"]
+    )]
     encryption: String,
+    /// Let pages of this origin join a mesh of encryption ws, as https://example.org
+    #[arg(
+        long,
+        env = "ACTIX_MESH_ALLOW_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    allow_origin: Vec<String>,
     /// Close the mesh: the certificate DIR/NAME.crt with its key and its authority, as `actix-mesh ca` makes them
     #[arg(
         long,
@@ -181,6 +195,8 @@ impl Args {
             // The one subscriber has a queue of its own.
             .inbox_capacity(None);
         let config = self.connect.iter().cloned().fold(config, Config::connect);
+        let origins = self.allow_origin.iter();
+        let config = origins.fold(config, |config, origin| config.allow_origin(origin));
         let config = match &self.advertise {
             Some(address) => config.advertise(address.clone()),
             None => config,

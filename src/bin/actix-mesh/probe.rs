@@ -31,7 +31,7 @@ const HANDSHAKE: Duration = Duration::from_secs(4);
 /// How long it is listened to once joined: for its peers list and its clock.
 const LISTEN: Duration = Duration::from_millis(1500);
 /// The encryptions whose names are tried when a subnet's id is not ours.
-const ENCRYPTIONS: [&str; 3] = ["Plaintext", "TLS", "SSL"];
+const ENCRYPTIONS: [&str; 4] = ["Plaintext", "TLS", "SSL", "ws"];
 /// Most likely first.
 const ORDER: [Generation; 4] = [
     Generation::V0_4,
@@ -244,6 +244,7 @@ fn explain(args: &Args, wire: Generation, node: &Node, error: &ConnectError) -> 
                 let advice = match encryption {
                     "TLS" => "give --tls DIR/NAME: the subnet is closed".to_owned(),
                     "SSL" => "give --unauthenticated-ssl".to_owned(),
+                    "ws" => "give --encryption ws".to_owned(),
                     _ => "leave encryption away: the subnet is open".to_owned(),
                 };
                 Outcome::Other((known != wire).then_some(known), say(advice))

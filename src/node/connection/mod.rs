@@ -15,7 +15,7 @@ use std::task::{self, Poll};
 use std::time::Duration;
 
 use actix::{Actor, ActorContext as _, ActorFuture, AsyncContext as _, Context, Handler, WeakAddr};
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "tls", feature = "websocket"))]
 use actix::{ActorFutureExt as _, WrapFuture as _};
 use smallvec::SmallVec;
 #[cfg(feature = "tls")]
@@ -32,6 +32,8 @@ use crate::node::router::{Gone, Router};
 use crate::node::stop_on_last_addr::StopOnLastAddr;
 #[cfg(feature = "tls")]
 use crate::node::transport::Secured;
+#[cfg(feature = "websocket")]
+use crate::node::transport::websocket;
 use crate::node::transport::{Detached, Transport};
 #[cfg(feature = "tls")]
 use crate::tls::{Failure, Secure, Side, Upgrade, unix_now};
@@ -66,6 +68,25 @@ pub(crate) struct Terms {
     /// How streams are secured before anything is said on them; `None`: they are not.
     #[cfg(feature = "tls")]
     pub(crate) upgrade: Option<Upgrade>,
+    /// How streams become WebSockets; `None`: they do not.
+    #[cfg(feature = "websocket")]
+    pub(crate) websocket: Option<websocket::Upgrade>,
+}
+
+#[cfg(any(feature = "tls", feature = "websocket"))]
+impl Terms {
+    /// Whether a stream is to become another before anything is said on it.
+    fn are_upgraded(&self) -> bool {
+        #[cfg(feature = "tls")]
+        let secured = self.upgrade.is_some();
+        #[cfg(not(feature = "tls"))]
+        let secured = false;
+        #[cfg(feature = "websocket")]
+        let framed = self.websocket.is_some();
+        #[cfg(not(feature = "websocket"))]
+        let framed = false;
+        secured || framed
+    }
 }
 
 /// A stream, here or on its way to another thread.
@@ -97,9 +118,9 @@ pub(crate) struct Connection {
     /// Whether the peer has been told that nothing more will come, or cannot be told.
     shut: bool,
     ended: Option<Box<Ended>>,
-    /// Who dialled, as long as the stream is to be secured: nothing is read or written before.
-    #[cfg(feature = "tls")]
-    insecure: Option<Direction>,
+    /// Who dialled, as long as the stream is to become another: nothing is read or written before.
+    #[cfg(any(feature = "tls", feature = "websocket"))]
+    opening: Option<Direction>,
 }
 
 impl Connection {
@@ -110,10 +131,10 @@ impl Connection {
         stream: io::Result<Stream>,
         terms: Arc<Terms>,
     ) -> Self {
-        #[cfg(not(feature = "tls"))]
+        #[cfg(not(any(feature = "tls", feature = "websocket")))]
         let _ = direction;
-        #[cfg(feature = "tls")]
-        let insecure = terms.upgrade.is_some().then_some(direction);
+        #[cfg(any(feature = "tls", feature = "websocket"))]
+        let opening = terms.are_upgraded().then_some(direction);
         let budget = terms.inbound_budget;
         let own = budget - BESIDE.min(budget / 2);
         let account = Account::new(own, Arc::clone(&terms.pool));
@@ -134,8 +155,8 @@ impl Connection {
             closing: false,
             shut: false,
             ended,
-            #[cfg(feature = "tls")]
-            insecure,
+            #[cfg(any(feature = "tls", feature = "websocket"))]
+            opening,
         }
     }
 
@@ -155,8 +176,8 @@ impl Connection {
     fn close(&mut self, within: Duration, ctx: &mut Context<Self>) {
         self.closing = true;
         self.source.account.close();
-        #[cfg(feature = "tls")]
-        if self.insecure.is_some() {
+        #[cfg(any(feature = "tls", feature = "websocket"))]
+        if self.opening.is_some() {
             // Nothing of ours has been said.
             return ctx.stop();
         }
@@ -164,8 +185,8 @@ impl Connection {
     }
 
     fn poll_flush(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), Ended>> {
-        #[cfg(feature = "tls")]
-        if self.insecure.is_some() {
+        #[cfg(any(feature = "tls", feature = "websocket"))]
+        if self.opening.is_some() {
             return Poll::Ready(Ok(()));
         }
         let Some(transport) = &mut self.transport else {
@@ -215,8 +236,14 @@ impl Actor for Connection {
             return ctx.stop();
         }
         ctx.spawn(StopOnLastAddr);
+        #[cfg(feature = "websocket")]
+        if let Some(direction) = self.opening
+            && self.source.terms.websocket.is_some()
+        {
+            return self.open_websocket(direction, ctx);
+        }
         #[cfg(feature = "tls")]
-        if let Some(direction) = self.insecure {
+        if let Some(direction) = self.opening {
             return self.secure(direction, ctx);
         }
         ctx.spawn(Reading);
@@ -307,10 +334,42 @@ impl Connection {
                 id,
             });
         }
-        self.insecure = None;
+        self.opening = None;
         self.transport = Some(Transport::Secure(Box::new(Secured::new(stream))));
         ctx.spawn(Reading);
         self.flush(ctx);
+    }
+}
+
+#[cfg(feature = "websocket")]
+impl Connection {
+    /// Makes the stream a WebSocket; then reading begins, and what waits is written. The core bounds the time for it.
+    fn open_websocket(&mut self, direction: Direction, ctx: &mut Context<Self>) {
+        let (Some(upgrade), Some(Transport::Plain(stream))) =
+            (self.source.terms.websocket.clone(), self.transport.take())
+        else {
+            return ctx.stop();
+        };
+        let opening = async move {
+            match direction {
+                Direction::Outgoing => websocket::Upgrade::ask(stream).await,
+                Direction::Incoming => upgrade.answer(stream).await,
+            }
+        };
+        let opened = opening.into_actor(self).map(|opened, link, ctx| {
+            match opened {
+                Ok(socket) => {
+                    link.opening = None;
+                    link.transport = Some(Transport::WebSocket(Box::new(socket)));
+                    ctx.spawn(Reading);
+                    link.flush(ctx);
+                }
+                Err(websocket::Failure::Gone) => link.end(Ended::ByPeer, ctx),
+                Err(websocket::Failure::Io(why)) => link.end(Ended::Failed(why.to_string()), ctx),
+                Err(why) => link.end(Ended::Broken(why.to_string()), ctx),
+            };
+        });
+        ctx.spawn(opened);
     }
 }
 
@@ -335,6 +394,8 @@ impl ActorFuture<Connection> for Reading {
             Some((refusal, by_peer)) => Ended::Insecure { refusal, by_peer },
             None => ended,
         };
+        #[cfg(feature = "websocket")]
+        let ended = transport.take_broken().map_or(ended, Ended::Broken);
         link.end(ended, ctx);
         Poll::Ready(())
     }

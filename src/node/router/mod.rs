@@ -64,6 +64,8 @@ use crate::node::transport::Transport;
 use crate::node::transport::dial::Dial;
 use crate::node::transport::listener::Listener;
 use crate::node::transport::network::Network;
+#[cfg(feature = "websocket")]
+use crate::node::transport::websocket;
 #[cfg(feature = "tls")]
 use crate::tls::{Tls, Upgrade};
 use crate::wire::{Address, Batch, Generation, Hold, Message, NodeId};
@@ -163,6 +165,9 @@ pub(crate) struct Parts {
     /// How links are secured, and by which certificates; `None`: they are not.
     #[cfg(feature = "tls")]
     pub(crate) secured: Option<(Upgrade, Option<Tls>)>,
+    /// How links become WebSockets; `None`: they do not.
+    #[cfg(feature = "websocket")]
+    pub(crate) websocket: Option<websocket::Upgrade>,
     /// What is in force, for whoever asks how the node is.
     pub(crate) settings: Arc<serde_json::Map<String, serde_json::Value>>,
 }
@@ -237,6 +242,8 @@ impl Router {
             patience: parts.patience,
             #[cfg(feature = "tls")]
             upgrade: parts.secured.as_ref().map(|(upgrade, _)| upgrade.clone()),
+            #[cfg(feature = "websocket")]
+            websocket: parts.websocket,
         };
         let clock = parts.clock;
         #[cfg(feature = "tls")]

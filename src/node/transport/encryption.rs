@@ -29,6 +29,9 @@ pub enum Encryption {
     /// TLS as the reference peers have it, which authenticates nobody: set by
     /// `Config::unauthenticated_ssl`, with the feature `tls`.
     Ssl,
+    /// None, in the messages of a WebSocket, as js2p has it and browsers can join: with the feature
+    /// `websocket`. Pages may join from [`Config::allow_origin`](crate::Config::allow_origin) alone.
+    WebSocket,
     /// A name that this build does not speak.
     Unknown(String),
 }
@@ -40,6 +43,7 @@ impl Encryption {
             Self::Plaintext => "Plaintext",
             Self::Tls => "TLS",
             Self::Ssl => "SSL",
+            Self::WebSocket => "ws",
             Self::Unknown(name) => name,
         }
     }
@@ -49,6 +53,7 @@ impl Encryption {
         match self {
             Self::Plaintext => true,
             Self::Tls | Self::Ssl => cfg!(feature = "tls"),
+            Self::WebSocket => cfg!(feature = "websocket"),
             Self::Unknown(_) => false,
         }
     }
@@ -72,6 +77,7 @@ impl From<String> for Encryption {
             "Plaintext" => Self::Plaintext,
             "TLS" => Self::Tls,
             "SSL" => Self::Ssl,
+            "ws" => Self::WebSocket,
             _ => Self::Unknown(name),
         }
     }

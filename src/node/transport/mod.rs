@@ -1,4 +1,4 @@
-//! The streams a connection may run over: TCP, plain or secured by TLS.
+//! The streams a connection may run over: TCP, plain, secured by TLS or in the messages of a WebSocket.
 //!
 //! Owns sockets and nothing of what goes over them.
 
@@ -6,6 +6,8 @@ pub(crate) mod dial;
 pub(crate) mod encryption;
 pub(crate) mod listener;
 pub(crate) mod network;
+#[cfg(feature = "websocket")]
+pub(crate) mod websocket;
 
 use std::future::Future as _;
 use std::io::{self, IoSlice};
@@ -17,6 +19,8 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 use tokio::net::{TcpSocket, TcpStream};
 
+#[cfg(feature = "websocket")]
+use self::websocket::WebSocket;
 #[cfg(feature = "tls")]
 use crate::mesh::TlsRefusal;
 #[cfg(feature = "tls")]
@@ -42,6 +46,8 @@ pub(crate) enum Transport {
     Plain(TcpStream),
     #[cfg(feature = "tls")]
     Secure(Box<Secured>),
+    #[cfg(feature = "websocket")]
+    WebSocket(Box<WebSocket>),
     #[cfg(any(test, feature = "sim"))]
     Pipe(Box<Pipe>),
 }
@@ -122,6 +128,8 @@ impl Transport {
             // A stream is secured on the thread where it stays.
             #[cfg(feature = "tls")]
             Self::Secure(_) => Err(io::ErrorKind::Unsupported.into()),
+            #[cfg(feature = "websocket")]
+            Self::WebSocket(_) => Err(io::ErrorKind::Unsupported.into()),
             #[cfg(any(test, feature = "sim"))]
             Self::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
         }
@@ -135,6 +143,8 @@ impl Transport {
             Self::Secure(secured) if secured.stream.may_have_more() => Poll::Ready(Ok(())),
             #[cfg(feature = "tls")]
             Self::Secure(secured) => secured.stream.below().poll_read_ready(cx),
+            #[cfg(feature = "websocket")]
+            Self::WebSocket(socket) => socket.poll_readable(cx),
             #[cfg(any(test, feature = "sim"))]
             Self::Pipe(pipe) => pipe.poll_readable(cx),
         }
@@ -163,6 +173,8 @@ impl Transport {
                     read => read,
                 }
             }
+            #[cfg(feature = "websocket")]
+            Self::WebSocket(socket) => socket.poll_read(cx, into),
             #[cfg(any(test, feature = "sim"))]
             Self::Pipe(pipe) => pipe.poll_read(cx, into),
         }
@@ -177,6 +189,8 @@ impl Transport {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             #[cfg(feature = "tls")]
             Self::Secure(secured) => secured.stream.poll_write(cx, slices),
+            #[cfg(feature = "websocket")]
+            Self::WebSocket(socket) => socket.poll_write(cx, slices),
             #[cfg(any(test, feature = "sim"))]
             Self::Pipe(pipe) => Pin::new(&mut pipe.stream).poll_write_vectored(cx, slices),
         }
@@ -184,10 +198,12 @@ impl Transport {
 
     /// Writes what was taken and is still held here.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        #[cfg(not(feature = "tls"))]
+        #[cfg(not(any(feature = "tls", feature = "websocket")))]
         let _ = cx;
         match self {
             Self::Plain(_) => Poll::Ready(Ok(())),
+            #[cfg(feature = "websocket")]
+            Self::WebSocket(socket) => socket.poll_flush(cx),
             #[cfg(feature = "tls")]
             Self::Secure(secured) => secured.stream.poll_flush(cx),
             #[cfg(any(test, feature = "sim"))]
@@ -200,6 +216,15 @@ impl Transport {
     pub(crate) fn take_refusal(&mut self) -> Option<(TlsRefusal, bool)> {
         match self {
             Self::Secure(secured) => secured.refusal.take(),
+            _ => None,
+        }
+    }
+
+    /// Why the peer broke the framing of the stream, if that is how it ended.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn take_broken(&mut self) -> Option<String> {
+        match self {
+            Self::WebSocket(socket) => socket.take_broken(),
             _ => None,
         }
     }
@@ -219,6 +244,8 @@ impl Transport {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             #[cfg(feature = "tls")]
             Self::Secure(secured) => secured.stream.poll_shutdown(cx),
+            #[cfg(feature = "websocket")]
+            Self::WebSocket(socket) => socket.poll_shutdown(cx),
             #[cfg(any(test, feature = "sim"))]
             Self::Pipe(pipe) => Pin::new(&mut pipe.stream).poll_shutdown(cx),
         }

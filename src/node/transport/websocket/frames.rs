@@ -1,0 +1,356 @@
+//! The frames of WebSocket (RFC 6455): read in place as their bytes come, and written around whole frames of ours.
+//!
+//! Pure: knows no socket. A library would do as well, if it did not reserve the length that a frame announces before a byte of
+//! it has come, and hand on messages only when they are whole: both outside of every budget here.
+
+use bytes::BytesMut;
+
+/// The longest control frame.
+const MAX_CONTROL: usize = 125;
+/// The longest head of a frame.
+const MAX_HEAD: usize = 14;
+
+/// What a peer said that is no frame, or none that is spoken here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FrameError {
+    #[error("a WebSocket frame that is masked, or not, as it must not be")]
+    Masking,
+    #[error("a WebSocket message of text: frames of the mesh are binary")]
+    Text,
+    #[error("a WebSocket frame with an extension that was not agreed on")]
+    Extension,
+    #[error("a WebSocket frame of an unknown kind")]
+    Kind,
+    #[error("a control frame of WebSocket that is too long, or in parts")]
+    Control,
+}
+
+/// A control frame that wants an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Pong(Vec<u8>),
+    Close,
+}
+
+const CONTINUATION: u8 = 0;
+const TEXT: u8 = 1;
+const BINARY: u8 = 2;
+const CLOSE: u8 = 8;
+const PING: u8 = 9;
+const PONG: u8 = 10;
+
+/// A frame that has begun.
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    left: u64,
+    mask: Option<[u8; 4]>,
+    /// Bytes of it so far, modulo 4.
+    phase: usize,
+    kind: u8,
+}
+
+/// Takes frames apart.
+#[derive(Debug)]
+pub(crate) struct Unframe {
+    /// Whether the peer has to mask what it says: clients do.
+    masked: bool,
+    head: [u8; MAX_HEAD],
+    have: usize,
+    begun: Option<Begun>,
+    /// The contents of a control frame that has begun.
+    control: Vec<u8>,
+}
+
+impl Unframe {
+    pub(crate) fn new(masked: bool) -> Self {
+        Self {
+            masked,
+            head: [0; MAX_HEAD],
+            have: 0,
+            begun: None,
+            control: Vec::new(),
+        }
+    }
+
+    /// Takes apart what stands in the buffer from `start` on, and leaves there what it carries. The last control frame that
+    /// wants an answer goes to `asked`; behind a farewell nothing is read.
+    pub(crate) fn run(
+        &mut self,
+        buffer: &mut BytesMut,
+        start: usize,
+        asked: &mut Option<Asked>,
+    ) -> Result<(), FrameError> {
+        let (mut read, mut write) = (start, start);
+        let end = buffer.len();
+        while read < end && *asked != Some(Asked::Close) {
+            let Some(mut begun) = self.begun.take() else {
+                self.head[self.have] = buffer[read];
+                (self.have, read) = (self.have + 1, read + 1);
+                self.begun = self.head()?;
+                self.end_if_empty(asked);
+                continue;
+            };
+            let left = usize::try_from(begun.left).unwrap_or(usize::MAX);
+            let count = left.min(end - read);
+            if let Some(mask) = begun.mask {
+                let masks = mask.iter().cycle().skip(begun.phase);
+                buffer[read..read + count]
+                    .iter_mut()
+                    .zip(masks)
+                    .for_each(|(byte, mask)| *byte ^= mask);
+                begun.phase = (begun.phase + count) % 4;
+            }
+            match begun.kind {
+                CONTINUATION | BINARY => {
+                    buffer.copy_within(read..read + count, write);
+                    write += count;
+                }
+                _ => self.control.extend_from_slice(&buffer[read..read + count]),
+            }
+            read += count;
+            begun.left -= count as u64;
+            self.begun = Some(begun);
+            self.end_if_empty(asked);
+        }
+        buffer.truncate(write);
+        Ok(())
+    }
+
+    /// The head of a frame, once it is whole.
+    fn head(&mut self) -> Result<Option<Begun>, FrameError> {
+        let head = &self.head[..self.have];
+        let [first, second, rest @ ..] = head else {
+            return Ok(None);
+        };
+        let (kind, is_last, short) = (first & 0x0f, first & 0x80 != 0, second & 0x7f);
+        if first & 0x70 != 0 {
+            return Err(FrameError::Extension);
+        }
+        match kind {
+            CONTINUATION | BINARY => {}
+            TEXT => return Err(FrameError::Text),
+            CLOSE | PING | PONG if is_last && usize::from(short) <= MAX_CONTROL => {}
+            CLOSE | PING | PONG => return Err(FrameError::Control),
+            _ => return Err(FrameError::Kind),
+        }
+        if (second & 0x80 != 0) != self.masked {
+            return Err(FrameError::Masking);
+        }
+        let length = match short {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        let mask = if self.masked { 4 } else { 0 };
+        if rest.len() < length + mask {
+            return Ok(None);
+        }
+        let number = |bytes: &[u8]| bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte));
+        let left = match length {
+            0 => u64::from(short),
+            _ => number(&rest[..length]),
+        };
+        let mask = rest[length..].first_chunk::<4>().copied();
+        self.have = 0;
+        self.control.clear();
+        Ok(Some(Begun {
+            left,
+            mask,
+            phase: 0,
+            kind,
+        }))
+    }
+
+    fn end_if_empty(&mut self, asked: &mut Option<Asked>) {
+        let Some(begun) = self.begun.take_if(|begun| begun.left == 0) else {
+            return;
+        };
+        match begun.kind {
+            PING => *asked = Some(Asked::Pong(std::mem::take(&mut self.control))),
+            CLOSE => *asked = Some(Asked::Close),
+            _ => {}
+        }
+    }
+}
+
+/// Puts each of our frames into a binary message of its own.
+#[derive(Debug)]
+pub(crate) struct Enframe {
+    /// Whether what is said has to be masked: clients do. What it is masked with is no secret: it keeps naive proxies from
+    /// taking the bytes for something else.
+    mask: Option<[u8; 4]>,
+    phase: usize,
+    /// The length prefix of the frame that begins, as far as it is there.
+    prefix: [u8; 4],
+    have: usize,
+    /// Bytes of the frame that has begun, to come.
+    left: usize,
+}
+
+impl Enframe {
+    pub(crate) fn new(mask: Option<[u8; 4]>) -> Self {
+        Self {
+            mask,
+            phase: 0,
+            prefix: [0; 4],
+            have: 0,
+            left: 0,
+        }
+    }
+
+    /// Whether the last message is whole.
+    pub(crate) fn is_between(&self) -> bool {
+        self.left == 0 && self.have == 0
+    }
+
+    /// Appends bytes of the stream of our frames, wherever it is cut.
+    pub(crate) fn run(&mut self, mut bytes: &[u8], out: &mut BytesMut) {
+        while !bytes.is_empty() {
+            if self.left == 0 {
+                let (byte, rest) = (bytes[0], &bytes[1..]);
+                self.prefix[self.have] = byte;
+                (self.have, bytes) = (self.have + 1, rest);
+                if self.have < self.prefix.len() {
+                    continue;
+                }
+                self.have = 0;
+                let length = u32::from_be_bytes(self.prefix) as usize;
+                self.head(BINARY, self.prefix.len() + length, out);
+                self.contents(&{ self.prefix }, out);
+                self.left = length;
+                continue;
+            }
+            let (now, rest) = bytes.split_at(self.left.min(bytes.len()));
+            self.contents(now, out);
+            self.left -= now.len();
+            bytes = rest;
+        }
+    }
+
+    /// Appends a control frame; only between messages.
+    pub(crate) fn control(&mut self, asked: &Asked, out: &mut BytesMut) {
+        let (kind, contents) = match asked {
+            Asked::Pong(contents) => (PONG, &contents[..]),
+            // 1000: what the connection was for is done.
+            Asked::Close => (CLOSE, &[0x03, 0xe8][..]),
+        };
+        self.head(kind, contents.len(), out);
+        self.contents(contents, out);
+    }
+
+    fn head(&mut self, kind: u8, length: usize, out: &mut BytesMut) {
+        let masked = u8::from(self.mask.is_some()) << 7;
+        out.extend_from_slice(&[0x80 | kind]);
+        match (u8::try_from(length), u16::try_from(length)) {
+            (Ok(length @ ..126), _) => out.extend_from_slice(&[masked | length]),
+            (_, Ok(length)) => {
+                out.extend_from_slice(&[masked | 126]);
+                out.extend_from_slice(&length.to_be_bytes());
+            }
+            _ => {
+                out.extend_from_slice(&[masked | 127]);
+                out.extend_from_slice(&(length as u64).to_be_bytes());
+            }
+        }
+        out.extend_from_slice(self.mask.as_ref().map_or(&[][..], |mask| mask));
+        self.phase = 0;
+    }
+
+    fn contents(&mut self, bytes: &[u8], out: &mut BytesMut) {
+        let at = out.len();
+        out.extend_from_slice(bytes);
+        if let Some(mask) = self.mask {
+            let masks = mask.iter().cycle().skip(self.phase);
+            out[at..]
+                .iter_mut()
+                .zip(masks)
+                .for_each(|(byte, mask)| *byte ^= mask);
+            self.phase = (self.phase + bytes.len()) % 4;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MASK: [u8; 4] = [1, 20, 133, 4];
+
+    /// Frames of ours of these lengths.
+    fn stream(lengths: &[usize]) -> Vec<u8> {
+        let frame = |length: &usize| {
+            let prefix = u32::try_from(*length).unwrap().to_be_bytes();
+            let body = (0..*length).map(|at| u8::try_from(at % 251).unwrap());
+            prefix.into_iter().chain(body).collect::<Vec<u8>>()
+        };
+        lengths.iter().flat_map(frame).collect()
+    }
+
+    #[test]
+    fn what_is_put_into_messages_comes_out_however_it_is_cut() {
+        let stream = stream(&[0, 1, 121, 122, 300, 65_531, 65_532, 70_000]);
+        for mask in [None, Some(MASK)] {
+            for step in [1, 7, 1000, usize::MAX] {
+                let mut framed = BytesMut::new();
+                let mut enframe = Enframe::new(mask);
+                for part in stream.chunks(step.min(stream.len())) {
+                    enframe.run(part, &mut framed);
+                }
+                assert!(enframe.is_between());
+                let (mut out, mut asked) = (BytesMut::new(), None);
+                let mut unframe = Unframe::new(mask.is_some());
+                for part in framed.chunks(step.min(framed.len())) {
+                    let start = out.len();
+                    out.extend_from_slice(part);
+                    unframe.run(&mut out, start, &mut asked).unwrap();
+                }
+                assert!(out[..] == stream[..], "{mask:?} {step}");
+                assert_eq!(asked, None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_ping_between_parts_of_a_message_is_to_be_answered_and_a_farewell_is_the_end() {
+        let bytes = [
+            &[0x02, 2, b'a', b'b'][..], // a message begins,
+            &[0x89, 1, b'p'],           // a ping,
+            &[0x80, 1, b'c'],           // and it goes on.
+            &[0x8a, 0],                 // A pong that nobody asked for.
+        ];
+        let mut buffer = BytesMut::from(&bytes.concat()[..]);
+        let (mut unframe, mut asked) = (Unframe::new(false), None);
+        unframe.run(&mut buffer, 0, &mut asked).unwrap();
+        assert_eq!(&buffer[..], b"abc");
+        assert_eq!(asked, Some(Asked::Pong(b"p".to_vec())));
+        let mut buffer = BytesMut::from(&[0x88, 0, 0x82, 1, b'x'][..]);
+        unframe.run(&mut buffer, 0, &mut asked).unwrap();
+        assert_eq!((buffer.len(), asked), (0, Some(Asked::Close)));
+    }
+
+    #[test]
+    fn what_is_not_spoken_here_is_refused() {
+        let refused = |masked, bytes: &[u8]| {
+            let mut buffer = BytesMut::from(bytes);
+            Unframe::new(masked).run(&mut buffer, 0, &mut None)
+        };
+        assert_eq!(refused(false, &[0x81, 1, b'x']), Err(FrameError::Text));
+        assert_eq!(refused(false, &[0xc2, 1]), Err(FrameError::Extension));
+        assert_eq!(refused(false, &[0x83, 0]), Err(FrameError::Kind));
+        assert_eq!(refused(false, &[0x09, 0]), Err(FrameError::Control));
+        assert_eq!(refused(false, &[0x89, 126]), Err(FrameError::Control));
+        assert_eq!(refused(true, &[0x82, 1, b'x']), Err(FrameError::Masking));
+        assert_eq!(refused(false, &[0x82, 0x81]), Err(FrameError::Masking));
+        assert_eq!(refused(false, &[0x82]), Ok(()));
+    }
+
+    #[test]
+    fn what_is_announced_is_not_allocated() {
+        let mut head = vec![0x82, 127];
+        head.extend_from_slice(&u64::MAX.to_be_bytes());
+        let mut buffer = BytesMut::from(&head[..]);
+        let mut unframe = Unframe::new(false);
+        unframe.run(&mut buffer, 0, &mut None).unwrap();
+        assert!(buffer.is_empty() && buffer.capacity() < 64);
+    }
+}

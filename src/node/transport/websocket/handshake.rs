@@ -1,0 +1,206 @@
+//! How a stream becomes a WebSocket: one request of HTTP and its answer.
+//!
+//! Owns what is asked for and what is refused. Reads no more than a head of HTTP and what came with it.
+
+use std::io;
+use std::sync::Arc;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use bytes::BytesMut;
+use rand::{RngExt as _, rng};
+use sha1::{Digest as _, Sha1};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::WebSocket;
+
+/// The longest head.
+const MAX_HEAD: usize = 8 * 1024;
+const MAX_HEADERS: usize = 64;
+/// What every answer is derived with (RFC 6455, section 1.3).
+const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Why there is no WebSocket.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The peer speaks something else, or asks for something else.
+    #[error("no handshake of WebSocket: {0}; encryption `ws` needs peers of encryption `ws`")]
+    Other(&'static str),
+    /// A page that may not.
+    #[error("a page of {0} wants to join: allow that origin if it is yours, for any page may try")]
+    Origin(String),
+    /// The peer refused us.
+    #[error("it answered with status {0} of HTTP: it does not serve WebSocket there")]
+    Status(u16),
+    /// The stream failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The peer went away without a word.
+    #[error("the peer went away during the handshake of WebSocket")]
+    Gone,
+}
+
+/// How strangers are let in.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Upgrade {
+    /// Origins whose pages may join.
+    pub(crate) origins: Arc<[String]>,
+}
+
+impl Upgrade {
+    /// Asks the other end for a WebSocket.
+    pub(crate) async fn ask(mut stream: TcpStream) -> Result<WebSocket, Failure> {
+        let key = BASE64.encode(rng().random::<[u8; 16]>());
+        let host = stream.peer_addr()?;
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let (head, rest) = read_head(&mut stream).await?;
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut headers);
+        match response.parse(&head) {
+            Ok(httparse::Status::Complete(_)) => {}
+            _ => return Err(Failure::Other("its answer is not HTTP")),
+        }
+        match response.code {
+            Some(101) => {}
+            Some(code) => return Err(Failure::Status(code)),
+            None => return Err(Failure::Other("its answer has no status")),
+        }
+        if header(response.headers, "sec-websocket-accept") != Some(&accept(&key)) {
+            return Err(Failure::Other("its answer is to another question"));
+        }
+        let mask = rng().random::<[u8; 4]>();
+        Ok(WebSocket::new(stream, rest, Some(mask)))
+    }
+
+    /// Answers who asks for a WebSocket.
+    pub(crate) async fn answer(&self, mut stream: TcpStream) -> Result<WebSocket, Failure> {
+        let (head, rest) = read_head(&mut stream).await?;
+        let judged = self.judge(&head);
+        let answer = match &judged {
+            Ok(accept) => format!(
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                 Sec-WebSocket-Accept: {accept}\r\n\r\n"
+            ),
+            Err(Failure::Origin(_)) => refusal("403 Forbidden", "this origin may not join\n"),
+            Err(_) => refusal("426 Upgrade Required", "this port is for nodes of a mesh\n"),
+        };
+        stream.write_all(answer.as_bytes()).await?;
+        if judged.is_err() {
+            stream.shutdown().await?;
+        }
+        judged.map(|_| WebSocket::new(stream, rest, None))
+    }
+
+    /// What a request is to be answered with.
+    fn judge(&self, head: &[u8]) -> Result<String, Failure> {
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut request = httparse::Request::new(&mut headers);
+        match request.parse(head) {
+            Ok(httparse::Status::Complete(_)) if request.method == Some("GET") => {}
+            Ok(_) => return Err(Failure::Other("it asked by another method than GET")),
+            Err(_) => return Err(Failure::Other("it does not speak HTTP")),
+        }
+        let has = |name, word: &str| {
+            let value = header(request.headers, name).unwrap_or_default();
+            value
+                .split(',')
+                .any(|part| part.trim().eq_ignore_ascii_case(word))
+        };
+        if !has("upgrade", "websocket") || !has("connection", "upgrade") {
+            return Err(Failure::Other("it asked for a page"));
+        }
+        if !has("sec-websocket-version", "13") {
+            return Err(Failure::Other("it speaks another version"));
+        }
+        if let Some(origin) = header(request.headers, "origin")
+            && !self.origins.iter().any(|allowed| allowed == origin)
+        {
+            return Err(Failure::Origin(origin.chars().take(100).collect()));
+        }
+        let key = header(request.headers, "sec-websocket-key");
+        key.map(accept)
+            .ok_or(Failure::Other("its request has no key"))
+    }
+}
+
+fn refusal(status: &str, why: &str) -> String {
+    let length = why.len();
+    format!(
+        "HTTP/1.1 {status}\r\nUpgrade: websocket\r\nConnection: close\r\nContent-Type: text/plain\r\n\
+         Content-Length: {length}\r\n\r\n{why}"
+    )
+}
+
+fn accept(key: &str) -> String {
+    BASE64.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize())
+}
+
+fn header<'a>(headers: &'a [httparse::Header<'_>], name: &str) -> Option<&'a str> {
+    let found = headers
+        .iter()
+        .find(|header| header.name.eq_ignore_ascii_case(name))?;
+    std::str::from_utf8(found.value).ok()
+}
+
+/// A head of HTTP with its empty line, and what came behind it.
+async fn read_head(stream: &mut TcpStream) -> Result<(BytesMut, BytesMut), Failure> {
+    let mut head = BytesMut::with_capacity(1024);
+    loop {
+        let seen = head.len().saturating_sub(3);
+        if stream.read_buf(&mut head).await? == 0 {
+            return Err(Failure::Gone);
+        }
+        // Frames of the mesh, and much else, are told apart by their first bytes.
+        if head
+            .iter()
+            .take(3)
+            .any(|byte| !byte.is_ascii_uppercase() && *byte != b'/')
+        {
+            return Err(Failure::Other("it does not speak HTTP"));
+        }
+        let end = head[seen..].windows(4).position(|four| four == b"\r\n\r\n");
+        if let Some(end) = end {
+            let rest = head.split_off(seen + end + 4);
+            return Ok((head, rest));
+        }
+        if head.len() > MAX_HEAD {
+            return Err(Failure::Other("its head of HTTP is too long"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_is_that_of_the_standard() {
+        let accept = accept("dGhlIHNhbXBsZSBub25jZQ==");
+        assert_eq!(accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    fn judged(extra: &str) -> Result<String, String> {
+        let head = format!(
+            "GET /any/path HTTP/1.1\r\nHost: x\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{extra}\r\n"
+        );
+        let upgrade = Upgrade {
+            origins: [String::from("http://localhost:8080")].into(),
+        };
+        upgrade
+            .judge(head.as_bytes())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_page_joins_only_from_an_origin_that_is_allowed() {
+        assert!(judged("").is_ok());
+        assert!(judged("Origin: http://localhost:8080\r\n").is_ok());
+        let refused = judged("Origin: http://evil.example\r\n").unwrap_err();
+        assert!(refused.contains("http://evil.example"), "{refused}");
+    }
+}

@@ -1,0 +1,155 @@
+//! WebSocket as a stream: each of our frames a binary message of its own, as js2p and browsers have it.
+//!
+//! Owns the stream below and what is on its way into it. What waits here is bounded: a stretch of framed bytes, and one answer
+//! to a control frame.
+
+mod frames;
+mod handshake;
+
+use std::future::Future as _;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, BytesMut};
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
+use tokio::net::TcpStream;
+
+use frames::{Asked, Enframe, FrameError, Unframe};
+pub(crate) use handshake::{Failure, Upgrade};
+
+/// Framed at once.
+const STRETCH: usize = 64 * 1024;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct WebSocket {
+    stream: TcpStream,
+    unframe: Unframe,
+    enframe: Enframe,
+    /// Came behind the handshake and was not read yet.
+    early: BytesMut,
+    /// Framed, and not written yet.
+    out: BytesMut,
+    /// What a control frame wants said, as soon as the message that is being written is whole.
+    asked: Option<Asked>,
+    /// The peer has said farewell.
+    ended: bool,
+    /// We have.
+    parted: bool,
+    /// What the peer broke.
+    broken: Option<FrameError>,
+}
+
+impl WebSocket {
+    /// `mask`: what the dialler masks with.
+    fn new(stream: TcpStream, early: BytesMut, mask: Option<[u8; 4]>) -> Self {
+        Self {
+            stream,
+            unframe: Unframe::new(mask.is_none()),
+            enframe: Enframe::new(mask),
+            early,
+            out: BytesMut::new(),
+            asked: None,
+            ended: false,
+            parted: false,
+            broken: None,
+        }
+    }
+
+    /// Why the peer broke the framing, if it did.
+    pub(crate) fn take_broken(&mut self) -> Option<String> {
+        self.broken.take().map(|error| error.to_string())
+    }
+
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.ended || !self.early.is_empty() {
+            true => Poll::Ready(Ok(())),
+            false => self.stream.poll_read_ready(cx),
+        }
+    }
+
+    /// Appends what messages carry; 0 at the end of the stream.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        let start = into.len();
+        loop {
+            if self.ended {
+                return Poll::Ready(Ok(0));
+            }
+            if self.early.is_empty() {
+                if ready!(pin!(self.stream.read_buf(into)).poll(cx))? == 0 {
+                    return Poll::Ready(Ok(0));
+                }
+            } else {
+                let room = (into.capacity() - start).max(1);
+                let early = self.early.split_to(room.min(self.early.len()));
+                into.extend_from_slice(&early);
+            }
+            if let Err(error) = self.unframe.run(into, start, &mut self.asked) {
+                self.broken = Some(error);
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            }
+            self.ended = self.asked == Some(Asked::Close);
+            if self.asked.is_some() {
+                // Whether it can be said now or later: whatever is written next says it first.
+                let _ = self.poll_flush(cx)?;
+            }
+            if into.len() > start {
+                return Poll::Ready(Ok(into.len() - start));
+            }
+        }
+    }
+
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_flush(cx))?;
+        let mut taken = 0;
+        for slice in slices {
+            let room = STRETCH.saturating_sub(self.out.len());
+            let part = &slice[..slice.len().min(room)];
+            self.enframe.run(part, &mut self.out);
+            taken += part.len();
+            if part.len() < slice.len() {
+                break;
+            }
+        }
+        // What is left of it is written by the next flush.
+        let _ = self.poll_flush(cx)?;
+        Poll::Ready(Ok(taken))
+    }
+
+    /// Writes what is framed, and what a control frame has asked for.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.enframe.is_between()
+            && !self.parted
+            && let Some(asked) = self.asked.take()
+        {
+            self.parted = asked == Asked::Close;
+            self.enframe.control(&asked, &mut self.out);
+        }
+        while !self.out.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.out))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.out.advance(written);
+        }
+        self.out = BytesMut::new();
+        Poll::Ready(Ok(()))
+    }
+
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.parted {
+            self.asked = Some(Asked::Close);
+        }
+        ready!(self.poll_flush(cx))?;
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

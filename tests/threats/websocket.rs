@@ -1,0 +1,199 @@
+//! A node that is reached over WebSocket: pages that have no business here, heads and frames without end, and floods of pings.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use actix_mesh::wire::{Composer, Flag, Limits, NodeId};
+use actix_mesh::{CloseReason, Connect};
+use tungstenite::client::IntoClientRequest as _;
+use tungstenite::{Message, WebSocket};
+
+use crate::support::raw::{GENERATION, Raw, some_id, some_text, user};
+use crate::support::victim::Victim;
+use crate::support::{PATIENCE, unix};
+
+fn victim() -> Victim {
+    Victim::with(|config| {
+        config
+            .subnet("mesh", "ws")
+            .handshake_timeout(Duration::from_secs(1))
+            .allow_origin("http://localhost:8080")
+    })
+}
+
+fn connect(victim: &Victim) -> TcpStream {
+    let stream = TcpStream::connect(victim.addr).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// All that comes until the end.
+fn rest(mut stream: TcpStream) -> String {
+    let mut all = Vec::new();
+    // A reset is an end as well.
+    let _ = stream.read_to_end(&mut all);
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+/// A member over WebSocket, by a library of its own.
+struct Member {
+    socket: WebSocket<TcpStream>,
+    composer: Composer,
+}
+
+impl Member {
+    fn join(victim: &Victim, origin: Option<&str>) -> Self {
+        let mut request = "ws://mesh/".into_client_request().unwrap();
+        if let Some(origin) = origin {
+            let origin = origin.parse().unwrap();
+            request.headers_mut().insert("Origin", origin);
+        }
+        let (socket, _) = tungstenite::client(request, connect(victim)).unwrap();
+        let id: NodeId = some_id();
+        let composer = Composer::new(GENERATION, Limits::default(), id.clone());
+        let mut member = Self { socket, composer };
+        let raw = Raw::over(connect(victim), &victim.subnet, id);
+        let handshake = raw.handshake(|_| {});
+        member.say(&Flag::Whisper, &handshake);
+        victim.told(|event| {
+            (event.peer() == Some(member.composer.me()) && event.code() == "peer_joined")
+                .then_some(())
+        });
+        member
+    }
+
+    fn say(&mut self, flag: &Flag, payload: &[actix_mesh::Packet]) {
+        let composed = self.composer.compose(flag, payload, unix()).unwrap();
+        let message = Message::Binary(composed.frames.plain);
+        self.socket.send(message).unwrap();
+    }
+}
+
+fn assert_serves(victim: &Victim) {
+    let text = some_text("still here");
+    let mut member = Member::join(victim, None);
+    member.say(&Flag::Broadcast, &user(&text));
+    victim.hears(&text);
+}
+
+#[test]
+fn t36_a_page_of_a_strange_origin_is_refused_and_told_why() {
+    let victim = victim();
+    let mut stream = connect(&victim);
+    write!(
+        stream,
+        "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+         Origin: https://evil.example\r\n\r\n"
+    )
+    .unwrap();
+    assert!(rest(stream).starts_with("HTTP/1.1 403 "));
+    let CloseReason::BadFrame(why) = victim.told_refused() else {
+        panic!("another reason");
+    };
+    assert!(why.contains("https://evil.example"), "{why}");
+    Member::join(&victim, Some("http://localhost:8080"));
+    assert_serves(&victim);
+}
+
+#[test]
+fn t36_whoever_does_not_speak_websocket_is_told_so() {
+    let victim = victim();
+    let mut stream = connect(&victim);
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let answer = rest(stream);
+    assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
+    victim.told_refused();
+    // A node that speaks plaintext, either way.
+    let plain = Victim::start();
+    let refused = plain.ask(Connect::to(victim.addr)).unwrap_err();
+    assert!(!refused.to_string().is_empty());
+    let CloseReason::BadFrame(why) = victim.told_refused() else {
+        panic!("another reason");
+    };
+    assert!(why.contains("encryption `ws`"), "{why}");
+    let refused = victim.ask(Connect::to(plain.addr)).unwrap_err();
+    assert!(!refused.to_string().is_empty());
+    plain.told(|event| (event.why() == Some("other_protocol")).then_some(()));
+    assert_serves(&victim);
+}
+
+#[test]
+fn t36_a_head_without_end_and_one_that_does_not_come_end() {
+    let victim = victim();
+    let mut endless = connect(&victim);
+    let _ = endless.write_all(b"GET / HTTP/1.1\r\n");
+    let line = [&b"X-Filler: "[..], &[b'x'; 1000], b"\r\n"].concat();
+    for _ in 0..1000 {
+        if endless.write_all(&line).is_err() {
+            break;
+        }
+    }
+    rest(endless);
+    // Its time is that of every handshake.
+    let mut slow = connect(&victim);
+    slow.write_all(b"GET / HT").unwrap();
+    rest(slow);
+    assert_serves(&victim);
+}
+
+#[test]
+fn t36_lengths_that_are_announced_pings_without_end_and_text_do_no_harm() {
+    let victim = victim();
+    let mut bomb = Member::join(&victim, None);
+    let mut head = vec![0x82, 0xff];
+    head.extend_from_slice(&(u64::MAX >> 1).to_be_bytes());
+    head.extend_from_slice(&[0; 4]);
+    bomb.socket.get_mut().write_all(&head).unwrap();
+    let mut pings = Member::join(&victim, None);
+    for _ in 0..20_000 {
+        pings
+            .socket
+            .send(Message::Ping(vec![7; 125].into()))
+            .unwrap();
+    }
+    let text = some_text("behind the pings");
+    pings.say(&Flag::Broadcast, &user(&text));
+    victim.hears(&text);
+    let answers = std::iter::from_fn(|| pings.socket.read().ok());
+    assert!(answers.take(50).any(|message| message.is_pong()));
+    let mut talker = Member::join(&victim, None);
+    talker.socket.send(Message::text("hello")).unwrap();
+    let CloseReason::BadFrame(why) = victim.told_left(talker.composer.me()) else {
+        panic!("another reason");
+    };
+    assert!(why.contains("text"), "{why}");
+    assert_serves(&victim);
+}
+
+#[test]
+fn t36_a_frame_in_many_messages_and_many_in_one_are_read_as_they_are() {
+    let victim = victim();
+    let mut member = Member::join(&victim, None);
+    let texts: Vec<String> = (0..20).map(|_| some_text("cut")).collect();
+    let mut all = Vec::new();
+    for text in &texts {
+        let payload = user(text);
+        let composed = member.composer.compose(&Flag::Broadcast, &payload, unix());
+        all.extend_from_slice(&composed.unwrap().frames.plain);
+    }
+    for part in all.chunks(333) {
+        let part = Message::Binary(part.to_vec().into());
+        member.socket.send(part).unwrap();
+    }
+    for text in &texts {
+        victim.hears(text);
+    }
+    // What the node says comes one frame a message.
+    let mut heard = 0;
+    while heard < 2 {
+        if let Message::Binary(bytes) = member.socket.read().unwrap() {
+            let length = u32::from_be_bytes(*bytes.first_chunk().unwrap());
+            assert_eq!(bytes.len(), 4 + length as usize);
+            heard += 1;
+        }
+    }
+}
