@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use bytes::BytesMut;
-use rand::{RngExt as _, rng};
+use rand::TryRng as _;
+use rand::rngs::SysRng;
 use sha1::{Digest as _, Sha1};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -50,7 +51,7 @@ pub(crate) struct Upgrade {
 impl Upgrade {
     /// Asks the other end for a WebSocket.
     pub(crate) async fn ask(mut stream: TcpStream) -> Result<WebSocket, Failure> {
-        let key = BASE64.encode(rng().random::<[u8; 16]>());
+        let key = BASE64.encode(drawn::<16>()?);
         let host = stream.peer_addr()?;
         let request = format!(
             "GET / HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -72,8 +73,7 @@ impl Upgrade {
         if header(response.headers, "sec-websocket-accept") != Some(&accept(&key)) {
             return Err(Failure::Other("its answer is to another question"));
         }
-        let mask = rng().random::<[u8; 4]>();
-        Ok(WebSocket::new(stream, rest, Some(mask)))
+        Ok(WebSocket::new(stream, rest, Some(drawn()?)))
     }
 
     /// Answers who asks for a WebSocket.
@@ -125,6 +125,13 @@ impl Upgrade {
         key.map(accept)
             .ok_or(Failure::Other("its request has no key"))
     }
+}
+
+/// Bytes by chance.
+fn drawn<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    SysRng.try_fill_bytes(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn refusal(status: &str, why: &str) -> String {

@@ -1,0 +1,65 @@
+//! A chat in the browser beside the nodes of a mesh: the page takes part in the mesh itself, over WebSocket.
+//!
+//! `cargo run --example browser` says which page to open, and how the program joins the same mesh. `mesh.js` beside this file
+//! is all that a page needs.
+
+use actix::{Actor, Context, Handler};
+use actix_mesh::{Config, Encryption, Generation, Message, Subscribe};
+use actix_web::{App, HttpResponse, HttpServer, web};
+
+/// Prints what it hears.
+struct Ear;
+
+impl Actor for Ear {
+    type Context = Context<Self>;
+}
+
+impl Handler<Message> for Ear {
+    type Result = ();
+
+    fn handle(&mut self, message: Message, _: &mut Context<Self>) {
+        println!("<{}> {}", message.sender().short(), message.text());
+    }
+}
+
+#[actix::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let port = std::env::args().nth(1).unwrap_or("0".into()).parse()?;
+    let listener = std::net::TcpListener::bind(("127.0.0.1", port))?;
+    let origin = format!("http://{}", listener.local_addr()?);
+    // js2p and browsers speak generation 0.7; of pages only this one may join.
+    let node = Config::new()
+        .generation(Generation::V0_7)
+        .subnet("mesh", Encryption::WebSocket)
+        .allow_origin(&origin)
+        .start()
+        .await?;
+    node.router.send(Subscribe::messages(Ear.start())).await?;
+    println!("open {origin}/");
+    println!(
+        "or: actix-mesh node --wire 0.7 --encryption ws --connect {}",
+        node.addr
+    );
+
+    let page = include_str!("page.html").replace("NODE", &format!("ws://{}/", node.addr));
+    let page = web::Data::new(page);
+    let show = async |page: web::Data<String>| web::Html::new(page.to_string());
+    let script = async || {
+        let mut answer = HttpResponse::Ok();
+        answer
+            .content_type("text/javascript")
+            .body(include_str!("mesh.js"))
+    };
+    let app = move || {
+        let app = App::new().app_data(page.clone());
+        app.route("/", web::get().to(show))
+            .route("/mesh.js", web::get().to(script))
+    };
+    HttpServer::new(app)
+        .workers(1)
+        .listen(listener)?
+        .run()
+        .await?;
+    node.shutdown().await?;
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! `examples/browser`: a page that is a node of a 0.7 mesh, beside the example's own node and the program. In a real browser.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use support::browser::{Browser, Process};
+use support::peer::Peer;
+
+/// The example: its page, and where its node listens.
+struct Example {
+    _process: Process,
+    page: String,
+    node: String,
+}
+
+fn example() -> Example {
+    // `cargo test` has built it; a single test has not.
+    let cargo = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--example", "browser"])
+        .status();
+    assert!(cargo.unwrap().success());
+    let built = Path::new(env!("CARGO_BIN_EXE_actix-mesh")).with_file_name("examples/browser");
+    let mut child = Command::new(built).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut last = || {
+        let line = lines.next().unwrap().unwrap();
+        line.rsplit(' ').next().unwrap().to_owned()
+    };
+    let (page, node) = (last(), last());
+    // Somebody has to read what it says.
+    std::thread::spawn(move || lines.for_each(drop));
+    Example {
+        _process: Process(child),
+        page,
+        node,
+    }
+}
+
+fn say(browser: &mut Browser, text: &str) {
+    let text = Value::from(text);
+    browser.run(&format!(
+        "document.querySelector('#text').value = {text}; document.querySelector('form').requestSubmit()"
+    ));
+}
+
+fn shows(browser: &mut Browser, text: &str) {
+    let text = Value::from(text);
+    browser.wait(
+        "the message",
+        &format!(
+            "[...document.querySelectorAll('#said li')].some(it => it.innerText.includes({text}))"
+        ),
+    );
+}
+
+#[test]
+fn a_page_takes_part_in_the_mesh() {
+    let example = example();
+    let Some(mut browser) = Browser::open(&example.page) else {
+        return;
+    };
+    browser.wait(
+        "joined",
+        "document.querySelector('#state')?.textContent.includes('beside')",
+    );
+    let far = Peer::ours_with(
+        "far",
+        &["--max-outgoing", "0", "--wire", "0.7", "--encryption", "ws"],
+    );
+    far.order(json!({"do": "connect", "addr": example.node}));
+    // What the page says is relayed by its neighbour, and what others say reaches it.
+    for text in ["hello from a page", "é \u{1f600} ß"] {
+        say(&mut browser, text);
+        let heard = far.hears_once(text);
+        assert_eq!(heard["packets"], json!([text]));
+    }
+    // A payload that needs every width of a length.
+    for length in [1, 40, 300, 70_000] {
+        let text = "x".repeat(length);
+        say(&mut browser, &text);
+        far.hears(&*text);
+        far.say(&format!("heard {length}"));
+        shows(&mut browser, &format!("heard {length}"));
+    }
+    // The very same again, within the second.
+    say(&mut browser, "again");
+    say(&mut browser, "again");
+    let until = std::time::Instant::now() + support::PATIENCE;
+    while far.times_heard("again") < 2 {
+        assert!(std::time::Instant::now() < until, "heard once");
+        std::thread::sleep(support::GLANCE);
+    }
+    // A page is no py2p: it answers to its name in the mesh.
+    let status = far.order(json!({"do": "status"}));
+    assert_eq!(status["stats"]["bad_frames"], 0, "{status}");
+    // Another page, of another origin, is not let in.
+    let refused = browser.run(&format!(
+        "new Promise(done => {{ \
+           const other = document.createElement('iframe'); other.sandbox = 'allow-scripts'; \
+           other.srcdoc = `<script>const s = new WebSocket('ws://{}/'); \
+             s.onopen = () => parent.postMessage('open', '*'); \
+             s.onerror = () => parent.postMessage('refused', '*');</script>`; \
+           onmessage = event => done(event.data); document.body.append(other); }})",
+        example.node
+    ));
+    assert_eq!(refused, "refused");
+}
