@@ -1,6 +1,7 @@
 //! A node under load: what the numbers in `docs/performance.md` are measured with.
 //!
 //!     load_node --id N --base PORT [--connect ID,ID..] [--idle COUNT] [--opt compression=zlib] [--opt one-by-one]
+//!         [--opt wire=0.7]
 //!
 //! Node N listens on PORT + N of the loopback and dials the nodes it is told to. It is driven by lines:
 //!
@@ -30,8 +31,8 @@ use std::time::Duration;
 use actix::dev::Request;
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler};
 use actix_mesh::{
-    Bundle, Config, Connect, Message, Method, Node, Overflow, Packet, Peers, Router, Send,
-    SendMany, Status, Subscribe,
+    Bundle, Config, Connect, Generation, Message, Method, Node, Overflow, Packet, Peers, Router,
+    Send, SendMany, Status, Subscribe,
 };
 use rustix::time::{ClockId, clock_gettime};
 use tokio::net::UdpSocket;
@@ -55,6 +56,7 @@ struct Args {
     idle: u16,
     compression: Vec<Method>,
     one_by_one: bool,
+    wire: Generation,
 }
 
 impl Args {
@@ -68,14 +70,17 @@ impl Args {
                 "--base" => args.base = value.parse()?,
                 "--connect" => args.connect = numbers(&value)?,
                 "--idle" => args.idle = value.parse()?,
-                "--opt" => args.option(&value),
+                "--opt" => args.option(&value)?,
                 _ => return Err(format!("unknown argument {key}").into()),
             }
         }
         Ok(args)
     }
 
-    fn option(&mut self, option: &str) {
+    fn option(&mut self, option: &str) -> Fallible<()> {
+        if let Some(wire) = option.strip_prefix("wire=") {
+            self.wire = wire.parse()?;
+        }
         self.one_by_one |= option == "one-by-one";
         if let Some(name) = option.strip_prefix("compression=") {
             let methods = Method::available().iter().copied();
@@ -83,6 +88,7 @@ impl Args {
                 .filter(|method| method.to_string() == name)
                 .collect();
         }
+        Ok(())
     }
 
     fn port_of(&self, id: u16) -> SocketAddr {
@@ -96,6 +102,7 @@ impl Args {
     /// The topology stays as it is told: no peer is dialled because another names it.
     fn config(&self) -> Config {
         Config::new()
+            .generation(self.wire)
             .compression(self.compression.clone())
             .max_outgoing(0)
             .inbox_capacity(None)

@@ -59,9 +59,9 @@ class Peer:
         self.node = None
         self.received = {}
 
-    def start(self, subnet="mesh", max_outgoing=0):
+    def start(self, subnet="mesh", max_outgoing=0, transport="Plaintext"):
         mesh.max_outgoing = max_outgoing
-        protocol = Protocol(subnet, "Plaintext")
+        protocol = Protocol(subnet, transport)
         for attempt in range(10):
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))

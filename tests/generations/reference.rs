@@ -27,12 +27,12 @@ pub(crate) enum Language {
     JavaScript,
 }
 
-const fn py2p(wire: &'static str, version: &'static str) -> Reference {
+const fn py2p(wire: &'static str, version: &'static str, encryption: &'static str) -> Reference {
     Reference {
         language: Language::Python,
         wire,
         version,
-        encryption: "Plaintext",
+        encryption,
     }
 }
 
@@ -46,12 +46,16 @@ const fn js2p(encryption: &'static str) -> Reference {
 }
 
 /// All that can be installed today.
-pub(crate) const ALL: [Reference; 5] = [
-    py2p("0.5", "0.5.607"),
-    py2p("0.6", "0.6.757"),
-    py2p("0.7", "0.7.878"),
+pub(crate) const ALL: [Reference; 9] = [
+    py2p("0.5", "0.5.607", "Plaintext"),
+    py2p("0.6", "0.6.757", "Plaintext"),
+    py2p("0.7", "0.7.878", "Plaintext"),
     js2p("Plaintext"),
     js2p("ws"),
+    py2p("0.5", "0.5.607", "SSL"),
+    py2p("0.6", "0.6.757", "SSL"),
+    py2p("0.7", "0.7.878", "SSL"),
+    js2p("SSL"),
 ];
 
 impl Reference {
@@ -59,6 +63,25 @@ impl Reference {
         match self.language {
             Language::Python => format!("py2p {}", self.version),
             Language::JavaScript => format!("js2p {}", self.version),
+        }
+    }
+
+    /// How our program joins it.
+    pub(crate) fn how(&self) -> Vec<&'static str> {
+        let mut how = vec!["--wire", self.wire];
+        match self.encryption {
+            "SSL" => how.push("--unauthenticated-ssl"),
+            other => how.extend(["--encryption", other]),
+        }
+        how
+    }
+
+    /// What it talks over.
+    pub(crate) fn transport(&self) -> &'static str {
+        match self.encryption {
+            "ws" => "WebSocket",
+            "SSL" => "SSL",
+            _ => "plaintext",
         }
     }
 
@@ -94,7 +117,8 @@ impl Reference {
         let _turn = ONE_AT_A_TIME
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(self.name().replace(' ', "-"));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(self.name().replace(' ', "-") + "-with-ssl");
         if folder.is_dir() {
             return Ok(folder);
         }
@@ -114,7 +138,9 @@ impl Reference {
                 ]);
                 pip.arg("--target")
                     .arg(&fresh)
-                    .arg(format!("py2p=={}", self.version));
+                    .arg(format!("py2p=={}", self.version))
+                    // What its SSL makes certificates with.
+                    .arg("cryptography");
                 pip
             }
             Language::JavaScript => {
