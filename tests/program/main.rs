@@ -16,6 +16,7 @@ mod life;
 mod probe;
 mod text;
 mod tools;
+mod top;
 
 use std::io::{self, Write as _};
 use std::process::{Child, Command, Output, Stdio};

@@ -16,6 +16,7 @@ mod node;
 mod output;
 mod probe;
 mod refusal;
+mod top;
 
 use std::error::Error;
 use std::io::{self, Write as _};
@@ -62,6 +63,7 @@ enum Command {
     Ca(ca::Args),
     Bridge(bridge::Args),
     Probe(probe::Args),
+    Top(top::Args),
     Completions(help::Completions),
     Man(help::Man),
 }
@@ -76,6 +78,7 @@ impl Command {
             Self::Ca(args) => ca::run(&args),
             Self::Bridge(args) => bridge::run(args),
             Self::Probe(args) => probe::run(&args),
+            Self::Top(args) => top::run(args),
             Self::Completions(args) => help::completions(&args, Cli::command()),
             Self::Man(args) => help::man(&args, Cli::command()),
         }
