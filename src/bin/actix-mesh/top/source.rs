@@ -54,20 +54,33 @@ impl Api {
         }
     }
 
-    /// `Ok` when nobody listens any more.
-    fn listen(&self, news: &SyncSender<News>) -> Result<(), String> {
-        let mut request = ureq::get(format!("{}/api/live", self.url));
+    fn ask(&self, path: &str) -> Result<ureq::Body, String> {
+        let mut request = ureq::get(format!("{}{path}", self.url));
         if let Some(token) = &self.token {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
         let answer = request.call().map_err(|error| match error {
+            ureq::Error::StatusCode(403) => "it wants a token: --http-token".to_owned(),
             ureq::Error::StatusCode(503) => {
                 "as many look at it as may, or it has only just begun".to_owned()
             }
-            ureq::Error::StatusCode(403) => "it wants a token: --http-token".to_owned(),
             error => error.to_string(),
         })?;
-        let mut lines = BufReader::new(answer.into_body().into_reader());
+        Ok(answer.into_body())
+    }
+
+    /// `Ok` when nobody listens any more.
+    fn listen(&self, news: &SyncSender<News>) -> Result<(), String> {
+        let live = self.ask("/api/live")?;
+        // What happened before; what comes meanwhile is told twice, and drawn once.
+        let past = self.ask("/api/events")?.read_to_string();
+        let past = past.map_err(|error| error.to_string())?;
+        for told in read_json::<Vec<Told>>(&past)? {
+            if news.send(News::Told(told)).is_err() {
+                return Ok(());
+            }
+        }
+        let mut lines = BufReader::new(live.into_reader());
         let mut event = String::new();
         loop {
             let mut line = String::new();

@@ -57,7 +57,10 @@ impl View {
         match news {
             News::Lost(why) => self.lost = Some(why),
             News::Told(told) => {
-                keep(&mut self.events, told, EVENTS);
+                let is_it = |other: &Told| (other.seq, other.time) == (told.seq, told.time);
+                if !self.events.iter().any(is_it) {
+                    keep(&mut self.events, told, EVENTS);
+                }
             }
             News::Snapshot(snapshot) => {
                 self.lost = None;
