@@ -8,6 +8,7 @@
 mod harness;
 
 use std::cell::RefCell;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use actix_mesh::mesh::{ConnId, Effects, Input, Mesh, Now, Outgoing, Params};
@@ -19,7 +20,11 @@ use bytes::BytesMut;
 use harness::{Way, side_by_side, timed};
 use tokio_util::codec::Decoder as _;
 
-const GENERATION: Generation = Generation::V0_4;
+/// `WIRE=0.7 cargo bench --bench core`: of another generation.
+static GENERATION: LazyLock<Generation> = LazyLock::new(|| {
+    let wire = std::env::var("WIRE").unwrap_or_else(|_| String::from("0.4"));
+    wire.parse().unwrap()
+});
 const NOW: Now = Now {
     monotonic: Duration::from_secs(1000),
     unix: 1_700_000_000,
@@ -55,8 +60,9 @@ impl Node {
     fn new(audience: bool) -> Self {
         let mut params = Params::new(Subnet::default(), address(1000));
         params.waterfall_capacity = 1 << 24;
+        params.generation = *GENERATION;
         let me = Self::id("us");
-        let mut codec = Codec::new(GENERATION, Limits::default());
+        let mut codec = Codec::new(*GENERATION, Limits::default());
         codec.established();
         let mut node = Node {
             mesh: Mesh::new(params, me, 1),
@@ -72,20 +78,20 @@ impl Node {
     }
 
     fn id(name: &str) -> NodeId {
-        NodeId::derive(name, &Subnet::default().id(GENERATION), b"salt")
+        NodeId::derive(name, &Subnet::default().id(*GENERATION), b"salt")
     }
 
     fn join(&mut self, name: &str, port: u16) {
         let control = Control::Handshake {
             id: Self::id(name),
-            subnet: Subnet::default().id(GENERATION),
+            subnet: Subnet::default().id(*GENERATION),
             address: Some(address(port)),
             methods: Vec::new(),
             dialect: Dialect::Spaced,
             extended: false,
         };
-        let composer = Composer::new(GENERATION, Limits::default(), Self::id(name));
-        let payload = control.packets(GENERATION);
+        let composer = Composer::new(*GENERATION, Limits::default(), Self::id(name));
+        let payload = control.packets(*GENERATION);
         let composed = composer
             .compose(&Flag::Whisper, &payload, NOW.unix)
             .unwrap();
@@ -114,7 +120,7 @@ impl Node {
 
 /// Chunks of messages that were never used before.
 fn chunks(size: usize, frames: usize, first: &mut u64, count: usize) -> Vec<Vec<u8>> {
-    let author = Composer::new(GENERATION, Limits::default(), Node::id("a far author"));
+    let author = Composer::new(*GENERATION, Limits::default(), Node::id("a far author"));
     let mut chunk = || {
         let mut bytes = Vec::new();
         for _ in 0..frames {
@@ -122,7 +128,7 @@ fn chunks(size: usize, frames: usize, first: &mut u64, count: usize) -> Vec<Vec<
             let body = format!("{first:016}").into_bytes().repeat(size / 16 + 1);
             let payload = [Packet::from("\0"), Packet::from(&body[..size])];
             let composed = author
-                .compose(&Flag::Waterfall, &payload, NOW.unix)
+                .compose(&Flag::Broadcast, &payload, NOW.unix)
                 .unwrap();
             bytes.extend_from_slice(&composed.frames.plain);
         }

@@ -1,14 +1,33 @@
 //! Hexadecimal text, and the JSON form of bytes: a string where they are UTF-8, `{"hex": ".."}` where not.
 
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Serialize};
+
+/// The digits of every byte: from generation 0.6 on each message that is delivered has its id told in them.
+static DIGITS: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < pairs.len() {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 
 /// Two lower-case digits a byte.
 pub fn encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
+    bytes
+        .iter()
+        .flat_map(|byte| DIGITS[usize::from(*byte)])
+        .map(char::from)
+        .collect()
+}
+
+/// The digits of a digest, without a piece of memory for them.
+pub(crate) fn digest(bytes: &[u8; 32]) -> [u8; 64] {
+    let mut text = [0; 64];
+    for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+        *pair = DIGITS[usize::from(*byte)];
     }
     text
 }

@@ -7,7 +7,7 @@ use std::{cmp::Ordering, fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha384};
 
-use crate::wire::base58;
+use crate::wire::{base58, hex};
 
 mod text;
 
@@ -163,7 +163,10 @@ checked!(MessageId);
 impl MessageId {
     /// The id that is this digest.
     pub(crate) fn of_digest(digest: &[u8]) -> MessageId {
-        MessageId(Text::new(crate::wire::hex::encode(digest).as_bytes()))
+        match digest.try_into() {
+            Ok(digest) => MessageId(Text::new(&hex::digest(digest))),
+            Err(_) => MessageId(Text::new(hex::encode(digest).as_bytes())),
+        }
     }
 }
 
