@@ -343,6 +343,13 @@ pub const METRICS: &[Metric] = &[
         |report| &report.whisper_time,
     ),
     Metric::distribution(
+        "actix_mesh_request_seconds",
+        MetricUnit::Seconds,
+        "request_time",
+        "Seconds until questions of this node were answered.",
+        |report| &report.request_time,
+    ),
+    Metric::distribution(
         "actix_mesh_fan_out_peers",
         MetricUnit::Count,
         "fan_out",

@@ -300,3 +300,30 @@ fn settings_are_flags_and_variables() {
         stderr(&unknown)
     );
 }
+
+/// As systemd does: the program tells that it is ready, and that it ends, on the socket it was named.
+#[cfg(unix)]
+#[test]
+fn a_service_manager_is_told_when_it_is_ready_and_when_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket
+        .set_read_timeout(Some(crate::support::PATIENCE))
+        .unwrap();
+    let told = || {
+        let mut buffer = [0; 256];
+        let length = socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    let mut child = crate::program(&["node", "--format", "json"])
+        .env("NOTIFY_SOCKET", &path)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    assert!(told().contains("READY=1"));
+    drop(child.stdin.take());
+    assert!(told().contains("STOPPING=1"));
+    assert!(child.wait().unwrap().success());
+}

@@ -232,6 +232,7 @@ async fn live(args: Args) -> Result<(), Failure> {
     let output = Output::open()?;
     // The queue is empty; a broken one is noticed below.
     let _ = output.say(front.ready(&node, args.wire)).await;
+    tell_manager(Stage::Ready);
     let page = args.http.serve(&node.router)?;
     if let Some(page) = &page {
         // As above.
@@ -252,6 +253,7 @@ async fn live(args: Args) -> Result<(), Failure> {
     };
     let unsent = talk.unsent();
     let ended = leave(talk, &end, node.router, voice, output.clone());
+    tell_manager(Stage::Stopping);
     tokio::select! {
         () = ended => {}
         () = signals.next() => warn("ended at once, on a second signal"),
@@ -268,6 +270,28 @@ async fn live(args: Args) -> Result<(), Failure> {
         _ => Ok(()),
     }
 }
+
+/// What whoever manages services is told.
+#[derive(Clone, Copy)]
+enum Stage {
+    Ready,
+    Stopping,
+}
+
+/// Tells systemd, if it is there and wants to know (`Type=notify`).
+#[cfg(unix)]
+fn tell_manager(stage: Stage) {
+    let state = match stage {
+        Stage::Ready => sd_notify::NotifyState::Ready,
+        Stage::Stopping => sd_notify::NotifyState::Stopping,
+    };
+    if let Err(why) = sd_notify::notify(false, &[state]) {
+        warn(&format!("the service manager was not told: {why}"));
+    }
+}
+
+#[cfg(not(unix))]
+fn tell_manager(_: Stage) {}
 
 /// Dials, and talks with the user until one of them ends it.
 async fn converse(talk: &mut Talk, args: Args) -> io::Result<End> {

@@ -354,6 +354,8 @@ pub struct StatusReport {
     pub delivery_delay: Histogram,
     /// Seconds until whispers were handed to their peer, or failed.
     pub whisper_time: Histogram,
+    /// Seconds until questions were answered, each answer counted.
+    pub request_time: Histogram,
     /// Peers that own messages were handed to.
     pub fan_out: Histogram,
     /// What went wrong lately, oldest first; bounded.

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -92,6 +93,7 @@ pub struct RequestStats {
 struct Pending {
     from: Option<NodeId>,
     take: Take,
+    since: Duration,
 }
 
 /// See the module.
@@ -111,13 +113,20 @@ pub(crate) enum Arrived {
 }
 
 impl PendingTable {
-    pub(crate) fn expect(&mut self, expect: Expect) -> Result<(), usize> {
+    /// `now`: on the node's own clock.
+    pub(crate) fn expect(&mut self, expect: Expect, now: Duration) -> Result<(), usize> {
         if self.table.len() >= MAX_PENDING {
             return Err(self.table.len());
         }
         let Expect { id, from, take } = expect;
-        self.table.insert(id, Pending { from, take });
+        let since = now;
+        self.table.insert(id, Pending { from, take, since });
         Ok(())
+    }
+
+    /// Since when an answer to this question is awaited.
+    pub(crate) fn since(&self, id: &str) -> Option<Duration> {
+        self.table.get(id).map(|pending| pending.since)
     }
 
     pub(crate) fn forget(&mut self, forget: Forget) {
@@ -216,7 +225,7 @@ mod tests {
     fn only_who_was_asked_can_answer_and_only_once() {
         let mut table = PendingTable::default();
         let (question, heard) = expect("q", Some("A"), Wants::Nothing);
-        table.expect(question).unwrap();
+        table.expect(question, Duration::ZERO).unwrap();
         assert_eq!(answer(&mut table, "B", "reply:q"), Arrived::Stray);
         assert_eq!(answer(&mut table, "A", "reply:other"), Arrived::Stray);
         assert_eq!(answer(&mut table, "A", "reply:q"), Arrived::Taken);
@@ -229,8 +238,8 @@ mod tests {
         let mut table = PendingTable::default();
         let (one, told) = expect("one", Some("A"), Wants::Nothing);
         let (all, heard) = expect("all", None, Wants::More);
-        table.expect(one).unwrap();
-        table.expect(all).unwrap();
+        table.expect(one, Duration::ZERO).unwrap();
+        table.expect(all, Duration::ZERO).unwrap();
         assert_eq!(answer(&mut table, "A", "none:one"), Arrived::Taken);
         assert_eq!(answer(&mut table, "A", "none:all"), Arrived::Taken);
         assert_eq!(answer(&mut table, "B", "reply:all"), Arrived::Taken);
@@ -244,7 +253,9 @@ mod tests {
     fn an_answer_after_its_time_is_late_and_one_to_what_was_dropped_is_not() {
         let mut table = PendingTable::default();
         for (id, overdue) in [("late", true), ("dropped", false)] {
-            table.expect(expect(id, None, Wants::Nothing).0).unwrap();
+            table
+                .expect(expect(id, None, Wants::Nothing).0, Duration::ZERO)
+                .unwrap();
             let id = String::from(id);
             table.forget(Forget { id, overdue });
         }
@@ -257,10 +268,10 @@ mod tests {
         let mut table = PendingTable::default();
         for n in 0..MAX_PENDING {
             let (question, _) = expect(&n.to_string(), None, Wants::Nothing);
-            table.expect(question).unwrap();
+            table.expect(question, Duration::ZERO).unwrap();
         }
         let (one_more, _) = expect("x", None, Wants::Nothing);
-        assert_eq!(table.expect(one_more), Err(MAX_PENDING));
+        assert_eq!(table.expect(one_more, Duration::ZERO), Err(MAX_PENDING));
         for n in 0..MAX_PENDING {
             let id = n.to_string();
             table.forget(Forget { id, overdue: true });

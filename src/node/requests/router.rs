@@ -79,8 +79,18 @@ impl Router {
     }
 
     fn on_answer(&mut self, message: &Message, envelope: &Envelope<'_>) -> bool {
+        let asked = match envelope.role {
+            Role::Reply(id) => self.requests.pending.since(id),
+            _ => None,
+        };
         match self.requests.pending.on_answer(message, envelope) {
-            Arrived::Taken => true,
+            Arrived::Taken => {
+                if let Some(asked) = asked {
+                    let now = self.clock.now().monotonic;
+                    self.observed.answered(now.saturating_sub(asked));
+                }
+                true
+            }
             Arrived::Unreadable(why) => {
                 self.unreadable(message, why);
                 true
@@ -250,7 +260,9 @@ impl Handler<Expect> for Router {
         if self.draining.is_some() {
             return Ok(());
         }
-        self.requests.pending.expect(expect)?;
+        self.requests
+            .pending
+            .expect(expect, self.clock.now().monotonic)?;
         self.apply_audience();
         Ok(())
     }

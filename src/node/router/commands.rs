@@ -257,6 +257,7 @@ impl Handler<Status> for Router {
             stats: self.mesh.stats(),
             delivery_delay: self.observed.delivery_delay.clone(),
             whisper_time: self.observed.whisper_time.clone(),
+            request_time: self.observed.request_time.clone(),
             fan_out: self.observed.fan_out.clone(),
             settings: Arc::clone(&self.settings),
             troubles: self.mesh.troubles().cloned().collect(),

@@ -1,6 +1,6 @@
 //! What the Router measures by itself, beside what the core counts.
 //!
-//! Owns three distributions. They cost an addition for each message.
+//! Owns four distributions. They cost an addition for each message.
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::wire::Message;
 pub(crate) struct Observed {
     pub(crate) delivery_delay: Histogram,
     pub(crate) whisper_time: Histogram,
+    pub(crate) request_time: Histogram,
     pub(crate) fan_out: Histogram,
 }
 
@@ -21,6 +22,7 @@ impl Default for Observed {
         Self {
             delivery_delay: Histogram::new(Histogram::DELAYS),
             whisper_time: Histogram::new(Histogram::TIMES),
+            request_time: Histogram::new(Histogram::TIMES),
             fan_out: Histogram::new(Histogram::PEERS),
         }
     }
@@ -42,6 +44,11 @@ impl Observed {
             let peers = u32::try_from(sent.handed_to.len()).unwrap_or(u32::MAX);
             self.fan_out.observe(f64::from(peers));
         }
+    }
+
+    /// A question was answered.
+    pub(crate) fn answered(&mut self, took: Duration) {
+        self.request_time.observe(took.as_secs_f64());
     }
 
     /// A whisper has come to its end.
