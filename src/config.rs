@@ -62,6 +62,8 @@ pub struct Config {
     pub(crate) allow_binary: bool,
     pub(crate) extensions: bool,
     pub(crate) share_topology: bool,
+    #[cfg(feature = "mdns")]
+    pub(crate) mdns: bool,
     pub(crate) limits: Limits,
     pub(crate) waterfall_capacity: usize,
     pub(crate) inbound_budget: usize,
@@ -110,6 +112,8 @@ impl Default for Config {
             allow_binary: false,
             extensions: true,
             share_topology: false,
+            #[cfg(feature = "mdns")]
+            mdns: false,
             limits: Limits::default(),
             waterfall_capacity: 1 << 19,
             inbound_budget: 1 << 20,
@@ -243,6 +247,18 @@ impl Config {
     #[must_use]
     pub fn connect(mut self, address: impl Into<HostPort>) -> Self {
         self.connect.push(address.into());
+        self
+    }
+
+    /// Announces this node on the local network and meets others of its subnet there (mDNS). Default: no.
+    ///
+    /// Whoever is on the network can read the subnet's id and the node's, and can announce nodes that are none: of such
+    /// addresses only those of private networks are dialled, each once a minute, as long as links are wanted.
+    #[cfg(feature = "mdns")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "mdns")))]
+    #[must_use]
+    pub fn mdns(mut self, announce: bool) -> Self {
+        self.mdns = announce;
         self
     }
 

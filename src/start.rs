@@ -162,6 +162,8 @@ pub(crate) fn run(
         secured,
         #[cfg(feature = "websocket")]
         websocket,
+        #[cfg(feature = "mdns")]
+        mdns: config.mdns,
         settings: Arc::new(settings),
     });
     Ok(Node {

@@ -341,6 +341,11 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// The node could not be announced on the local network, and goes on without.
+    MdnsFailed {
+        /// Why.
+        reason: String,
+    },
     /// This node's certificate is about to expire, or has expired: told 30, 7 and 1 day before, and at the end.
     CertificateExpires {
         /// Days that are left.

@@ -67,6 +67,7 @@ codes! {
     LateReply => "late_reply",
     QuestionRefused => "question_refused",
     PeerBookFailed => "peer_book_failed",
+    MdnsFailed => "mdns_failed",
     CertificateExpires => "certificate_expires",
     CertificatesUnreadable => "certificates_unreadable",
     ListenerFailed => "listener_failed",
@@ -266,6 +267,11 @@ impl fmt::Display for Event {
             Self::PeerBookFailed { path, reason } => {
                 write!(f, "the peer book {} failed: {}", short(path), short(reason))
             }
+            Self::MdnsFailed { reason } => write!(
+                f,
+                "this node is not announced on the local network: {}",
+                short(reason)
+            ),
             Self::CertificateExpires { days: 0 } => f.write_str(
                 "this node's certificate expires within a day, or has expired: renew it",
             ),

@@ -327,3 +327,23 @@ fn a_service_manager_is_told_when_it_is_ready_and_when_it_ends() {
     assert!(told().contains("STOPPING=1"));
     assert!(child.wait().unwrap().success());
 }
+
+/// Two nodes that know of each other what the network tells. Where it carries no multicast, they cannot, and say so.
+#[test]
+fn nodes_that_announce_themselves_meet_without_an_address() {
+    let subnet = format!("lan {}", std::process::id());
+    let start = || {
+        let arguments = ["--mdns", "--subnet", &subnet];
+        crate::support::peer::Peer::ours_with("announced", &arguments)
+    };
+    let (one, two) = (start(), start());
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !one.has_peer(&two) {
+        if std::time::Instant::now() > until {
+            println!("SKIPPED: this machine's network carries no multicast");
+            return;
+        }
+        std::thread::sleep(crate::support::GLANCE);
+    }
+    assert!(two.has_peer(&one));
+}

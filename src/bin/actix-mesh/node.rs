@@ -165,6 +165,9 @@ pub(crate) struct Args {
     /// Share whom this node is connected to with peers that do the same, and ask them: the page draws it
     #[arg(long, env = "ACTIX_MESH_SHARE_TOPOLOGY")]
     share_topology: bool,
+    /// Announce the node on the local network, and meet others of its subnet there (mDNS)
+    #[arg(long, env = "ACTIX_MESH_MDNS")]
+    mdns: bool,
     /// Read no commands: stay until a signal. So does a node whose standard input is /dev/null or closed
     #[arg(long, env = "ACTIX_MESH_DETACH_INPUT")]
     detach_input: bool,
@@ -192,6 +195,7 @@ impl Args {
             .max_outgoing(self.max_outgoing)
             .allow_binary(self.allow_binary)
             .share_topology(self.share_topology)
+            .mdns(self.mdns)
             // The one subscriber has a queue of its own.
             .inbox_capacity(None);
         let config = self.connect.iter().cloned().fold(config, Config::connect);

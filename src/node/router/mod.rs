@@ -11,6 +11,8 @@ pub(crate) mod commands;
 pub(crate) mod compress;
 pub(crate) mod connections;
 pub(crate) mod foreign;
+#[cfg(feature = "mdns")]
+pub(crate) mod lan;
 pub(crate) mod log;
 pub(crate) mod observed;
 pub(crate) mod peer_book_file;
@@ -168,6 +170,9 @@ pub(crate) struct Parts {
     /// How links become WebSockets; `None`: they do not.
     #[cfg(feature = "websocket")]
     pub(crate) websocket: Option<websocket::Upgrade>,
+    /// Whether to announce itself on the local network.
+    #[cfg(feature = "mdns")]
+    pub(crate) mdns: bool,
     /// What is in force, for whoever asks how the node is.
     pub(crate) settings: Arc<serde_json::Map<String, serde_json::Value>>,
 }
@@ -213,6 +218,10 @@ pub struct Router {
     connect_timeout: Duration,
     network: Network,
     socket: Option<TcpListener>,
+    #[cfg(feature = "mdns")]
+    mdns: bool,
+    #[cfg(feature = "mdns")]
+    lan: Option<lan::Lan>,
     /// The list of effects, kept for its memory.
     effects: Effects,
     next_tick: Duration,
@@ -281,6 +290,10 @@ impl Router {
             observed: Box::default(),
             settings: parts.settings,
             socket: parts.socket,
+            #[cfg(feature = "mdns")]
+            mdns: parts.mdns,
+            #[cfg(feature = "mdns")]
+            lan: None,
             effects: Effects::new(),
             next_tick: Duration::ZERO,
             names: 0,
@@ -552,6 +565,23 @@ impl fmt::Debug for Router {
     }
 }
 
+#[cfg(feature = "mdns")]
+impl Router {
+    fn announce(&mut self, ctx: &mut Context<Self>) {
+        if !self.mdns {
+            return;
+        }
+        let (me, subnet) = (self.mesh.me(), self.mesh.subnet_id());
+        match lan::Lan::join(ctx.address().downgrade(), me, subnet, self.listen) {
+            Ok(lan) => self.lan = Some(lan),
+            Err(why) => {
+                let reason = why.to_string();
+                self.early = Some(Event::MdnsFailed { reason });
+            }
+        }
+    }
+}
+
 impl Actor for Router {
     type Context = Context<Self>;
 
@@ -567,6 +597,8 @@ impl Actor for Router {
             .map(|socket| Listener::new(socket, router).start());
         self.apply_audience();
         log::started(self.mesh.me(), self.listen, &self.mesh.params().address);
+        #[cfg(feature = "mdns")]
+        self.announce(ctx);
         ctx.run_interval(TICK, Self::tick);
     }
 }

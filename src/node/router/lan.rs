@@ -1,0 +1,119 @@
+//! The local network: nodes of one subnet that announce themselves find each other without an address (mDNS, DNS-SD).
+//!
+//! Owns the announcement and what is heard of others. Which of the addresses are dialled is decided by the core: whoever is on
+//! the network can announce anything.
+
+use std::net::{IpAddr, SocketAddr};
+
+use actix::WeakAddr;
+use mdns_sd::{ResolvedService, ServiceDaemon, ServiceEvent, ServiceInfo};
+
+use crate::node::router::Router;
+use crate::node::router::seeds::MayBeAt;
+use crate::wire::{NodeId, SubnetId};
+
+const SERVICE: &str = "_actix-mesh._tcp.local.";
+/// Addresses of one announcement that count.
+const MAX_ADDRESSES: usize = 16;
+
+/// An announcement, until this is dropped.
+pub(crate) struct Lan {
+    daemon: ServiceDaemon,
+}
+
+impl Lan {
+    /// Announces a node, and passes on what others of its subnet announce.
+    pub(crate) fn join(
+        router: WeakAddr<Router>,
+        me: &NodeId,
+        subnet: &SubnetId,
+        listen: SocketAddr,
+    ) -> Result<Self, mdns_sd::Error> {
+        let daemon = ServiceDaemon::new()?;
+        let lan = Self { daemon };
+        let name = me.short();
+        let host = format!("actix-mesh-{name}.local.");
+        let properties = [("id", me.as_str()), ("subnet", subnet.as_str())];
+        let address = match listen.ip().is_unspecified() {
+            true => String::new(),
+            false => listen.ip().to_string(),
+        };
+        let service = ServiceInfo::new(
+            SERVICE,
+            name,
+            &host,
+            address.as_str(),
+            listen.port(),
+            &properties[..],
+        )?;
+        let service = match listen.ip().is_unspecified() {
+            true => service.enable_addr_auto(),
+            false => service,
+        };
+        lan.daemon.register(service)?;
+        let heard = lan.daemon.browse(SERVICE)?;
+        let (me, subnet) = (me.clone(), subnet.clone());
+        actix_rt::spawn(async move {
+            while let Ok(event) = heard.recv_async().await {
+                let ServiceEvent::ServiceResolved(service) = event else {
+                    continue;
+                };
+                let found = addresses(&service, &me, &subnet);
+                let Some(router) = router.upgrade() else {
+                    return;
+                };
+                // The next announcement waits for it.
+                if !found.is_empty() && router.send(MayBeAt(found)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(lan)
+    }
+}
+
+impl Drop for Lan {
+    fn drop(&mut self) {
+        // It says goodbye on a thread of its own.
+        let _ = self.daemon.shutdown();
+    }
+}
+
+/// Where a node of our subnet says it is, as far as that is on this network.
+fn addresses(service: &ResolvedService, me: &NodeId, subnet: &SubnetId) -> Vec<SocketAddr> {
+    let said = |key| service.txt_properties.get_property_val_str(key);
+    if said("subnet") != Some(subnet.as_str()) || said("id") == Some(me.as_str()) {
+        return Vec::new();
+    }
+    let near = service.addresses.iter().map(|ip| ip.to_ip_addr());
+    let near = near.filter(is_near).take(MAX_ADDRESSES);
+    near.map(|ip| SocketAddr::new(ip, service.port)).collect()
+}
+
+/// Whether an address can be on the local network: others would be a way to have us dial whom somebody likes.
+fn is_near(ip: &IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local() || ip.is_loopback(),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_loopback(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_elsewhere_is_not_believed() {
+        let near = [
+            "192.168.1.7",
+            "10.0.0.1",
+            "169.254.3.3",
+            "127.0.0.1",
+            "fd00::1",
+            "::1",
+        ];
+        let far = ["192.0.2.1", "8.8.8.8", "2001:db8::1", "0.0.0.0"];
+        assert!(near.iter().all(|ip| is_near(&ip.parse().unwrap())));
+        assert!(!far.iter().any(|ip| is_near(&ip.parse().unwrap())));
+    }
+}
