@@ -99,3 +99,22 @@ fn a_person_talks_with_a_program() {
     person.types("/quit");
     assert_eq!(person.child.wait().unwrap().code(), Some(0));
 }
+
+/// A terminal, as people use it: needs Python, whose library has one.
+#[test]
+fn on_a_terminal_lines_are_edited_and_recalled_below_what_is_said() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/program/terminal.py");
+    let ran = std::process::Command::new("python3")
+        .args([script, env!("CARGO_BIN_EXE_actix-mesh")])
+        .output();
+    let Ok(ran) = ran else {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "Python is needed, and is not there"
+        );
+        println!("SKIPPED: there is no Python here to make a terminal with");
+        return;
+    };
+    let told = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{told}");
+}

@@ -13,6 +13,7 @@ mod settings;
 pub(crate) mod signals;
 mod strict;
 pub(crate) mod talk;
+mod terminal;
 mod text;
 pub(crate) mod voice;
 
@@ -219,7 +220,10 @@ impl Args {
 
     fn front(&self) -> Rc<dyn Front> {
         match self.format {
-            Format::Text => Rc::new(text::Text { wire: self.wire }),
+            Format::Text => Rc::new(text::Text {
+                wire: self.wire,
+                style: text::Style::of_terminal(),
+            }),
             Format::Json => Rc::new(json::Json),
         }
     }
@@ -233,7 +237,13 @@ async fn live(args: Args) -> Result<(), Failure> {
     let mut signals = Signals::heed()?;
     let node = args.config()?.start().await?;
     let (front, known) = (args.front(), Rc::new(RefCell::new(Known::default())));
-    let output = Output::open()?;
+    // A service is told what to do by its manager, even in a terminal.
+    let edited = args.format == Format::Text && !args.detach_input;
+    let terminal = edited.then(terminal::Terminal::open).flatten();
+    let (output, lines, _found) = match terminal {
+        Some(terminal) => terminal.into_parts(),
+        None => (Output::open()?, None, None),
+    };
     // The queue is empty; a broken one is noticed below.
     let _ = output.say(front.ready(&node, args.wire)).await;
     tell_manager(Stage::Ready);
@@ -251,7 +261,7 @@ async fn live(args: Args) -> Result<(), Failure> {
     let mut talk = Talk::new(node.router.clone(), front, known, output.clone());
     let piped = args.format == Format::Text && !io::stdin().is_terminal();
     let end = tokio::select! {
-        end = converse(&mut talk, args) => end?,
+        end = converse(&mut talk, args, lines) => end?,
         () = output.gone() => End::OfOutput,
         () = signals.next() => End::Signal,
     };
@@ -298,7 +308,11 @@ fn tell_manager(stage: Stage) {
 fn tell_manager(_: Stage) {}
 
 /// Dials, and talks with the user until one of them ends it.
-async fn converse(talk: &mut Talk, args: Args) -> io::Result<End> {
+async fn converse(
+    talk: &mut Talk,
+    args: Args,
+    lines: Option<mpsc::Receiver<Input>>,
+) -> io::Result<End> {
     args.connect.into_iter().for_each(|addr| talk.dial(addr));
     if args.format == Format::Text {
         // So that `echo hello | actix-mesh node --connect ..` has somebody to say it to.
@@ -307,7 +321,11 @@ async fn converse(talk: &mut Talk, args: Args) -> io::Result<End> {
     if args.detach_input || is_nothing() {
         std::future::pending::<()>().await;
     }
-    Ok(talk.listen(input()?).await)
+    let lines = match lines {
+        Some(lines) => lines,
+        None => input()?,
+    };
+    Ok(talk.listen(lines).await)
 }
 
 /// Whether standard input is the empty device, as services have it: there will never be a line, and its end means nothing.

@@ -39,7 +39,7 @@ impl Output {
         Self::onto(io::stdout())
     }
 
-    fn onto(out: impl Write + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn onto(out: impl Write + Send + 'static) -> io::Result<Self> {
         #[expect(
             clippy::disallowed_methods,
             reason = "each entry holds a permit of `room`"

@@ -23,10 +23,59 @@ const HELP: &str = "  text                    broadcast it; of //text what follo
   /quit                   write what is waiting, and end
 Of an id, as much as tells it apart from others is enough.";
 
+/// How messages and events look: plain where they go elsewhere than to a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Style {
+    /// The time of day stands before each.
+    times: bool,
+    colours: bool,
+}
+
+impl Style {
+    /// Colours unless `NO_COLOR` is set (<https://no-color.org>).
+    pub(crate) fn of_terminal() -> Self {
+        let times = std::io::IsTerminal::is_terminal(&std::io::stdout());
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
+        Self {
+            times,
+            colours: times && !unwanted,
+        }
+    }
+
+    /// A line that was said by somebody, or by the node itself. `unix`: now.
+    fn dress(self, line: &str, author: Option<&[u8]>, unix: u64) -> String {
+        let (dim, plain) = match self.colours {
+            true => ("\x1b[2m", "\x1b[0m"),
+            false => ("", ""),
+        };
+        let time = match self.times {
+            true => format!("{dim}{:02}:{:02}{plain} ", unix / 3600 % 24, unix / 60 % 60),
+            false => String::new(),
+        };
+        match (author, line.split_once(' ')) {
+            // Each author has a colour: six that are told apart on dark and on light.
+            (Some(author), Some((name, said))) if self.colours => {
+                let sum = author
+                    .iter()
+                    .fold(0_u32, |sum, byte| sum * 31 % 997 + u32::from(*byte));
+                format!("{time}\x1b[{}m{name}{plain} {said}", 31 + sum % 6)
+            }
+            (None, _) if self.colours => format!("{time}{dim}{line}{plain}"),
+            _ => time + line,
+        }
+    }
+}
+
+fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Text {
     pub(crate) wire: Generation,
+    pub(crate) style: Style,
 }
 
 impl Front for Text {
@@ -57,11 +106,14 @@ impl Front for Text {
     }
 
     fn message(&self, message: &Message) -> Option<String> {
-        Some(show::message(message, self.wire))
+        let line = show::message(message, self.wire);
+        let author = message.sender().as_bytes();
+        Some(self.style.dress(&line, Some(author), now()))
     }
 
     fn event(&self, event: &Event) -> Option<String> {
-        show::event(event)
+        let line = show::event(event)?;
+        Some(self.style.dress(&line, None, now()))
     }
 }
 
@@ -154,11 +206,36 @@ mod tests {
     use super::super::known::tests::message;
     use super::*;
 
+    #[test]
+    fn a_terminal_shows_who_and_when_and_a_pipe_gets_plain_lines() {
+        let style = |times, colours| Style { times, colours };
+        let (line, author) = ("<4aAtL1UK1r> hello", Some(&b"4aAtL1UK1r"[..]));
+        assert_eq!(style(false, false).dress(line, author, 3_720), line);
+        assert_eq!(
+            style(true, false).dress(line, author, 3_720),
+            format!("01:02 {line}")
+        );
+        let coloured = style(true, true).dress(line, author, 3_720);
+        assert!(
+            coloured.contains("m<4aAtL1UK1r>\x1b[0m hello"),
+            "{coloured:?}"
+        );
+        let event = style(true, true).dress("* somebody has left", None, 0);
+        assert_eq!(
+            event,
+            "\x1b[2m00:00\x1b[0m \x1b[2m* somebody has left\x1b[0m"
+        );
+    }
+
     fn read(line: &str) -> Read {
         let mut known = Known::default();
         known.heard(&message("M", "abcdef"));
         Text {
             wire: Generation::V0_4,
+            style: Style {
+                times: false,
+                colours: false,
+            },
         }
         .read(Line::Whole(line.into()), &known)
     }
@@ -243,6 +320,10 @@ mod tests {
         assert!(HELP.lines().all(|line| line.chars().count() <= 80));
         let text = Text {
             wire: Generation::V0_4,
+            style: Style {
+                times: false,
+                colours: false,
+            },
         };
         for line in [Line::TooLong(3, Seq::default()), Line::Whole(vec![0xff])] {
             assert!(matches!(text.read(line, &Known::default()), Read::Say(_)));
