@@ -424,6 +424,13 @@ pub struct Answered<T> {
     pub value: T,
 }
 
+impl<T> Answered<T> {
+    /// For an actor that stands in for a node in a test.
+    pub fn new(from: NodeId, value: T) -> Self {
+        Self { from, value }
+    }
+}
+
 /// A question to all, to be awaited: see [`Request::all`].
 #[must_use = "a question is asked when it is awaited"]
 #[derive(Debug)]

@@ -269,6 +269,22 @@ pub struct Peer {
     pub proven: bool,
 }
 
+impl Peer {
+    /// What a `Router` answers: for an actor that stands in for one in a test. Nothing was said yet.
+    pub fn new(id: NodeId, addr: impl Into<Address>, direction: Direction) -> Self {
+        Self {
+            id,
+            addr: addr.into(),
+            direction,
+            compression: None,
+            since: 0,
+            received: Traffic::default(),
+            sent: Traffic::default(),
+            proven: false,
+        }
+    }
+}
+
 /// List the dials, and the connections whose handshake has not been accepted. Answers at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Vec<Awaited>")]
@@ -286,6 +302,18 @@ pub struct Awaited {
     pub expect: Option<NodeId>,
     /// Whether it is connected already; otherwise it is being dialled.
     pub connected: bool,
+}
+
+impl Awaited {
+    /// What a `Router` answers: for an actor that stands in for one in a test. It is being dialled, and anybody will do.
+    pub fn new(addr: impl Into<Address>, direction: Direction) -> Self {
+        Self {
+            addr: addr.into(),
+            direction,
+            expect: None,
+            connected: false,
+        }
+    }
 }
 
 /// Ask all connected peers for their peers, and dial what they name (`max_outgoing` at most).
@@ -427,4 +455,11 @@ pub struct Unsent {
     pub peer: NodeId,
     /// How much, of own messages and of others' that were to be passed on.
     pub traffic: Traffic,
+}
+
+impl Unsent {
+    /// What a `Router` answers: for an actor that stands in for one in a test.
+    pub fn new(peer: NodeId, traffic: Traffic) -> Self {
+        Self { peer, traffic }
+    }
 }
