@@ -158,7 +158,7 @@ impl Mesh {
     }
 
     /// Nodes of this mesh may be at these addresses, as names of the user's or the local network tell: dials those that
-    /// are not connected, while fewer than `max_outgoing` are.
+    /// are not connected, while fewer than `max_outgoing` are, at the rate at which peers lists may have us dial.
     pub fn meet(
         &mut self,
         now: Now,
@@ -181,6 +181,10 @@ impl Mesh {
             return;
         }
         for address in fresh.into_iter().take(wanted) {
+            // Whoever is on the local network can announce anything, as a peers list can name anything.
+            if !self.dial_budget.spend(now.monotonic) {
+                return;
+            }
             self.tried.note(&address, now.monotonic);
             if self.dial(address, Purpose::Lost, out).is_none() {
                 return;

@@ -66,9 +66,16 @@ impl Mesh {
         let (mut candidates, mut broken) = self.candidates(now, conn, &batch, first, out);
         let proven = prove(&batch, &mut candidates);
         broken = proven.failed.or(broken);
+        let (traced, validates) = (trace::is_on(), !self.validates_nothing());
+        if validates {
+            let mut more = (0, 0);
+            candidates.retain(|it| {
+                let place = (&batch, it.index);
+                it.claim.is_none() || self.has_room_to_wait(conn, place, &mut more)
+            });
+        }
         self.remember_all(now, &mut candidates);
         let mut picked = Vec::with_capacity(candidates.len());
-        let (traced, validates) = (trace::is_on(), !self.validates_nothing());
         let mut last = None;
         for candidate in candidates {
             let Ok(frame) = batch.get(candidate.index) else {

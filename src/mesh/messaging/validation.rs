@@ -14,7 +14,8 @@ use crate::mesh::input::{ConnId, Now};
 use crate::mesh::machine::Mesh;
 use crate::mesh::token_bucket::TokenBucket;
 use crate::wire::{
-    Batch, Control, Copies, Flag, Generation, Hold, Message, Messages, NodeId, Packet, SubFlag,
+    Batch, Control, Copies, Flag, Frame, Generation, Hold, Message, Messages, NodeId, Packet,
+    SubFlag,
 };
 
 /// Messages that are held at once, and their bytes.
@@ -114,13 +115,15 @@ impl Validation {
         self.rules.iter().filter(asked).find(holds)
     }
 
-    /// Whether there is room for one more of this neighbour's. One is always let in, whatever its size.
-    fn has_room(&self, from: &NodeId, cost: usize) -> bool {
-        let (messages, bytes) = self.shares.get(from).copied().unwrap_or_default();
-        let fits = |messages, bytes, part| {
+    /// Whether there is room for one more of this neighbour's, beside `more` messages and bytes that are to come. One is
+    /// always let in, whatever its size.
+    fn has_room(&self, from: &NodeId, cost: usize, more: (usize, usize)) -> bool {
+        let share = self.shares.get(from).copied().unwrap_or_default();
+        let fits = |(messages, bytes): (usize, usize), part| {
+            let (messages, bytes) = (messages + more.0, bytes + more.1);
             messages < MAX_HELD.0 / part && (messages == 0 || bytes + cost <= MAX_HELD.1 / part)
         };
-        fits(self.held.len(), self.bytes, 1) && fits(messages, bytes, NEIGHBOURS_SHARE)
+        fits((self.held.len(), self.bytes), 1) && fits(share, NEIGHBOURS_SHARE)
     }
 
     fn insert(&mut self, held: Held) -> ProposalId {
@@ -228,6 +231,43 @@ impl Mesh {
         self.validation.rules.is_empty()
     }
 
+    /// Whether a broadcast of a validated kind can wait for its validator; `more`: what of its batch will. If not, and the
+    /// validator is closed, it is dropped before it is remembered: or a neighbour that has used up its share could keep others'
+    /// messages from us by being the first to pass them on.
+    pub(in crate::mesh) fn has_room_to_wait(
+        &mut self,
+        conn: ConnId,
+        (batch, index): (&Batch, usize),
+        more: &mut (usize, usize),
+    ) -> bool {
+        let (Ok(frame), Some(entry)) = (batch.get(index), self.routing.get(conn)) else {
+            return true;
+        };
+        let kinds = kinds(frame.payload(), self.params.generation);
+        let rule = self.validation.next_rule(None, kinds);
+        let Some(rule) = rule.filter(|it| !it.open && self.is_users(&frame)) else {
+            return true;
+        };
+        let validator = rule.validator;
+        // At least what the message and its frame will take.
+        let packets = frame.payload().len();
+        let cost = frame.wire_len() + 3 * frame.body.len() + 64 * packets + 1024;
+        if self.validation.has_room(&entry.id, cost, *more) {
+            *more = (more.0 + 1, more.1 + cost);
+            return true;
+        }
+        self.undecided(validator);
+        self.stats.ignored += 1;
+        false
+    }
+
+    /// Whether a message is for users, and not between nodes.
+    fn is_users(&self, frame: &Frame<'_>) -> bool {
+        frame.flag() != Flag::Renegotiate
+            && frame.kind().is_some()
+            && Control::read(frame, self.params.generation).is_none()
+    }
+
     /// Holds a user's message back, if its kind is validated; false if not. `by_bytes`: whether the ids of the batch are by
     /// the rule of bytes.
     pub(in crate::mesh) fn hold_for_validation(
@@ -245,9 +285,7 @@ impl Mesh {
         let rule = self
             .validation
             .next_rule(None, kinds(frame.payload(), generation));
-        let is_users = frame.flag() != Flag::Renegotiate
-            && frame.kind().is_some()
-            && Control::read(&frame, generation).is_none();
+        let is_users = self.is_users(&frame);
         let (Some(_), true, Some(entry)) = (rule, is_users, self.routing.get(conn)) else {
             return false;
         };
@@ -284,7 +322,7 @@ impl Mesh {
         let kinds = kinds(payload(), self.params.generation);
         while let Some(rule) = self.validation.next_rule(after, kinds) {
             let validator = rule.validator;
-            if self.validation.has_room(message.from(), held.cost) {
+            if self.validation.has_room(message.from(), held.cost, (0, 0)) {
                 held.validator = validator;
                 let cost = held.cost;
                 let proposal = self.validation.insert(held);

@@ -3,6 +3,25 @@
 use super::rig::*;
 
 #[test]
+fn who_announces_ever_more_addresses_has_us_dial_at_a_bounded_rate() {
+    let mut rig = Rig::new();
+    let mut dialled = 0;
+    for number in 0..1000 {
+        let mut out = Effects::new();
+        let announced = address(&format!("10.0.{}.{}:1", number / 250, number % 250));
+        rig.mesh.meet(rig.now, [announced], &mut out);
+        for effect in out {
+            if let Effect::Dial { conn, .. } = effect {
+                dialled += 1;
+                let why = DialError::Refused;
+                rig.input(Input::DialFailed { conn, why });
+            }
+        }
+    }
+    assert_eq!(dialled, 8, "as many as peers lists may cause at once");
+}
+
+#[test]
 fn of_the_addresses_behind_a_name_those_not_connected_are_dialled_as_long_as_links_are_wanted() {
     let mut rig = Rig::with(|params| params.max_outgoing = 3);
     let found = [

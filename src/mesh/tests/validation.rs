@@ -185,6 +185,28 @@ fn t35_one_neighbour_cannot_use_up_what_may_wait() {
 }
 
 #[test]
+fn t35_a_neighbour_without_room_cannot_keep_others_messages_from_us_by_relaying_them_first() {
+    let (mut rig, a, b) = validating(false);
+    let many: Vec<u8> = (0..300)
+        .flat_map(|number| {
+            let text = format!("{number}");
+            a.frame(&Flag::Broadcast, &packets(&["price", &text]), NOON)
+        })
+        .collect();
+    assert_eq!(proposed(&rig.hear(a.conn, &many)).len(), 256, "in one read");
+    let author = composer("far");
+    let honest = author.compose(&Flag::Broadcast, &packets(&["price", "honest"]), NOON);
+    let honest = honest.unwrap().frames.plain;
+    assert!(proposed(&rig.hear(a.conn, &honest)).is_empty());
+    assert_eq!(rig.mesh.stats().undecided, 45);
+    // Another brings it, and it is new.
+    let held = rig.hear(b.conn, &honest);
+    assert_eq!(proposed(&held).len(), 1);
+    let out = judge(&mut rig, &held, Some(Acceptance::Accept));
+    assert_eq!((delivered(&out).len(), targets(&out)), (1, vec![a.conn]));
+}
+
+#[test]
 fn several_validators_of_a_kind_must_all_accept() {
     let (mut rig, a, b) = validating(false);
     rig.mesh.validate(rule(3, "price", false));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::mesh::{Acceptance, ProposalId};
 use crate::node::messages::subscribe::SubscriptionId;
-use crate::wire::Message;
+use crate::wire::{Message, NodeId};
 
 /// Messages that are before a validator at once.
 const MAX_WORKING: usize = 64;
@@ -30,13 +30,38 @@ pub(crate) trait Asks: Send {
 pub(crate) struct Validator {
     asks: Box<dyn Asks>,
     deadline: Duration,
-    waiting: VecDeque<(ProposalId, Message)>,
+    /// By the neighbour they came from, whose turn is next first: one that floods does not keep the others waiting.
+    waiting: VecDeque<(NodeId, VecDeque<(ProposalId, Message)>)>,
     working: usize,
     /// That its actor has stopped was told.
     is_gone: bool,
 }
 
 impl Validator {
+    fn push(&mut self, proposal: ProposalId, message: Message) {
+        let from = message.from().clone();
+        match self.waiting.iter_mut().find(|(it, _)| *it == from) {
+            Some((_, line)) => line.push_back((proposal, message)),
+            None => {
+                let line = VecDeque::from([(proposal, message)]);
+                self.waiting.push_back((from, line));
+            }
+        }
+    }
+
+    fn pop(&mut self) -> Option<(ProposalId, Message)> {
+        let (from, mut line) = self.waiting.pop_front()?;
+        let next = line.pop_front();
+        if !line.is_empty() {
+            self.waiting.push_back((from, line));
+        }
+        next
+    }
+
+    fn waiting(&self) -> usize {
+        self.waiting.iter().map(|(_, line)| line.len()).sum()
+    }
+
     pub(crate) fn new(asks: Box<dyn Asks>, deadline: Duration) -> Self {
         Self {
             asks,
@@ -82,7 +107,7 @@ impl Validators {
         if !validator.asks.is_connected() {
             return false;
         }
-        validator.waiting.push_back((proposal, message));
+        validator.push(proposal, message);
         let until = now + validator.deadline;
         self.undecided.insert((until, proposal));
         self.until.insert(proposal, until);
@@ -93,7 +118,7 @@ impl Validators {
     pub(crate) fn next(&mut self) -> Option<(SubscriptionId, ProposalId, Judging)> {
         for (id, validator) in &mut self.list {
             while validator.working < MAX_WORKING
-                && let Some((proposal, message)) = validator.waiting.pop_front()
+                && let Some((proposal, message)) = validator.pop()
             {
                 // It may have become too late to ask.
                 if self.until.contains_key(&proposal) {
@@ -130,9 +155,10 @@ impl Validators {
         if !overdue.is_empty() {
             for validator in self.list.values_mut() {
                 let until = &self.until;
-                validator
-                    .waiting
-                    .retain(|(proposal, _)| until.contains_key(proposal));
+                for (_, line) in &mut validator.waiting {
+                    line.retain(|(proposal, _)| until.contains_key(proposal));
+                }
+                validator.waiting.retain(|(_, line)| !line.is_empty());
             }
         }
         overdue
@@ -149,7 +175,7 @@ impl Validators {
         for (id, validator) in &mut self.list {
             if !validator.is_gone && !validator.asks.is_connected() {
                 validator.is_gone = true;
-                gone.push((*id, validator.waiting.len() + validator.working));
+                gone.push((*id, validator.waiting() + validator.working));
             }
         }
         gone
@@ -162,5 +188,52 @@ impl fmt::Debug for Validators {
             .field("validators", &self.list.len())
             .field("undecided", &self.undecided.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Flag, MessageId};
+
+    /// Never answers.
+    struct Silent;
+
+    impl Asks for Silent {
+        fn is_connected(&self) -> bool {
+            true
+        }
+
+        fn ask(&self, _: &Message) -> Judging {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn message(from: &str) -> Message {
+        let id = MessageId::parse("xyz").unwrap();
+        let from = NodeId::parse(from).unwrap();
+        Message::new(id, from.clone(), from, Flag::Broadcast, 0, ["price", "1"])
+    }
+
+    #[test]
+    fn t35_who_floods_a_validator_does_not_keep_other_neighbours_waiting() {
+        let of = SubscriptionId(1);
+        let mut validators = Validators::default();
+        validators.add(of, Validator::new(Box::new(Silent), Duration::from_secs(1)));
+        let mut push = |number, from| {
+            let (proposal, message) = (ProposalId(number), message(from));
+            assert!(validators.push(of, proposal, message, Duration::ZERO));
+        };
+        (0..200).for_each(|number| push(number, "A"));
+        push(200, "B");
+        let asked: Vec<u64> = std::iter::from_fn(|| validators.next())
+            .map(|(_, proposal, _)| proposal.0)
+            .collect();
+        assert_eq!(asked.len(), MAX_WORKING);
+        assert_eq!(asked[..3], [0, 200, 1], "B has the second turn");
+        // What has waited too long is asked about no more.
+        assert_eq!(validators.overdue(Duration::from_secs(1)).len(), 201);
+        validators.answered(of, ProposalId(0));
+        assert!(validators.next().is_none());
     }
 }

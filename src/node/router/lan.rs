@@ -58,7 +58,7 @@ impl Lan {
                 let ServiceEvent::ServiceResolved(service) = event else {
                     continue;
                 };
-                let found = addresses(&service, &me, &subnet);
+                let found = addresses(&service, &me, &subnet, listen.ip());
                 let Some(router) = router.upgrade() else {
                     return;
                 };
@@ -80,21 +80,28 @@ impl Drop for Lan {
 }
 
 /// Where a node of our subnet says it is, as far as that is on this network.
-fn addresses(service: &ResolvedService, me: &NodeId, subnet: &SubnetId) -> Vec<SocketAddr> {
+fn addresses(
+    service: &ResolvedService,
+    me: &NodeId,
+    subnet: &SubnetId,
+    listen: IpAddr,
+) -> Vec<SocketAddr> {
     let said = |key| service.txt_properties.get_property_val_str(key);
     if said("subnet") != Some(subnet.as_str()) || said("id") == Some(me.as_str()) {
         return Vec::new();
     }
     let near = service.addresses.iter().map(|ip| ip.to_ip_addr());
-    let near = near.filter(is_near).take(MAX_ADDRESSES);
+    let near = near.filter(|ip| is_near(ip, listen)).take(MAX_ADDRESSES);
     near.map(|ip| SocketAddr::new(ip, service.port)).collect()
 }
 
-/// Whether an address can be on the local network: others would be a way to have us dial whom somebody likes.
-fn is_near(ip: &IpAddr) -> bool {
+/// Whether an address can be on the local network: others would be a way to have us dial whom somebody likes. A node that
+/// others can reach does not dial its own machine because of them.
+fn is_near(ip: &IpAddr, listen: IpAddr) -> bool {
     match ip {
-        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local() || ip.is_loopback(),
-        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_loopback(),
+        ip if ip.is_loopback() => listen.is_loopback(),
+        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unique_local(),
     }
 }
 
@@ -103,17 +110,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lies_elsewhere_is_not_believed() {
-        let near = [
-            "192.168.1.7",
-            "10.0.0.1",
-            "169.254.3.3",
-            "127.0.0.1",
-            "fd00::1",
-            "::1",
-        ];
+    fn what_lies_elsewhere_is_not_believed_nor_our_own_machine_where_others_reach_us() {
+        let near = ["192.168.1.7", "10.0.0.1", "169.254.3.3", "fd00::1"];
+        let own = ["127.0.0.1", "::1"];
         let far = ["192.0.2.1", "8.8.8.8", "2001:db8::1", "0.0.0.0"];
-        assert!(near.iter().all(|ip| is_near(&ip.parse().unwrap())));
-        assert!(!far.iter().any(|ip| is_near(&ip.parse().unwrap())));
+        let judged =
+            |ip: &str, listen: &str| is_near(&ip.parse().unwrap(), listen.parse().unwrap());
+        assert!(near.iter().all(|ip| judged(ip, "0.0.0.0")));
+        assert!(own.iter().all(|ip| judged(ip, "127.0.0.1")));
+        assert!(
+            !own.iter()
+                .any(|ip| judged(ip, "0.0.0.0") || judged(ip, "10.0.0.1"))
+        );
+        assert!(!far.iter().any(|ip| judged(ip, "0.0.0.0")));
     }
 }

@@ -127,22 +127,23 @@ impl WebSocket {
 
     /// Writes what is framed, and what a control frame has asked for.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.enframe.is_between()
-            && !self.parted
-            && let Some(asked) = self.asked.take()
-        {
+        loop {
+            while !self.out.is_empty() {
+                let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.out))?;
+                if written == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                self.out.advance(written);
+            }
+            self.out = BytesMut::new();
+            // Not before: a peer that pings and never reads would fill the memory with answers.
+            let may_answer = self.enframe.is_between() && !self.parted;
+            let Some(asked) = self.asked.take_if(|_| may_answer) else {
+                return Poll::Ready(Ok(()));
+            };
             self.parted = asked == Asked::Close;
             self.enframe.control(&asked, &mut self.out);
         }
-        while !self.out.is_empty() {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.out))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.out.advance(written);
-        }
-        self.out = BytesMut::new();
-        Poll::Ready(Ok(()))
     }
 
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -151,5 +152,38 @@ impl WebSocket {
         }
         ready!(self.poll_flush(cx))?;
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    #[actix::test]
+    async fn answers_to_pings_do_not_pile_up_before_a_peer_that_reads_nothing() {
+        // Little is held by the system, so that it is soon full.
+        let small = || crate::node::transport::socket(([127, 0, 0, 1], 0).into(), 4096).unwrap();
+        let listening = small();
+        listening.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let listener = listening.listen(1).unwrap();
+        let mut peer = small()
+            .connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = WebSocket::new(stream, BytesMut::new(), Some([0; 4]));
+        // A ping of 125 bytes, and one byte so that the read ends; what servers say is not masked.
+        let ping = [&[0x89, 125][..], &[7; 125], &[0x82, 1, b'x']].concat();
+        for _ in 0..2000 {
+            peer.write_all(&ping).await.unwrap();
+            let mut into = BytesMut::with_capacity(64 * 1024);
+            poll_fn(|cx| socket.poll_read(cx, &mut into)).await.unwrap();
+            assert!(socket.out.len() <= 256, "{} bytes wait", socket.out.len());
+        }
+        assert!(!socket.out.is_empty(), "the peer took them all");
     }
 }
