@@ -328,22 +328,34 @@ fn a_service_manager_is_told_when_it_is_ready_and_when_it_ends() {
     assert!(child.wait().unwrap().success());
 }
 
-/// Two nodes that know of each other what the network tells. Where it carries no multicast, they cannot, and say so.
+/// Whether a datagram to a group reaches this machine itself: what mDNS needs between two programs of it.
+fn carries_multicast() -> bool {
+    use std::net::{Ipv4Addr, UdpSocket};
+    let (group, any) = (Ipv4Addr::new(239, 255, 77, 77), Ipv4Addr::UNSPECIFIED);
+    let carries = || {
+        let hears = UdpSocket::bind((any, 0))?;
+        hears.join_multicast_v4(&group, &Ipv4Addr::LOCALHOST)?;
+        hears.set_read_timeout(Some(std::time::Duration::from_secs(2)))?;
+        let says = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        says.set_multicast_loop_v4(true)?;
+        says.send_to(b"?", (group, hears.local_addr()?.port()))?;
+        hears.recv(&mut [0; 8])
+    };
+    carries().is_ok()
+}
+
+/// Two nodes that know of each other what the network tells.
 #[test]
 fn nodes_that_announce_themselves_meet_without_an_address() {
+    if !carries_multicast() {
+        println!("SKIPPED: this machine's network carries no multicast");
+        return;
+    }
     let subnet = format!("lan {}", std::process::id());
     let start = || {
         let arguments = ["--mdns", "--subnet", &subnet];
         crate::support::peer::Peer::ours_with("announced", &arguments)
     };
     let (one, two) = (start(), start());
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while !one.has_peer(&two) {
-        if std::time::Instant::now() > until {
-            println!("SKIPPED: this machine's network carries no multicast");
-            return;
-        }
-        std::thread::sleep(crate::support::GLANCE);
-    }
-    assert!(two.has_peer(&one));
+    one.linked(&two);
 }
