@@ -82,7 +82,11 @@ fn it_draws_the_peers_of_a_node() {
 fn where_no_node_is_it_says_so() {
     let drawn = once(&["--http", "127.0.0.1:1"]);
     assert_eq!(drawn.status.code(), Some(1));
-    assert!(!text(&drawn.stderr).is_empty());
+    let told = text(&drawn.stderr);
+    assert!(
+        told.contains("127.0.0.1:1") && told.contains("started with --http"),
+        "{told}"
+    );
     // Without a terminal there is nothing to draw on.
     let piped = Command::new(PROGRAM).arg("top").output().unwrap();
     assert_eq!(piped.status.code(), Some(1));

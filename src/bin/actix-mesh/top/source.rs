@@ -64,7 +64,10 @@ impl Api {
             ureq::Error::StatusCode(503) => {
                 "as many look at it as may, or it has only just begun".to_owned()
             }
-            error => error.to_string(),
+            error => format!(
+                "{}: {error}: give the address of a node that was started with --http",
+                self.url
+            ),
         })?;
         Ok(answer.into_body())
     }
