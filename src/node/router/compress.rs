@@ -58,6 +58,9 @@ impl AdaptiveCompression {
     pub(crate) fn compression(&mut self, frames: &Frames, method: Method) -> Option<Bytes> {
         let digits = usize::BITS - frames.plain.len().leading_zeros();
         let class = &mut self.classes[(digits as usize).min(CLASSES - 1)];
+        if frames.is_ambiguous() {
+            return frames.deflate(&mut self.deflater, method);
+        }
         if !class.is_due() {
             return None;
         }

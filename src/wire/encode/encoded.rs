@@ -5,7 +5,7 @@ use std::{any::Any, fmt, sync::Arc};
 use bytes::Bytes;
 
 use crate::wire::{
-    compression::{Deflater, Method},
+    compression::{Deflater, Method, is_ambiguous},
     layout::{PREFIX, prefix},
 };
 
@@ -48,9 +48,14 @@ impl fmt::Debug for Hold {
 /// A body below this many bytes is not worth compressing: ids are half of it and hardly shrink.
 const COMPRESSIBLE: usize = 128;
 
-/// Whether a single frame of that length, prefix included, is worth compressing.
-pub(in crate::wire) fn is_compressible(frame_len: usize) -> bool {
-    frame_len >= PREFIX + COMPRESSIBLE
+/// A body of up to so many bytes that could be taken for a compressed one is compressed even if that makes it longer. A
+/// longer one might no longer fit where it just did.
+const MADE_CLEAR: usize = 1024 * 1024;
+
+/// Whether a single plain frame, prefix included, is worth compressing: it may shrink, or could be taken for a compressed one.
+pub(in crate::wire) fn is_compressible(frame: &[u8]) -> bool {
+    let body = frame.get(PREFIX..).unwrap_or_default();
+    body.len() >= COMPRESSIBLE || is_ambiguous(body)
 }
 
 /// One or more whole frames, length prefixes included. Clones share the bytes.
@@ -72,7 +77,7 @@ impl Frames {
     /// A single plain frame.
     pub fn single(plain: Bytes) -> Frames {
         Frames {
-            compressible: is_compressible(plain.len()),
+            compressible: is_compressible(&plain),
             plain,
             count: 1,
             compressed: None,
@@ -97,11 +102,21 @@ impl Frames {
         }
     }
 
+    /// Whether it is a single frame that a peer could take for a compressed one.
+    pub fn is_ambiguous(&self) -> bool {
+        self.count == 1 && self.plain.get(PREFIX..).is_some_and(is_ambiguous)
+    }
+
     /// A single frame in that method's form, length prefix included; `None` unless it saves at least an eighth, or where
-    /// there is more than one frame or no such method in this build.
+    /// there is more than one frame or no such method in this build. Whatever it saves, a frame of up to 1 MiB that
+    /// [could be taken](Frames::is_ambiguous) for a compressed one is compressed.
     pub fn deflate(&self, deflater: &mut Deflater, method: Method) -> Option<Bytes> {
         let body = self.plain.get(PREFIX..).filter(|_| self.count == 1)?;
-        let limit = body.len() - body.len().div_ceil(8);
+        let limit = if self.is_ambiguous() && body.len() <= MADE_CLEAR {
+            usize::MAX
+        } else {
+            body.len() - body.len().div_ceil(8)
+        };
         let mut out = Vec::with_capacity(PREFIX + body.len() / 2 + 64);
         out.extend_from_slice(&[0; PREFIX]);
         deflater.append(method, body, limit, &mut out)?;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::wire::{
+    compression::is_ambiguous,
     decode::batch::{Batch, Content, Entry, Source},
     encode::encoded::{Frames, Hold, is_compressible},
     layout::PREFIX,
@@ -16,14 +17,23 @@ struct Pick {
     content: Content,
     /// It came with the flag of a relay, so nothing of it changes.
     unchanged: bool,
+    /// It came plain but could be taken for a compressed one.
+    ambiguous: bool,
+}
+
+impl Pick {
+    /// Whether it may go in one piece with its neighbours.
+    fn is_bulk(&self) -> bool {
+        !self.ambiguous && matches!(self.content.source, Source::Plain)
+    }
 }
 
 impl Batch {
     /// The frames picked, as they are to be relayed, in copies: for peers with a list of their own.
     ///
-    /// Plain frames become one [`Frames`], each compressed frame one of its own after it. Everything stays byte for byte,
-    /// but the main flag becomes that of a relay. What is picked must be broadcasts, each once; all
-    /// else is left out.
+    /// Plain frames that follow each other become one [`Frames`]; each that came compressed, or could be taken for it, is one of
+    /// its own. Everything stays byte for byte and in its order, but the main flag becomes that of a relay. What is picked must
+    /// be broadcasts, each once; all else is left out.
     pub fn relay_some(&self, picked: &[usize]) -> SmallVec<[Frames; 1]> {
         let picks = self.picks(picked);
         self.pass_on(&picks, |index| self.inflated(index).to_vec())
@@ -49,7 +59,11 @@ impl Batch {
         picked.len() == self.entries.len()
             && picked.iter().enumerate().all(|(at, &index)| at == index)
             && self.iter().all(|frame| {
-                frame.is_ok_and(|frame| frame.compression().is_none() && frame.is_broadcast())
+                frame.is_ok_and(|frame| {
+                    frame.compression().is_none()
+                        && frame.is_broadcast()
+                        && !is_ambiguous(frame.body)
+                })
             })
     }
 
@@ -76,6 +90,7 @@ impl Batch {
                 entry,
                 content,
                 unchanged: frame.is_relay(),
+                ambiguous: frame.compression().is_none() && is_ambiguous(frame.body),
             })
         };
         picked.iter().filter_map(pick).collect()
@@ -87,33 +102,32 @@ impl Batch {
         picks: &[Pick],
         mut body: impl FnMut(u32) -> Vec<u8>,
     ) -> SmallVec<[Frames; 1]> {
-        let mut out = self.copy_plain(picks);
-        for pick in picks {
-            if let Source::Inflated { index, .. } = pick.content.source {
-                out.push(self.inflated_frame(pick, body(index)));
+        let runs = picks.chunk_by(|one, next| one.is_bulk() && next.is_bulk());
+        runs.map(|run| match run {
+            [pick] if !pick.is_bulk() => {
+                let framed = match pick.content.source {
+                    Source::Inflated { index, .. } => body(index),
+                    Source::Plain => pick.entry.of(&self.chunk).to_vec(),
+                };
+                self.single_frame(pick, framed)
             }
-        }
-        out
+            plain => self.copy_plain(plain),
+        })
+        .collect()
     }
 
-    fn copy_plain(&self, picks: &[Pick]) -> SmallVec<[Frames; 1]> {
-        let is_plain = |pick: &&Pick| matches!(pick.content.source, Source::Plain);
-        let picks = || picks.iter().filter(is_plain);
-        let size = picks().map(|pick| pick.entry.len as usize).sum();
-        if size == 0 {
-            return SmallVec::new();
-        }
+    fn copy_plain(&self, picks: &[Pick]) -> Frames {
+        let size = picks.iter().map(|pick| pick.entry.len as usize).sum();
         let mut bytes = Vec::with_capacity(size);
-        for pick in picks() {
+        for pick in picks {
             let at = bytes.len();
             bytes.extend_from_slice(pick.entry.of(&self.chunk));
             mark(&mut bytes[at..], &pick.content, self.relay_flag());
         }
-        let frames = plain(Bytes::from(bytes), picks().count(), self.hold.clone());
-        SmallVec::from_elem(frames, 1)
+        plain(Bytes::from(bytes), picks.len(), self.hold.clone())
     }
 
-    fn inflated_frame(&self, pick: &Pick, mut body: Vec<u8>) -> Frames {
+    fn single_frame(&self, pick: &Pick, mut body: Vec<u8>) -> Frames {
         mark(&mut body, &pick.content, self.relay_flag());
         let compressed = match pick.content.source {
             // js2p refuses a frame with bytes after the compressed stream: such a one is not passed on as it is.
@@ -127,7 +141,7 @@ impl Batch {
             _ => None,
         };
         Frames {
-            compressible: compressed.is_none() && is_compressible(body.len()),
+            compressible: compressed.is_none() && is_compressible(&body),
             plain: Bytes::from(body),
             count: 1,
             compressed,
@@ -238,6 +252,43 @@ mod tests {
         assert_eq!(counts, [2, 1]);
         let relay = |text| frame(&Flag::Waterfall, text, None);
         assert_eq!(frames[0].plain, [relay("a"), relay("c")].concat());
+    }
+
+    #[test]
+    fn a_frame_that_could_be_taken_for_a_compressed_one_is_made_clear_and_keeps_its_place() {
+        let me = NodeId::parse("A").unwrap();
+        let composer = Composer::new(Generation::V0_7, Limits::default(), me);
+        let compose = |n: u32| {
+            let payload = [Packet::from("\0"), Packet::from(n.to_string())];
+            let composed = composer.compose(&Flag::Broadcast, &payload, 1);
+            composed.unwrap().frames.plain
+        };
+        let all: Vec<_> = (0..100_000).map(compose).collect();
+        let (ambiguous, clear): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .partition(|frame| is_ambiguous(&frame[PREFIX..]));
+        assert!((50..400).contains(&ambiguous.len()), "{}", ambiguous.len());
+        for ambiguous in ambiguous {
+            let stream = [&clear[0], &clear[1], &ambiguous, &clear[2]].map(|frame| &frame[..]);
+            let batch = || {
+                let bytes = stream.concat();
+                Batch::from_frames(Generation::V0_7, Limits::default(), &bytes).unwrap()
+            };
+            for relayed in [
+                batch().relay_some(&[0, 1, 2, 3]),
+                batch().into_relay(&[0, 1, 2, 3]),
+            ] {
+                let counts: Vec<_> = relayed.iter().map(|frames| frames.count).collect();
+                assert_eq!(counts, [2, 1, 1]);
+                assert_eq!(relayed[1].plain, ambiguous);
+                assert!(relayed[1].compressible);
+                for &method in Method::available() {
+                    let pressed = relayed[1].deflate(&mut Deflater::new(), method).unwrap();
+                    let read = Batch::from_frames(Generation::V0_7, Limits::default(), &pressed);
+                    assert_eq!(read.unwrap().get(0).unwrap().body, &ambiguous[PREFIX..]);
+                }
+            }
+        }
     }
 
     #[test]
