@@ -1,7 +1,9 @@
 //! A node under load: what the numbers in `docs/performance.md` are measured with.
 //!
 //!     load_node --id N --base PORT [--connect ID,ID..] [--idle COUNT] [--opt compression=zlib] [--opt one-by-one]
-//!         [--opt wire=0.7]
+//!         [--opt wire=0.7] [--opt tls=DIR]
+//!
+//! With `--opt tls=DIR` it joins a closed mesh with the certificate DIR/N, as `actix-mesh ca issue DIR N` makes it.
 //!
 //! Node N listens on PORT + N of the loopback and dials the nodes it is told to. It is driven by lines:
 //!
@@ -25,11 +27,13 @@ use std::error::Error;
 use std::fs;
 use std::io::{BufRead as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket as StdUdpSocket};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use actix::dev::Request;
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler};
+use actix_mesh::tls::Tls;
 use actix_mesh::{
     Bundle, Config, Connect, Generation, Message, Method, Node, Overflow, Packet, Peers, Router,
     Send, SendMany, Status, Subscribe,
@@ -57,6 +61,7 @@ struct Args {
     compression: Vec<Method>,
     one_by_one: bool,
     wire: Generation,
+    tls: Option<PathBuf>,
 }
 
 impl Args {
@@ -81,6 +86,9 @@ impl Args {
         if let Some(wire) = option.strip_prefix("wire=") {
             self.wire = wire.parse()?;
         }
+        if let Some(folder) = option.strip_prefix("tls=") {
+            self.tls = Some(folder.into());
+        }
         self.one_by_one |= option == "one-by-one";
         if let Some(name) = option.strip_prefix("compression=") {
             let methods = Method::available().iter().copied();
@@ -100,12 +108,16 @@ impl Args {
     }
 
     /// The topology stays as it is told: no peer is dialled because another names it.
-    fn config(&self) -> Config {
-        Config::new()
+    fn config(&self, id: u16) -> Fallible<Config> {
+        let config = Config::new()
             .generation(self.wire)
             .compression(self.compression.clone())
             .max_outgoing(0)
-            .inbox_capacity(None)
+            .inbox_capacity(None);
+        Ok(match &self.tls {
+            Some(folder) => config.tls(Tls::from_files(folder.join(id.to_string()))?),
+            None => config,
+        })
     }
 }
 
@@ -605,13 +617,13 @@ async fn main() -> Fallible<()> {
     let mut lines = lines();
     if args.idle > 0 {
         for _ in 0..args.idle {
-            connected(args.config(), &args).await?;
+            connected(args.config(args.id)?, &args).await?;
         }
         say("READY");
         while lines.recv().await.is_some() {}
         return Ok(());
     }
-    let config = args.config().listen(args.port_of(args.id));
+    let config = args.config(args.id)?.listen(args.port_of(args.id));
     let node = connected(config, &args).await?;
     let one_by_one = args.one_by_one;
     let meter = Rc::new(Meter::new(args)?);

@@ -378,7 +378,7 @@ impl Config {
     }
 
     /// Sets the compression methods to announce and use, the most preferred first. Default: all that are built
-    /// in. Empty: none.
+    /// in. Empty: none. A method that the generation does not have ([`Method::is_of`]) is left out.
     #[must_use]
     pub fn compression(mut self, methods: impl Into<Vec<Method>>) -> Self {
         self.compression = methods.into();
@@ -582,7 +582,10 @@ impl Config {
         let mut params = Params::new(self.named_subnet(), address);
         params.generation = self.generation;
         params.limits = self.limits;
-        params.methods.clone_from(&self.compression);
+        let methods = self.compression.iter().copied();
+        params.methods = methods
+            .filter(|method| method.is_of(self.generation))
+            .collect();
         params.max_outgoing = self.max_outgoing;
         params.max_reconnect_delay = self.max_reconnect_delay.unwrap_or_default();
         params.rejoin_delay = self.rejoin_delay.unwrap_or_default();

@@ -75,7 +75,7 @@
 //! | reach an actor on another node, by its node or its name | [`Node::recipient_of`], [`Node::find`] | |
 //! | decide what is relayed, or who hears it first | [`Node::validate`] | [`Validate`], [`Intercept`] |
 //! | meet others, part from them | [`Config::connect`] | [`Connect`], [`Disconnect`], [`RequestPeers`] |
-//! | see what happens | [`Node::events`], [`Node::peers`] | [`SubscribeEvents`], [`Status`], [`Topology`] |
+//! | see what happens | [`Node::events`], [`Node::peers`] | [`SubscribeEvents`], [`Status`], [`Topology`], [`RouteOf`] |
 //! | end | [`Node::shutdown`], [`Node::shutdown_on_signals`] | [`Shutdown`] |
 //!
 //! Each method of [`Node`] is one message to the [`Router`], which is the node's actor: hold `node.router` in your own actors
@@ -248,18 +248,19 @@ pub use config::Config;
 #[cfg(feature = "node")]
 pub use error::{SettingError, StartError};
 pub use mesh::{
-    Acceptance, CloseReason, ConnectError, DialError, Direction, Event, Neighbor, Neighborhood,
-    OtherProtocol, SendError, Sent, Severity, SkipReason, Skipped, Stats, TlsRefusal, Traffic,
-    Trouble, WhisperError, Whispered,
+    Acceptance, CloseReason, ConnectError, DialError, Direction, Event, Hop, Neighbor,
+    Neighborhood, OtherProtocol, PassedMessage, Route, SendError, Sent, Severity, SkipReason,
+    Skipped, Stats, TlsRefusal, Traffic, Trouble, WhisperError, Whispered,
 };
 #[cfg(feature = "node")]
 pub use node::transport::encryption::Encryption;
 #[cfg(feature = "node")]
 pub use node::{
     Awaited, Awaiting, Bundle, Connect, Disconnect, Filter, Histogram, Intercept, KindFilter,
-    Offer, Overflow, Peer, Peers, Proposal, Queue, Recv, Reply, RequestPeers, RequestStats, Router,
-    Send, SendMany, Shutdown, ShutdownReport, Status, StatusReport, Subscribe, SubscribeEvents,
-    SubscriptionId, Topology, Unsent, Unsubscribe, Validate, Verdict, Whisper,
+    Offer, Overflow, PassedMessages, Peer, Peers, Proposal, Queue, Recv, Reply, RequestPeers,
+    RequestStats, RouteOf, Router, Send, SendMany, Shutdown, ShutdownReport, Status, StatusReport,
+    Subscribe, SubscribeEvents, SubscriptionId, Topology, Unsent, Unsubscribe, Validate, Verdict,
+    Whisper,
 };
 #[cfg(feature = "node")]
 pub use node_thread::NodeThread;

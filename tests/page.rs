@@ -8,7 +8,7 @@
 
 mod support;
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -153,4 +153,53 @@ fn the_page_follows_the_mesh() {
     );
     browser.wait("the new node", &own);
     browser.shows("peers of the new node", ids);
+}
+
+#[test]
+fn a_message_is_followed_through_the_nodes_that_report() {
+    let sharing = ["--share-topology", "--max-outgoing", "0"];
+    let main = node(
+        &[
+            &sharing[..],
+            &["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"],
+        ]
+        .concat(),
+    );
+    let url = main.page.clone().unwrap();
+    let Some(mut browser) = Browser::open(&url) else {
+        return;
+    };
+    let middle = node(&[&sharing[..], &["--connect", &main.listen]].concat());
+    let mut far = node(&[&sharing[..], &["--connect", &middle.listen]].concat());
+    let drawn = format!(
+        "document.querySelector('#map [data-node=\"{}\"]') !== null",
+        far.id
+    );
+    browser.wait("the far node", &drawn);
+
+    let line = json!({"do": "send", "type": "<b>news", "packets": ["of the day"]});
+    let stdin = far.process.0.stdin.as_mut().unwrap();
+    writeln!(stdin, "{line}").unwrap();
+    browser.wait(
+        "the message",
+        "document.querySelector('#message-rows button') !== null",
+    );
+    let row = "document.querySelector('#message-rows button')";
+    assert_eq!(
+        browser.run(&format!("{row}.firstChild.textContent")),
+        "<b>news"
+    );
+    browser.run(&format!("{row}.click()"));
+    let hops = "[...document.querySelectorAll('#way .hop')].map(hop => hop.dataset.hop)";
+    let told = json!([middle.id, main.id]);
+    browser.wait("its way", &format!("JSON.stringify({hops}) === '{told}'"));
+    browser.wait(
+        "its way on the map",
+        "document.querySelectorAll('#map .edge.route').length === 2",
+    );
+    browser.run(&format!("{row}.click()"));
+    browser.wait(
+        "it no longer",
+        "document.querySelectorAll('#map .edge.route').length === 0",
+    );
 }

@@ -34,6 +34,8 @@
 //! | `/api/status` | a [`Snapshot`] |
 //! | `/api/peers`, `/api/topology` | those parts of it |
 //! | `/api/events` | the last [`Told`] events, oldest first; `?since=SEQ` for those after it |
+//! | `/api/messages` | the last 64 broadcasts that passed, newest first: a list of [`PassedMessage`](crate::PassedMessage) |
+//! | `/api/route?id=ID` | by which way a broadcast went: a [`Route`](crate::Route); ask again after a moment, when others have answered |
 //! | `/api/history` | one [`Sample`] a second of the last five minutes, oldest first |
 //! | `/api/live` | the same as Server-Sent Events: `snapshot` once a second, `told` for each event |
 //!

@@ -11,7 +11,8 @@ use serde_json::json;
 
 use super::access::Decision;
 use super::{Dashboard, live, prometheus};
-use crate::node::messages::{Peers, Status};
+use crate::node::messages::{PassedMessages, Peers, RouteOf, Status};
+use crate::wire::MessageId;
 
 /// Only what the page brings with it may run in it or be asked by it.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -64,6 +65,8 @@ pub(crate) fn service(dashboard: Dashboard) -> impl HttpServiceFactory + use<> {
         .route("/api/peers", web::get().to(peers))
         .route("/api/topology", web::get().to(topology))
         .route("/api/events", web::get().to(events))
+        .route("/api/messages", web::get().to(messages))
+        .route("/api/route", web::get().to(route))
         .route("/api/history", web::get().to(history))
         .route("/api/live", web::get().to(live));
     for file in PAGE {
@@ -246,6 +249,43 @@ async fn events(
         }
         answer(&dashboard.view.events(since.since.unwrap_or_default()))
     })
+}
+
+/// Broadcasts that are listed.
+const MESSAGES: usize = 64;
+
+async fn messages(request: HttpRequest, dashboard: Data<Dashboard>) -> HttpResponse {
+    if let Decision::Refuse(_) = dashboard.access.decide(&request) {
+        return allowed(&request, &dashboard, || HttpResponse::Ok().finish());
+    }
+    match dashboard.view.router().send(PassedMessages(MESSAGES)).await {
+        Ok(passed) => allowed(&request, &dashboard, || answer(&passed)),
+        Err(_) => no_store(false).body("the node has ended\n"),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Which {
+    id: String,
+}
+
+async fn route(
+    request: HttpRequest,
+    dashboard: Data<Dashboard>,
+    which: Query<Which>,
+) -> HttpResponse {
+    if let Decision::Refuse(_) = dashboard.access.decide(&request) {
+        return allowed(&request, &dashboard, || HttpResponse::Ok().finish());
+    }
+    let Ok(id) = MessageId::parse(&which.id) else {
+        return allowed(&request, &dashboard, || {
+            HttpResponse::BadRequest().body("id is that of a message, as events and logs tell it\n")
+        });
+    };
+    match dashboard.view.router().send(RouteOf(id)).await {
+        Ok(route) => allowed(&request, &dashboard, || answer(&route)),
+        Err(_) => no_store(false).body("the node has ended\n"),
+    }
 }
 
 async fn history(request: HttpRequest, dashboard: Data<Dashboard>) -> HttpResponse {

@@ -25,6 +25,7 @@ use super::messaging::along::Passages;
 use super::messaging::authors::Authors;
 use super::messaging::foreign::Foreigners;
 use super::messaging::renegotiate::Kept;
+use super::messaging::route::PassedMessages;
 use super::messaging::searches::Searches;
 use super::messaging::validation::Validation;
 use super::messaging::waterfall::Waterfall;
@@ -68,6 +69,7 @@ pub struct Mesh {
     pub(super) foreigners: Foreigners,
     pub(super) authors: Authors,
     pub(super) passages: Passages,
+    pub(super) passed: PassedMessages,
     pub(super) validation: Validation,
     pub(super) stats: Stats,
     pub(super) problems: RecentProblems,
@@ -120,6 +122,7 @@ impl Mesh {
             foreigners: Foreigners::default(),
             authors: Authors::default(),
             passages: Passages::default(),
+            passed: PassedMessages::default(),
             validation: Validation::default(),
             stats: Stats::default(),
             problems: RecentProblems::default(),

@@ -76,6 +76,7 @@ pub use membership::peer_book::Place;
 pub use membership::topology::{Neighbor, Neighborhood};
 pub use messaging::broadcast::Outgoing;
 pub use messaging::foreign::Foreign;
+pub use messaging::route::{Hop, PassedMessage, Route};
 pub use messaging::validation::{Acceptance, ProposalId, ValidationRule};
 #[cfg(feature = "node")]
 pub(crate) use messaging::whisper::QueuedWhisper;

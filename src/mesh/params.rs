@@ -70,7 +70,7 @@ impl Params {
             generation: Generation::default(),
             limits: Limits::default(),
             address,
-            methods: Method::available().to_vec(),
+            methods: Method::available_in(Generation::default()),
             max_outgoing: 4,
             max_incoming: 1024,
             max_pending: 384,

@@ -60,6 +60,8 @@ pub struct Stats {
     pub clock_steps: u64,
     /// Claims to the id of a peer that is connected: refused.
     pub id_conflicts: u64,
+    /// Nodes that peers lists named, ourselves and those we know included, however often.
+    pub listed: u64,
     /// Dials that came to nothing.
     pub dials_failed: u64,
     /// Times that accepting was paused because the operating system refused: it is out of descriptors, say.
@@ -77,7 +79,7 @@ pub struct Stats {
 
 /// What tells of each counter of [`Stats`]: an event, by its code, or why there is none.
 #[cfg(test)]
-const TOLD_BY: [(&str, Result<&str, &str>); 29] = [
+const TOLD_BY: [(&str, Result<&str, &str>); 30] = [
     ("received", Err("what is meant to happen")),
     ("delivered", Err("what is meant to happen")),
     ("sent", Err("what is meant to happen")),
@@ -104,6 +106,7 @@ const TOLD_BY: [(&str, Result<&str, &str>); 29] = [
     ("refused", Ok("refused")),
     ("clock_steps", Ok("clock_stepped")),
     ("id_conflicts", Ok("id_conflict")),
+    ("listed", Err("what is meant to happen")),
     ("dials_failed", Ok("dial_failed")),
     ("accepts_failed", Ok("listener_failed")),
     ("undeliverable", Ok("undeliverable")),

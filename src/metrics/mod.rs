@@ -318,6 +318,7 @@ pub const METRICS: &[Metric] = &[
         clock_steps,
         "Times this machine's clock moved against the time that passed."
     ),
+    counter!(listed, "Nodes that peers lists named, however often."),
     counter!(dials_failed, "Dials that came to nothing."),
     counter!(
         accepts_failed,

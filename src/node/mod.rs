@@ -48,8 +48,9 @@ pub use messages::subscribe::{
 };
 pub use messages::validate::{Proposal, Validate};
 pub use messages::{
-    Awaited, Awaiting, Connect, Disconnect, Histogram, Peer, Peers, RequestPeers, Send, SendMany,
-    Shutdown, ShutdownReport, Status, StatusReport, Topology, Unsent, Whisper,
+    Awaited, Awaiting, Connect, Disconnect, Histogram, PassedMessages, Peer, Peers, RequestPeers,
+    RouteOf, Send, SendMany, Shutdown, ShutdownReport, Status, StatusReport, Topology, Unsent,
+    Whisper,
 };
 pub use reply::Reply;
 pub use requests::pending::RequestStats;

@@ -7,6 +7,7 @@ mod support;
 
 mod ambiguous;
 mod reference;
+mod snappy;
 
 use std::fmt::Write as _;
 use std::process::Command;

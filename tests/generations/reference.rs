@@ -87,7 +87,23 @@ impl Reference {
 
     /// A fresh node that dials nobody by itself; nothing where the library cannot be set up, after saying so.
     pub(crate) fn peer(self, name: &str) -> Option<Peer> {
-        let folder = match self.ready() {
+        self.peer_beside(name, None)
+    }
+
+    /// The same with snappy, which the libraries use where it is installed.
+    pub(crate) fn peer_with_snappy(self, name: &str) -> Option<Peer> {
+        self.peer_beside(
+            name,
+            Some(match self.language {
+                Language::Python => "python-snappy",
+                Language::JavaScript => "snappy",
+            }),
+        )
+    }
+
+    /// With one more package installed beside the library.
+    fn peer_beside(self, name: &str, package: Option<&str>) -> Option<Peer> {
+        let folder = match self.ready(package) {
             Ok(folder) => folder,
             Err(why) => {
                 package::say_not_run(&self.name(), &why);
@@ -112,13 +128,13 @@ impl Reference {
         Some(Peer::new(process, &started, &subnet))
     }
 
-    fn ready(self) -> Result<PathBuf, String> {
+    fn ready(self, package: Option<&str>) -> Result<PathBuf, String> {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _turn = ONE_AT_A_TIME
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join(self.name().replace(' ', "-") + "-with-ssl");
+            .join(self.name().replace(' ', "-") + "-with-" + package.unwrap_or("ssl"));
         if folder.is_dir() {
             return Ok(folder);
         }
@@ -140,13 +156,15 @@ impl Reference {
                     .arg(&fresh)
                     .arg(format!("py2p=={}", self.version))
                     // What its SSL makes certificates with.
-                    .arg("cryptography");
+                    .arg("cryptography")
+                    .args(package);
                 pip
             }
             Language::JavaScript => {
                 let mut npm = Command::new("npm");
                 npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]);
                 npm.arg(&fresh).arg(format!("js2p@{}", self.version));
+                npm.args(package);
                 npm
             }
         };

@@ -64,7 +64,7 @@ fn member(kind: usize, addr: SocketAddr, over: &AtomicBool) {
 
 /// A portion of that kind; never the same twice.
 fn harm(kind: usize, member: &Raw) -> Vec<u8> {
-    let methods = Method::available();
+    let methods = Method::available_in(GENERATION);
     match kind {
         0 => (0..500).flat_map(|_| plain(0)).collect(),
         1 => plain(3 * MIB),

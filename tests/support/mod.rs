@@ -1,6 +1,6 @@
 //! What the tests share: how long they wait, and the parts that they are built of.
 //!
-//! `browser` is Chromium, `victim` is a node of this process, `raw` a peer made of nothing but a socket, `coprocess` and `peer` are nodes in
+//! `browser` is Chromium, `closed` makes members of closed meshes, `victim` is a node of this process, `raw` a peer made of nothing but a socket, `coprocess` and `peer` are nodes in
 //! processes of their own, `package` installs py2p, `vectors` reads the golden vectors.
 
 #![allow(dead_code, reason = "each test program uses some of it")]
@@ -8,6 +8,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) mod browser;
+pub(crate) mod closed;
 pub(crate) mod coprocess;
 pub(crate) mod package;
 pub(crate) mod peer;

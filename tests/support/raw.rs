@@ -11,6 +11,7 @@ use actix_mesh::wire::{
     SubFlag, SubnetId,
 };
 
+use super::closed;
 use super::victim::Victim;
 use super::{PATIENCE, unix};
 
@@ -78,6 +79,10 @@ impl Raw {
 
     /// Connects, and says nothing.
     pub(crate) fn dial(to: &Victim) -> Self {
+        if closed::is_on() {
+            let (stream, id) = closed::dial(to.addr);
+            return Self::over(stream, &to.subnet, id);
+        }
         Self::dial_as(to, some_id())
     }
 
@@ -327,6 +332,6 @@ impl Trap {
 /// A peer that reads compressed frames, too.
 pub(crate) fn compressing(control: &mut Control) {
     if let Control::Handshake { methods, .. } = control {
-        *methods = Method::available().to_vec();
+        *methods = Method::available_in(GENERATION);
     }
 }

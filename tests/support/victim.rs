@@ -11,7 +11,7 @@ use actix_mesh::{
     SubnetId, Subscribe, SubscribeEvents,
 };
 
-use super::{PATIENCE, until};
+use super::{PATIENCE, closed, until};
 
 /// Hears what the node tells, on the node's own thread.
 struct Ear<T>(Sender<T>);
@@ -63,7 +63,11 @@ impl Victim {
     }
 
     fn begin(change: impl FnOnce(Config) -> Config, heard_by_us: bool) -> Self {
-        let config = change(Config::new().max_outgoing(0));
+        let open = Config::new().max_outgoing(0);
+        let config = change(match closed::is_on() {
+            true => open.tls(closed::member()),
+            false => open,
+        });
         let (ready, started) = channel();
         let (messages, heard) = channel();
         let (events, told) = channel();

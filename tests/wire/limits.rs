@@ -144,8 +144,8 @@ fn bomb(method: Method, size: usize) -> Vec<u8> {
 
 #[test]
 fn t2_a_bomb_stops_at_the_limit() {
-    assert_eq!(Method::available().len(), 4, "this test wants all methods");
-    for &method in Method::available() {
+    assert_eq!(Method::available().len(), 5, "this test wants all methods");
+    for method in Method::available_in(GENERATION) {
         let body = bomb(method, 8 * MIB);
         quick(Duration::from_secs(5), || {
             assert_eq!(
@@ -170,7 +170,7 @@ fn t2_a_batch_ends_with_a_bomb() {
 #[test]
 fn t2_output_takes_the_room_of_what_was_inflated() {
     let mut inflater = Inflater::new();
-    for &method in Method::available() {
+    for method in Method::available_in(GENERATION) {
         for size in [1, 100, 3000, MIB] {
             let inflated = inflater
                 .inflate(&bomb(method, size), 4 * MIB, 4)
@@ -359,4 +359,36 @@ fn t4_each_frame_of_a_batch_is_judged_by_its_own_ids() {
         .collect();
     assert_eq!(verdicts, frames.map(|frame| verdict(&frame)));
     assert_eq!(verdicts.iter().filter(|verdict| verdict.is_ok()).count(), 4);
+}
+
+/// A block of snappy says at its head what it becomes, and nothing shows that it is one.
+#[test]
+fn t2_a_block_of_snappy_is_taken_at_its_word_only_as_far_as_it_can_be_true() {
+    let read = |body: &[u8]| {
+        let batch = Batch::from_frames(Generation::V0_7, Limits::default(), &framed(body));
+        let batch = batch.unwrap();
+        batch
+            .get(0)
+            .map(|frame| frame.wire_len())
+            .map_err(|error| *error)
+    };
+    quick(Duration::from_secs(5), || {
+        // 4 GiB less one, of six bytes.
+        assert!(read(&[0xff, 0xff, 0xff, 0xff, 0x0f, 0x00]).is_err());
+        // What it says is true, and too large.
+        assert!(read(&bomb(Method::Snappy, 8 * MIB)).is_err());
+        // It is as large as it says, and no frame.
+        assert!(read(&bomb(Method::Snappy, MIB)).is_err());
+    });
+    // In 0.4 nobody has it.
+    let me = NodeId::parse("A").unwrap();
+    for (generation, reads) in [(Generation::V0_4, false), (Generation::V0_5, true)] {
+        let composer = Composer::new(generation, Limits::default(), me.clone());
+        let payload = [Packet::from("\0"), Packet::from("a".repeat(4000))];
+        let plain = composer.compose(&Flag::Broadcast, &payload, 1).unwrap();
+        let frame = plain.frames.deflate(&mut Deflater::new(), Method::Snappy);
+        let batch = Batch::from_frames(generation, Limits::default(), &frame.unwrap()).unwrap();
+        let compression = batch.get(0).map(|frame| frame.compression());
+        assert_eq!(compression.ok(), reads.then_some(Some(Method::Snappy)));
+    }
 }

@@ -29,7 +29,6 @@ use actix::{Addr, System};
 use actix_mesh::tls::Tls;
 use actix_mesh::{Address, Config, Generation, Router, Shutdown, ShutdownReport};
 use clap::ValueEnum;
-use clap::builder::PossibleValuesParser;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -118,7 +117,8 @@ pub(crate) struct Args {
     #[arg(
         long,
         env = "ACTIX_MESH_ENCRYPTION",
-        value_parser = PossibleValuesParser::new(["Plaintext", "ws"]),
+        value_name = "Plaintext|ws",
+        value_parser = open_encryption,
         default_value = "Plaintext",
         conflicts_with_all = ["tls", "unauthenticated_ssl"]
     )]
@@ -226,6 +226,20 @@ impl Args {
             }),
             Format::Json => Rc::new(json::Json),
         }
+    }
+}
+
+/// An encryption that needs no more than its name.
+pub(crate) fn open_encryption(name: &str) -> Result<String, String> {
+    match name {
+        "Plaintext" | "ws" => Ok(name.to_owned()),
+        _ if name.eq_ignore_ascii_case("tls") => {
+            Err("a closed mesh needs a certificate: give --tls DIR/NAME instead".into())
+        }
+        _ if name.eq_ignore_ascii_case("ssl") => {
+            Err("what the reference peers call SSL authenticates nobody: give --unauthenticated-ssl instead".into())
+        }
+        _ => Err("it is Plaintext or ws".into()),
     }
 }
 

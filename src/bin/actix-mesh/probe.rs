@@ -8,7 +8,7 @@ use actix::{Actor, Context, Handler, System};
 use actix_mesh::tls::Tls;
 use actix_mesh::{
     CloseReason, Config, Connect, ConnectError, DialError, Event, Generation, HostPort, Node,
-    Shutdown, Subnet,
+    Shutdown, Status, Subnet,
 };
 use serde::Serialize;
 
@@ -40,7 +40,7 @@ const ORDER: [Generation; 4] = [
     Generation::V0_5,
 ];
 
-/// Say what is at an address: generation, subnet, encryption, compression, clock, round trip; or what keeps a node out
+/// Say what is at an address: generation, subnet, encryption, compression, clock, round trip, peers known; or what keeps a node out
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -61,6 +61,15 @@ pub(crate) struct Args {
     /// Encrypt as the reference peers do, which authenticates nobody
     #[arg(long, conflicts_with = "tls")]
     unauthenticated_ssl: bool,
+    /// How connections are made: plain TCP, or `ws`, the messages of a WebSocket
+    #[arg(
+        long,
+        value_name = "Plaintext|ws",
+        value_parser = crate::node::open_encryption,
+        default_value = "Plaintext",
+        conflicts_with_all = ["tls", "unauthenticated_ssl"]
+    )]
+    encryption: String,
     /// Ask in this generation only
     #[arg(long, value_name = "GENERATION")]
     wire: Option<Generation>,
@@ -90,6 +99,8 @@ enum Found {
         round_trip_ms: Option<f64>,
         /// How far its clock is off ours, if it is by more than a few seconds.
         skew_seconds: i64,
+        /// Other nodes that its peers list names.
+        peers_known: u64,
     },
     Refused {
         code: String,
@@ -155,7 +166,7 @@ async fn probe(args: &Args) -> Result<Report, Failure> {
 async fn ask(args: &Args, wire: Generation) -> Result<Outcome, Failure> {
     let mut config = Config::new()
         .generation(wire)
-        .subnet(args.subnet.as_str(), "Plaintext")
+        .subnet(args.subnet.as_str(), args.encryption.as_str())
         .handshake_timeout(HANDSHAKE)
         // Whoever is asked about is joined, and nobody it knows.
         .max_outgoing(0);
@@ -170,7 +181,7 @@ async fn ask(args: &Args, wire: Generation) -> Result<Outcome, Failure> {
     let outcome = match node.router.send(Connect::to(args.addr.clone())).await? {
         Ok(_) => {
             let round_trip_ms = round_trip(&args.addr).await;
-            tokio::time::sleep(LISTEN).await;
+            let peers_known = peers_known(&node).await?;
             let seconds = skew.send(Seconds).await?;
             match node.peers().await?.into_iter().next() {
                 Some(peer) => Outcome::Joined(Found::Joined {
@@ -180,6 +191,7 @@ async fn ask(args: &Args, wire: Generation) -> Result<Outcome, Failure> {
                     compression: peer.compression.map(|method| method.to_string()),
                     round_trip_ms,
                     skew_seconds: seconds,
+                    peers_known,
                 }),
                 None => Outcome::Not(refused(
                     "left",
@@ -196,6 +208,19 @@ async fn ask(args: &Args, wire: Generation) -> Result<Outcome, Failure> {
         .send(Shutdown::new().drain(Duration::ZERO))
         .await;
     Ok(outcome)
+}
+
+/// Listens for a while, and counts what the first peers list names.
+async fn peers_known(node: &Node) -> Result<u64, Failure> {
+    let (until, mut known) = (Instant::now() + LISTEN, 0);
+    while Instant::now() < until {
+        // Some say their list twice: the first counts.
+        if known == 0 {
+            known = node.router.send(Status).await?.stats.listed;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(known)
 }
 
 /// Of three connections that are opened and closed again, the quickest.

@@ -7,7 +7,7 @@ const $ = (id) => document.getElementById(id);
 const MAX_EVENTS = 200;
 const MAX_PROBLEMS = 4;
 
-const state = { snapshot: null, node: null, history: [], seq: 0, chosen: null, allProblems: false, closed: new Set() };
+const state = { snapshot: null, node: null, history: [], seq: 0, chosen: null, message: null, allProblems: false, closed: new Set() };
 
 function element(name, { text, ...attributes } = {}, ...children) {
   const made = document.createElement(name);
@@ -70,6 +70,7 @@ function show(snapshot) {
   peers(snapshot);
   settings(snapshot);
   detail();
+  messages();
 }
 
 function hint(node) {
@@ -84,7 +85,9 @@ function begin(snapshot, key) {
   state.history = [];
   state.seq = 0;
   state.chosen = null;
+  state.message = null;
   map.clear();
+  map.follow([]);
   $("event-rows").replaceChildren();
   $("events-empty").hidden = false;
   fetch("api/history").then((answer) => answer.json()).then((history) => {
@@ -259,6 +262,46 @@ function settings({ settings: all, stats }) {
     if (one.default != null) value.append(element("small", { text: `  (default ${one.default})` }));
     return element("div", {}, element("dt", { text: one.name.replaceAll("_", " ") }), value);
   }));
+}
+
+/// The broadcasts that passed, and by which way the chosen one went. Nodes are asked anew each second while it is chosen.
+function messages() {
+  fetch("api/messages").then((answer) => answer.json()).then((passed) => {
+    $("messages-empty").hidden = passed.length > 0;
+    $("messages-facts").textContent = passed.length ? `the last ${passed.length}` : "";
+    $("message-rows").replaceChildren(...passed.map((one) => {
+      const from = one.sender === state.node ? "this node" : short(one.sender);
+      const pick = element("button", { title: one.id, "data-message": one.id },
+        element("span", { text: one.kind || "(no kind)" }), element("small", { text: `by ${from}` }), element("time", { text: `${span(one.ago / 1000)} ago` }));
+      pick.addEventListener("click", () => followMessage(one.id));
+      return element("li", { class: one.id === state.message ? "chosen" : "" }, pick);
+    }));
+  }).catch(() => {});
+  if (state.message) way();
+}
+
+function followMessage(id) {
+  state.message = state.message === id ? null : id;
+  $("way").hidden = true;
+  map.follow([]);
+  for (const row of $("message-rows").children) row.classList.toggle("chosen", row.firstChild.dataset.message === state.message);
+  if (state.message) way();
+}
+
+function way() {
+  fetch(`api/route?id=${encodeURIComponent(state.message)}`).then((answer) => answer.json()).then(({ id, hops, unknown }) => {
+    if (id !== state.message) return;
+    map.follow(hops);
+    const name = (node) => (node === state.node ? "this node" : short(node));
+    const first = Math.max(0, ...hops.map((hop) => hop.ago));
+    const rows = hops.map((hop) => element("div", { class: "hop", "data-hop": hop.node },
+      element("time", { text: hop.from == null ? "sent" : `+${number.format(first - hop.ago)} ms` }),
+      element("span", { text: hop.from == null ? name(hop.node) : `${name(hop.node)} heard it from ${name(hop.from)}` })));
+    const silent = unknown.length ? ` ${unknown.length} of the nodes asked do not know it.` : "";
+    const what = hops.length ? "Told by this node and those of its peers that share their topology." : "Nobody who was asked knows this message any more.";
+    $("way").replaceChildren(element("p", { text: `${id}: ${what}${silent}` }), ...rows);
+    $("way").hidden = false;
+  }).catch(() => {});
 }
 
 function choose(id) {

@@ -29,6 +29,7 @@ export class Map2D {
     this.sparks = [];
     this.heat = 0;
     this.chosen = null;
+    this.route = new Map();
     this.svg = make("svg", { role: "group", "aria-label": "Nodes and their links" }, place);
     this.edgeLayer = make("g", {}, this.svg);
     this.sparkLayer = make("g", {}, this.svg);
@@ -156,7 +157,18 @@ export class Map2D {
     this.light();
   }
 
+  /// Shows by which way a message went: each node that has it, with the one it came from.
+  follow(hops) {
+    this.route = new Map(hops.map((hop) => [hop.node, hop.from]));
+    this.light();
+  }
+
   light() {
+    const took = (one, other) => this.route.get(one) === other;
+    for (const [id, node] of this.nodes) node.group.classList.toggle("reached", this.route.has(id));
+    for (const { data, group } of this.edges.values()) {
+      group.classList.toggle("route", Boolean(data) && (took(data.from, data.to) || took(data.to, data.from)));
+    }
     const lit = this.hover ?? this.chosen;
     const own = this.nodes.get(lit)?.data.origin === "own" && this.edges.size > 14;
     for (const edge of this.edges.values()) {

@@ -16,6 +16,7 @@ use crate::mesh::input::ConnId;
 use crate::mesh::membership::capability::Allowance;
 use crate::mesh::membership::topology::TopologyState;
 use crate::mesh::messaging::renegotiate::Kept;
+use crate::mesh::messaging::route::RouteState;
 use crate::mesh::token_bucket::TokenBucket;
 use crate::wire::{Address, ClaimKey, Dialect, Method, Methods, NodeId};
 
@@ -153,6 +154,7 @@ pub(in crate::mesh) struct PeerLimits {
     pub(in crate::mesh) passes: TokenBucket,
     /// What it said of its neighbours.
     pub(in crate::mesh) topology: Option<Box<TopologyState>>,
+    pub(in crate::mesh) route: Option<Box<RouteState>>,
     /// How much of what it wrote itself validators may reject.
     pub(in crate::mesh) rejected: TokenBucket,
 }
@@ -169,6 +171,7 @@ impl Default for PeerLimits {
             extensions: None,
             passes: TokenBucket::new(16.0, 8.0),
             topology: None,
+            route: None,
             rejected: TokenBucket::new(10.0, 1.0),
         }
     }

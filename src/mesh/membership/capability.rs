@@ -21,6 +21,10 @@ pub(in crate::mesh) enum Verb {
     AskTopology,
     /// These are.
     Topology,
+    /// By which way did this message come to you?
+    AskRoute,
+    /// By this one.
+    Route,
     /// A whisper for an author further along.
     Along,
     /// What became of it.
@@ -46,9 +50,11 @@ struct Terms {
     bytes: usize,
 }
 
-const VERBS: [Verb; 8] = [
+const VERBS: [Verb; 10] = [
     Verb::AskTopology,
     Verb::Topology,
+    Verb::AskRoute,
+    Verb::Route,
     Verb::Along,
     Verb::Receipt,
     Verb::Bind,
@@ -62,6 +68,8 @@ impl Verb {
         let (name, burst, per_second, bytes) = match self {
             Self::AskTopology => ("topology?", 2, 0.5, 0),
             Self::Topology => ("topology", 2, 0.5, 32 << 10),
+            Self::AskRoute => ("route?", 8, 4.0, 128),
+            Self::Route => ("route", 8, 4.0, 512),
             Self::Along => ("along", 32, 16.0, 96 << 10),
             Self::Receipt => ("receipt", 64, 32.0, 64),
             Self::Bind => ("bind", 8, 1.0, 64),
@@ -171,6 +179,8 @@ impl Mesh {
         match verb {
             Verb::AskTopology => self.answer_topology(now, conn, out),
             Verb::Topology => self.on_topology(now, conn, &arguments, out),
+            Verb::AskRoute => self.answer_route(now, conn, &arguments, out),
+            Verb::Route => self.on_route(now, conn, &arguments, out),
             Verb::Along => self.on_along(now, conn, &arguments, out),
             Verb::Receipt => self.on_receipt(now, conn, &arguments, out),
             Verb::Bind => self.on_bind(now, conn, &arguments, out),

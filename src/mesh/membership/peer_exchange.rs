@@ -67,6 +67,7 @@ impl Mesh {
         let Some(source) = source else {
             return;
         };
+        self.stats.listed += entries.len() as u64;
         if !self.wants_more() {
             return;
         }

@@ -59,7 +59,7 @@ impl Mesh {
             hold,
             ..composed.frames
         };
-        Ok(self.post(&admitted, composed.head, frames, out))
+        Ok(self.post(now, &admitted, composed.head, frames, out))
     }
 
     /// What is to be sent, if it may be.
@@ -87,6 +87,7 @@ impl Mesh {
     /// Sends what was composed to every peer that may have it.
     pub(in crate::mesh) fn post(
         &mut self,
+        now: Now,
         what: &Admitted,
         head: Head,
         frames: Frames,
@@ -111,6 +112,10 @@ impl Mesh {
             trace::sent(self.me(), &sent.id, &what.payload, to.len());
         }
         if what.flag == Flag::Broadcast {
+            if self.keeps_passed() {
+                let me = self.me().clone();
+                self.note_sent(now, &sent.id, &me, &what.payload);
+            }
             self.note_broadcast(&frames);
         } else {
             to.iter().for_each(|conn| self.note_whisper(*conn, &frames));

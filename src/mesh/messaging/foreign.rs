@@ -125,6 +125,9 @@ impl Mesh {
             handed_to: self.routing.ids(&to).collect(),
             skipped: self.skipped(&fragile),
         };
+        if self.keeps_passed() {
+            self.note_sent(now, &sent.id, &foreign.author, &foreign.payload);
+        }
         if !to.is_empty() {
             out.push(Effect::Transmit { to, frames });
         }

@@ -10,6 +10,7 @@ pub(super) mod foreign;
 pub(super) mod receive;
 pub(super) mod relay;
 pub(super) mod renegotiate;
+pub(super) mod route;
 pub(super) mod searches;
 pub(super) mod send_many;
 pub(super) mod validation;

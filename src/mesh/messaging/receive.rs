@@ -67,6 +67,7 @@ impl Mesh {
         let proven = prove(&batch, &mut candidates);
         broken = proven.failed.or(broken);
         let (traced, validates) = (trace::is_on(), !self.validates_nothing());
+        let keeps = self.keeps_passed();
         if validates {
             let mut more = (0, 0);
             candidates.retain(|it| {
@@ -87,6 +88,9 @@ impl Mesh {
             if candidate.claim.is_some() && last != Some(candidate.author) {
                 last = Some(candidate.author);
                 self.authors.heard(candidate.author, conn, now.monotonic);
+            }
+            if keeps && candidate.claim.is_some() {
+                self.note_heard(now, conn, &frame);
             }
             let place = (&batch, candidate.index);
             if validates && self.hold_for_validation(now, conn, place, proven.by_bytes, out) {

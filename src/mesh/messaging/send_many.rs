@@ -96,17 +96,21 @@ impl Mesh {
                 // Its second is taken; or it cannot be composed, which is said again.
                 let composed = self.stamp(now, &what.flag, &what.payload)?;
                 self.post_piece(&mut piece, hold, out);
-                return Ok(self.post(&what, composed.head, composed.frames.held(hold), out));
+                return Ok(self.post(now, &what, composed.head, composed.frames.held(hold), out));
             };
             if piece.takes(&what) {
                 if trace::is_on() {
                     trace::sent(self.me(), &head.id, &what.payload, piece.to.len());
                 }
+                if self.keeps_passed() {
+                    let me = self.me().clone();
+                    self.note_sent(now, &head.id, &me, &what.payload);
+                }
                 return Ok(self.join(&mut piece, head, place, hold, out));
             }
             self.post_piece(&mut piece, hold, out);
             let frames = Frames::single(piece.copy(place)).held(hold);
-            Ok(self.post(&what, head, frames, out))
+            Ok(self.post(now, &what, head, frames, out))
         };
         let sent = admitted.into_iter().map(&mut send).collect();
         self.post_piece(&mut piece, hold, out);

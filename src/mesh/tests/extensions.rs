@@ -1,7 +1,7 @@
 //! What our own nodes say to each other beyond the protocol, and to whom they never say it.
 
 use super::rig::*;
-use crate::wire::Extension;
+use crate::wire::{Extension, MessageId};
 
 fn announced(control: &mut Control) {
     if let Control::Handshake { extended, .. } = control {
@@ -144,4 +144,134 @@ fn users_cannot_send_an_extension() {
         allow_empty: false,
     });
     assert_eq!(sent, Err(SendError::ReservedKind));
+}
+
+#[test]
+fn a_message_is_followed_to_the_peer_that_a_peer_heard_it_from() {
+    let mut rig = Rig::with(sharing);
+    let (near, plain) = (rig.join_with("near", announced), rig.join("plain"));
+    let payload = [Packet::from("news"), Packet::from("of the day")];
+    let frame = near.frame(&Flag::Broadcast, &payload, NOON);
+    let batch = Batch::from_frames(GENERATION, Limits::default(), &frame).unwrap();
+    let news = batch.get(0).unwrap().message_id();
+    assert_eq!(delivered(&rig.hear(near.conn, &frame)).len(), 1);
+    // What only the mesh itself understands is not listed.
+    let wish = Control::RequestPeers.packets(GENERATION);
+    rig.hear(plain.conn, &plain.frame(&Flag::Broadcast, &wish, NOON));
+    rig.now.monotonic += Duration::from_secs(2);
+    let passed = rig.mesh.passed_messages(rig.now, 9);
+    assert_eq!(
+        (passed.len(), &*passed[0].kind, passed[0].ago),
+        (1, "news", 2000)
+    );
+    assert_eq!(
+        (&passed[0].from, &passed[0].sender),
+        (&Some(id("near")), &id("near"))
+    );
+
+    let mut out = Effects::new();
+    assert_eq!(
+        rig.mesh.ask_route(rig.now, &news, &mut out),
+        1,
+        "plain has not announced itself"
+    );
+    assert_eq!(written(&out)[0].2, ["mesh+", "route?", news.as_str()]);
+    assert_eq!(
+        rig.mesh.ask_route(rig.now, &news, &mut out),
+        0,
+        "asked already"
+    );
+    rig.now.monotonic += Duration::from_millis(100);
+    let answer = extension("route", &[news.as_str(), id("far").as_str(), "3000"]);
+    rig.hear(near.conn, &near.frame(&Flag::Whisper, &answer, NOON));
+    // A second answer changes nothing.
+    let lie = extension("route", &[news.as_str(), "liar", "9000"]);
+    rig.hear(near.conn, &near.frame(&Flag::Whisper, &lie, NOON));
+    let route = rig.mesh.route(rig.now, &news);
+    let hops = route
+        .hops
+        .iter()
+        .map(|hop| (hop.node.clone(), hop.from.clone(), hop.ago, hop.own));
+    let expected = [
+        (id("near"), Some(id("far")), 3050, false),
+        (rig.mesh.me().clone(), Some(id("near")), 2100, true),
+    ];
+    assert_eq!(hops.collect::<Vec<_>>(), expected);
+    assert_eq!(rig.mesh.stats().misplaced, 1, "the wish in a broadcast");
+
+    let other = MessageId::parse("nobodyKnows").unwrap();
+    assert_eq!(rig.mesh.ask_route(rig.now, &other, &mut out), 0, "too soon");
+    rig.now.monotonic += Duration::from_secs(1);
+    assert_eq!(rig.mesh.ask_route(rig.now, &other, &mut out), 1);
+    let answer = extension("route", &["nobodyKnows"]);
+    rig.hear(near.conn, &near.frame(&Flag::Whisper, &answer, NOON));
+    let route = rig.mesh.route(rig.now, &other);
+    assert_eq!((route.hops.len(), route.unknown), (0, vec![id("near")]));
+}
+
+#[test]
+fn a_route_is_told_to_who_asks_and_never_by_who_does_not_share() {
+    let mut rig = Rig::with(sharing);
+    let (near, far) = (rig.join_with("near", announced), rig.join("far"));
+    let payload = [Packet::from("news"), Packet::from("of the day")];
+    let frame = far.frame(&Flag::Broadcast, &payload, NOON);
+    let batch = Batch::from_frames(GENERATION, Limits::default(), &frame).unwrap();
+    let news = batch.get(0).unwrap().message_id();
+    assert_eq!(delivered(&rig.hear(far.conn, &frame)).len(), 1);
+    rig.now.monotonic += Duration::from_millis(40);
+    let ask = |rig: &mut Rig, near: &Played, id: &str| {
+        let out = rig.hear(
+            near.conn,
+            &near.frame(&Flag::Whisper, &extension("route?", &[id]), NOON),
+        );
+        written(&out)
+            .into_iter()
+            .map(|(_, _, packets)| packets)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        ask(&mut rig, &near, news.as_str()),
+        [["mesh+", "route", news.as_str(), id("far").as_str(), "40"]]
+    );
+    assert_eq!(
+        ask(&mut rig, &near, "unheard"),
+        [["mesh+", "route", "unheard"]]
+    );
+    let sent = rig.send(&["ours"]).unwrap();
+    assert_eq!(
+        ask(&mut rig, &near, sent.id.as_str()),
+        [["mesh+", "route", sent.id.as_str(), "", "0"]]
+    );
+    let malformed = rig.mesh.stats().malformed;
+    assert!(ask(&mut rig, &near, "not an id!").is_empty());
+    assert_eq!(rig.mesh.stats().malformed, malformed + 1);
+    // An answer nobody asked for.
+    let misplaced = rig.mesh.stats().misplaced;
+    rig.hear(
+        near.conn,
+        &near.frame(&Flag::Whisper, &extension("route", &["unheard"]), NOON),
+    );
+    assert_eq!(rig.mesh.stats().misplaced, misplaced + 1);
+
+    let mut rig = Rig::new();
+    let near = rig.join_with("near", announced);
+    assert!(ask(&mut rig, &near, "unheard").is_empty());
+    assert!(rig.mesh.passed_messages(rig.now, 9).is_empty());
+    assert_eq!(
+        rig.mesh.ask_route(rig.now, &sent.id, &mut Effects::new()),
+        0
+    );
+}
+
+#[test]
+fn what_is_kept_of_the_messages_that_passed_is_bounded() {
+    let mut rig = Rig::with(sharing);
+    let near = rig.join_with("near", announced);
+    for n in 0..1100 {
+        let payload = [Packet::from("k".repeat(999)), Packet::from(n.to_string())];
+        rig.hear(near.conn, &near.frame(&Flag::Broadcast, &payload, NOON));
+    }
+    let passed = rig.mesh.passed_messages(rig.now, usize::MAX);
+    assert_eq!(passed.len(), 1024);
+    assert!(passed.iter().all(|it| it.kind == "k".repeat(32)));
 }

@@ -16,12 +16,13 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::mesh::{
-    ConnectError, Direction, Event, Neighborhood, SendError, Sent, Stats, Traffic, Trouble,
-    WhisperError, Whispered,
+    ConnectError, Direction, Event, Neighborhood, PassedMessage, Route, SendError, Sent, Stats,
+    Traffic, Trouble, WhisperError, Whispered,
 };
 use crate::node::requests::pending::RequestStats;
 use crate::wire::{
-    Address, Flag, Generation, HostPort, Message, Method, NodeId, Packet, Packets, Subnet, SubnetId,
+    Address, Flag, Generation, HostPort, Message, MessageId, Method, NodeId, Packet, Packets,
+    Subnet, SubnetId,
 };
 
 pub use histogram::Histogram;
@@ -332,6 +333,25 @@ pub struct RequestPeers;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Vec<Neighborhood>")]
 pub struct Topology;
+
+/// List the last broadcasts that passed through this node, the newest first: who wrote each, and which neighbour it came
+/// from.
+///
+/// At most so many of the 1,024 that are kept. They are kept only with
+/// [`Config::share_topology`](crate::Config::share_topology); what a message carries never is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
+#[rtype(result = "Vec<PassedMessage>")]
+pub struct PassedMessages(pub usize);
+
+/// Tell by which way a message went, and ask the connected peers.
+///
+/// Answers at once with what is known; what is asked for now shows the next time, a round trip later. A peer is asked once
+/// for a message, and for another one after half a second. Only nodes with
+/// [`Config::share_topology`](crate::Config::share_topology) ask and answer, of the last 1,024 broadcasts that passed
+/// through them. What others say is hearsay.
+#[derive(Clone, Debug, PartialEq, Eq, actix::Message)]
+#[rtype(result = "Route")]
+pub struct RouteOf(pub MessageId);
 
 /// Ask how the node is. Answers at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, actix::Message)]

@@ -12,8 +12,8 @@ use crate::node::messages::subscribe::{
     Bundle, Filter, Intercept, Queue, Recv, Subscribe, SubscribeEvents, SubscriptionId, Unsubscribe,
 };
 use crate::node::messages::{
-    Awaited, Awaiting, Connect, Disconnect, Peer, Peers, RequestPeers, Send, SendMany, Status,
-    StatusReport, Topology, Whisper,
+    Awaited, Awaiting, Connect, Disconnect, PassedMessages, Peer, Peers, RequestPeers, RouteOf,
+    Send, SendMany, Status, StatusReport, Topology, Whisper,
 };
 use crate::node::reply::{OwedReply, Share};
 use crate::node::reply::{Promise, Reply};
@@ -180,6 +180,25 @@ impl Handler<Topology> for Router {
     fn handle(&mut self, _: Topology, ctx: &mut Context<Self>) -> Self::Result {
         self.step(ctx, Mesh::ask_topology);
         MessageResult(self.mesh.neighborhoods())
+    }
+}
+
+impl Handler<PassedMessages> for Router {
+    type Result = MessageResult<PassedMessages>;
+
+    fn handle(&mut self, most: PassedMessages, ctx: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.step(ctx, |mesh, now, _| mesh.passed_messages(now, most.0)))
+    }
+}
+
+impl Handler<RouteOf> for Router {
+    type Result = MessageResult<RouteOf>;
+
+    fn handle(&mut self, wanted: RouteOf, ctx: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.step(ctx, |mesh, now, out| {
+            mesh.ask_route(now, &wanted.0, out);
+            mesh.route(now, &wanted.0)
+        }))
     }
 }
 

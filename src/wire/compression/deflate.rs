@@ -54,6 +54,12 @@ impl Deflater {
             Method::Bzip2 => within(limit, out, bzip2(body)?),
             #[cfg(feature = "liblzma")]
             Method::Lzma => within(limit, out, lzma(body)?),
+            #[cfg(feature = "snappy")]
+            Method::Snappy => within(
+                limit,
+                out,
+                snap::raw::Encoder::new().compress_vec(body).ok()?,
+            ),
             #[allow(unreachable_patterns, reason = "reached in builds without all methods")]
             _ => None,
         }
@@ -91,7 +97,7 @@ fn flate(state: &mut Compress, body: &[u8], limit: usize, out: &mut Vec<u8>) -> 
     }
 }
 
-#[cfg(any(feature = "bzip2", feature = "liblzma"))]
+#[cfg(any(feature = "bzip2", feature = "liblzma", feature = "snappy"))]
 fn within(limit: usize, out: &mut Vec<u8>, deflated: Vec<u8>) -> Option<()> {
     if out.len() + deflated.len() > limit {
         return None;

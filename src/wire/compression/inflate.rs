@@ -25,6 +25,10 @@ pub struct Inflated {
     pub exact: bool,
 }
 
+/// Of a block of snappy three bytes make 64 at most.
+#[cfg(feature = "snappy")]
+const SNAPPY_EXPANSION: usize = 22;
+
 /// Output grows from here by doubling, with what was really inflated.
 const FIRST_ROOM: usize = 512;
 
@@ -44,6 +48,31 @@ impl Inflater {
             [cmf, flags, ..] if is_zlib(*cmf, *flags) => Some(Method::Zlib),
             _ => None,
         }
+    }
+
+    /// Inflates a block of snappy, which looks like nothing: only what comes out shows whether it was one. Otherwise as
+    /// [`inflate`](Self::inflate); `None` if it is none.
+    #[cfg(feature = "snappy")]
+    pub(in crate::wire) fn unsnap(
+        body: &[u8],
+        limit: usize,
+        room: usize,
+    ) -> Option<Result<Inflated, DecodeError>> {
+        let len = snap::raw::decompress_len(body).ok()?;
+        // No byte of a block becomes more than this, whatever it says at its head.
+        if len > body.len().saturating_mul(SNAPPY_EXPANSION) {
+            return None;
+        }
+        if len > limit {
+            return Some(Err(DecodeError::TooLarge { limit }));
+        }
+        let mut bytes = vec![0; room + len];
+        let made = snap::raw::Decoder::new().decompress(body, &mut bytes[room..]);
+        (made.ok()? == len).then_some(Ok(Inflated {
+            method: Method::Snappy,
+            bytes,
+            exact: true,
+        }))
     }
 
     /// Inflates a body that looks compressed to at most `limit` bytes, which come after `room` zero bytes. `None`: it is plain.

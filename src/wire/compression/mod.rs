@@ -9,6 +9,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::wire::generation::Generation;
+
 pub use deflate::Deflater;
 pub use inflate::{Inflated, Inflater};
 
@@ -41,6 +43,9 @@ pub enum Method {
     /// An .xz container; feature `liblzma`.
     #[serde(rename = "lzma")]
     Lzma,
+    /// A block of snappy without framing; feature `snappy`, from generation 0.5 on.
+    #[serde(rename = "snappy")]
+    Snappy,
 }
 
 /// Some of the methods, in no order.
@@ -58,9 +63,11 @@ impl Methods {
 }
 
 impl Method {
-    /// The methods of this build in the order of preference that the reference peers have: zlib, gzip, bz2, lzma.
+    /// The methods of this build in the order of preference that the reference peers have: snappy, zlib, gzip, bz2, lzma.
     pub fn available() -> &'static [Method] {
         &[
+            #[cfg(feature = "snappy")]
+            Method::Snappy,
             Method::Zlib,
             Method::Gzip,
             #[cfg(feature = "bzip2")]
@@ -68,6 +75,17 @@ impl Method {
             #[cfg(feature = "liblzma")]
             Method::Lzma,
         ]
+    }
+
+    /// Those of them that peers of that generation know.
+    pub fn available_in(generation: Generation) -> Vec<Method> {
+        let all = Method::available().iter().copied();
+        all.filter(|method| method.is_of(generation)).collect()
+    }
+
+    /// Whether peers of that generation know the method.
+    pub fn is_of(self, generation: Generation) -> bool {
+        self != Method::Snappy || generation.profile().snappy
     }
 
     /// The method for sending: the first of our own list that the peer announced. The peer's order does not matter.
@@ -82,14 +100,21 @@ impl Method {
             Method::Gzip => 0x11,
             Method::Lzma => 0x12,
             Method::Zlib => 0x13,
+            Method::Snappy => 0x20,
         }
     }
 
     /// The method that a code point announces.
     pub(crate) fn from_number(number: u32) -> Option<Method> {
-        [Method::Zlib, Method::Gzip, Method::Bzip2, Method::Lzma]
-            .into_iter()
-            .find(|method| u32::from(method.number()) == number)
+        [
+            Method::Zlib,
+            Method::Gzip,
+            Method::Bzip2,
+            Method::Lzma,
+            Method::Snappy,
+        ]
+        .into_iter()
+        .find(|method| u32::from(method.number()) == number)
     }
 }
 
@@ -100,6 +125,7 @@ impl fmt::Display for Method {
             Method::Gzip => "gzip",
             Method::Bzip2 => "bz2",
             Method::Lzma => "lzma",
+            Method::Snappy => "snappy",
         })
     }
 }

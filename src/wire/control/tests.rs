@@ -110,7 +110,7 @@ fn methods_are_read_liberally() {
     let methods = |json: &str| handshake("[]", json).1;
     assert_eq!(
         methods(r#"["\u0013"," ","??",17,null,"\u0013"]"#),
-        [Method::Zlib, Method::Gzip]
+        [Method::Zlib, Method::Snappy, Method::Gzip]
     );
     assert_eq!(methods("{}"), []);
     assert_eq!(methods("null"), []);

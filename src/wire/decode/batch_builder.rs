@@ -6,7 +6,7 @@ use bytes::BytesMut;
 
 use crate::wire::{
     base58,
-    compression::{Inflated, Inflater},
+    compression::{Inflated, Inflater, Method},
     decode::batch::{Batch, Content, Entry, Source},
     encode::encoded::Hold,
     error::DecodeError,
@@ -107,7 +107,23 @@ impl Reading {
         };
         Some(match inflated {
             Some(Err(DecodeError::TooLarge { .. })) if limit < self.frame_limit => return None,
-            None => self.parse(body, Source::Plain),
+            None => match self.parse(body, Source::Plain) {
+                Err(error) => return self.read_snappy(body, room, error),
+                Ok(content) if self.is_doubtful(body, &content) => {
+                    let before = content.first_end as usize;
+                    let ends = self.batch.ends.split_off(before);
+                    let error = DecodeError::BadCompression(Method::Snappy);
+                    match self.read_snappy(body, room, error) {
+                        Some(Err(_)) => {
+                            self.batch.ends.truncate(before);
+                            self.batch.ends.extend(ends);
+                            Ok(content)
+                        }
+                        read => return read,
+                    }
+                }
+                plain => plain,
+            },
             Some(Ok(inflated)) => self.read_inflated(inflated),
             // What only looks compressed may be plain; if it is not, what went wrong first says more.
             Some(Err(error)) => {
@@ -120,9 +136,59 @@ impl Reading {
                     usize::MAX
                 };
                 self.inflated += self.frame_limit.min(most);
-                plain.map_err(|_| error)
+                match plain {
+                    Err(_) => return self.read_snappy(body, room, error),
+                    plain => plain,
+                }
             }
         })
+    }
+
+    /// Whether what reads as a plain frame may be a block of snappy: one begins with most of its contents as they are, and so
+    /// reads, once in some ten thousand times, as a frame whose flag is none.
+    fn is_doubtful(&self, body: &[u8], content: &Content) -> bool {
+        if !cfg!(feature = "snappy") || !self.profile.snappy {
+            return false;
+        }
+        let Layout::MessagePack = self.profile.layout else {
+            return false;
+        };
+        let first = self.batch.ends[content.first_end as usize] as usize;
+        let start = content.start as usize;
+        let packet = body.get(start..start + first).unwrap_or_default();
+        let number = self.profile.layout.flag(packet);
+        !number.is_some_and(|number| self.profile.flags.main.iter().any(|(it, _)| *it == number))
+    }
+
+    /// What is neither plain nor of a method that shows may be a block of snappy; else this error stands.
+    #[cfg(feature = "snappy")]
+    #[cold]
+    fn read_snappy(
+        &mut self,
+        body: &[u8],
+        room: usize,
+        error: DecodeError,
+    ) -> Option<Result<Content, DecodeError>> {
+        if !self.profile.snappy {
+            return Some(Err(error));
+        }
+        let limit = self.frame_limit.min(room);
+        match Inflater::unsnap(body, limit, PREFIX) {
+            Some(Err(_)) if limit < self.frame_limit => None,
+            Some(Ok(inflated)) => Some(self.read_inflated(inflated).map_err(|_| error)),
+            _ => Some(Err(error)),
+        }
+    }
+
+    #[cfg(not(feature = "snappy"))]
+    #[cold]
+    fn read_snappy(
+        &mut self,
+        _: &[u8],
+        _: usize,
+        error: DecodeError,
+    ) -> Option<Result<Content, DecodeError>> {
+        Some(Err(error))
     }
 
     fn read_inflated(&mut self, inflated: Inflated) -> Result<Content, DecodeError> {

@@ -48,6 +48,8 @@ pub(crate) struct Profile {
     pub(crate) handshake: usize,
     /// Whether the reference peers can read a renegotiation.
     pub(crate) renegotiates: bool,
+    /// Whether snappy is among the methods.
+    pub(crate) snappy: bool,
 }
 
 /// How the subnet's id is said in a handshake: reference peers take another type for another subnet.
@@ -68,6 +70,7 @@ static V0_4: Profile = Profile {
     subnet_form: SubnetForm::Text,
     handshake: usize::MAX,
     renegotiates: true,
+    snappy: false,
 };
 
 static V0_5: Profile = Profile {
@@ -79,6 +82,7 @@ static V0_5: Profile = Profile {
     subnet_form: SubnetForm::Text,
     handshake: 5,
     renegotiates: true,
+    snappy: true,
 };
 
 static V0_6: Profile = Profile {
@@ -90,6 +94,7 @@ static V0_6: Profile = Profile {
     subnet_form: SubnetForm::Text,
     handshake: usize::MAX,
     renegotiates: false,
+    snappy: true,
 };
 
 static V0_7: Profile = Profile {
@@ -101,6 +106,7 @@ static V0_7: Profile = Profile {
     subnet_form: SubnetForm::Mirrored,
     handshake: usize::MAX,
     renegotiates: true,
+    snappy: true,
 };
 
 impl Generation {

@@ -1,0 +1,139 @@
+//! Closed meshes for the attacks: an authority of the tests, and members made of a socket.
+//!
+//! An attack is written once, for an open mesh. In the crate `threats_closed` the node under attack is closed, and each raw peer
+//! gets a key and a certificate of its own and speaks through a tunnel that adds the TLS.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use actix_mesh::NodeId;
+use actix_mesh::tls::{Authority, Tls};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use tempfile::TempDir;
+use tokio_rustls::TlsConnector;
+
+/// Whether the nodes of this crate's tests are closed.
+pub(crate) fn is_on() -> bool {
+    env!("CARGO_CRATE_NAME") == "threats_closed"
+}
+
+struct Mesh {
+    dir: TempDir,
+    authority: Authority,
+    tunnels: tokio::runtime::Handle,
+}
+
+fn mesh() -> &'static Mesh {
+    static MESH: OnceLock<Mesh> = OnceLock::new();
+    MESH.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let authority = Authority::init(dir.path()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let tunnels = runtime.handle().clone();
+        std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
+        Mesh {
+            dir,
+            authority,
+            tunnels,
+        }
+    })
+}
+
+/// A name that nobody else has, and the files of its certificate.
+fn issue() -> std::path::PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let name = format!("member-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    let year = Duration::from_secs(365 * 24 * 60 * 60);
+    mesh().authority.issue(&name, year).unwrap();
+    mesh().dir.path().join(name)
+}
+
+/// What a node of the mesh is configured with.
+pub(crate) fn member() -> Tls {
+    Tls::from_files(issue()).unwrap()
+}
+
+/// Connects as a member: what is written to the stream arrives at the node through TLS.
+pub(crate) fn dial(to: SocketAddr) -> (TcpStream, NodeId) {
+    let prefix = issue();
+    let id = Tls::from_files(&prefix).unwrap().id().clone();
+    let chain = CertificateDer::pem_file_iter(prefix.with_extension("crt")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(prefix.with_extension("key")).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anybody))
+        .with_client_auth_cert(chain.map(Result::unwrap).collect(), key)
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (theirs, _) = listener.accept().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    theirs.set_nodelay(true).unwrap();
+    mesh().tunnels.spawn(async move {
+        let mut theirs = tokio::net::TcpStream::from_std(theirs).unwrap();
+        let Ok(stream) = tokio::net::TcpStream::connect(to).await else {
+            return;
+        };
+        // As a raw peer's own socket would be.
+        let _ = stream.set_nodelay(true);
+        let name = ServerName::try_from("localhost").unwrap();
+        let connector = TlsConnector::from(Arc::new(config));
+        if let Ok(mut stream) = connector.connect(name, stream).await {
+            // Whichever side ends first, the other sees it.
+            let _ = tokio::io::copy_bidirectional(&mut theirs, &mut stream).await;
+        }
+    });
+    (ours, id)
+}
+
+/// The raw peer does not care whom it talks to.
+#[derive(Debug)]
+struct Anybody;
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        ring::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
