@@ -89,6 +89,7 @@ impl Authority {
     /// A name that has a key keeps it, and the node its id; but not one that was revoked.
     pub fn issue(&self, name: &str, valid: Duration) -> Result<Issued, TlsError> {
         check_name(name)?;
+        let _turn = self.turn()?;
         let issuer = self.issuer()?;
         let path = self.dir.join(format!("{name}.key"));
         let records = self.records()?;
@@ -134,6 +135,7 @@ impl Authority {
     ///
     /// Takes effect at each node once the file has been copied beside the node's own.
     pub fn revoke(&self, name: &str) -> Result<usize, TlsError> {
+        let _turn = self.turn()?;
         let issuer = self.issuer()?;
         let mut records = self.records()?;
         let mut count = 0;
@@ -169,6 +171,15 @@ impl Authority {
         let lines = records.iter().map(Record::line).collect::<String>();
         replace(&self.dir.join("issued"), &lines)?;
         Ok(count)
+    }
+
+    /// Waits until nobody else issues or revokes: of two that write the list at once one would be lost, and with it the way to
+    /// revoke what it had issued.
+    fn turn(&self) -> Result<fs::File, TlsError> {
+        let path = self.dir.join("ca.key");
+        let file = fs::File::open(&path).map_err(|error| TlsError::file(&path, error))?;
+        file.lock().map_err(|error| TlsError::file(&path, error))?;
+        Ok(file)
     }
 
     fn issuer(&self) -> Result<Issuer<'static, KeyPair>, TlsError> {

@@ -353,3 +353,25 @@ async fn ssl_encrypts_and_proves_nothing() {
     assert_eq!(client.unwrap().proven(), None);
     assert_eq!(server.unwrap().proven(), None);
 }
+
+#[test]
+fn what_is_issued_at_once_is_all_on_the_list() {
+    let (dir, _) = mesh(&[]);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let dir = dir.path();
+            scope.spawn(move || {
+                let authority = Authority::open(dir).unwrap();
+                for n in 0..8 {
+                    authority.issue(&format!("n{thread}-{n}"), YEAR).unwrap();
+                }
+            });
+        }
+    });
+    let authority = Authority::open(dir.path()).unwrap();
+    for thread in 0..4 {
+        for n in 0..8 {
+            assert_eq!(authority.revoke(&format!("n{thread}-{n}")).unwrap(), 1);
+        }
+    }
+}

@@ -3,7 +3,7 @@
 //! An attack is written once, for an open mesh. In the crate `threats_closed` the node under attack is closed, and each raw peer
 //! gets a key and a certificate of its own and speaks through a tunnel that adds the TLS.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,9 +14,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme};
 use tempfile::TempDir;
-use tokio_rustls::TlsConnector;
+use tokio::net::TcpSocket;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// Whether the nodes of this crate's tests are closed.
 pub(crate) fn is_on() -> bool {
@@ -62,27 +63,30 @@ pub(crate) fn member() -> Tls {
     Tls::from_files(issue()).unwrap()
 }
 
-/// Connects as a member: what is written to the stream arrives at the node through TLS.
-pub(crate) fn dial(to: SocketAddr) -> (TcpStream, NodeId) {
+/// A certificate and key that nobody else has, and the id of its owner.
+fn credentials() -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>, NodeId) {
     let prefix = issue();
     let id = Tls::from_files(&prefix).unwrap().id().clone();
     let chain = CertificateDer::pem_file_iter(prefix.with_extension("crt")).unwrap();
     let key = PrivateKeyDer::from_pem_file(prefix.with_extension("key")).unwrap();
+    (chain.map(Result::unwrap).collect(), key, id)
+}
+
+/// Connects as a member: what is written to the stream arrives at the node through TLS.
+pub(crate) fn dial(to: SocketAddr) -> (TcpStream, NodeId) {
+    let (chain, key, id) = credentials();
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anybody))
-        .with_client_auth_cert(chain.map(Result::unwrap).collect(), key)
+        .with_client_auth_cert(chain, key)
         .unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (theirs, _) = listener.accept().unwrap();
-    theirs.set_nonblocking(true).unwrap();
-    theirs.set_nodelay(true).unwrap();
+    let (ours, mut theirs) = mesh().tunnels.block_on(pair());
     mesh().tunnels.spawn(async move {
-        let mut theirs = tokio::net::TcpStream::from_std(theirs).unwrap();
-        let Ok(stream) = tokio::net::TcpStream::connect(to).await else {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(BUFFER).unwrap();
+        let Ok(stream) = socket.connect(to).await else {
             return;
         };
         // As a raw peer's own socket would be.
@@ -95,6 +99,46 @@ pub(crate) fn dial(to: SocketAddr) -> (TcpStream, NodeId) {
         }
     });
     (ours, id)
+}
+
+/// The other end of a node's dial, as a member: likewise.
+pub(crate) fn accept(stream: TcpStream) -> (TcpStream, NodeId) {
+    let (chain, key, id) = credentials();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let (ours, mut theirs) = mesh().tunnels.block_on(pair());
+    stream.set_nonblocking(true).unwrap();
+    mesh().tunnels.spawn(async move {
+        let stream = tokio::net::TcpStream::from_std(stream).unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        if let Ok(mut stream) = acceptor.accept(stream).await {
+            // As above.
+            let _ = tokio::io::copy_bidirectional(&mut theirs, &mut stream).await;
+        }
+    });
+    (ours, id)
+}
+
+/// What a tunnel takes from a node whose peer reads nothing must not be much more than a socket would.
+const BUFFER: u32 = 64 << 10;
+
+async fn pair() -> (TcpStream, tokio::net::TcpStream) {
+    let listener = TcpSocket::new_v4().unwrap();
+    listener.set_send_buffer_size(BUFFER).unwrap();
+    listener.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = listener.listen(1).unwrap();
+    let ours = TcpSocket::new_v4().unwrap();
+    ours.set_recv_buffer_size(BUFFER).unwrap();
+    let ours = ours.connect(listener.local_addr().unwrap()).await.unwrap();
+    let (theirs, _) = listener.accept().await.unwrap();
+    theirs.set_nodelay(true).unwrap();
+    let ours = ours.into_std().unwrap();
+    ours.set_nonblocking(false).unwrap();
+    (ours, theirs)
 }
 
 /// The raw peer does not care whom it talks to.

@@ -318,6 +318,16 @@ impl Trap {
     }
 
     /// Waits for somebody to dial.
+    /// The same as a peer.
+    pub(crate) fn catch_peer(&self, subnet: &SubnetId) -> Raw {
+        let stream = self.catch();
+        let (stream, id) = match closed::is_on() {
+            true => closed::accept(stream),
+            false => (stream, some_id()),
+        };
+        Raw::over(stream, subnet, id)
+    }
+
     pub(crate) fn catch(&self) -> TcpStream {
         let deadline = Instant::now() + PATIENCE;
         loop {

@@ -76,7 +76,7 @@ fn t15_a_whisper_does_not_leak_to_whoever_says_it_knows_the_way() {
         address: trap.address(),
     };
     spoofer.say_control(&Flag::Broadcast, &lie);
-    let mut caught = Raw::over(trap.catch(), &victim.subnet, some_id());
+    let mut caught = trap.catch_peer(&victim.subnet);
     caught.greet(|_| {});
     let said = caught.all_within(Duration::from_secs(1));
     assert!(

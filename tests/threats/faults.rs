@@ -14,7 +14,7 @@ use actix_mesh::{
 use crate::assert_serves;
 use crate::support::raw::{Raw, some_text, user};
 use crate::support::victim::Victim;
-use crate::support::{PATIENCE, unix, until};
+use crate::support::{PATIENCE, closed, unix, until};
 
 #[test]
 fn f1_a_peer_that_is_torn_away_in_the_middle_of_a_frame_is_no_offender() {
@@ -55,7 +55,12 @@ impl Handler<Message> for Clumsy {
 }
 
 async fn start() -> Node {
-    Config::new().max_outgoing(0).start().await.unwrap()
+    let open = Config::new().max_outgoing(0);
+    let config = match closed::is_on() {
+        true => open.tls(closed::member()),
+        false => open,
+    };
+    config.start().await.unwrap()
 }
 
 /// As everywhere in actix, a panic ends the actor that panicked, supervised or not. Here it lives on the
@@ -143,7 +148,7 @@ fn f7_what_a_mute_peer_did_not_take_is_in_the_report() {
         let connecting = actix::spawn(connecting);
         let subnet = alice.subnet_id.clone();
         let mute = tokio::task::spawn_blocking(move || {
-            let mut mute = Raw::over(trap.catch(), &subnet, crate::support::raw::some_id());
+            let mut mute = trap.catch_peer(&subnet);
             mute.greet(|_| {});
             mute
         });

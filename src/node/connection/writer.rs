@@ -71,6 +71,8 @@ pub(crate) struct OutboundQueue {
     queue: VecDeque<Chunk>,
     /// Bytes of the first chunk that are written already.
     partial: usize,
+    /// Bytes behind them that the transport has taken and may still hold: TLS seals them before they are written.
+    held: usize,
     /// Bytes that wait.
     waiting: usize,
     /// Bytes ever written.
@@ -103,6 +105,7 @@ impl OutboundQueue {
         Self {
             queue: VecDeque::new(),
             partial: 0,
+            held: 0,
             waiting: 0,
             written: 0,
             patience,
@@ -154,11 +157,18 @@ impl OutboundQueue {
             return Poll::Ready(Err(Ended::Stalled));
         }
         while !self.is_empty() {
-            match self.poll_write(transport, cx) {
-                Poll::Ready(Ok(0)) => {
-                    return Poll::Ready(Err(failed(&io::ErrorKind::WriteZero.into())));
+            if self.held == 0 {
+                match self.poll_write(transport, cx) {
+                    Poll::Ready(Ok(0)) => {
+                        return Poll::Ready(Err(failed(&io::ErrorKind::WriteZero.into())));
+                    }
+                    Poll::Ready(Ok(bytes)) => self.held = bytes,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(failed(&error))),
+                    Poll::Pending => return self.poll_stall(cx).map(Err),
                 }
-                Poll::Ready(Ok(bytes)) => self.took(bytes),
+            }
+            match transport.poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.took(),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(failed(&error))),
                 Poll::Pending => return self.poll_stall(cx).map(Err),
             }
@@ -188,8 +198,9 @@ impl OutboundQueue {
         transport.poll_write(cx, &slices[..count])
     }
 
-    /// The peer took this much: chunks that are written let go of what they hold.
-    fn took(&mut self, bytes: usize) {
+    /// What the transport held is written: chunks that are written whole let go of what they hold.
+    fn took(&mut self) {
+        let bytes = mem::take(&mut self.held);
         self.written += bytes as u64;
         self.waiting = self.waiting.saturating_sub(bytes);
         self.partial += bytes;
