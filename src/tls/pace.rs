@@ -3,22 +3,39 @@
 //! Owns the account of it. Whoever opens connections decides how many handshakes begin, so these must not take what
 //! the links need that stand already.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Of each second, so much may go into handshakes of those who come.
-const SHARE: f64 = 0.5;
+/// Of each second, so much may go into answering those who come.
+const BEGIN: f64 = 0.4;
+/// And so much into looking at what they show then. An account of its own: whoever only begins, however often, takes nothing
+/// from who goes on.
+const FINISH: f64 = 0.2;
+/// A step that took so long was the answer to a first word: a key exchange and a signature.
+const ANSWER: Duration = Duration::from_micros(30);
 /// What may be used at once after a rest.
 const BURST: Duration = Duration::from_millis(250);
 
 /// Shared by all connections of a node.
 #[derive(Clone, Debug)]
-pub(crate) struct Pace(Arc<Mutex<Account>>);
+pub(crate) struct Pace(Arc<[Mutex<Account>; 2]>);
+
+/// How far a handshake is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// The peer may have said its first word.
+    #[default]
+    Begun,
+    /// It was answered.
+    Answered,
+}
 
 #[derive(Debug)]
 struct Account {
+    /// Of a second.
+    share: f64,
     /// Seconds that may be used; below zero, seconds that were used in advance.
     left: f64,
     at: Instant,
@@ -26,30 +43,45 @@ struct Account {
 
 impl Pace {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Account {
-            left: BURST.as_secs_f64(),
-            at: Instant::now(),
-        })))
+        let account = |share| {
+            Mutex::new(Account {
+                share,
+                left: BURST.as_secs_f64(),
+                at: Instant::now(),
+            })
+        };
+        Self(Arc::new([account(BEGIN), account(FINISH)]))
     }
 
     /// How long to wait before a handshake may go on.
-    pub(super) fn wait(&self) -> Option<Duration> {
-        let left = self.account(Instant::now(), Duration::ZERO);
-        (left < 0.0).then(|| Duration::from_secs_f64(-left / SHARE))
+    pub(super) fn wait(&self, progress: Progress) -> Option<Duration> {
+        let mut account = self.account(progress);
+        let left = account.spend(Instant::now(), Duration::ZERO);
+        (left < 0.0).then(|| Duration::from_secs_f64(-left / account.share))
     }
 
-    /// A step of a handshake took this long.
-    pub(super) fn spent(&self, time: Duration) {
-        self.account(Instant::now(), time);
+    /// A step of a handshake took this long; how far it is now.
+    pub(super) fn spent(&self, progress: Progress, time: Duration) -> Progress {
+        self.account(progress).spend(Instant::now(), time);
+        match time >= ANSWER {
+            true => Progress::Answered,
+            false => progress,
+        }
     }
 
-    fn account(&self, now: Instant, spent: Duration) -> f64 {
-        let mut account = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let passed = now.saturating_duration_since(account.at).as_secs_f64();
-        account.at = now;
-        account.left =
-            (account.left + passed * SHARE).min(BURST.as_secs_f64()) - spent.as_secs_f64();
-        account.left
+    fn account(&self, progress: Progress) -> MutexGuard<'_, Account> {
+        let account = &self.0[progress as usize];
+        account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Account {
+    fn spend(&mut self, now: Instant, spent: Duration) -> f64 {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.at = now;
+        self.left =
+            (self.left + passed * self.share).min(BURST.as_secs_f64()) - spent.as_secs_f64();
+        self.left
     }
 }
 
@@ -61,15 +93,26 @@ mod tests {
     async fn what_was_used_in_advance_is_waited_for() {
         tokio::time::pause();
         let pace = Pace::new();
-        assert_eq!(pace.wait(), None);
-        pace.spent(BURST + Duration::from_millis(100));
-        let wait = pace.wait().unwrap();
-        assert_eq!(wait.as_millis(), 200);
+        let begun = Progress::Begun;
+        assert_eq!(pace.wait(begun), None);
+        let used = BURST + Duration::from_millis(100);
+        assert_eq!(pace.spent(begun, used), Progress::Answered);
+        let wait = pace.wait(begun).unwrap();
+        assert_eq!(wait.as_millis(), 250);
+        // Whoever has been answered goes on.
+        assert_eq!(pace.wait(Progress::Answered), None);
         tokio::time::advance(wait + Duration::from_millis(1)).await;
-        assert_eq!(pace.wait(), None);
+        assert_eq!(pace.wait(begun), None);
         // A rest gives back no more than a burst.
         tokio::time::advance(Duration::from_secs(3600)).await;
-        pace.spent(BURST * 2);
-        assert!(pace.wait().is_some());
+        pace.spent(begun, BURST * 2);
+        assert!(pace.wait(begun).is_some());
+    }
+
+    #[tokio::test]
+    async fn looking_whether_there_is_something_to_read_is_no_progress() {
+        let pace = Pace::new();
+        let glance = Duration::from_micros(2);
+        assert_eq!(pace.spent(Progress::Begun, glance), Progress::Begun);
     }
 }

@@ -24,7 +24,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use super::certificate::Certificate;
 use super::error::TlsError;
-use super::pace::Pace;
+use super::pace::{Pace, Progress};
 use super::refusal::refusal_of_io;
 use super::ssl::Ssl;
 use super::verify::{Current, provider};
@@ -168,8 +168,9 @@ impl Upgrade {
     /// Goes on with a handshake only while there is time for those who come.
     async fn paced<F: Future>(&self, handshake: F) -> F::Output {
         let mut handshake = pin!(handshake);
+        let mut progress = Progress::default();
         loop {
-            if let Some(wait) = self.pace.wait() {
+            if let Some(wait) = self.pace.wait(progress) {
                 sleep(wait).await;
             }
             let mut polled = false;
@@ -181,7 +182,7 @@ impl Upgrade {
                 polled = true;
                 let began = Instant::now();
                 let step = handshake.as_mut().poll(cx);
-                self.pace.spent(began.elapsed());
+                progress = self.pace.spent(progress, began.elapsed());
                 step.map(Some)
             });
             if let Some(done) = step.await {

@@ -1,9 +1,10 @@
 //! Closed meshes for the attacks: an authority of the tests, and members made of a socket.
 //!
-//! An attack is written once, for an open mesh. In the crate `threats_closed` the node under attack is closed, and each raw peer
-//! gets a key and a certificate of its own and speaks through a tunnel that adds the TLS.
+//! An attack is written once, for an open mesh. In a crate whose name ends with `_closed` the node under attack is closed, and
+//! each raw peer gets a key and a certificate of its own and speaks through a tunnel that adds the TLS.
 
 use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,18 +15,22 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme};
-use tempfile::TempDir;
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, ServerConfig, SignatureScheme,
+};
 use tokio::net::TcpSocket;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// Whether the nodes of this crate's tests are closed.
 pub(crate) fn is_on() -> bool {
-    env!("CARGO_CRATE_NAME") == "threats_closed"
+    env!("CARGO_CRATE_NAME").ends_with("_closed")
 }
 
+/// The folder of the authority, for processes that a test starts.
+pub(crate) const FOLDER: &str = "ACTIX_MESH_TEST_AUTHORITY";
+
 struct Mesh {
-    dir: TempDir,
+    dir: PathBuf,
     authority: Authority,
     tunnels: tokio::runtime::Handle,
 }
@@ -33,8 +38,15 @@ struct Mesh {
 fn mesh() -> &'static Mesh {
     static MESH: OnceLock<Mesh> = OnceLock::new();
     MESH.get_or_init(|| {
-        let dir = tempfile::tempdir().unwrap();
-        let authority = Authority::init(dir.path()).unwrap();
+        let (dir, authority) = match std::env::var_os(FOLDER) {
+            Some(dir) => (PathBuf::from(&dir), Authority::open(dir).unwrap()),
+            None => {
+                // It lives as long as the tests, which no destructor sees the end of.
+                let dir = tempfile::tempdir().unwrap().keep();
+                let authority = Authority::init(&dir).unwrap();
+                (dir, authority)
+            }
+        };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -49,13 +61,19 @@ fn mesh() -> &'static Mesh {
     })
 }
 
+/// The folder of the authority.
+pub(crate) fn folder() -> &'static Path {
+    &mesh().dir
+}
+
 /// A name that nobody else has, and the files of its certificate.
-fn issue() -> std::path::PathBuf {
+fn issue() -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let name = format!("member-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("member-{}-{count}", std::process::id());
     let year = Duration::from_secs(365 * 24 * 60 * 60);
     mesh().authority.issue(&name, year).unwrap();
-    mesh().dir.path().join(name)
+    mesh().dir.join(name)
 }
 
 /// What a node of the mesh is configured with.
@@ -99,6 +117,18 @@ pub(crate) fn dial(to: SocketAddr) -> (TcpStream, NodeId) {
         }
     });
     (ours, id)
+}
+
+/// A client without a certificate that has not begun its handshake.
+pub(crate) fn stranger() -> ClientConnection {
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anybody))
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    ClientConnection::new(Arc::new(config), name).unwrap()
 }
 
 /// The other end of a node's dial, as a member: likewise.

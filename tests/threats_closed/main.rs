@@ -23,6 +23,7 @@ mod faults;
 mod load;
 #[path = "../threats/mailboxes.rs"]
 mod mailboxes;
+mod strangers;
 #[path = "../threats/time.rs"]
 mod time;
 

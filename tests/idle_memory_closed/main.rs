@@ -1,0 +1,87 @@
+//! What an idle connection of a closed mesh takes of memory beyond the kernel's.
+//!
+//! Every allocation of this program is counted. Its peers live in another process, this program started again, since TLS takes
+//! memory on both ends.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use peak_alloc::PeakAlloc;
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use support::closed;
+use support::raw::Raw;
+use support::victim::Victim;
+
+#[global_allocator]
+static COUNTED: PeakAlloc = PeakAlloc;
+
+/// Bytes a connection may take; unoptimized, too.
+const LAW: usize = 16 * 1024;
+/// Peers in each of two crowds: the second finds whatever the first made the node grow for good.
+const CROWD: usize = 100;
+/// Where the node listens, for the process of the members.
+const ADDRESS: &str = "ACTIX_MESH_TEST_ADDRESS";
+
+/// What is allocated when nothing is under way: the least of a second, in which some timer may be at work.
+fn at_rest() -> usize {
+    let readings = (0..10).map(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        COUNTED.current_usage()
+    });
+    readings.min().unwrap_or_default()
+}
+
+#[test]
+fn an_idle_connection_of_a_closed_mesh_is_small() {
+    if std::env::var_os(ADDRESS).is_some() {
+        return;
+    }
+    let victim = Victim::deaf(|config| config.max_incoming(2 * CROWD));
+    let mut members = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "members", "--nocapture"])
+        .env(closed::FOLDER, closed::folder())
+        .env(ADDRESS, victim.addr.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut tell = members.stdin.take().unwrap();
+    let mut sizes = Vec::new();
+    let mut before = at_rest();
+    for crowd in 1..=2 {
+        writeln!(tell, "{CROWD}").unwrap();
+        victim.until_peers(crowd * CROWD);
+        let now = at_rest();
+        sizes.push(now.saturating_sub(before) / CROWD);
+        before = now;
+    }
+    eprintln!("{sizes:?} bytes for each of {CROWD} idle connections");
+    assert!(sizes[1] <= LAW, "{sizes:?} bytes");
+    drop(tell);
+    members.wait().unwrap();
+}
+
+/// The process of the members: so many join as each line of its input says, and stay to its end.
+#[test]
+fn members() {
+    let Ok(addr) = std::env::var(ADDRESS) else {
+        return;
+    };
+    let subnet = actix_mesh::Subnet::new("mesh", "TLS").id(support::raw::GENERATION);
+    let mut all = Vec::new();
+    for line in BufReader::new(std::io::stdin()).lines() {
+        for _ in 0..line.unwrap().parse().unwrap() {
+            let (stream, id) = closed::dial(addr.parse().unwrap());
+            let mut raw = Raw::over(stream, &subnet, id);
+            raw.greet(|_| {});
+            raw.expect(|heard| heard.kind() == Some(actix_mesh::wire::SubFlag::Peers));
+            all.push(raw);
+        }
+    }
+}
