@@ -122,6 +122,8 @@ pub(crate) fn run(words: &[String]) {
     let methods: &[Method] = if is("zlib") { &[Method::Zlib] } else { &[] };
     let mut config = Config::new()
         .waterfall_capacity(capacity)
+        // Without links of its own choice it would ask its peers for others now and then.
+        .max_outgoing(0)
         .keepalive_interval(Duration::from_secs(3600))
         .compression(methods);
     if is("inbox=0") {
