@@ -60,7 +60,7 @@ pub struct Stats {
     pub clock_steps: u64,
     /// Claims to the id of a peer that is connected: refused.
     pub id_conflicts: u64,
-    /// Nodes that peers lists named, ourselves and those we know included, however often.
+    /// Nodes but ourselves that peers lists named, however often, those we know included.
     pub listed: u64,
     /// Dials that came to nothing.
     pub dials_failed: u64,

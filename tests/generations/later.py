@@ -18,6 +18,9 @@ import threading
 OUT = os.fdopen(os.dup(1), "w", buffering=1)
 os.dup2(2, 1)  # py2p prints: its words must not mix with ours
 
+# py2p brings a `typing` of Python 3.5 along: whoever has loaded its own by then keeps it.
+import typing  # noqa: E402, F401
+
 sys.path.insert(0, sys.argv[1])
 from py2p import base, mesh  # noqa: E402  (found only now)
 

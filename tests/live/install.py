@@ -16,7 +16,7 @@ import sys
 def importable(folder, version):
     """Whether a fresh Python finds exactly this release in the folder."""
     question = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import py2p; print(py2p.__version__); "
+        "import sys, typing; sys.path.insert(0, sys.argv[1]); import py2p; print(py2p.__version__); "
         "import cryptography.x509"
     )
     asked = subprocess.run([sys.executable, "-c", question, folder], capture_output=True, text=True)

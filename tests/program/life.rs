@@ -295,7 +295,7 @@ fn settings_are_flags_and_variables() {
     }
     let unknown = run(&["node", "--compression", "rar"], "");
     assert!(
-        stderr(&unknown).contains("the methods of this build are zlib"),
+        stderr(&unknown).contains("the methods of this build are snappy, zlib"),
         "{}",
         stderr(&unknown)
     );

@@ -67,7 +67,8 @@ impl Mesh {
         let Some(source) = source else {
             return;
         };
-        self.stats.listed += entries.len() as u64;
+        let others = entries.iter().filter(|entry| entry.id != *self.me());
+        self.stats.listed += others.count() as u64;
         if !self.wants_more() {
             return;
         }
