@@ -6,7 +6,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::net::TcpStream;
-use std::time::Duration;
 
 use actix_mesh::Address;
 use actix_mesh::wire::Control;
@@ -14,6 +13,7 @@ use peak_alloc::PeakAlloc;
 
 mod support;
 
+use support::at_rest;
 use support::raw::Raw;
 use support::victim::Victim;
 
@@ -42,27 +42,18 @@ fn join(victim: &Victim, number: usize) -> TcpStream {
     Raw::join_with(victim, named).stream
 }
 
-/// What is allocated when nothing is under way: the least of a second, in which some timer may be at work.
-fn at_rest() -> usize {
-    let readings = (0..10).map(|_| {
-        std::thread::sleep(Duration::from_millis(100));
-        COUNTED.current_usage()
-    });
-    readings.min().unwrap_or_default()
-}
-
 #[test]
 fn an_idle_connection_is_small() {
     let victim = Victim::deaf(|config| config.max_incoming(2 * CROWD));
     let mut sockets = Vec::with_capacity(2 * CROWD);
-    let mut before = at_rest();
+    let mut before = at_rest(|| COUNTED.current_usage());
     for (crowd, besides) in [FOR_GOOD, 0].into_iter().enumerate() {
         for number in 0..CROWD {
             sockets.push(join(&victim, crowd * CROWD + number));
         }
         victim.until_peers((crowd + 1) * CROWD);
-        let grown = at_rest().saturating_sub(before);
-        before = at_rest();
+        let grown = at_rest(|| COUNTED.current_usage()).saturating_sub(before);
+        before = at_rest(|| COUNTED.current_usage());
         let each = grown / CROWD;
         eprintln!("{each} bytes for each of {CROWD} idle connections");
         assert!(grown <= LAW * CROWD + besides, "{each} bytes");

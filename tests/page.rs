@@ -197,12 +197,11 @@ fn a_message_is_followed_through_the_nodes_that_report() {
     );
 }
 
-/// The picture in README: a mesh at work, one of its messages followed. Only with `ACTIX_MESH_SCREENSHOT`.
+/// The picture in README: a mesh at work, one of its messages followed.
 #[test]
+#[ignore = "it makes a picture: see docs/operating.md"]
 fn a_mesh_at_work_is_pictured() {
-    let Some(file) = std::env::var_os("ACTIX_MESH_SCREENSHOT") else {
-        return;
-    };
+    let file = std::env::var_os("ACTIX_MESH_SCREENSHOT").expect("a file to keep the picture in");
     let sharing = ["--share-topology", "--max-outgoing", "0"];
     let http = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
     let main = node(&[&sharing[..], &http].concat());

@@ -8,6 +8,7 @@ use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -139,6 +140,7 @@ impl Upgrade {
         IO: AsyncRead + AsyncWrite + Unpin,
     {
         let io = ReadAhead::new(io);
+        let written = Arc::clone(&io.written);
         let stream = match side {
             Side::Client => {
                 let name =
@@ -149,7 +151,9 @@ impl Upgrade {
             }
             Side::Server => {
                 let acceptor = TlsAcceptor::from(Arc::clone(&self.server));
-                let done = self.paced(acceptor.accept(io).into_fallible()).await;
+                let done = self
+                    .paced(&written, acceptor.accept(io).into_fallible())
+                    .await;
                 done.map(TlsStream::Server)
             }
         };
@@ -166,10 +170,11 @@ impl Upgrade {
     }
 
     /// Goes on with a handshake only while there is time for those who come.
-    async fn paced<F: Future>(&self, handshake: F) -> F::Output {
+    /// `written`: bytes to the peer so far.
+    async fn paced<F: Future>(&self, written: &AtomicUsize, handshake: F) -> F::Output {
         let mut handshake = pin!(handshake);
-        let mut progress = Progress::default();
         loop {
+            let progress = Progress::after(written.load(Ordering::Relaxed));
             if let Some(wait) = self.pace.wait(progress) {
                 sleep(wait).await;
             }
@@ -182,7 +187,7 @@ impl Upgrade {
                 polled = true;
                 let began = Instant::now();
                 let step = handshake.as_mut().poll(cx);
-                progress = self.pace.spent(progress, began.elapsed());
+                self.pace.spent(progress, began.elapsed());
                 step.map(Some)
             });
             if let Some(done) = step.await {
@@ -367,6 +372,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Secure<IO> {
 struct ReadAhead<IO> {
     io: IO,
     ahead: BytesMut,
+    /// Bytes written.
+    written: Arc<AtomicUsize>,
 }
 
 impl<IO> ReadAhead<IO> {
@@ -374,7 +381,15 @@ impl<IO> ReadAhead<IO> {
         Self {
             io,
             ahead: BytesMut::new(),
+            written: Arc::default(),
         }
+    }
+
+    fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.written.fetch_add(bytes, Ordering::Relaxed);
+        }
+        written
     }
 }
 
@@ -406,7 +421,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for ReadAhead<IO> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.count(written)
     }
 
     fn poll_write_vectored(
@@ -414,7 +430,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for ReadAhead<IO> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.count(written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -53,3 +53,12 @@ pub(crate) fn open_files() -> usize {
     line.and_then(|line| line.split_whitespace().nth(3)?.parse().ok())
         .unwrap_or(256)
 }
+
+/// What is used when nothing is under way: the least of a second, in which some timer may be at work.
+pub(crate) fn at_rest(used: impl Fn() -> usize) -> usize {
+    let readings = (0..10).map(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        used()
+    });
+    readings.min().unwrap_or_default()
+}

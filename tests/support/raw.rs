@@ -345,3 +345,12 @@ pub(crate) fn compressing(control: &mut Control) {
         *methods = Method::available_in(GENERATION);
     }
 }
+
+/// A node that was attacked still lets in a good peer, and hears and relays it.
+pub(crate) fn assert_serves(victim: &Victim) {
+    let (mut speaker, mut hearer) = (Raw::join(victim), Raw::join(victim));
+    let text = some_text("all is well");
+    speaker.broadcast(&text);
+    assert_eq!(victim.hears(&text).sender(), speaker.id());
+    hearer.hears(&text);
+}

@@ -27,14 +27,4 @@ mod strangers;
 #[path = "../threats/time.rs"]
 mod time;
 
-use support::raw::{Raw, some_text};
-use support::victim::Victim;
-
-/// A node that was attacked still lets in a good peer, and hears and relays it.
-fn assert_serves(victim: &Victim) {
-    let (mut speaker, mut hearer) = (Raw::join(victim), Raw::join(victim));
-    let text = some_text("all is well");
-    speaker.broadcast(&text);
-    assert_eq!(victim.hears(&text).sender(), speaker.id());
-    hearer.hears(&text);
-}
+use support::raw::assert_serves;

@@ -173,7 +173,7 @@ impl Mesh {
     }
 
     /// Asks our peers that take part by which way a message came to them; how many were asked. Each is asked once for a
-    /// message, and for another one after half a second. Answers show in [`route`](Self::route).
+    /// message, again if it did not know it, and for another one after half a second. Answers show in [`route`](Self::route).
     pub fn ask_route(&mut self, now: Now, id: &MessageId, out: &mut Effects) -> usize {
         if !self.params.share_topology {
             return 0;
@@ -185,7 +185,10 @@ impl Mesh {
             };
             let route = &mut entry.limits().route;
             let again = route.as_deref();
-            if again.is_some_and(|it| it.id == *id || now.monotonic < it.asked + ASK_AFTER) {
+            // Whoever did not know it may have heard of it since.
+            let is_settled =
+                |it: &RouteState| it.id == *id && !matches!(it.said, Some(Said::Unknown));
+            if again.is_some_and(|it| is_settled(it) || now.monotonic < it.asked + ASK_AFTER) {
                 continue;
             }
             *route = Some(Box::new(RouteState {
@@ -313,4 +316,15 @@ fn read_answer(arguments: &[Bytes]) -> Option<Answer> {
 
 fn millis(time: Duration) -> u64 {
     u64::from(u32::try_from(time.as_millis()).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_takes_what_the_page_of_limits_says() {
+        let kept = MAX_KEPT * size_of::<Passed>();
+        assert!((250 << 10..350 << 10).contains(&kept), "{kept}");
+    }
 }

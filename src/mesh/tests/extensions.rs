@@ -207,6 +207,9 @@ fn a_message_is_followed_to_the_peer_that_a_peer_heard_it_from() {
     rig.hear(near.conn, &near.frame(&Flag::Whisper, &answer, NOON));
     let route = rig.mesh.route(rig.now, &other);
     assert_eq!((route.hops.len(), route.unknown), (0, vec![id("near")]));
+    // It may have heard of it since.
+    rig.now.monotonic += Duration::from_secs(1);
+    assert_eq!(rig.mesh.ask_route(rig.now, &other, &mut out), 1);
 }
 
 #[test]

@@ -346,7 +346,7 @@ pub struct PassedMessages(pub usize);
 /// Tell by which way a message went, and ask the connected peers.
 ///
 /// Answers at once with what is known; what is asked for now shows the next time, a round trip later. A peer is asked once
-/// for a message, and for another one after half a second. Only nodes with
+/// for a message, again if it did not know it, and for another one after half a second. Only nodes with
 /// [`Config::share_topology`](crate::Config::share_topology) ask and answer, of the last 1,024 broadcasts that passed
 /// through them. What others say is hearsay.
 #[derive(Clone, Debug, PartialEq, Eq, actix::Message)]

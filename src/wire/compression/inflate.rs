@@ -27,7 +27,7 @@ pub struct Inflated {
 
 /// Of a block of snappy three bytes make 64 at most.
 #[cfg(feature = "snappy")]
-const SNAPPY_EXPANSION: usize = 22;
+pub(in crate::wire) const SNAPPY_EXPANSION: usize = 22;
 
 /// Output grows from here by doubling, with what was really inflated.
 const FIRST_ROOM: usize = 512;
@@ -45,13 +45,13 @@ impl Inflater {
             [0x1f, 0x8b, ..] => Some(Method::Gzip),
             [b'B', b'Z', b'h', ..] => Some(Method::Bzip2),
             [0xfd, b'7', b'z', b'X', b'Z', 0x00, ..] => Some(Method::Lzma),
-            [cmf, flags, ..] if is_zlib(*cmf, *flags) => Some(Method::Zlib),
+            [cmf, _, ..] if cmf >> 4 <= 7 && begins_as_zlib(body) => Some(Method::Zlib),
             _ => None,
         }
     }
 
     /// Inflates a block of snappy, which looks like nothing: only what comes out shows whether it was one. Otherwise as
-    /// [`inflate`](Self::inflate); `None` if it is none.
+    /// [`inflate`](Self::inflate); `None` if it cannot be one, which costs nothing to see.
     #[cfg(feature = "snappy")]
     pub(in crate::wire) fn unsnap(
         body: &[u8],
@@ -68,11 +68,14 @@ impl Inflater {
         }
         let mut bytes = vec![0; room + len];
         let made = snap::raw::Decoder::new().decompress(body, &mut bytes[room..]);
-        (made.ok()? == len).then_some(Ok(Inflated {
-            method: Method::Snappy,
-            bytes,
-            exact: true,
-        }))
+        Some(match made {
+            Ok(made) if made == len => Ok(Inflated {
+                method: Method::Snappy,
+                bytes,
+                exact: true,
+            }),
+            _ => Err(DecodeError::BadCompression(Method::Snappy)),
+        })
     }
 
     /// Inflates a body that looks compressed to at most `limit` bytes, which come after `room` zero bytes. `None`: it is plain.
@@ -125,10 +128,13 @@ impl fmt::Debug for Inflater {
     }
 }
 
-fn is_zlib(cmf: u8, flags: u8) -> bool {
-    let deflate = cmf & 0x0f == 8 && cmf >> 4 <= 7;
+/// Whether these bytes begin as a stream of zlib does, whatever window it says to need: js2p does not look at that.
+pub(super) fn begins_as_zlib(body: &[u8]) -> bool {
+    let Some(&[cmf, flags]) = body.first_chunk() else {
+        return false;
+    };
     let preset_dictionary = flags & 0x20 != 0;
-    deflate && !preset_dictionary && u16::from_be_bytes([cmf, flags]).is_multiple_of(31)
+    cmf & 0x0f == 8 && !preset_dictionary && u16::from_be_bytes([cmf, flags]).is_multiple_of(31)
 }
 
 fn reset(slot: &mut Option<Decompress>, make: impl FnOnce() -> Decompress) -> &mut Decompress {

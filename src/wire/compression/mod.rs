@@ -14,18 +14,15 @@ use crate::wire::generation::Generation;
 pub use deflate::Deflater;
 pub use inflate::{Inflated, Inflater};
 
+#[cfg(feature = "snappy")]
+pub(in crate::wire) use inflate::SNAPPY_EXPANSION;
+
 /// Whether a plain body begins as a stream of zlib or gzip does, which an id in bytes does by chance once in a thousand times.
 ///
 /// js2p inflates such a body without looking at the stream's checksum: it refuses some as damaged, and is busy for
 /// seconds and gigabytes with others. Who compresses them leaves it nothing to guess.
 pub(in crate::wire) fn is_ambiguous(body: &[u8]) -> bool {
-    match body {
-        [0x1f, 0x8b, ..] => true,
-        [cmf, flags, ..] => {
-            cmf & 0x0f == 8 && u16::from_be_bytes([*cmf, *flags]).is_multiple_of(31)
-        }
-        _ => false,
-    }
+    body.starts_with(&[0x1f, 0x8b]) || inflate::begins_as_zlib(body)
 }
 
 /// A way to compress a frame's body.

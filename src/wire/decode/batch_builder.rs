@@ -4,6 +4,8 @@ use std::cell::RefCell;
 
 use bytes::BytesMut;
 
+#[cfg(feature = "snappy")]
+use crate::wire::compression::SNAPPY_EXPANSION;
 use crate::wire::{
     base58,
     compression::{Inflated, Inflater, Method},
@@ -145,7 +147,7 @@ impl Reading {
     }
 
     /// Whether what reads as a plain frame may be a block of snappy: one begins with most of its contents as they are, and so
-    /// reads, once in some ten thousand times, as a frame whose flag is none.
+    /// reads, once in a while, as a frame whose flag is none.
     fn is_doubtful(&self, body: &[u8], content: &Content) -> bool {
         if !cfg!(feature = "snappy") || !self.profile.snappy {
             return false;
@@ -174,8 +176,13 @@ impl Reading {
         }
         let limit = self.frame_limit.min(room);
         match Inflater::unsnap(body, limit, PREFIX) {
-            Some(Err(_)) if limit < self.frame_limit => None,
+            Some(Err(DecodeError::TooLarge { .. })) if limit < self.frame_limit => None,
             Some(Ok(inflated)) => Some(self.read_inflated(inflated).map_err(|_| error)),
+            // It may have cost as much as if it had been one.
+            Some(Err(DecodeError::BadCompression(_))) => {
+                self.inflated += limit.min(body.len().saturating_mul(SNAPPY_EXPANSION));
+                Some(Err(error))
+            }
             _ => Some(Err(error)),
         }
     }
