@@ -86,6 +86,18 @@ fn a_person_talks_with_a_program() {
     assert_eq!(person.reads(&program.id), format!("{}\n", program.id));
     person.types("/status");
     person.reads("1 peer,");
+    person.types("/nick Ann");
+    let named = program.hears("Ann");
+    assert_eq!(
+        (&named["flag"], &named["type"]),
+        (&json!("broadcast"), &json!("nick"))
+    );
+    program
+        .order(json!({"do": "whisper", "to": named["sender"], "type": "nick", "packets": ["Bob"]}));
+    person.reads("wants to be called Bob");
+    let greeting = unique("again");
+    program.say(&greeting);
+    assert_eq!(person.reads(&greeting), format!("<Bob {id}> {greeting}\n"));
     person.types("/dance");
     assert!(person.reads("/help").starts_with("! "));
     person.types("/help");
@@ -94,8 +106,15 @@ fn a_person_talks_with_a_program() {
     person.reads("has left");
     person.types("anyone?");
     person.reads("! no peer");
+    person.types("/nick Anne");
+    person.reads("whoever joins will be told");
     person.types(&format!("/connect {}", program.listen));
-    person.reads("connected to");
+    person.reads("connected to Bob");
+    let told = program.hears("Anne");
+    assert_eq!(
+        (&told["flag"], &told["type"]),
+        (&json!("whisper"), &json!("nick"))
+    );
     person.types("/quit");
     assert_eq!(person.child.wait().unwrap().code(), Some(0));
 }

@@ -64,7 +64,7 @@ Examples:
 With --format json, one object a line on stdin (\"seq\" is optional and comes back in the answer):
   {\"do\":\"connect\",\"addr\":\"host:port\",\"expect\":ID?}
   {\"do\":\"send\",\"packets\":[..],\"flag\":\"broadcast|whisper\"?,\"type\":PACKET?}
-  {\"do\":\"whisper\",\"to\":ID,\"packets\":[..],\"within\":SECONDS?}
+  {\"do\":\"whisper\",\"to\":ID,\"packets\":[..],\"type\":PACKET?,\"within\":SECONDS?}
   {\"do\":\"reply\",\"to\":MESSAGE_ID,\"packets\":[..]}
   {\"do\":\"disconnect\",\"peer\":ID}  {\"do\":\"peers\"}  {\"do\":\"awaiting\"}
   {\"do\":\"request_peers\"}  {\"do\":\"status\"}  {\"do\":\"quit\"}
@@ -220,10 +220,7 @@ impl Args {
 
     fn front(&self) -> Rc<dyn Front> {
         match self.format {
-            Format::Text => Rc::new(text::Text {
-                wire: self.wire,
-                style: text::Style::of_terminal(),
-            }),
+            Format::Text => Rc::new(text::Text::new(self.wire, text::Style::of_terminal())),
             Format::Json => Rc::new(json::Json),
         }
     }
@@ -267,6 +264,7 @@ async fn live(args: Args) -> Result<(), Failure> {
         let _ = output.say(front.page(page.url())).await;
     }
     let voice = Voice {
+        router: node.router.clone(),
         front: Rc::clone(&front),
         known: Rc::clone(&known),
         output: output.clone(),

@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Whisper {
         to: NodeId,
         packets: Packets,
+        #[serde(rename = "type")]
+        kind: Option<Packet>,
         #[serde(default, deserialize_with = "seconds")]
         within: Option<Duration>,
     },
@@ -94,10 +96,11 @@ impl Command {
             Self::Whisper {
                 to,
                 packets,
+                kind,
                 within,
-            } => whisper(router, to, packets, within),
+            } => whisper(router, to, packets, kind, within),
             Self::Reply { to, packets } => match known.author(&to) {
-                Ok(author) => whisper(router, author, packets, None),
+                Ok(author) => whisper(router, author, packets, None, None),
                 Err(refusal) => Box::pin(async { Err(refusal) }),
             },
             Self::Disconnect { peer } => disconnect(router, peer),
@@ -131,9 +134,11 @@ fn whisper(
     router: &Addr<Router>,
     to: NodeId,
     packets: Packets,
+    kind: Option<Packet>,
     within: Option<Duration>,
 ) -> UnderWay {
     let mut whisper = Whisper::new(to, packets);
+    whisper.kind = kind;
     whisper.within = within.unwrap_or(whisper.within);
     ask(router, whisper, |whispered| Ok(Done::Whispered(whispered?)))
 }

@@ -26,10 +26,24 @@ pub(crate) trait Front {
     fn message(&self, message: &Message) -> Option<String>;
 
     fn event(&self, event: &Event) -> Option<String>;
+
+    /// What is to be done before a command. Nobody is told what comes of it.
+    fn before(&self, _: &Command) -> Option<Command> {
+        None
+    }
+
+    /// What is to be done when something has happened. As above.
+    fn introduce(&self, _: &Event) -> Option<Command> {
+        None
+    }
 }
 
 /// What a line meant.
 #[derive(Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one lives at a time, for a moment"
+)]
 pub(crate) enum Read {
     /// To be done, and answered under this name.
     Do {

@@ -243,6 +243,7 @@ mod tests {
                 Command::Whisper {
                     to: id("A"),
                     packets: packets(),
+                    kind: None,
                     within: None,
                 },
             ),
@@ -251,7 +252,17 @@ mod tests {
                 Command::Whisper {
                     to: id("A"),
                     packets: packets(),
+                    kind: None,
                     within: Some(Duration::from_millis(2500)),
+                },
+            ),
+            (
+                r#"{"do":"whisper","to":"A","type":"t","packets":["a","b"]}"#,
+                Command::Whisper {
+                    to: id("A"),
+                    packets: packets(),
+                    kind: Some("t".into()),
+                    within: None,
                 },
             ),
             (

@@ -62,6 +62,11 @@ impl Known {
         }
     }
 
+    /// Whether anybody is connected.
+    pub(crate) fn has_peers(&self) -> bool {
+        !self.peers.is_empty()
+    }
+
     /// Who wrote that message.
     pub(crate) fn author(&self, id: &MessageId) -> Result<NodeId, Refusal> {
         match self.authors.get(id) {

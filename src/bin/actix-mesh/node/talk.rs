@@ -117,6 +117,10 @@ impl Talk {
             Read::Nothing => {}
             Read::Say(said) => self.output.say(said).await?,
             Read::Do { seq, command } => {
+                if let Some(first) = self.front.before(&command) {
+                    let outcome = first.begin(&self.router, &self.known.borrow());
+                    self.tasks.spawn_local(async { drop(outcome.await) });
+                }
                 let quits = command == Command::Quit {};
                 self.begin(seq, command, cost).await;
                 return Ok(quits.then_some(End::Quit));

@@ -2,7 +2,10 @@
 //!
 //! Owns the words of the terminal. Nothing a peer sends reaches the terminal but as visible text.
 
+mod nicknames;
 mod show;
+
+use std::cell::RefCell;
 
 use actix_mesh::{Event, Generation, Message, Node, Packets};
 
@@ -11,12 +14,14 @@ use super::front::{Front, Read};
 use super::known::Known;
 use super::seq::Seq;
 use crate::lines::Line;
+use nicknames::{Heard, Nicknames};
 
 const HELP: &str = "  text                    broadcast it; of //text what follows the first slash
   /connect HOST:PORT [ID] connect to a peer; with an id, only to that one
   /peers                  list the connected peers
   /id [ID]                the ids that begin like this, in full
   /whisper ID TEXT        send to one node, connected or not
+  /nick NAME              have a name shown to others beside your id
   /disconnect ID          close the connection to a peer
   /status                 what was counted, and what went wrong lately
   /help                   this list
@@ -52,13 +57,13 @@ impl Style {
             true => format!("{dim}{:02}:{:02}{plain} ", unix / 3600 % 24, unix / 60 % 60),
             false => String::new(),
         };
-        match (author, line.split_once(' ')) {
+        match (author, line.split_once("> ")) {
             // Each author has a colour: six that are told apart on dark and on light.
             (Some(author), Some((name, said))) if self.colours => {
                 let sum = author
                     .iter()
                     .fold(0_u32, |sum, byte| sum * 31 % 997 + u32::from(*byte));
-                format!("{time}\x1b[{}m{name}{plain} {said}", 31 + sum % 6)
+                format!("{time}\x1b[{}m{name}>{plain} {said}", 31 + sum % 6)
             }
             (None, _) if self.colours => format!("{time}{dim}{line}{plain}"),
             _ => time + line,
@@ -74,8 +79,9 @@ fn now() -> u64 {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Text {
-    pub(crate) wire: Generation,
-    pub(crate) style: Style,
+    wire: Generation,
+    style: Style,
+    names: RefCell<Nicknames>,
 }
 
 impl Front for Text {
@@ -100,24 +106,54 @@ impl Front for Text {
 
     fn answer(&self, _: Seq, outcome: Outcome) -> Option<String> {
         match outcome {
-            Ok(done) => show::done(&done),
+            Ok(done) => show::done(&done, &self.names.borrow()),
             Err(refusal) => Some(show::complaint(&refusal.message)),
         }
     }
 
     fn message(&self, message: &Message) -> Option<String> {
-        let line = show::message(message, self.wire);
+        match self.names.borrow_mut().heard(message) {
+            Heard::Known => return None,
+            Heard::New => return Some(self.style.dress(&show::named(message), None, now())),
+            Heard::NoName => {}
+        }
+        let line = show::message(message, self.wire, &self.names.borrow());
         let author = message.sender().as_bytes();
         Some(self.style.dress(&line, Some(author), now()))
     }
 
     fn event(&self, event: &Event) -> Option<String> {
-        let line = show::event(event)?;
+        let line = show::event(event, &self.names.borrow())?;
         Some(self.style.dress(&line, None, now()))
+    }
+
+    fn before(&self, command: &Command) -> Option<Command> {
+        let Command::Send { kind: None, .. } = command else {
+            return None;
+        };
+        self.names.borrow_mut().due().map(call_me)
+    }
+
+    fn introduce(&self, event: &Event) -> Option<Command> {
+        let Event::PeerJoined { peer, .. } = event else {
+            return None;
+        };
+        let name = self.names.borrow().own()?.to_owned();
+        Some(Command::Whisper {
+            to: peer.clone(),
+            packets: Packets::from(name.as_str()),
+            kind: Some(nicknames::KIND.into()),
+            within: None,
+        })
     }
 }
 
 impl Text {
+    pub(crate) fn new(wire: Generation, style: Style) -> Self {
+        let names = RefCell::default();
+        Self { wire, style, names }
+    }
+
     fn read_text(&self, text: &str, known: &Known) -> Read {
         match text.strip_prefix('/') {
             None if text.is_empty() => Read::Nothing,
@@ -125,8 +161,30 @@ impl Text {
             Some(rest) if rest.starts_with('/') => read(Ok(broadcast(rest))),
             Some("help") => Read::Say(HELP.into()),
             Some(rest) if word(rest).0 == "id" => Read::Say(show::ids(&known.ids(word(rest).1))),
+            Some(rest) if word(rest).0 == "nick" => self.nick(word(rest).1, known),
             Some(rest) => read(command(rest, known)),
         }
+    }
+
+    fn nick(&self, name: &str, known: &Known) -> Read {
+        let taken = match name {
+            "" => Err("type /nick NAME".into()),
+            name => self.names.borrow_mut().take(name),
+        };
+        match taken {
+            Err(why) => Read::Say(show::complaint(&why)),
+            Ok(()) if known.has_peers() => read(Ok(call_me(name))),
+            Ok(()) => Read::Say("nobody is connected yet; whoever joins will be told".into()),
+        }
+    }
+}
+
+/// Tells everybody how the user is called.
+fn call_me(name: &str) -> Command {
+    Command::Send {
+        packets: Packets::from(name),
+        flag: None,
+        kind: Some(nicknames::KIND.into()),
     }
 }
 
@@ -182,6 +240,7 @@ fn whisper(rest: &str, known: &Known) -> Result<Command, String> {
     Ok(Command::Whisper {
         to: known.named(id)?,
         packets: Packets::from(text),
+        kind: None,
         within: None,
     })
 }
@@ -205,6 +264,11 @@ mod tests {
 
     use super::super::known::tests::message;
     use super::*;
+
+    const PLAIN: Style = Style {
+        times: false,
+        colours: false,
+    };
 
     #[test]
     fn a_terminal_shows_who_and_when_and_a_pipe_gets_plain_lines() {
@@ -230,14 +294,7 @@ mod tests {
     fn read(line: &str) -> Read {
         let mut known = Known::default();
         known.heard(&message("M", "abcdef"));
-        Text {
-            wire: Generation::V0_4,
-            style: Style {
-                times: false,
-                colours: false,
-            },
-        }
-        .read(Line::Whole(line.into()), &known)
+        Text::new(Generation::V0_4, PLAIN).read(Line::Whole(line.into()), &known)
     }
 
     fn command(line: &str) -> Command {
@@ -273,6 +330,7 @@ mod tests {
                 Command::Whisper {
                     to: id("abcdef"),
                     packets: "hi there".into(),
+                    kind: None,
                     within: None,
                 },
             ),
@@ -281,6 +339,7 @@ mod tests {
                 Command::Whisper {
                     to: id("xyz"),
                     packets: "hi".into(),
+                    kind: None,
                     within: None,
                 },
             ),
@@ -306,6 +365,8 @@ mod tests {
             "/whisper abc",
             "/whisper 0 hi",
             "/disconnect",
+            "/nick",
+            "/nick Ann Other",
         ] {
             assert!(
                 matches!(read(line), Read::Say(said) if said.starts_with("! ")),
@@ -318,15 +379,40 @@ mod tests {
         assert_eq!(read("/id"), Read::Say("abcdef".into()));
         assert!(matches!(read("/id xyz"), Read::Say(said) if said.starts_with("! ")));
         assert!(HELP.lines().all(|line| line.chars().count() <= 80));
-        let text = Text {
-            wire: Generation::V0_4,
-            style: Style {
-                times: false,
-                colours: false,
-            },
-        };
+        let text = Text::new(Generation::V0_4, PLAIN);
         for line in [Line::TooLong(3, Seq::default()), Line::Whole(vec![0xff])] {
             assert!(matches!(text.read(line, &Known::default()), Read::Say(_)));
         }
+    }
+
+    #[test]
+    fn a_name_is_told_to_everybody_and_to_whoever_joins() {
+        let text = Text::new(Generation::V0_4, PLAIN);
+        let mut known = Known::default();
+        let addr = "127.0.0.1:4444".parse().unwrap();
+        let peer = || "abcdef".parse::<NodeId>().unwrap();
+        let joined = Event::PeerJoined {
+            peer: peer(),
+            addr,
+            direction: actix_mesh::Direction::Incoming,
+        };
+        assert_eq!(text.introduce(&joined), None);
+        let typed = || Line::Whole("/nick Ann".into());
+        assert!(matches!(text.read(typed(), &known), Read::Say(_)));
+        known.told(&joined);
+        let Read::Do { command, .. } = text.read(typed(), &known) else {
+            panic!("nothing to do")
+        };
+        assert_eq!(command, call_me("Ann"));
+        assert_eq!(
+            text.introduce(&joined),
+            Some(Command::Whisper {
+                to: peer(),
+                packets: "Ann".into(),
+                kind: Some("nick".into()),
+                within: None
+            })
+        );
+        assert_eq!(text.before(&broadcast("hello")), None, "it was just told");
     }
 }

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use actix::fut::wrap_future;
-use actix::{Actor, Addr, AtomicResponse, Context, Handler, MailboxError};
+use actix::{Actor, Addr, AsyncContext as _, AtomicResponse, Context, Handler, MailboxError};
 use actix_mesh::{Event, Filter, Message, Router, Subscribe, SubscribeEvents};
 
 use super::front::Front;
@@ -19,6 +19,7 @@ pub(crate) const ITEMS: usize = 1 << 16;
 pub(crate) const BYTES: usize = 16 << 20;
 
 pub(crate) struct Voice {
+    pub(crate) router: Addr<Router>,
     pub(crate) front: Rc<dyn Front>,
     pub(crate) known: Rc<RefCell<Known>>,
     pub(crate) output: Output,
@@ -67,8 +68,13 @@ impl Handler<Message> for Voice {
 impl Handler<Event> for Voice {
     type Result = AtomicResponse<Self, ()>;
 
-    fn handle(&mut self, event: Event, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, event: Event, ctx: &mut Context<Self>) -> Self::Result {
         self.known.borrow_mut().told(&event);
+        if let Some(command) = self.front.introduce(&event) {
+            let introduced = command.begin(&self.router, &self.known.borrow());
+            // Nobody asked for it, so nobody is told: a peer that has left again needs no introduction.
+            ctx.spawn(wrap_future(async { drop(introduced.await) }));
+        }
         self.say(self.front.event(&event))
     }
 }

@@ -13,9 +13,7 @@ use actix_mesh::{
 use serde_json::Value;
 
 use super::super::command::Done;
-
-/// Characters of an id that are shown where it is only to be recognised.
-const SHORT: usize = 10;
+use super::nicknames::{Nicknames, short};
 
 /// How wide a line of ours may be.
 const COLUMNS: usize = 80;
@@ -42,7 +40,7 @@ pub(super) fn complaint(why: &str) -> String {
     wrapped(&format!("! {}", visible(why)))
 }
 
-pub(super) fn message(message: &Message, wire: Generation) -> String {
+pub(super) fn message(message: &Message, wire: Generation, names: &Nicknames) -> String {
     let whispered = match message.flag() {
         Flag::Whisper => " whispers",
         _ => "",
@@ -51,20 +49,22 @@ pub(super) fn message(message: &Message, wire: Generation) -> String {
         Some(SubFlag::Broadcast | SubFlag::Whisper) => String::new(),
         _ => format!(" [{}]", String::from_utf8_lossy(message.kind().as_bytes())),
     };
-    let who = short(message.sender());
+    let who = names.who(message.sender());
     visible(&format!("<{who}{whispered}>{kind} {}", message.text()))
 }
 
-pub(super) fn event(event: &Event) -> Option<String> {
+pub(super) fn event(event: &Event, names: &Nicknames) -> Option<String> {
     let said = match event {
         Event::PeerJoined {
             peer,
             addr,
             direction: Direction::Incoming,
         } => {
-            format!("{} at {addr} has joined", short(peer))
+            format!("{} at {addr} has joined", names.who(peer))
         }
-        Event::PeerJoined { peer, addr, .. } => format!("connected to {} at {addr}", short(peer)),
+        Event::PeerJoined { peer, addr, .. } => {
+            format!("connected to {} at {addr}", names.who(peer))
+        }
         Event::PeerLeft {
             reason: CloseReason::ShuttingDown,
             ..
@@ -74,7 +74,7 @@ pub(super) fn event(event: &Event) -> Option<String> {
             reason,
             unwritten,
         } => {
-            let mut left = format!("{} has left: {reason}", short(peer));
+            let mut left = format!("{} has left: {reason}", names.who(peer));
             if unwritten.messages > 0 {
                 let count = counted(unwritten.messages, "message");
                 add(&mut left, format_args!("; {count} not written"));
@@ -83,7 +83,7 @@ pub(super) fn event(event: &Event) -> Option<String> {
         }
         Event::Unwritten { peer, unwritten } => {
             let count = counted(unwritten.messages, "message");
-            format!("not written for {}: {count}", short(peer))
+            format!("not written for {}: {count}", names.who(peer))
         }
         Event::Refused {
             direction: Direction::Incoming,
@@ -102,19 +102,19 @@ pub(super) fn event(event: &Event) -> Option<String> {
         Event::IdConflict { peer, addr } => {
             format!(
                 "{addr} claims to be {}, which another connection is",
-                short(peer)
+                names.who(peer)
             )
         }
         Event::ClockSkew { peer, seconds } => {
             format!(
                 "the clock of {} differs from ours by {seconds} s; beyond 60 s messages are dropped",
-                short(peer)
+                names.who(peer)
             )
         }
         Event::RelaySkipped { peer, .. } => {
             format!(
                 "a message that is no text was not passed on to {}: it would hang it",
-                short(peer)
+                names.who(peer)
             )
         }
         Event::Lagged { missed, .. } => {
@@ -125,20 +125,31 @@ pub(super) fn event(event: &Event) -> Option<String> {
             format!("accepting connections failed, and is tried again: {reason}")
         }
         other => match other.peer() {
-            Some(peer) => other.to_string().replace(peer.as_str(), short(peer)),
+            Some(peer) => other.to_string().replace(peer.as_str(), &names.who(peer)),
             None => other.to_string(),
         },
     };
     Some(wrapped(&format!("* {}", visible(&said))))
 }
 
+/// Somebody has a name now.
+pub(super) fn named(message: &Message) -> String {
+    let name = message.body().first().map(|name| name.as_bytes());
+    let name = String::from_utf8_lossy(name.unwrap_or_default());
+    format!(
+        "* {} wants to be called {}",
+        short(message.sender()),
+        visible(&name)
+    )
+}
+
 /// What is worth saying of something done: not what an event says anyway.
-pub(super) fn done(done: &Done) -> Option<String> {
+pub(super) fn done(done: &Done, names: &Nicknames) -> Option<String> {
     let said = match done {
         Done::Peer { .. } => return None,
-        Done::Sent(sent) => return skipped(sent),
-        Done::Whispered(whispered) => format!("handed to {}", short(&whispered.to)),
-        Done::Peers { peers } => self::peers(peers),
+        Done::Sent(sent) => return skipped(sent, names),
+        Done::Whispered(whispered) => format!("handed to {}", names.who(&whispered.to)),
+        Done::Peers { peers } => self::peers(peers, names),
         Done::Status(status) => self::status(status),
         Done::Quitting {} => "ending".into(),
         other => serde_json::to_string(other).ok()?,
@@ -157,11 +168,11 @@ pub(super) fn ids(ids: &BTreeSet<&NodeId>) -> String {
         .join("\n")
 }
 
-fn skipped(sent: &Sent) -> Option<String> {
+fn skipped(sent: &Sent, names: &Nicknames) -> Option<String> {
     let skipped: Vec<_> = sent
         .skipped
         .iter()
-        .map(|skipped| short(&skipped.peer))
+        .map(|skipped| names.who(&skipped.peer))
         .collect();
     match skipped.is_empty() {
         true => None,
@@ -172,7 +183,7 @@ fn skipped(sent: &Sent) -> Option<String> {
     }
 }
 
-fn peers(peers: &[Peer]) -> String {
+fn peers(peers: &[Peer], names: &Nicknames) -> String {
     if peers.is_empty() {
         return "no peers; /connect HOST:PORT finds one".into();
     }
@@ -184,7 +195,7 @@ fn peers(peers: &[Peer]) -> String {
         let (received, sent) = (peer.received, peer.sent);
         format!(
             "{} {arrow} {}, {} received, {} sent",
-            short(&peer.id),
+            names.who(&peer.id),
             peer.addr,
             received.messages,
             sent.messages
@@ -230,10 +241,6 @@ fn all_counted(stats: &Stats) -> Vec<(String, u64)> {
         .into_iter()
         .filter_map(|(name, count)| Some((name, count.as_u64()?)));
     counted.filter(|(_, count)| *count > 0).collect()
-}
-
-fn short(id: &NodeId) -> &str {
-    id.as_str().get(..SHORT).unwrap_or(id.as_str())
 }
 
 fn visible_lines(lines: impl Iterator<Item = String>) -> String {
@@ -303,7 +310,7 @@ mod tests {
             7,
             packets,
         );
-        super::message(&message, Generation::V0_4)
+        super::message(&message, Generation::V0_4, &Nicknames::default())
     }
 
     #[test]
@@ -362,6 +369,7 @@ mod tests {
 
     #[test]
     fn events_are_told_once_and_readably() {
+        let names = Nicknames::default();
         let peer = || "abcdefghijkmn".parse::<NodeId>().unwrap();
         let addr = || "127.0.0.1:4444".parse().unwrap();
         let joined = Event::PeerJoined {
@@ -370,7 +378,7 @@ mod tests {
             direction: Direction::Incoming,
         };
         assert_eq!(
-            event(&joined).unwrap(),
+            event(&joined, &names).unwrap(),
             "* abcdefghij at 127.0.0.1:4444 has joined"
         );
         let left = Event::PeerLeft {
@@ -379,15 +387,18 @@ mod tests {
             unwritten: actix_mesh::Traffic::default(),
         };
         assert_eq!(
-            event(&left).unwrap(),
+            event(&left, &names).unwrap(),
             "* abcdefghij has left: the peer closed the connection"
         );
         let reason = actix_mesh::DialError::Refused;
         assert_eq!(
-            event(&Event::DialFailed {
-                addr: addr(),
-                reason
-            }),
+            event(
+                &Event::DialFailed {
+                    addr: addr(),
+                    reason
+                },
+                &names
+            ),
             None,
             "the answer says it"
         );
