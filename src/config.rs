@@ -194,7 +194,23 @@ impl Config {
         self
     }
 
-    /// Lets pages of this origin join a mesh of [`Encryption::WebSocket`], as `"https://example.org"`. Default: none, since
+    /// Speaks WebSocket over TLS, [`Encryption::SecureWebSocket`], as browsers and js2p dial it.
+    ///
+    /// The certificate of `tls` is shown to whoever dials, and has to bear the name or address that is dialled: unless
+    /// [`advertise`](Self::advertise) is set, the node tells peers to dial the first name in it. Those that dial show none, so
+    /// **no id is proven and no stranger refused**; what is won over `ws` is that nobody on the path reads or changes
+    /// anything. A node that is dialled by this one is held against the authorities, revocations and allow-list of `tls`.
+    #[cfg(all(feature = "tls", feature = "websocket"))]
+    #[cfg_attr(docsrs, doc(cfg(all(feature = "tls", feature = "websocket"))))]
+    #[must_use]
+    pub fn wss(mut self, tls: Tls) -> Self {
+        self.encryption = Encryption::SecureWebSocket;
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Lets pages of this origin join a mesh of [`Encryption::WebSocket`] or
+    /// [`SecureWebSocket`](Encryption::SecureWebSocket), as `"https://example.org"`. Default: none, since
     /// any page that a browser on this machine shows could try. Call it once for each origin; programs that are no browsers
     /// name none, and are let in.
     #[cfg(feature = "websocket")]
@@ -605,11 +621,24 @@ impl Config {
         Subnet::new(self.subnet.as_str(), self.encryption.name())
     }
 
+    /// The first name in the certificate that others hold against what they dial, as far as it can be dialled.
+    pub(crate) fn certified_name(&self) -> Option<String> {
+        #[cfg(feature = "tls")]
+        if let (Encryption::SecureWebSocket, Some(tls)) = (&self.encryption, &self.tls) {
+            let identity = tls.identity();
+            let mut names = identity.names().iter();
+            return names.find(|name| !name.contains('*')).cloned();
+        }
+        None
+    }
+
     /// A name alone secures nothing.
     #[cfg(feature = "tls")]
     fn check_encryption(&self) -> Result<(), StartError> {
         let agrees = match self.encryption {
-            Encryption::Tls => self.tls.is_some() && !self.unauthenticated_ssl,
+            Encryption::Tls | Encryption::SecureWebSocket => {
+                self.tls.is_some() && !self.unauthenticated_ssl
+            }
             Encryption::Ssl => self.tls.is_none() && self.unauthenticated_ssl,
             _ => self.tls.is_none() && !self.unauthenticated_ssl,
         };

@@ -64,7 +64,7 @@ pub enum StartError {
     /// The subnet's encryption and the way in which links are secured are not the same.
     #[error(
         "the subnet's encryption is {0}, and that is not how links are secured: call `Config::tls` for TLS, \
-         `Config::unauthenticated_ssl` for SSL, and neither for Plaintext, after `Config::subnet`"
+         `Config::wss` for wss, `Config::unauthenticated_ssl` for SSL, and neither for Plaintext, after `Config::subnet`"
     )]
     EncryptionNotSet(Encryption),
     /// The certificates cannot be used.

@@ -22,7 +22,7 @@ use crate::node::router::clock::Clock;
 use crate::node::router::peer_book_file::PeerBook;
 use crate::node::router::seeds::Seeds;
 use crate::node::router::{Parts, Router};
-#[cfg(feature = "websocket")]
+#[cfg(any(feature = "tls", feature = "websocket"))]
 use crate::node::transport::encryption::Encryption;
 use crate::node::transport::listener;
 use crate::node::transport::network::Network;
@@ -67,7 +67,10 @@ pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
         })?;
     let advertised = match config.advertise.clone() {
         Some(address) => address.into_address()?,
-        None => outward(addr).await.into(),
+        None => match config.certified_name() {
+            Some(name) => HostPort::from((&*name, addr.port())).into_address()?,
+            None => outward(addr).await.into(),
+        },
     };
     let network = Network::Tcp {
         buffers: config.socket_buffer,
@@ -107,7 +110,10 @@ pub(crate) fn run(
     #[cfg(feature = "tls")]
     let secured = secured(&config)?;
     #[cfg(feature = "tls")]
-    let proven = config.tls.as_ref().map(|tls| tls.id().clone());
+    let proven = match (&config.encryption, &config.tls) {
+        (Encryption::Tls, Some(tls)) => Some(tls.id().clone()),
+        _ => None,
+    };
     #[cfg(not(feature = "tls"))]
     let proven = None;
     let id = proven
@@ -129,7 +135,11 @@ pub(crate) fn run(
         }
     };
     #[cfg(feature = "websocket")]
-    let websocket = (config.encryption == Encryption::WebSocket).then(|| websocket::Upgrade {
+    let websocket = matches!(
+        config.encryption,
+        Encryption::WebSocket | Encryption::SecureWebSocket
+    )
+    .then(|| websocket::Upgrade {
         origins: config.origins.into(),
     });
     let threads = Threads::start(config.arbiters).map_err(StartError::Threads)?;
@@ -181,6 +191,9 @@ pub(crate) fn run(
 #[cfg(feature = "tls")]
 fn secured(config: &Config) -> Result<Option<(Upgrade, Option<Tls>)>, StartError> {
     Ok(match &config.tls {
+        Some(tls) if config.encryption == Encryption::SecureWebSocket => {
+            Some((Upgrade::named(tls)?, Some(tls.clone())))
+        }
         Some(tls) => Some((Upgrade::closed(tls)?, Some(tls.clone()))),
         None if config.unauthenticated_ssl => Some((Upgrade::ssl()?, None)),
         None => None,

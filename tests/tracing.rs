@@ -6,7 +6,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use actix_mesh::{Config, Connect, Node, Recv, Send, Shutdown, Status};
+use actix_mesh::{Config, Connect, Node, Payload, Query, Recv, Send, Shutdown, Status};
 use tokio::time::sleep;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -68,6 +68,7 @@ fn logged<F: Future<Output = ()>>(
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_ansi(false)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::CLOSE)
         .with_writer(log.clone())
         .finish();
     let system = actix::System::new();
@@ -218,5 +219,40 @@ fn strangers_cannot_fill_the_log() {
         assert!(lines <= 100, "{lines} lines for {refused} strangers");
         // What was left out is said.
         log.line(&["event=\"refused\"", "suppressed="]).await;
+    });
+}
+
+/// A question that nobody answers.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Nothing;
+
+impl Payload for Nothing {
+    const KIND: &'static str = "nothing/1";
+}
+
+impl Query for Nothing {
+    type Reply = Self;
+}
+
+#[test]
+fn what_takes_time_is_a_span() {
+    logged(LevelFilter::DEBUG, |log| async move {
+        let (a, b) = (node("spans").await, node("spans").await);
+        b.router.send(Connect::to(a.addr)).await.unwrap().unwrap();
+        let sent = a.router.send(Send::new("x")).await.unwrap().unwrap();
+        let (ours, at) = (format!("node={}", b.id), format!("addr=\"{}\"", a.addr));
+        let peer = format!("peer={}", a.id);
+        let id = format!("message_id={}", sent.id);
+        let span = [" connection{", &ours, &at, "direction=\"outgoing\"", &peer];
+        let with = |last: &[&'static str]| [&span[..], last].concat();
+        log.line(&[&span[..], &[" received ", &id]].concat()).await;
+        let asked = b.request(&Nothing).within(Duration::from_millis(50));
+        asked.await.unwrap_err();
+        let span = " request{kind=\"nothing/1\" within=50ms}: ";
+        log.line(&[span, "close", "time.idle="]).await;
+
+        a.router.send(Shutdown::new()).await.unwrap();
+        log.line(&with(&["event=\"peer_left\""])).await;
+        log.line(&with(&["close"])).await;
     });
 }

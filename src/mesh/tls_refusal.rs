@@ -32,8 +32,10 @@ pub enum TlsRefusal {
     /// The key is not on the allow-list.
     #[error("the key is not on the allow-list: add the node's id to it")]
     NotAllowed,
-    /// The certificate bears none of the names that are allowed.
-    #[error("the certificate bears none of the allowed names: issue it for one of them")]
+    /// The certificate bears none of the names that are allowed, or not the one that was dialled.
+    #[error(
+        "the certificate does not bear the name that is wanted: issue it for that name, or dial (and advertise) one it bears"
+    )]
     WrongName,
     /// No certificate was shown.
     #[error("no certificate was shown: every member of a closed mesh needs one")]

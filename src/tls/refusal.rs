@@ -38,7 +38,9 @@ fn of_certificate(why: &CertificateError) -> TlsRefusal {
             TlsRefusal::UnknownAuthority
         }
         CertificateError::ApplicationVerificationFailure => TlsRefusal::NotAllowed,
-        CertificateError::NotValidForName => TlsRefusal::WrongName,
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            TlsRefusal::WrongName
+        }
         other => TlsRefusal::BadCertificate(other.to_string()),
     }
 }

@@ -17,7 +17,7 @@ use rustls::client::ResolvesClientCert;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::version::TLS13;
+use rustls::version::{TLS12, TLS13};
 use rustls::{CipherSuite, ClientConfig, ServerConfig, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{sleep, timeout};
@@ -28,7 +28,7 @@ use super::error::TlsError;
 use super::pace::{Pace, Progress};
 use super::refusal::refusal_of_io;
 use super::ssl::Ssl;
-use super::verify::{Current, provider};
+use super::verify::{Current, Named, provider};
 use super::{Live, Tls};
 use crate::mesh::TlsRefusal;
 use crate::wire::NodeId;
@@ -46,9 +46,9 @@ const PROTOCOL: &[u8] = b"actix-mesh";
 
 /// Which side of the handshake a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    /// It dialled.
-    Client,
+pub(crate) enum Side<'a> {
+    /// It dialled this name or address.
+    Client { host: &'a str },
     /// It was dialled.
     Server,
 }
@@ -70,8 +70,10 @@ pub(crate) struct Upgrade {
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
     pace: Pace,
-    /// Whose trust the peers have to keep; `None`: nobody is authenticated.
+    /// Whose trust the peers have to keep; `None`: no peer has to prove its id.
     tls: Option<Tls>,
+    /// Whether a certificate is held against the host that was dialled.
+    names: bool,
 }
 
 impl fmt::Debug for Upgrade {
@@ -120,6 +122,40 @@ impl Upgrade {
             server: Arc::new(server),
             pace: Pace::new(),
             tls: Some(tls.clone()),
+            names: false,
+        })
+    }
+
+    /// As a server of the web: who listens shows a certificate for the name it is dialled by, who dials shows none.
+    pub(crate) fn named(tls: &Tls) -> Result<Self, TlsError> {
+        let versions = &[&TLS13, &TLS12];
+        let bad = |error: rustls::Error| TlsError::BadCertificate(error.to_string());
+        let shown = Arc::new(Shown(Arc::clone(&tls.live)));
+        let mut server = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(versions)
+            .map_err(bad)?
+            .with_no_client_auth()
+            .with_cert_resolver(shown);
+        server.send_tls13_tickets = 0;
+        server.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        let current = Named {
+            live: Arc::clone(&tls.live),
+            provider: provider(),
+        };
+        let mut client = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(versions)
+            .map_err(bad)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(current))
+            .with_no_client_auth();
+        client.resumption = rustls::client::Resumption::disabled();
+        client.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self {
+            client: Arc::new(client),
+            server: Arc::new(server),
+            pace: Pace::new(),
+            tls: None,
+            names: true,
         })
     }
 
@@ -131,20 +167,22 @@ impl Upgrade {
             server,
             pace: Pace::new(),
             tls: None,
+            names: false,
         })
     }
 
     /// The handshake. Bounded in CPU time for those who come; the caller bounds the time it may take.
-    pub(crate) async fn secure<IO>(&self, io: IO, side: Side) -> Result<Secure<IO>, Failure>
+    pub(crate) async fn secure<IO>(&self, io: IO, side: Side<'_>) -> Result<Secure<IO>, Failure>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
         let io = ReadAhead::new(io);
         let written = Arc::clone(&io.written);
         let stream = match side {
-            Side::Client => {
-                let name =
-                    ServerName::try_from(NOBODY).map_err(|error| Failure::Io(error.to_string()))?;
+            Side::Client { host } => {
+                let host = if self.names { host } else { NOBODY };
+                let name = ServerName::try_from(host.to_owned())
+                    .map_err(|error| Failure::Io(error.to_string()))?;
                 let connector = TlsConnector::from(Arc::clone(&self.client));
                 let done = connector.connect(name, io).into_fallible().await;
                 done.map(TlsStream::Client)

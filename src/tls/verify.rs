@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -28,15 +29,21 @@ pub(super) struct Verifier {
     trust: Trust,
     /// `None`: the keys are pinned, and anybody may have issued their certificates.
     chain: Option<Arc<dyn ClientCertVerifier>>,
+    /// The same, for certificates of hosts.
+    host: Option<Arc<WebPkiServerVerifier>>,
 }
 
 impl Verifier {
     pub(super) fn new(trust: Trust) -> Result<Self, TlsError> {
-        let chain = match trust.authorities.is_empty() {
-            true => None,
-            false => Some(chain_verifier(&trust)?),
+        let (chain, host) = match trust.authorities.is_empty() {
+            true => (None, None),
+            false => {
+                let roots = Arc::new(roots(&trust)?);
+                let chain = chain_verifier(&trust, Arc::clone(&roots))?;
+                (Some(chain), Some(host_verifier(&trust, roots)?))
+            }
         };
-        Ok(Self { trust, chain })
+        Ok(Self { trust, chain, host })
     }
 
     /// Whether the other judges as this one does.
@@ -53,16 +60,37 @@ impl Verifier {
     ) -> Result<(), Error> {
         let read = Certificate::read(certificate)
             .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
-        let expired = |refusal| match refusal {
-            TlsRefusal::NotValidYet => Error::InvalidCertificate(CertificateError::NotValidYet),
-            _ => Error::InvalidCertificate(CertificateError::Expired),
-        };
         match &self.chain {
             Some(chain) => {
                 chain.verify_client_cert(certificate, others, now)?;
             }
-            None => read.check_time(now.as_secs()).map_err(expired)?,
+            None => check_time(&read, now)?,
         }
+        self.admit(&read)
+    }
+
+    /// Whether this certificate is that of a host that was dialled by this name. Pinned keys are whoever's they are, by
+    /// whatever name.
+    fn judge_host(
+        &self,
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let read = Certificate::read(certificate)
+            .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
+        match &self.host {
+            Some(host) => {
+                host.verify_server_cert(certificate, others, name, &[], now)?;
+            }
+            None => check_time(&read, now)?,
+        }
+        self.admit(&read)
+    }
+
+    /// Whether the key and the names are among those that are let in.
+    fn admit(&self, read: &Certificate) -> Result<(), Error> {
         let not_allowed = || {
             Err(Error::InvalidCertificate(
                 CertificateError::ApplicationVerificationFailure,
@@ -85,13 +113,45 @@ impl Verifier {
     }
 }
 
-fn chain_verifier(trust: &Trust) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+fn check_time(read: &Certificate, now: UnixTime) -> Result<(), Error> {
+    let expired = |refusal| match refusal {
+        TlsRefusal::NotValidYet => Error::InvalidCertificate(CertificateError::NotValidYet),
+        _ => Error::InvalidCertificate(CertificateError::Expired),
+    };
+    read.check_time(now.as_secs()).map_err(expired)
+}
+
+fn roots(trust: &Trust) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for authority in &trust.authorities {
         let added = roots.add(authority.clone());
         added.map_err(|error| TlsError::BadCertificate(error.to_string()))?;
     }
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+    Ok(roots)
+}
+
+fn host_verifier(
+    trust: &Trust,
+    roots: Arc<RootCertStore>,
+) -> Result<Arc<WebPkiServerVerifier>, TlsError> {
+    let builder = WebPkiServerVerifier::builder_with_provider(roots, provider());
+    let builder = match trust.revocations.is_empty() {
+        true => builder,
+        false => builder
+            .with_crls(trust.revocations.iter().cloned())
+            .only_check_end_entity_revocation()
+            .allow_unknown_revocation_status(),
+    };
+    builder
+        .build()
+        .map_err(|error| TlsError::BadRevocations(error.to_string()))
+}
+
+fn chain_verifier(
+    trust: &Trust,
+    roots: Arc<RootCertStore>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let builder = WebPkiClientVerifier::builder_with_provider(roots, provider())
         // A stranger is not told whom we trust.
         .clear_root_hint_subjects();
     let builder = match trust.revocations.is_empty() {
@@ -220,6 +280,58 @@ impl ServerCertVerifier for Current {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.schemes()
+    }
+}
+
+/// Judges hosts, by what is in force at that moment and the name that was dialled.
+pub(super) struct Named {
+    pub(super) live: Arc<Live>,
+    pub(super) provider: Arc<CryptoProvider>,
+}
+
+impl std::fmt::Debug for Named {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Named").finish_non_exhaustive()
+    }
+}
+
+impl ServerCertVerifier for Named {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verifier = self.live.state().verifier;
+        verifier.judge_host(certificate, others, name, now)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        algorithms.supported_schemes()
     }
 }
 

@@ -253,8 +253,28 @@ impl<Q: Query> Request<Q> {
         Ok(Prepared { id, kind, packets })
     }
 
-    /// Sends it out, and waits for what `take` makes of the answers, until the time is over.
+    /// As [`exchange`](Self::exchange), in a span.
     async fn ask<T>(
+        self,
+        take: Take,
+        answer: oneshot::Receiver<Result<T, RequestError>>,
+    ) -> Result<Option<T>, RequestError> {
+        #[cfg(feature = "tracing")]
+        let span = tracing::debug_span!(
+            target: "actix_mesh::request",
+            "request",
+            kind = kind::<Q>(),
+            to = self.to.as_ref().map(tracing::field::display),
+            within = ?self.within
+        );
+        let exchange = self.exchange(take, answer);
+        #[cfg(feature = "tracing")]
+        let exchange = tracing::Instrument::instrument(exchange, span);
+        exchange.await
+    }
+
+    /// Sends it out, and waits for what `take` makes of the answers, until the time is over.
+    async fn exchange<T>(
         mut self,
         take: Take,
         answer: oneshot::Receiver<Result<T, RequestError>>,

@@ -2,6 +2,9 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test may panic")]
 
+#[cfg(feature = "websocket")]
+mod wss;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;

@@ -25,7 +25,7 @@ Examples:
                     --side name=new,connect=192.0.2.9:4444,wire=0.7
 
 A side has: name, subnet (default mesh), connect (HOST:PORT, may be given several times), listen (default 127.0.0.1:0),
-tls (DIR/NAME), encryption (Plaintext or ws), wire (the generation: 0.4, 0.5, 0.6 or 0.7), kinds (a prefix, may be given several times; default all), direction (both, out: only out of this mesh,
+tls (DIR/NAME), wss (DIR/NAME), encryption (Plaintext or ws), wire (the generation: 0.4, 0.5, 0.6 or 0.7), kinds (a prefix, may be given several times; default all), direction (both, out: only out of this mesh,
 in: only into it), guests (the host on which nodes listen that stand for peers of the other sides; default that of
 listen; `none`: whispers do not cross).
 
@@ -56,6 +56,7 @@ struct Spec {
     connect: Vec<HostPort>,
     listen: Option<String>,
     tls: Option<String>,
+    wss: Option<String>,
     wire: Generation,
     kinds: Vec<String>,
     direction: Direction,
@@ -87,6 +88,7 @@ impl FromStr for Spec {
                 "connect" => spec.connect.push(HostPort::from(value)),
                 "listen" => spec.listen = Some(value),
                 "tls" => spec.tls = Some(value),
+                "wss" => spec.wss = Some(value),
                 "encryption" if value == "ws" || value == "Plaintext" => {
                     spec.encryption = Some(value)
                 }
@@ -103,6 +105,9 @@ impl FromStr for Spec {
                 "guests" => spec.guests = Some(value),
                 _ => return Err(format!("a side has no {key:?}: see --help")),
             }
+        }
+        if spec.tls.is_some() && spec.wss.is_some() {
+            return Err("a side is closed by tls or reached by wss, not both".into());
         }
         match spec.name.is_empty() {
             true => Err("a side needs a name: name=..".into()),
@@ -122,11 +127,11 @@ impl Spec {
 
     fn config(&self) -> Result<Config, Failure> {
         let subnet = self.subnet.as_deref().unwrap_or("mesh");
-        let config = match &self.tls {
-            None => Config::new().subnet(subnet, self.encryption()),
-            Some(prefix) => Config::new()
-                .subnet(subnet, "TLS")
-                .tls(Tls::from_files(prefix)?),
+        let config = Config::new().subnet(subnet, self.encryption());
+        let config = match (&self.tls, &self.wss) {
+            (Some(prefix), _) => config.tls(Tls::from_files(prefix)?),
+            (None, Some(prefix)) => config.wss(Tls::from_files(prefix)?),
+            (None, None) => config,
         };
         Ok(config.generation(self.wire).inbox_capacity(None))
     }

@@ -120,10 +120,10 @@ pub(crate) struct Args {
         value_name = "Plaintext|ws",
         value_parser = open_encryption,
         default_value = "Plaintext",
-        conflicts_with_all = ["tls", "unauthenticated_ssl"]
+        conflicts_with_all = ["tls", "wss", "unauthenticated_ssl"]
     )]
     encryption: String,
-    /// Let pages of this origin join a mesh of encryption ws, as https://example.org
+    /// Let pages of this origin join a mesh of encryption ws or wss, as https://example.org
     #[arg(
         long,
         env = "ACTIX_MESH_ALLOW_ORIGIN",
@@ -139,6 +139,15 @@ pub(crate) struct Args {
         conflicts_with = "unauthenticated_ssl"
     )]
     tls: Option<PathBuf>,
+    /// Speak WebSocket over TLS, as browsers and js2p dial it, which proves no id: files as for --tls, the certificate
+    /// for the host that is dialled
+    #[arg(
+        long,
+        env = "ACTIX_MESH_WSS",
+        value_name = "DIR/NAME",
+        conflicts_with_all = ["tls", "unauthenticated_ssl"]
+    )]
+    wss: Option<PathBuf>,
     /// Speak the reference peers' SSL, which authenticates nobody
     #[arg(long)]
     unauthenticated_ssl: bool,
@@ -206,15 +215,16 @@ impl Args {
             Some(address) => config.advertise(address.clone()),
             None => config,
         };
-        Ok(match &self.tls {
-            Some(prefix) => config.tls(Tls::from_files(prefix)?),
-            None if self.unauthenticated_ssl => {
+        Ok(match (&self.tls, &self.wss) {
+            (Some(prefix), _) => config.tls(Tls::from_files(prefix)?),
+            (None, Some(prefix)) => config.wss(Tls::from_files(prefix)?),
+            (None, None) if self.unauthenticated_ssl => {
                 warn(
                     "SSL as the reference peers have it authenticates nobody: any stranger is let in",
                 );
                 config.unauthenticated_ssl()
             }
-            None => config,
+            (None, None) => config,
         })
     }
 
@@ -232,6 +242,9 @@ pub(crate) fn open_encryption(name: &str) -> Result<String, String> {
         "Plaintext" | "ws" => Ok(name.to_owned()),
         _ if name.eq_ignore_ascii_case("tls") => {
             Err("a closed mesh needs a certificate: give --tls DIR/NAME instead".into())
+        }
+        _ if name.eq_ignore_ascii_case("wss") => {
+            Err("wss needs a certificate: give --wss DIR/NAME instead".into())
         }
         _ if name.eq_ignore_ascii_case("ssl") => {
             Err("what the reference peers call SSL authenticates nobody: give --unauthenticated-ssl instead".into())

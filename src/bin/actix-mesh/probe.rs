@@ -58,6 +58,9 @@ pub(crate) struct Args {
     /// Join a closed mesh with this certificate: DIR/NAME, as `ca issue` makes it
     #[arg(long, value_name = "DIR/NAME", env = "ACTIX_MESH_TLS")]
     tls: Option<String>,
+    /// Ask by WebSocket over TLS, trusting DIR/ca.crt
+    #[arg(long, value_name = "DIR/NAME", env = "ACTIX_MESH_WSS", conflicts_with_all = ["tls", "unauthenticated_ssl"])]
+    wss: Option<String>,
     /// Encrypt as the reference peers do, which authenticates nobody
     #[arg(long, conflicts_with = "tls")]
     unauthenticated_ssl: bool,
@@ -67,7 +70,7 @@ pub(crate) struct Args {
         value_name = "Plaintext|ws",
         value_parser = crate::node::open_encryption,
         default_value = "Plaintext",
-        conflicts_with_all = ["tls", "unauthenticated_ssl"]
+        conflicts_with_all = ["tls", "wss", "unauthenticated_ssl"]
     )]
     encryption: String,
     /// Ask in this generation only
@@ -172,6 +175,8 @@ async fn ask(args: &Args, wire: Generation) -> Result<Outcome, Failure> {
         .max_outgoing(0);
     if let Some(prefix) = &args.tls {
         config = config.tls(Tls::from_files(prefix)?);
+    } else if let Some(prefix) = &args.wss {
+        config = config.wss(Tls::from_files(prefix)?);
     } else if args.unauthenticated_ssl {
         config = config.unauthenticated_ssl();
     }
@@ -287,6 +292,9 @@ fn explain(args: &Args, wire: Generation, node: &Node, error: &ConnectError) -> 
             "check that both have certificates of one authority, that neither has run out, and that the node is closed at all"
                 .into(),
         )),
+        CloseReason::Insecure { refusal, .. } if args.wss.is_some() => {
+            Outcome::Not(say(refusal.to_string()))
+        }
         CloseReason::Insecure { .. } if args.unauthenticated_ssl => Outcome::Not(say(
             "it speaks plaintext, or wants a certificate: leave --unauthenticated-ssl away, or give --tls DIR/NAME".into(),
         )),

@@ -18,10 +18,10 @@ use actix::{Actor, ActorContext as _, ActorFuture, AsyncContext as _, Context, H
 #[cfg(any(feature = "tls", feature = "websocket"))]
 use actix::{ActorFutureExt as _, WrapFuture as _};
 use smallvec::SmallVec;
-#[cfg(feature = "tls")]
-use tokio::net::TcpStream;
 
-use crate::mesh::{ConnId, Direction, Ended};
+#[cfg(feature = "websocket")]
+use crate::mesh::TlsRefusal;
+use crate::mesh::{ConnId, Ended};
 use crate::node::budget::{Account, Pool};
 use crate::node::connection::rate_limit::Rates;
 use crate::node::connection::reader::{BESIDE, Reader, Source};
@@ -35,9 +35,11 @@ use crate::node::transport::Secured;
 #[cfg(feature = "websocket")]
 use crate::node::transport::websocket;
 use crate::node::transport::{Detached, Transport};
+#[cfg(all(feature = "tls", feature = "websocket"))]
+use crate::tls::failure_of;
 #[cfg(feature = "tls")]
-use crate::tls::{Failure, Secure, Side, Upgrade, unix_now};
-use crate::wire::{Generation, Limits};
+use crate::tls::{Failure, Side, Upgrade, unix_now};
+use crate::wire::{Address, Generation, Limits};
 
 /// After a write failed: how long what the peer said last may take to be read.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -89,6 +91,19 @@ impl Terms {
     }
 }
 
+/// Who dialled whom.
+#[derive(Clone, Debug)]
+pub(crate) enum Opening {
+    /// Somebody came.
+    Accepted,
+    /// This node dialled that address.
+    #[cfg_attr(
+        not(any(feature = "tls", feature = "websocket")),
+        expect(dead_code, reason = "plain TCP has no use for it")
+    )]
+    Dialed(Address),
+}
+
 /// A stream, here or on its way to another thread.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -118,23 +133,24 @@ pub(crate) struct Connection {
     /// Whether the peer has been told that nothing more will come, or cannot be told.
     shut: bool,
     ended: Option<Box<Ended>>,
-    /// Who dialled, as long as the stream is to become another: nothing is read or written before.
+    /// As long as the stream is to become another: nothing is read or written before.
     #[cfg(any(feature = "tls", feature = "websocket"))]
-    opening: Option<Direction>,
+    opening: bool,
 }
 
 impl Connection {
     /// On the thread where it is to run.
     pub(crate) fn new(
         conn: ConnId,
-        direction: Direction,
+        opening: Opening,
         stream: io::Result<Stream>,
         terms: Arc<Terms>,
+        ctx: &mut Context<Self>,
     ) -> Self {
         #[cfg(not(any(feature = "tls", feature = "websocket")))]
-        let _ = direction;
+        let _ = (opening, ctx);
         #[cfg(any(feature = "tls", feature = "websocket"))]
-        let opening = terms.are_upgraded().then_some(direction);
+        let is_upgraded = terms.are_upgraded();
         let budget = terms.inbound_budget;
         let own = budget - BESIDE.min(budget / 2);
         let account = Account::new(own, Arc::clone(&terms.pool));
@@ -142,7 +158,7 @@ impl Connection {
             Ok(transport) => (Some(transport), None),
             Err(error) => (None, Some(Box::new(Ended::Failed(error.to_string())))),
         };
-        Self {
+        let link = Self {
             source: Source {
                 conn,
                 terms,
@@ -156,8 +172,14 @@ impl Connection {
             shut: false,
             ended,
             #[cfg(any(feature = "tls", feature = "websocket"))]
-            opening,
-        }
+            opening: is_upgraded,
+        };
+        #[cfg(any(feature = "tls", feature = "websocket"))]
+        let link = match is_upgraded {
+            true => link.open(opening, ctx),
+            false => link,
+        };
+        link
     }
 
     fn end(&mut self, ended: Ended, ctx: &mut Context<Self>) {
@@ -177,7 +199,7 @@ impl Connection {
         self.closing = true;
         self.source.account.close();
         #[cfg(any(feature = "tls", feature = "websocket"))]
-        if self.opening.is_some() {
+        if self.opening {
             // Nothing of ours has been said.
             return ctx.stop();
         }
@@ -186,7 +208,7 @@ impl Connection {
 
     fn poll_flush(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), Ended>> {
         #[cfg(any(feature = "tls", feature = "websocket"))]
-        if self.opening.is_some() {
+        if self.opening {
             return Poll::Ready(Ok(()));
         }
         let Some(transport) = &mut self.transport else {
@@ -232,19 +254,13 @@ impl Actor for Connection {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        if self.transport.is_none() {
+        if self.ended.is_some() {
             return ctx.stop();
         }
         ctx.spawn(StopOnLastAddr);
-        #[cfg(feature = "websocket")]
-        if let Some(direction) = self.opening
-            && self.source.terms.websocket.is_some()
-        {
-            return self.open_websocket(direction, ctx);
-        }
-        #[cfg(feature = "tls")]
-        if let Some(direction) = self.opening {
-            return self.secure(direction, ctx);
+        #[cfg(any(feature = "tls", feature = "websocket"))]
+        if self.opening {
+            return;
         }
         ctx.spawn(Reading);
     }
@@ -293,38 +309,33 @@ impl Handler<Orders> for Connection {
     }
 }
 
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "tls", feature = "websocket"))]
 impl Connection {
-    /// Secures the stream; then reading begins, and what waits is written. The core bounds the time for it.
-    fn secure(&mut self, direction: Direction, ctx: &mut Context<Self>) {
-        let (Some(upgrade), Some(Transport::Plain(stream))) =
-            (self.source.terms.upgrade.clone(), self.transport.take())
-        else {
-            return ctx.stop();
+    /// Makes the stream what it is to be; then reading begins, and what waits is written. The core bounds the time for it.
+    fn open(mut self, opening: Opening, ctx: &mut Context<Self>) -> Self {
+        let Some(transport) = self.transport.take() else {
+            return self;
         };
-        let side = match direction {
-            Direction::Outgoing => Side::Client,
-            Direction::Incoming => Side::Server,
-        };
-        let securing = async move { upgrade.secure(stream, side).await };
-        let secured = securing.into_actor(self).map(|secured, link, ctx| {
-            match secured {
-                Ok(stream) => link.secured(stream, ctx),
-                Err(Failure::Refused(refusal, by_peer)) => {
-                    link.end(Ended::Insecure { refusal, by_peer }, ctx);
-                }
-                Err(Failure::Io(why)) => link.end(Ended::Failed(why), ctx),
-                Err(Failure::Gone) => link.end(Ended::ByPeer, ctx),
+        let terms = Arc::clone(&self.source.terms);
+        let opening = async move { opened(transport, &terms, &opening).await };
+        let opened = opening.into_actor(&self).map(|opened, link, ctx| {
+            match opened {
+                Ok(transport) => link.opened(transport, ctx),
+                Err(ended) => link.end(ended, ctx),
             };
         });
-        ctx.spawn(secured);
+        ctx.spawn(opened);
+        self
     }
 
-    fn secured(&mut self, stream: Secure<TcpStream>, ctx: &mut Context<Self>) {
-        let Some(router) = self.source.terms.router.upgrade() else {
-            return ctx.stop();
-        };
-        if let Some(id) = stream.proven().cloned() {
+    fn opened(&mut self, transport: Transport, ctx: &mut Context<Self>) {
+        #[cfg(feature = "tls")]
+        if let Transport::Secure(secured) = &transport
+            && let Some(id) = secured.proven().cloned()
+        {
+            let Some(router) = self.source.terms.router.upgrade() else {
+                return ctx.stop();
+            };
             #[expect(
                 clippy::disallowed_methods,
                 reason = "once for each connection, so bounded by their number"
@@ -334,43 +345,82 @@ impl Connection {
                 id,
             });
         }
-        self.opening = None;
-        self.transport = Some(Transport::Secure(Box::new(Secured::new(stream))));
+        self.opening = false;
+        self.transport = Some(transport);
         ctx.spawn(Reading);
         self.flush(ctx);
     }
 }
 
-#[cfg(feature = "websocket")]
-impl Connection {
-    /// Makes the stream a WebSocket; then reading begins, and what waits is written. The core bounds the time for it.
-    fn open_websocket(&mut self, direction: Direction, ctx: &mut Context<Self>) {
-        let (Some(upgrade), Some(Transport::Plain(stream))) =
-            (self.source.terms.websocket.clone(), self.transport.take())
-        else {
-            return ctx.stop();
-        };
-        let opening = async move {
-            match direction {
-                Direction::Outgoing => websocket::Upgrade::ask(stream).await,
-                Direction::Incoming => upgrade.answer(stream).await,
-            }
-        };
-        let opened = opening.into_actor(self).map(|opened, link, ctx| {
-            match opened {
-                Ok(socket) => {
-                    link.opening = None;
-                    link.transport = Some(Transport::WebSocket(Box::new(socket)));
-                    ctx.spawn(Reading);
-                    link.flush(ctx);
-                }
-                Err(websocket::Failure::Gone) => link.end(Ended::ByPeer, ctx),
-                Err(websocket::Failure::Io(why)) => link.end(Ended::Failed(why.to_string()), ctx),
-                Err(why) => link.end(Ended::Broken(why.to_string()), ctx),
-            };
-        });
-        ctx.spawn(opened);
+/// The stream, secured if it is to be, and a WebSocket if it is to be.
+#[cfg(any(feature = "tls", feature = "websocket"))]
+async fn opened(
+    mut transport: Transport,
+    terms: &Terms,
+    opening: &Opening,
+) -> Result<Transport, Ended> {
+    #[cfg(feature = "tls")]
+    if let Some(upgrade) = &terms.upgrade {
+        transport = secured(transport, upgrade, opening).await?;
     }
+    #[cfg(feature = "websocket")]
+    if let Some(upgrade) = &terms.websocket {
+        transport = framed(transport, upgrade, opening).await?;
+    }
+    Ok(transport)
+}
+
+#[cfg(feature = "tls")]
+async fn secured(
+    transport: Transport,
+    upgrade: &Upgrade,
+    opening: &Opening,
+) -> Result<Transport, Ended> {
+    let Transport::Plain(stream) = transport else {
+        return Err(Ended::Failed(String::from("only TCP can be secured")));
+    };
+    let side = match opening {
+        Opening::Dialed(addr) => Side::Client { host: &addr.host },
+        Opening::Accepted => Side::Server,
+    };
+    match upgrade.secure(stream, side).await {
+        Ok(stream) => Ok(Transport::Secure(Box::new(Secured::new(stream)))),
+        Err(Failure::Refused(refusal, by_peer)) => Err(Ended::Insecure { refusal, by_peer }),
+        Err(Failure::Io(why)) => Err(Ended::Failed(why)),
+        Err(Failure::Gone) => Err(Ended::ByPeer),
+    }
+}
+
+#[cfg(feature = "websocket")]
+async fn framed(
+    transport: Transport,
+    upgrade: &websocket::Upgrade,
+    opening: &Opening,
+) -> Result<Transport, Ended> {
+    let socket = match opening {
+        Opening::Dialed(addr) => websocket::Upgrade::ask(transport, &addr.to_string()).await,
+        Opening::Accepted => upgrade.answer(transport).await,
+    };
+    match socket {
+        Ok(socket) => Ok(Transport::WebSocket(Box::new(socket))),
+        Err(websocket::Failure::Gone) => Err(Ended::ByPeer),
+        Err(websocket::Failure::Tls) => Err(Ended::Insecure {
+            refusal: TlsRefusal::Tls,
+            by_peer: false,
+        }),
+        Err(websocket::Failure::Io(why)) => Err(failed(&why)),
+        Err(why) => Err(Ended::Broken(why.to_string())),
+    }
+}
+
+/// A stream failed: by TLS, if that is to blame.
+#[cfg(feature = "websocket")]
+fn failed(why: &io::Error) -> Ended {
+    #[cfg(feature = "tls")]
+    if let Failure::Refused(refusal, by_peer) = failure_of(why) {
+        return Ended::Insecure { refusal, by_peer };
+    }
+    Ended::Failed(why.to_string())
 }
 
 /// Reads as long as the connection lives.

@@ -14,13 +14,14 @@ use actix_rt::task::JoinHandle;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::mesh::{ConnId, Direction, Targets, Traffic};
+use crate::mesh::{ConnId, Targets, Traffic};
 use crate::node::connection::writer::Chunk;
-use crate::node::connection::{Connection, Orders, Stream, Terms};
+use crate::node::connection::{Connection, Opening, Orders, Stream, Terms};
 use crate::node::router::arbiters::Threads;
 use crate::node::router::compress::AdaptiveCompression;
+use crate::node::router::spans::Spans;
 use crate::node::transport::Transport;
-use crate::wire::{Frames, Method, NodeId};
+use crate::wire::{Address, Frames, Method, NodeId};
 
 /// How long a link may take to close that never was a peer's: there is only our handshake to be flushed.
 const STRANGER: Duration = Duration::from_secs(1);
@@ -49,7 +50,9 @@ pub(crate) struct Links {
     terms: Arc<Terms>,
     /// Each in a box of its own: the table is half empty.
     open: HashMap<ConnId, Box<Link>>,
-    dials: HashMap<ConnId, JoinHandle<()>>,
+    /// And where to.
+    dials: HashMap<ConnId, (JoinHandle<()>, Address)>,
+    pub(crate) spans: Spans,
     /// New orders, and whose they are.
     orders: Vec<(ConnId, Orders)>,
     /// How many have been told to close.
@@ -65,6 +68,7 @@ impl Links {
             terms: Arc::new(terms),
             open: HashMap::new(),
             dials: HashMap::new(),
+            spans: Spans::default(),
             orders: Vec::new(),
             leaving: 0,
             compression: AdaptiveCompression::new(),
@@ -78,27 +82,27 @@ impl Links {
     }
 
     /// A dial has begun.
-    pub(crate) fn dialing(&mut self, conn: ConnId, task: JoinHandle<()>) {
-        self.dials.insert(conn, task);
+    pub(crate) fn dialing(&mut self, conn: ConnId, addr: Address, task: JoinHandle<()>) {
+        self.dials.insert(conn, (task, addr));
     }
 
-    /// A dial has ended; false if it had been given up.
-    pub(crate) fn dialed(&mut self, conn: ConnId) -> bool {
-        self.dials.remove(&conn).is_some()
+    /// A dial has ended: where to; `None` if it had been given up.
+    pub(crate) fn dialed(&mut self, conn: ConnId) -> Option<Address> {
+        self.dials.remove(&conn).map(|(_, addr)| addr)
     }
 
     /// Starts the actor of a connected stream. If the stream cannot be moved, its actor says so and stops.
-    pub(crate) fn open(&mut self, conn: ConnId, direction: Direction, transport: Transport) {
+    pub(crate) fn open(&mut self, conn: ConnId, opening: Opening, transport: Transport) {
         let terms = Arc::clone(&self.terms);
         let actor = match self.threads.turn(conn.0) {
             None => {
                 let stream = Ok(Stream::Here(transport));
-                Connection::new(conn, direction, stream, terms).start()
+                Connection::create(|ctx| Connection::new(conn, opening, stream, terms, ctx))
             }
             Some(thread) => {
                 let stream = transport.detach().map(Stream::Elsewhere);
-                Connection::start_in_arbiter(&thread.handle(), move |_| {
-                    Connection::new(conn, direction, stream, terms)
+                Connection::start_in_arbiter(&thread.handle(), move |ctx| {
+                    Connection::new(conn, opening, stream, terms, ctx)
                 })
             }
         };
@@ -132,13 +136,15 @@ impl Links {
 
     /// A link's actor has ended: whose it was, if it had been told to close.
     pub(crate) fn gone(&mut self, conn: ConnId) -> Option<NodeId> {
+        self.spans.close(conn);
         let link = self.open.remove(&conn)?;
         self.leaving -= usize::from(link.leaving);
         link.peer.map(|peer| *peer)
     }
 
     /// A link's handshake is done.
-    pub(crate) fn establish(&mut self, conn: ConnId) {
+    pub(crate) fn establish(&mut self, conn: ConnId, peer: &NodeId) {
+        self.spans.establish(conn, peer);
         if let Some(link) = self.open.get_mut(&conn) {
             link.established = true;
         }
@@ -195,8 +201,9 @@ impl Links {
     }
 
     fn close_within(&mut self, conn: ConnId, within: Duration) {
-        if let Some(dial) = self.dials.remove(&conn) {
+        if let Some((dial, _)) = self.dials.remove(&conn) {
             dial.abort();
+            self.spans.close(conn);
         }
         if let Some(link) = self.open.get_mut(&conn) {
             let within = if link.established {
@@ -248,7 +255,7 @@ impl Links {
 
 impl Drop for Links {
     fn drop(&mut self) {
-        self.dials.values().for_each(JoinHandle::abort);
+        self.dials.values().for_each(|(dial, _)| dial.abort());
     }
 }
 

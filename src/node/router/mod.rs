@@ -19,6 +19,7 @@ pub(crate) mod peer_book_file;
 pub(crate) mod readiness;
 pub(crate) mod seeds;
 pub(crate) mod shutdown;
+pub(crate) mod spans;
 pub(crate) mod validation;
 
 use std::collections::HashMap;
@@ -39,9 +40,9 @@ use crate::mesh::{
     Answer, ConnId, ConnectError, Direction, Effect, Effects, Ended, Event, Input, Mesh, Now,
     ProposalId, QueuedWhisper, Ticket, Traffic, WhisperError, Whispered, trace,
 };
-use crate::node::connection::Terms;
 use crate::node::connection::rate_limit::Rates;
 use crate::node::connection::writer::Patience;
+use crate::node::connection::{Opening, Terms};
 use crate::node::delivery::inbox::Inboxes;
 use crate::node::delivery::interceptors::{Interception, Question, Step};
 use crate::node::delivery::subscriptions::{Burst, Subscriptions, Topic};
@@ -365,7 +366,7 @@ impl Router {
         match effect {
             Effect::Dial { conn, addr } => self.dial(conn, addr, ctx),
             Effect::Transmit { to, frames } => self.links.transmit(&to, &frames),
-            Effect::Establish { conn, .. } => self.links.establish(conn),
+            Effect::Establish { conn, peer } => self.links.establish(conn, &peer),
             Effect::SetCompression { conn, method } => self.links.set_compression(conn, method),
             Effect::Close { conn, peer, .. } => {
                 self.links.close(conn, peer, self.closing_time());
@@ -388,10 +389,13 @@ impl Router {
     }
 
     fn dial(&mut self, conn: ConnId, addr: Address, ctx: &mut Context<Self>) {
-        log::dialing(self.mesh.me(), &addr);
+        let (me, direction) = (self.mesh.me(), Direction::Outgoing);
+        self.links.spans.open(me, conn, &addr, direction);
+        let _span = self.links.spans.enter(conn);
+        log::dialing(me, &addr);
         let router = ctx.address().downgrade();
         let network = self.network.clone();
-        let dialing = network.dial(self.listen, addr, self.connect_timeout);
+        let dialing = network.dial(self.listen, addr.clone(), self.connect_timeout);
         let task = actix_rt::spawn(async move {
             let dial = dialing.await;
             if let Some(router) = router.upgrade() {
@@ -402,7 +406,7 @@ impl Router {
                 router.do_send(Dialed { conn, dial });
             }
         });
-        self.links.dialing(conn, task);
+        self.links.dialing(conn, addr, task);
     }
 
     fn deliver(&mut self, messages: Vec<Message>, hold: &Hold, ctx: &mut Context<Self>) {
@@ -613,6 +617,7 @@ impl Handler<Received> for Router {
             charge,
             turn: _turn,
         } = received;
+        let _span = self.links.spans.enter(conn);
         let input = Input::Received { conn, batch };
         let ((), effects) = self.decide(|mesh, now, out| mesh.handle(now, input, out));
         charge.shrink(effects.iter().map(kept).sum());
@@ -642,9 +647,12 @@ impl Handler<Accepted> for Router {
 
     fn handle(&mut self, accepted: Accepted, ctx: &mut Context<Self>) {
         let Accepted { transport, from } = accepted;
-        log::accepted(self.mesh.me(), from);
         let conn = self.mesh.next_conn();
-        self.links.open(conn, Direction::Incoming, transport);
+        let (me, direction) = (self.mesh.me(), Direction::Incoming);
+        self.links.spans.open(me, conn, &from, direction);
+        let _span = self.links.spans.enter(conn);
+        log::accepted(me, from);
+        self.links.open(conn, Opening::Accepted, transport);
         self.step(ctx, |mesh, now, out| {
             mesh.handle(
                 now,
@@ -663,18 +671,22 @@ impl Handler<Dialed> for Router {
 
     fn handle(&mut self, dialed: Dialed, ctx: &mut Context<Self>) {
         let Dialed { conn, dial } = dialed;
-        if !self.links.dialed(conn) {
+        let Some(dialed) = self.links.dialed(conn) else {
             return;
-        }
+        };
+        let _span = self.links.spans.enter(conn);
         let input = match dial {
             Ok((transport, addr)) => {
-                self.links.open(conn, Direction::Outgoing, transport);
+                self.links.open(conn, Opening::Dialed(dialed), transport);
                 Input::Dialed {
                     conn,
                     addr: addr.into(),
                 }
             }
-            Err(why) => Input::DialFailed { conn, why },
+            Err(why) => {
+                self.links.spans.close(conn);
+                Input::DialFailed { conn, why }
+            }
         };
         self.step(ctx, |mesh, now, out| mesh.handle(now, input, out));
         self.drain(ctx);
@@ -687,6 +699,7 @@ impl Handler<Proven> for Router {
 
     fn handle(&mut self, proven: Proven, ctx: &mut Context<Self>) {
         let Proven { conn, id } = proven;
+        let _span = self.links.spans.enter(conn);
         self.step(ctx, |mesh, now, out| {
             mesh.handle(now, Input::Proven { conn, id }, out)
         });
@@ -703,6 +716,7 @@ impl Handler<Gone> for Router {
             unsent,
             whispers,
         } = gone;
+        let _span = self.links.spans.enter(conn);
         let told = self.links.gone(conn);
         let closed_by_us = told.is_some();
         let peer = told.or_else(|| self.mesh.peer_at(conn).cloned());

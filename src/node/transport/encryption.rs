@@ -32,6 +32,9 @@ pub enum Encryption {
     /// None, in the messages of a WebSocket, as js2p has it and browsers can join: with the feature
     /// `websocket`. Pages may join from [`Config::allow_origin`](crate::Config::allow_origin) alone.
     WebSocket,
+    /// WebSocket over TLS, as browsers and js2p dial it: who listens shows a certificate for the name it is dialled by, who
+    /// dials shows none, and no id is proven. Set by `Config::wss`, with the features `tls` and `websocket`.
+    SecureWebSocket,
     /// A name that this build does not speak.
     Unknown(String),
 }
@@ -44,6 +47,7 @@ impl Encryption {
             Self::Tls => "TLS",
             Self::Ssl => "SSL",
             Self::WebSocket => "ws",
+            Self::SecureWebSocket => "wss",
             Self::Unknown(name) => name,
         }
     }
@@ -54,6 +58,7 @@ impl Encryption {
             Self::Plaintext => true,
             Self::Tls | Self::Ssl => cfg!(feature = "tls"),
             Self::WebSocket => cfg!(feature = "websocket"),
+            Self::SecureWebSocket => cfg!(all(feature = "tls", feature = "websocket")),
             Self::Unknown(_) => false,
         }
     }
@@ -78,6 +83,7 @@ impl From<String> for Encryption {
             "TLS" => Self::Tls,
             "SSL" => Self::Ssl,
             "ws" => Self::WebSocket,
+            "wss" => Self::SecureWebSocket,
             _ => Self::Unknown(name),
         }
     }

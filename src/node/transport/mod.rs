@@ -25,6 +25,8 @@ use self::websocket::WebSocket;
 use crate::mesh::TlsRefusal;
 #[cfg(feature = "tls")]
 use crate::tls::{Failure, Secure, failure_of};
+#[cfg(feature = "tls")]
+use crate::wire::NodeId;
 
 /// A socket to listen with or to dial from, with buffers of this many bytes each way.
 ///
@@ -95,6 +97,11 @@ impl Secured {
             stream,
             refusal: None,
         }
+    }
+
+    /// The id that the peer has proven to be its own.
+    pub(crate) fn proven(&self) -> Option<&NodeId> {
+        self.stream.proven()
     }
 
     fn note(&mut self, error: &io::Error) {
@@ -216,6 +223,8 @@ impl Transport {
     pub(crate) fn take_refusal(&mut self) -> Option<(TlsRefusal, bool)> {
         match self {
             Self::Secure(secured) => secured.refusal.take(),
+            #[cfg(feature = "websocket")]
+            Self::WebSocket(socket) => socket.below().take_refusal(),
             _ => None,
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! Owns what is asked for and what is refused. Reads no more than a head of HTTP and what came with it.
 
-use std::io;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
@@ -10,10 +11,8 @@ use bytes::BytesMut;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use sha1::{Digest as _, Sha1};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
-use super::WebSocket;
+use super::{Transport, WebSocket};
 
 /// The longest head.
 const MAX_HEAD: usize = 8 * 1024;
@@ -25,8 +24,11 @@ const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The peer speaks something else, or asks for something else.
-    #[error("no handshake of WebSocket: {0}; encryption `ws` needs peers of encryption `ws`")]
+    #[error("no handshake of WebSocket: {0}; both ends need the same encryption")]
     Other(&'static str),
+    /// The peer speaks TLS.
+    #[error("it speaks TLS")]
+    Tls,
     /// A page that may not.
     #[error("a page of {0} wants to join: allow that origin if it is yours, for any page may try")]
     Origin(String),
@@ -49,15 +51,14 @@ pub(crate) struct Upgrade {
 }
 
 impl Upgrade {
-    /// Asks the other end for a WebSocket.
-    pub(crate) async fn ask(mut stream: TcpStream) -> Result<WebSocket, Failure> {
+    /// Asks the other end for a WebSocket. `host`: what was dialled, with its port.
+    pub(crate) async fn ask(mut stream: Transport, host: &str) -> Result<WebSocket, Failure> {
         let key = BASE64.encode(drawn::<16>()?);
-        let host = stream.peer_addr()?;
         let request = format!(
             "GET / HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
         );
-        stream.write_all(request.as_bytes()).await?;
+        write_all(&mut stream, request.as_bytes()).await?;
         let (head, rest) = read_head(&mut stream).await?;
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut response = httparse::Response::new(&mut headers);
@@ -77,7 +78,7 @@ impl Upgrade {
     }
 
     /// Answers who asks for a WebSocket.
-    pub(crate) async fn answer(&self, mut stream: TcpStream) -> Result<WebSocket, Failure> {
+    pub(crate) async fn answer(&self, mut stream: Transport) -> Result<WebSocket, Failure> {
         let (head, rest) = read_head(&mut stream).await?;
         let judged = self.judge(&head);
         let answer = match &judged {
@@ -88,9 +89,9 @@ impl Upgrade {
             Err(Failure::Origin(_)) => refusal("403 Forbidden", "this origin may not join\n"),
             Err(_) => refusal("426 Upgrade Required", "this port is for nodes of a mesh\n"),
         };
-        stream.write_all(answer.as_bytes()).await?;
+        write_all(&mut stream, answer.as_bytes()).await?;
         if judged.is_err() {
-            stream.shutdown().await?;
+            poll_fn(|cx| stream.poll_shutdown(cx)).await?;
         }
         judged.map(|_| WebSocket::new(stream, rest, None))
     }
@@ -153,13 +154,27 @@ fn header<'a>(headers: &'a [httparse::Header<'_>], name: &str) -> Option<&'a str
     std::str::from_utf8(found.value).ok()
 }
 
+async fn write_all(stream: &mut Transport, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match poll_fn(|cx| stream.poll_write(cx, &[IoSlice::new(bytes)])).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => bytes = &bytes[written..],
+        }
+    }
+    poll_fn(|cx| stream.poll_flush(cx)).await
+}
+
 /// A head of HTTP with its empty line, and what came behind it.
-async fn read_head(stream: &mut TcpStream) -> Result<(BytesMut, BytesMut), Failure> {
+async fn read_head(stream: &mut Transport) -> Result<(BytesMut, BytesMut), Failure> {
     let mut head = BytesMut::with_capacity(1024);
     loop {
         let seen = head.len().saturating_sub(3);
-        if stream.read_buf(&mut head).await? == 0 {
+        if poll_fn(|cx| stream.poll_read(cx, &mut head)).await? == 0 {
             return Err(Failure::Gone);
+        }
+        // An alert, or the beginning of a handshake.
+        if let [0x15 | 0x16, ..] = head[..] {
+            return Err(Failure::Tls);
         }
         // Frames of the mesh, and much else, are told apart by their first bytes.
         if head

@@ -6,15 +6,12 @@
 mod frames;
 mod handshake;
 
-use std::future::Future as _;
 use std::io::{self, IoSlice};
-use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, BytesMut};
-use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
-use tokio::net::TcpStream;
 
+use super::Transport;
 use frames::{Asked, Enframe, FrameError, Unframe};
 pub(crate) use handshake::{Failure, Upgrade};
 
@@ -24,7 +21,8 @@ const STRETCH: usize = 64 * 1024;
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct WebSocket {
-    stream: TcpStream,
+    /// TCP, plain or behind TLS.
+    stream: Transport,
     unframe: Unframe,
     enframe: Enframe,
     /// Came behind the handshake and was not read yet.
@@ -43,7 +41,7 @@ pub(crate) struct WebSocket {
 
 impl WebSocket {
     /// `mask`: what the dialler masks with.
-    fn new(stream: TcpStream, early: BytesMut, mask: Option<[u8; 4]>) -> Self {
+    fn new(stream: Transport, early: BytesMut, mask: Option<[u8; 4]>) -> Self {
         Self {
             stream,
             unframe: Unframe::new(mask.is_none()),
@@ -57,6 +55,12 @@ impl WebSocket {
         }
     }
 
+    /// The stream below.
+    #[cfg(feature = "tls")]
+    pub(crate) fn below(&mut self) -> &mut Transport {
+        &mut self.stream
+    }
+
     /// Why the peer broke the framing, if it did.
     pub(crate) fn take_broken(&mut self) -> Option<String> {
         self.broken.take().map(|error| error.to_string())
@@ -65,7 +69,7 @@ impl WebSocket {
     pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.ended || !self.early.is_empty() {
             true => Poll::Ready(Ok(())),
-            false => self.stream.poll_read_ready(cx),
+            false => self.stream.poll_readable(cx),
         }
     }
 
@@ -81,7 +85,7 @@ impl WebSocket {
                 return Poll::Ready(Ok(0));
             }
             if self.early.is_empty() {
-                if ready!(pin!(self.stream.read_buf(into)).poll(cx))? == 0 {
+                if ready!(self.stream.poll_read(cx, into))? == 0 {
                     return Poll::Ready(Ok(0));
                 }
             } else {
@@ -129,7 +133,8 @@ impl WebSocket {
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             while !self.out.is_empty() {
-                let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.out))?;
+                let out = [IoSlice::new(&self.out)];
+                let written = ready!(self.stream.poll_write(cx, &out))?;
                 if written == 0 {
                     return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
                 }
@@ -139,7 +144,7 @@ impl WebSocket {
             // Not before: a peer that pings and never reads would fill the memory with answers.
             let may_answer = self.enframe.is_between() && !self.parted;
             let Some(asked) = self.asked.take_if(|_| may_answer) else {
-                return Poll::Ready(Ok(()));
+                return self.stream.poll_flush(cx);
             };
             self.parted = asked == Asked::Close;
             self.enframe.control(&asked, &mut self.out);
@@ -151,7 +156,7 @@ impl WebSocket {
             self.asked = Some(Asked::Close);
         }
         ready!(self.poll_flush(cx))?;
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        self.stream.poll_shutdown(cx)
     }
 }
 
@@ -175,7 +180,7 @@ mod tests {
             .await
             .unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let mut socket = WebSocket::new(stream, BytesMut::new(), Some([0; 4]));
+        let mut socket = WebSocket::new(Transport::Plain(stream), BytesMut::new(), Some([0; 4]));
         // A ping of 125 bytes, and one byte so that the read ends; what servers say is not masked.
         let ping = [&[0x89, 125][..], &[7; 125], &[0x82, 1, b'x']].concat();
         for _ in 0..2000 {
