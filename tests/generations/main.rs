@@ -8,6 +8,7 @@ mod support;
 mod ambiguous;
 mod reference;
 mod snappy;
+mod wss;
 
 use std::fmt::Write as _;
 use std::process::Command;

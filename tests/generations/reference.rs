@@ -36,7 +36,7 @@ const fn py2p(wire: &'static str, version: &'static str, encryption: &'static st
     }
 }
 
-const fn js2p(encryption: &'static str) -> Reference {
+pub(crate) const fn js2p(encryption: &'static str) -> Reference {
     Reference {
         language: Language::JavaScript,
         wire: "0.7",
@@ -87,7 +87,12 @@ impl Reference {
 
     /// A fresh node that dials nobody by itself; nothing where the library cannot be set up, after saying so.
     pub(crate) fn peer(self, name: &str) -> Option<Peer> {
-        self.peer_beside(name, None)
+        self.peer_beside(name, None, None)
+    }
+
+    /// The same, trusting an authority in this file.
+    pub(crate) fn peer_trusting(self, name: &str, authority: &Path) -> Option<Peer> {
+        self.peer_beside(name, None, Some(authority))
     }
 
     /// The same with snappy, which the libraries use where it is installed.
@@ -98,11 +103,17 @@ impl Reference {
                 Language::Python => "python-snappy",
                 Language::JavaScript => "snappy",
             }),
+            None,
         )
     }
 
     /// With one more package installed beside the library.
-    fn peer_beside(self, name: &str, package: Option<&str>) -> Option<Peer> {
+    fn peer_beside(
+        self,
+        name: &str,
+        package: Option<&str>,
+        authority: Option<&Path>,
+    ) -> Option<Peer> {
         let folder = match self.ready(package) {
             Ok(folder) => folder,
             Err(why) => {
@@ -119,6 +130,9 @@ impl Reference {
                 node
             }
         };
+        if let Some(authority) = authority {
+            command.env("NODE_EXTRA_CA_CERTS", authority);
+        }
         let process = Coprocess::start(name, command.arg(folder));
         let started = process.order(match self.encryption {
             "Plaintext" => json!({"do": "start"}),
