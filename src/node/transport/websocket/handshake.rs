@@ -24,7 +24,9 @@ const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The peer speaks something else, or asks for something else.
-    #[error("no handshake of WebSocket: {0}; both ends need the same encryption")]
+    #[error(
+        "no handshake of WebSocket: {0}; encryption `ws` needs peers of encryption `ws`, and `wss` of `wss`"
+    )]
     Other(&'static str),
     /// The peer speaks TLS.
     #[error("it speaks TLS")]
