@@ -138,10 +138,10 @@ impl Upgrade {
             .with_cert_resolver(shown);
         server.send_tls13_tickets = 0;
         server.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-        let current = Named {
+        let current = Named(Current {
             live: Arc::clone(&tls.live),
             provider: provider(),
-        };
+        });
         let mut client = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(versions)
             .map_err(bad)?

@@ -284,10 +284,7 @@ impl ServerCertVerifier for Current {
 }
 
 /// Judges hosts, by what is in force at that moment and the name that was dialled.
-pub(super) struct Named {
-    pub(super) live: Arc<Live>,
-    pub(super) provider: Arc<CryptoProvider>,
-}
+pub(super) struct Named(pub(super) Current);
 
 impl std::fmt::Debug for Named {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -304,7 +301,7 @@ impl ServerCertVerifier for Named {
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verifier = self.live.state().verifier;
+        let verifier = self.0.live.state().verifier;
         verifier.judge_host(certificate, others, name, now)?;
         Ok(ServerCertVerified::assertion())
     }
@@ -315,7 +312,7 @@ impl ServerCertVerifier for Named {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
+        let algorithms = &self.0.provider.signature_verification_algorithms;
         verify_tls12_signature(message, certificate, signed, algorithms)
     }
 
@@ -325,13 +322,11 @@ impl ServerCertVerifier for Named {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, algorithms)
+        self.0.signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        algorithms.supported_schemes()
+        self.0.schemes()
     }
 }
 

@@ -299,7 +299,7 @@ fn explain(args: &Args, wire: Generation, node: &Node, error: &ConnectError) -> 
             "it speaks plaintext, or wants a certificate: leave --unauthenticated-ssl away, or give --tls DIR/NAME".into(),
         )),
         CloseReason::Insecure { .. } => Outcome::Not(say(
-            "it wants TLS: give --tls DIR/NAME for a closed subnet, or --unauthenticated-ssl for a reference peer's".into(),
+            "it wants TLS: give --tls DIR/NAME for a closed subnet, --wss DIR/NAME for one of wss, or --unauthenticated-ssl for a reference peer's".into(),
         )),
         CloseReason::Banned | CloseReason::Crowded | CloseReason::Full => {
             Outcome::Not(say("ask again later, or another node".into()))
