@@ -50,6 +50,9 @@ pub struct Node {
     pub subnet_id: SubnetId,
     /// Where its actors run.
     pub(crate) arbiter: ArbiterHandle,
+    /// What it stamps by.
+    #[cfg(feature = "tls")]
+    pub(crate) clock: Clock,
 }
 
 /// Starts a node as configured.
@@ -142,6 +145,8 @@ pub(crate) fn run(
     .then(|| websocket::Upgrade {
         origins: config.origins.into(),
     });
+    #[cfg(feature = "tls")]
+    let stamps_by = clock.clone();
     let threads = Threads::start(config.arbiters).map_err(StartError::Threads)?;
     let router = Router::run(Parts {
         mesh,
@@ -184,6 +189,8 @@ pub(crate) fn run(
         subnet,
         subnet_id,
         arbiter,
+        #[cfg(feature = "tls")]
+        clock: stamps_by,
     })
 }
 

@@ -166,3 +166,94 @@ fn a_run_is_repeated_from_its_seed() {
     assert_eq!(run(5), run(5));
     assert_ne!(run(5), run(6));
 }
+
+/// Signatures are held against the clocks of the network, too.
+#[cfg(feature = "tls")]
+mod signed {
+    use actix::Addr;
+    use actix_mesh::Payload;
+    use actix_mesh::signed::{Signed, Signer, Verifier, VerifierStatus};
+    use actix_mesh::tls::{Authority, Identity};
+
+    use super::*;
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Order {
+        pizza: u32,
+    }
+
+    impl Payload for Order {
+        const KIND: &'static str = "order/1";
+    }
+
+    /// Keeps what is proven.
+    #[derive(Clone, Default)]
+    struct Orders(Arc<Mutex<Vec<(u32, actix_mesh::NodeId)>>>);
+
+    impl Actor for Orders {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Signed<Order>> for Orders {
+        type Result = ();
+
+        fn handle(&mut self, order: Signed<Order>, _: &mut Context<Self>) {
+            let heard = (order.value.pizza, order.author);
+            self.0.lock().unwrap().push(heard);
+        }
+    }
+
+    fn identity() -> Identity {
+        let dir = tempfile::tempdir().unwrap();
+        let ca = dir.path().join("ca");
+        let authority = Authority::init(&ca).unwrap();
+        authority.issue("anna", Duration::from_secs(3600)).unwrap();
+        let read = |end: &str| std::fs::read(ca.join(format!("anna.{end}"))).unwrap();
+        Identity::from_pem(read("crt"), read("key")).unwrap()
+    }
+
+    #[actix::test]
+    async fn an_author_is_proven_on_nineteen_nodes_in_virtual_time() {
+        let identity = identity();
+        let id = identity.id().clone();
+        let net = SimNet::new(15)
+            .latency(Duration::from_millis(5)..=Duration::from_millis(120))
+            .loss(0.05)
+            .configure(move |number, config| match number {
+                3 => config.id(id.clone()).max_outgoing(3),
+                _ => config.max_outgoing(3),
+            });
+        let nodes = net.start(20).unwrap();
+        assert_eq!(nodes[3].id, *identity.id());
+        let signer = Signer::new(&nodes[3], &identity).unwrap();
+        let others = || nodes.iter().filter(|node| node.id != nodes[3].id);
+        let orders: Vec<Orders> = others().map(|_| Orders::default()).collect();
+        let verifiers: Vec<Addr<Verifier<Order>>> = others()
+            .zip(&orders)
+            .map(|(node, orders)| Verifier::new(node, orders.clone().start()).start())
+            .collect();
+        tokio::time::sleep(seconds(10)).await;
+        // A clock that is off, by less than the mesh minds, is that of the signature as well.
+        net.skew(&nodes[3], 20);
+        for pizza in 0..5 {
+            let order = signer.send(&Order { pizza }).unwrap();
+            nodes[3].router.send(order).await.unwrap().unwrap();
+            tokio::time::sleep(seconds(2)).await;
+        }
+        // Another's words under its own name prove nothing.
+        let stolen = signer.send(&Order { pizza: 9 }).unwrap();
+        nodes[5].router.send(stolen).await.unwrap().unwrap();
+        tokio::time::sleep(seconds(5)).await;
+        for (number, orders) in orders.iter().enumerate() {
+            let mut heard = orders.0.lock().unwrap().clone();
+            heard.sort();
+            let all: Vec<_> = (0..5).map(|pizza| (pizza, nodes[3].id.clone())).collect();
+            assert_eq!(heard, all, "listener {number}");
+        }
+        for (node, verifier) in others().zip(&verifiers) {
+            let report = verifier.send(VerifierStatus).await.unwrap();
+            let refused = u64::from(node.id != nodes[5].id);
+            assert_eq!((report.proven, report.refused), (5, refused));
+        }
+    }
+}

@@ -28,6 +28,14 @@
 //! | how many packets | 4 bytes, big-endian: 3 |
 //! | packets 0, 1 and 2 | each behind its length |
 //!
+//! For example: with the first key of RFC 8032, section 7.1, the broadcast of `order/1`, `{"pizza":7}` and `id:7` in a
+//! subnet whose id is `S`, signed 1,700,000,000,000,001 microseconds after the epoch, by the node
+//! `3gNtV1wEMedZQrKdFXWTHTFRy8zVYzQVPB96oxP9NbFts8yH3dEjzrfLAGcm1f1Qoy`, has the proof
+//!
+//! ```text
+//! signed:1:FVen3X669xLzsi6N2V91DoiyzHzg1uAgqiT8jZ9nS96Z:1700000000000001:4Kb9udZuoz4mxJc54fguT9NZ8trGhJ8FymkoYNaGa2iuPbPjVqDErHm4uV7ctgBgJTp4i7fiCMMa3roSNvnTdLFJ
+//! ```
+//!
 //! # What is refused
 //!
 //! A message without a signature, or with one that does not hold; one whose author is not the owner of the key; one whose
@@ -40,11 +48,11 @@ mod verifier;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::SignatureScheme;
 use rustls::sign::SigningKey;
 
+use crate::node::router::clock::Clock;
 use crate::node::{Send, Whisper};
 use crate::start::Node;
 use crate::tls::Identity;
@@ -52,7 +60,7 @@ use crate::typed::{FormatError, Payload};
 use crate::wire::base58;
 use crate::wire::{NodeId, Packet, Packets, SubnetId};
 
-pub use verifier::{Refusal, Refused, Signed, Verifier, VerifierReport, VerifierStatus};
+pub use verifier::{Refusal, Refused, Signed, Verifier, VerifierReport, VerifierStatus, check};
 
 use statement::{SPKI, Statement};
 
@@ -98,6 +106,8 @@ pub struct Signer {
     subnet: SubnetId,
     key: Arc<dyn SigningKey>,
     public: [u8; 32],
+    /// The node's: what is signed is held against the second the message is stamped with.
+    clock: Clock,
     last: Mutex<u64>,
 }
 
@@ -133,6 +143,7 @@ impl Signer {
             subnet: node.subnet_id.clone(),
             key,
             public,
+            clock: node.clock.clone(),
             last: Mutex::new(0),
         })
     }
@@ -194,8 +205,7 @@ impl Signer {
 
     /// Now, and more than the last time.
     fn next(&self) -> u64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(u64::MAX));
+        let now = self.clock.micros();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = now.max(*last + 1);
         *last

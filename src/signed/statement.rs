@@ -146,6 +146,28 @@ mod tests {
         );
     }
 
+    /// Signed by another implementation of Ed25519.
+    #[test]
+    fn the_example_of_the_documentation_holds() {
+        let page = include_str!("mod.rs");
+        let example = page.lines().find_map(|line| {
+            let text = line.strip_prefix("//! ")?;
+            text.starts_with("signed:1:F").then_some(text)
+        });
+        let proof = Proof::read(example.unwrap()).unwrap();
+        let mut statement = Statement {
+            subnet: "S",
+            to: None,
+            counter: 1_700_000_000_000_001,
+            packets: &[b"order/1", br#"{"pizza":7}"#, b"id:7"],
+        };
+        assert!(proof.holds(&statement));
+        assert_eq!(proof.counter, statement.counter);
+        assert!(page.contains(proof.author().as_str()));
+        statement.subnet = "T";
+        assert!(!proof.holds(&statement));
+    }
+
     #[test]
     fn proofs_are_read_strictly() {
         let key = base58::encode(&[7; 32]);

@@ -107,6 +107,38 @@ pub struct VerifierReport {
 #[rtype(result = "VerifierReport")]
 pub struct VerifierStatus;
 
+/// Checks the signature of one message by itself, as for a log that is read later: the counter it was signed with.
+///
+/// `subnet` and `me` are the subnet's id and the id of the node that heard it, as [`Node`] has them. Nothing is remembered:
+/// whether the message was there already the caller has to find out, by author and counter. [`Verifier`] does.
+///
+/// # Errors
+///
+/// Whatever does not hold; never [`Refusal::Replayed`], [`Refusal::TooManyAuthors`] or [`Refusal::Unreadable`].
+pub fn check(message: &Message, subnet: &SubnetId, me: &NodeId) -> Result<u64, Refusal> {
+    let packets: Vec<&[u8]> = message.packets().iter().map(Packet::as_bytes).collect();
+    let (proof, packets) = packets.split_last().ok_or(Refusal::Unsigned)?;
+    let proof = std::str::from_utf8(proof).ok().and_then(Proof::read);
+    let proof = proof.ok_or(Refusal::Unsigned)?;
+    if proof.author() != *message.sender() {
+        return Err(Refusal::OtherAuthor);
+    }
+    // First what costs nothing.
+    if (proof.counter / MICROS).abs_diff(message.time()) > OFF {
+        return Err(Refusal::Stale);
+    }
+    let statement = Statement {
+        subnet: subnet.as_str(),
+        to: (*message.flag() == Flag::Whisper).then(|| me.as_str()),
+        counter: proof.counter,
+        packets,
+    };
+    if !proof.holds(&statement) {
+        return Err(Refusal::Forged);
+    }
+    Ok(proof.counter)
+}
+
 /// Checks the signatures of values of a type, and hands on those that hold: `Verifier::new(&node, recipient).start()`.
 ///
 /// Each check takes time: where members may flood, give it an arbiter of its own, or it holds up the node. It ends when
@@ -179,27 +211,8 @@ impl<T: Payload> Verifier<T> {
     }
 
     fn check(&mut self, message: &Message) -> Result<(), Refusal> {
-        let packets: Vec<&[u8]> = message.packets().iter().map(Packet::as_bytes).collect();
-        let (proof, packets) = packets.split_last().ok_or(Refusal::Unsigned)?;
-        let proof = std::str::from_utf8(proof).ok().and_then(Proof::read);
-        let proof = proof.ok_or(Refusal::Unsigned)?;
-        if proof.author() != *message.sender() {
-            return Err(Refusal::OtherAuthor);
-        }
-        let statement = Statement {
-            subnet: self.subnet.as_str(),
-            to: (*message.flag() == Flag::Whisper).then(|| self.me.as_str()),
-            counter: proof.counter,
-            packets,
-        };
-        // First what costs nothing.
-        if (proof.counter / MICROS).abs_diff(message.time()) > OFF {
-            return Err(Refusal::Stale);
-        }
-        if !proof.holds(&statement) {
-            return Err(Refusal::Forged);
-        }
-        self.remember(message.sender(), proof.counter)
+        let counter = check(message, &self.subnet, &self.me)?;
+        self.remember(message.sender(), counter)
     }
 
     fn remember(&mut self, author: &NodeId, counter: u64) -> Result<(), Refusal> {

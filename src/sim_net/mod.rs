@@ -141,8 +141,8 @@ impl SimNet {
         self
     }
 
-    /// Changes the configuration of each node that is started from now on, by its number. Addresses, id, seed and files
-    /// are the network's: what is set of these is not used.
+    /// Changes the configuration of each node that is started from now on, by its number. Addresses, seed and files are the
+    /// network's: what is set of these is not used. An id that is set is the node's, as one that signs needs it.
     #[must_use]
     pub fn configure(
         mut self,
@@ -189,7 +189,7 @@ impl SimNet {
             config = config.connect(contact);
         }
         config.seed = Some(self.net.seed.wrapping_add(number as u64));
-        (config.id, config.peer_book, config.arbiters) = (None, None, 0);
+        (config.peer_book, config.arbiters) = (None, 0);
         config.listen = addr.to_string();
         let host = Host {
             net: Arc::clone(&self.net),

@@ -8,6 +8,8 @@
 
 pub(crate) mod cut;
 pub(crate) mod operations;
+#[cfg(feature = "tls")]
+pub(crate) mod secured;
 pub(crate) mod words;
 
 /// A target: its name, which is that of its corpus, and what runs an input.
@@ -26,6 +28,10 @@ pub(crate) const TARGETS: &[Target] = &[
     ("control", words::control),
     ("peer_book", words::peer_book),
     ("mesh", operations::mesh),
+    #[cfg(feature = "tls")]
+    ("proof", secured::proof),
+    #[cfg(feature = "tls")]
+    ("certificate", secured::certificate),
 ];
 
 /// Bytes taken one after the other; zeros when they are used up.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use actix::{Context, Handler};
 use tokio::time::Instant;
@@ -51,14 +51,35 @@ impl Clock {
 
     pub(crate) fn now(&self) -> Now {
         let monotonic = self.started.elapsed();
-        let unix = match &self.wall {
-            Wall::Machine => unix(),
-            Wall::Simulated { at_start, skew } => {
-                let passed = at_start.saturating_add(monotonic.as_secs());
-                passed.saturating_add_signed(skew.load(Ordering::Relaxed))
-            }
-        };
+        let unix = self.since_epoch(monotonic).as_secs();
         Now { monotonic, unix }
+    }
+
+    /// Of the wall clock, since the epoch.
+    #[cfg(feature = "tls")]
+    pub(crate) fn micros(&self) -> u64 {
+        let since = self.since_epoch(self.started.elapsed());
+        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn since_epoch(&self, monotonic: Duration) -> Duration {
+        match &self.wall {
+            // Read anew each time: when someone sets the machine's clock right, the stamps of our messages must follow.
+            Wall::Machine => {
+                let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+                since.unwrap_or_default()
+            }
+            Wall::Simulated { at_start, skew } => {
+                let passed = monotonic.saturating_add(Duration::from_secs(*at_start));
+                let skew = skew.load(Ordering::Relaxed);
+                let off = Duration::from_secs(skew.unsigned_abs());
+                if skew < 0 {
+                    passed.saturating_sub(off)
+                } else {
+                    passed.saturating_add(off)
+                }
+            }
+        }
     }
 }
 
@@ -73,11 +94,4 @@ impl Handler<UnixTime> for Router {
     fn handle(&mut self, _: UnixTime, _: &mut Context<Self>) -> u64 {
         self.clock.now().unix
     }
-}
-
-/// Seconds since the epoch. Read anew each time: when someone sets the machine's clock right, the
-/// stamps of our messages must follow.
-fn unix() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |time| time.as_secs())
 }
