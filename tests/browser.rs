@@ -1,4 +1,5 @@
-//! `examples/browser`: a page that is a node of a 0.7 mesh, beside the example's own node and the program. In a real browser.
+//! `examples/browser`: a page that is a node of a 0.7 mesh, beside the example's own node and the program, over WebSocket in
+//! plaintext and over TLS. In a real browser.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -9,7 +10,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
+use base64::Engine as _;
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    PublicKeyData as _,
+};
 use support::browser::{Browser, Process};
 use support::peer::Peer;
 
@@ -20,14 +27,19 @@ struct Example {
     node: String,
 }
 
-fn example() -> Example {
+fn example(more: &[&str]) -> Example {
     // `cargo test` has built it; a single test has not.
     let cargo = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--example", "browser"])
         .status();
     assert!(cargo.unwrap().success());
     let built = Path::new(env!("CARGO_BIN_EXE_actix-mesh")).with_file_name("examples/browser");
-    let mut child = Command::new(built).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(built)
+        .arg("0")
+        .args(more)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut last = || {
         let line = lines.next().unwrap().unwrap();
@@ -62,7 +74,7 @@ fn shows(browser: &mut Browser, text: &str) {
 
 #[test]
 fn a_page_takes_part_in_the_mesh() {
-    let example = example();
+    let example = example(&[]);
     let Some(mut browser) = Browser::open(&example.page) else {
         return;
     };
@@ -108,6 +120,68 @@ fn a_page_takes_part_in_the_mesh() {
              s.onopen = () => parent.postMessage('open', '*'); \
              s.onerror = () => parent.postMessage('refused', '*');</script>`; \
            onmessage = event => done(event.data); document.body.append(other); }})",
+        example.node
+    ));
+    assert_eq!(refused, "refused");
+}
+
+/// Files of a host as a web server has them: P-256, which browsers take. What Chromium is told of the key.
+fn host(dir: &Path) -> String {
+    let authority_key = KeyPair::generate().unwrap();
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = authority.self_signed(&authority_key).unwrap();
+    let issuer = Issuer::new(authority, authority_key);
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new([String::from("localhost")]).unwrap();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let issued = params.signed_by(&key, &issuer).unwrap();
+    let write = |name: &str, text: String| {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = dir.join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    write("ca.crt", certificate.pem());
+    write("host.crt", issued.pem());
+    write("host.key", key.serialize_pem());
+    let digest = Sha256::digest(key.subject_public_key_info());
+    base64::engine::general_purpose::STANDARD.encode(digest)
+}
+
+#[test]
+fn a_page_takes_part_over_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = host(dir.path());
+    let files = dir.path().join("host");
+    let files = files.to_str().unwrap();
+    let example = example(&[files]);
+    assert!(example.node.starts_with("localhost:"), "{}", example.node);
+    // What an operator would have told the system: this key is known.
+    let known = format!("--ignore-certificate-errors-spki-list={key}");
+    let Some(mut browser) = Browser::open_with(&example.page, &[&known]) else {
+        return;
+    };
+    browser.wait(
+        "joined",
+        "document.querySelector('#state')?.textContent.includes('beside')",
+    );
+    let far = Peer::ours_with(
+        "far",
+        &["--max-outgoing", "0", "--wire", "0.7", "--wss", files],
+    );
+    far.order(json!({"do": "connect", "addr": example.node}));
+    say(&mut browser, "under lock and key");
+    assert_eq!(
+        far.hears_once("under lock and key")["packets"],
+        json!(["under lock and key"])
+    );
+    let long = format!("{} heard", "y".repeat(100_000));
+    far.say(&long);
+    shows(&mut browser, &long);
+    let refused = browser.run(&format!(
+        "new Promise(done => {{ const s = new WebSocket('ws://{}/'); \
+           s.onopen = () => done('open'); s.onerror = () => done('refused'); }})",
         example.node
     ));
     assert_eq!(refused, "refused");

@@ -2,8 +2,13 @@
 //!
 //! `cargo run --example browser` says which page to open, and how the program joins the same mesh. `mesh.js` beside this file
 //! is all that a page needs.
+//!
+//! `cargo run --example browser -- 0 DIR/NAME` does the same over TLS, with the certificate `DIR/NAME.crt`, its key
+//! `DIR/NAME.key` and its authority `DIR/ca.crt`. A browser has to know the authority, and takes no Ed25519 keys: for a page
+//! the certificate is that of the web server, not one by `actix-mesh ca`.
 
 use actix::{Actor, Context, Handler};
+use actix_mesh::tls::Tls;
 use actix_mesh::{Config, Encryption, Generation, Message, Subscribe};
 use actix_web::{App, HttpResponse, HttpServer, web};
 
@@ -28,20 +33,28 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = std::net::TcpListener::bind(("127.0.0.1", port))?;
     let origin = format!("http://{}", listener.local_addr()?);
     // js2p and browsers speak generation 0.7; of pages only this one may join.
-    let node = Config::new()
+    let config = Config::new()
         .generation(Generation::V0_7)
         .subnet("mesh", Encryption::WebSocket)
-        .allow_origin(&origin)
-        .start()
-        .await?;
+        .allow_origin(&origin);
+    let (scheme, config) = match std::env::args().nth(2) {
+        Some(files) => ("wss", config.wss(Tls::from_files(files)?)),
+        None => ("ws", config),
+    };
+    let node = config.start().await?;
     node.router.send(Subscribe::messages(Ear.start())).await?;
     println!("open {origin}/");
+    let how = match scheme {
+        "ws" => "--encryption ws",
+        _ => "--wss DIR/NAME",
+    };
     println!(
-        "or: actix-mesh node --wire 0.7 --encryption ws --connect {}",
-        node.addr
+        "or: actix-mesh node --wire 0.7 {how} --connect {}",
+        node.advertised
     );
 
-    let page = include_str!("page.html").replace("NODE", &format!("ws://{}/", node.addr));
+    let page = include_str!("page.html");
+    let page = page.replace("NODE", &format!("{scheme}://{}/", node.advertised));
     let page = web::Data::new(page);
     let show = async |page: web::Data<String>| web::Html::new(page.to_string());
     let script = async || {

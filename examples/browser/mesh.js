@@ -116,7 +116,7 @@ export class Mesh {
   #seen = new Map();
   #last = 0;
 
-  static async join(url, { subnet = "mesh", encryption = "ws" } = {}) {
+  static async join(url, { subnet = "mesh", encryption = new URL(url).protocol.replace(":", "") } = {}) {
     const mesh = new Mesh();
     mesh.subnet = base58(await hash("SHA-256", utf8.encode(subnet + encryption + VERSION)));
     mesh.id = base58(await hash("SHA-384", crypto.getRandomValues(new Uint8Array(32))));

@@ -33,6 +33,11 @@ pub(crate) struct Browser {
 impl Browser {
     /// `None`, after saying so, where there is no Chromium; under `CI` that is a failure.
     pub(crate) fn open(url: &str) -> Option<Self> {
+        Self::open_with(url, &[])
+    }
+
+    /// As [`open`](Self::open), with more of Chromium's own arguments.
+    pub(crate) fn open_with(url: &str, more: &[&str]) -> Option<Self> {
         let profile = tempfile::tempdir().unwrap();
         let names = ["chromium", "chromium-browser", "google-chrome"];
         let mut process = names.iter().find_map(|name| {
@@ -55,6 +60,7 @@ impl Browser {
                     "--remote-debugging-port=0",
                 ])
                 .arg(format!("--user-data-dir={}", profile.path().display()))
+                .args(more)
                 .arg("about:blank")
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
