@@ -1,11 +1,17 @@
-//! A node that is reached over WebSocket: pages that have no business here, heads and frames without end, and floods of pings.
+//! A node that is reached over WebSocket, plain or over TLS: pages that have no business here, heads and frames without end,
+//! floods of pings, and handshakes that are begun and left.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpStream;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use actix_mesh::tls::{Authority, Tls};
 use actix_mesh::wire::{Composer, Flag, Limits, NodeId};
 use actix_mesh::{CloseReason, Connect};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::{Message, WebSocket};
 
@@ -13,23 +19,78 @@ use crate::support::raw::{GENERATION, Raw, some_id, some_text, user};
 use crate::support::victim::Victim;
 use crate::support::{PATIENCE, unix};
 
-fn victim() -> Victim {
+/// Which of the two a test is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    Ws,
+    Wss,
+}
+
+const BOTH: [Scheme; 2] = [Scheme::Ws, Scheme::Wss];
+
+/// The certificate of the host, and what its authority lets a client believe.
+static HOST: LazyLock<(tempfile::TempDir, Arc<ClientConfig>)> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = dir.path().join("ca");
+    let authority = Authority::init(&ca).unwrap();
+    authority
+        .issue("localhost", Duration::from_secs(3600))
+        .unwrap();
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_file(ca.join("ca.crt")).unwrap())
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    (dir, Arc::new(config))
+});
+
+fn tls() -> Tls {
+    Tls::from_files(HOST.0.path().join("ca/localhost")).unwrap()
+}
+
+fn client() -> ClientConnection {
+    let name = ServerName::try_from("localhost").unwrap();
+    ClientConnection::new(Arc::clone(&HOST.1), name).unwrap()
+}
+
+fn victim(scheme: Scheme) -> Victim {
     Victim::with(|config| {
-        config
+        let config = config
             .subnet("mesh", "ws")
             .handshake_timeout(Duration::from_secs(1))
-            .allow_origin("http://localhost:8080")
+            .allow_origin("http://localhost:8080");
+        match scheme {
+            Scheme::Ws => config,
+            Scheme::Wss => config.wss(tls()),
+        }
     })
 }
 
-fn connect(victim: &Victim) -> TcpStream {
+/// Bytes below WebSocket.
+trait Link: std::io::Read + std::io::Write {}
+impl<T: std::io::Read + std::io::Write> Link for T {}
+
+fn tcp(victim: &Victim) -> TcpStream {
     let stream = TcpStream::connect(victim.addr).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
 }
 
+fn connect(victim: &Victim) -> Box<dyn Link> {
+    let stream = tcp(victim);
+    if victim.node.subnet.encryption == "wss" {
+        return Box::new(StreamOwned::new(client(), stream));
+    }
+    Box::new(stream)
+}
+
 /// All that comes until the end.
-fn rest(mut stream: TcpStream) -> String {
+fn rest(mut stream: impl Link) -> String {
     let mut all = Vec::new();
     // A reset is an end as well.
     let _ = stream.read_to_end(&mut all);
@@ -38,7 +99,7 @@ fn rest(mut stream: TcpStream) -> String {
 
 /// A member over WebSocket, by a library of its own.
 struct Member {
-    socket: WebSocket<TcpStream>,
+    socket: WebSocket<Box<dyn Link>>,
     composer: Composer,
 }
 
@@ -53,7 +114,7 @@ impl Member {
         let id: NodeId = some_id();
         let composer = Composer::new(GENERATION, Limits::default(), id.clone());
         let mut member = Self { socket, composer };
-        let raw = Raw::over(connect(victim), &victim.subnet, id);
+        let raw = Raw::over(tcp(victim), &victim.subnet, id);
         let handshake = raw.handshake(|_| {});
         member.say(&Flag::Whisper, &handshake);
         victim.told(|event| {
@@ -79,7 +140,12 @@ fn assert_serves(victim: &Victim) {
 
 #[test]
 fn t36_a_page_of_a_strange_origin_is_refused_and_told_why() {
-    let victim = victim();
+    BOTH.into_iter()
+        .for_each(a_page_of_a_strange_origin_is_refused_and_told_why);
+}
+
+fn a_page_of_a_strange_origin_is_refused_and_told_why(scheme: Scheme) {
+    let victim = victim(scheme);
     let mut stream = connect(&victim);
     write!(
         stream,
@@ -99,7 +165,7 @@ fn t36_a_page_of_a_strange_origin_is_refused_and_told_why() {
 
 #[test]
 fn t36_whoever_does_not_speak_websocket_is_told_so() {
-    let victim = victim();
+    let victim = victim(Scheme::Ws);
     let mut stream = connect(&victim);
     stream
         .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -123,7 +189,12 @@ fn t36_whoever_does_not_speak_websocket_is_told_so() {
 
 #[test]
 fn t36_a_head_without_end_and_one_that_does_not_come_end() {
-    let victim = victim();
+    BOTH.into_iter()
+        .for_each(a_head_without_end_and_one_that_does_not_come_end);
+}
+
+fn a_head_without_end_and_one_that_does_not_come_end(scheme: Scheme) {
+    let victim = victim(scheme);
     let mut endless = connect(&victim);
     let _ = endless.write_all(b"GET / HTTP/1.1\r\n");
     let line = [&b"X-Filler: "[..], &[b'x'; 1000], b"\r\n"].concat();
@@ -142,7 +213,12 @@ fn t36_a_head_without_end_and_one_that_does_not_come_end() {
 
 #[test]
 fn t36_lengths_that_are_announced_pings_without_end_and_text_do_no_harm() {
-    let victim = victim();
+    BOTH.into_iter()
+        .for_each(lengths_that_are_announced_pings_without_end_and_text_do_no_harm);
+}
+
+fn lengths_that_are_announced_pings_without_end_and_text_do_no_harm(scheme: Scheme) {
+    let victim = victim(scheme);
     let mut bomb = Member::join(&victim, None);
     let mut head = vec![0x82, 0xff];
     head.extend_from_slice(&(u64::MAX >> 1).to_be_bytes());
@@ -171,7 +247,12 @@ fn t36_lengths_that_are_announced_pings_without_end_and_text_do_no_harm() {
 
 #[test]
 fn t36_a_frame_in_many_messages_and_many_in_one_are_read_as_they_are() {
-    let victim = victim();
+    BOTH.into_iter()
+        .for_each(a_frame_in_many_messages_and_many_in_one_are_read_as_they_are);
+}
+
+fn a_frame_in_many_messages_and_many_in_one_are_read_as_they_are(scheme: Scheme) {
+    let victim = victim(scheme);
     let mut member = Member::join(&victim, None);
     let texts: Vec<String> = (0..20).map(|_| some_text("cut")).collect();
     let mut all = Vec::new();
@@ -196,4 +277,67 @@ fn t36_a_frame_in_many_messages_and_many_in_one_are_read_as_they_are() {
             heard += 1;
         }
     }
+}
+
+#[test]
+fn t36_who_begins_a_handshake_of_tls_and_stays_keeps_nobody_out() {
+    let victim = victim(Scheme::Wss);
+    let strangers: Vec<TcpStream> = (0..200)
+        .map(|_| {
+            let mut stream = tcp(&victim);
+            client().write_tls(&mut stream).unwrap();
+            stream
+        })
+        .collect();
+    assert_serves(&victim);
+    // Each has the time of a handshake, and no more.
+    for stream in strangers {
+        rest(stream);
+    }
+    assert_serves(&victim);
+}
+
+#[test]
+fn t36_who_speaks_no_websocket_over_tls_or_no_tls_gets_no_further() {
+    let victim = victim(Scheme::Wss);
+    // An order of HTTP and a member's own handshake, without TLS: not a byte of HTTP comes back.
+    let mut plain = tcp(&victim);
+    plain
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    assert!(!rest(plain).contains("HTTP"));
+    victim.told_refused();
+    // The same over TLS is told what is meant; noise is closed.
+    let mut page = connect(&victim);
+    page.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    assert!(rest(page).starts_with("HTTP/1.1 426 "));
+    victim.told_refused();
+    for noise in [vec![0; 20_000], vec![0xff; 20_000], vec![b'\n'; 20_000]] {
+        let mut link = connect(&victim);
+        // It may be closed before all is written.
+        let _ = link.write_all(&noise);
+        rest(link);
+        victim.told_refused();
+    }
+    assert_serves(&victim);
+}
+
+#[test]
+fn t36_a_record_that_was_changed_ends_the_link_and_nothing_else() {
+    let victim = victim(Scheme::Wss);
+    let mut stream = tcp(&victim);
+    let mut session = client();
+    while session.is_handshaking() {
+        session.complete_io(&mut stream).unwrap();
+    }
+    session.writer().write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    let mut records = Vec::new();
+    session.write_tls(&mut records).unwrap();
+    let last = records.len() - 1;
+    records[last] ^= 1;
+    stream.write_all(&records).unwrap();
+    rest(stream);
+    victim.told_refused();
+    assert_serves(&victim);
 }

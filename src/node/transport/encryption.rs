@@ -30,7 +30,7 @@ pub enum Encryption {
     /// `Config::unauthenticated_ssl`, with the feature `tls`.
     Ssl,
     /// None, in the messages of a WebSocket, as js2p has it and browsers can join: with the feature
-    /// `websocket`. Pages may join from [`Config::allow_origin`](crate::Config::allow_origin) alone.
+    /// `websocket`. Pages may join from origins given to `Config::allow_origin` alone.
     WebSocket,
     /// WebSocket over TLS, as browsers and js2p dial it: who listens shows a certificate for the name it is dialled by, who
     /// dials shows none, and no id is proven. Set by `Config::wss`, with the features `tls` and `websocket`.
