@@ -70,16 +70,24 @@ pub(crate) struct Upgrade {
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
     pace: Pace,
-    /// Whose trust the peers have to keep; `None`: no peer has to prove its id.
-    tls: Option<Tls>,
-    /// Whether a certificate is held against the host that was dialled.
-    names: bool,
+    trusted: Trusted,
+}
+
+/// Whom certificates have to be those of.
+#[derive(Clone, Debug)]
+enum Trusted {
+    /// Anybody.
+    Anybody,
+    /// Members of a closed mesh, whose ids they prove, on either side.
+    Members(Tls),
+    /// The host that was dialled; who comes shows none.
+    Hosts(Tls),
 }
 
 impl fmt::Debug for Upgrade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upgrade")
-            .field("tls", &self.tls)
+            .field("trusted", &self.trusted)
             .finish_non_exhaustive()
     }
 }
@@ -121,8 +129,7 @@ impl Upgrade {
             client: Arc::new(client),
             server: Arc::new(server),
             pace: Pace::new(),
-            tls: Some(tls.clone()),
-            names: false,
+            trusted: Trusted::Members(tls.clone()),
         })
     }
 
@@ -154,8 +161,7 @@ impl Upgrade {
             client: Arc::new(client),
             server: Arc::new(server),
             pace: Pace::new(),
-            tls: None,
-            names: true,
+            trusted: Trusted::Hosts(tls.clone()),
         })
     }
 
@@ -166,8 +172,7 @@ impl Upgrade {
             client,
             server,
             pace: Pace::new(),
-            tls: None,
-            names: false,
+            trusted: Trusted::Anybody,
         })
     }
 
@@ -178,11 +183,14 @@ impl Upgrade {
     {
         let io = ReadAhead::new(io);
         let written = Arc::clone(&io.written);
+        let mut dialed = None;
         let stream = match side {
             Side::Client { host } => {
-                let host = if self.names { host } else { NOBODY };
+                let is_named = matches!(self.trusted, Trusted::Hosts(_));
+                let host = if is_named { host } else { NOBODY };
                 let name = ServerName::try_from(host.to_owned())
                     .map_err(|error| Failure::Io(error.to_string()))?;
+                dialed = Some(name.clone());
                 let connector = TlsConnector::from(Arc::clone(&self.client));
                 let done = connector.connect(name, io).into_fallible().await;
                 done.map(TlsStream::Client)
@@ -196,7 +204,7 @@ impl Upgrade {
             }
         };
         match stream {
-            Ok(stream) => Secure::new(stream, self.tls.clone()),
+            Ok(stream) => Secure::new(stream, &self.trusted, dialed),
             Err((error, mut io)) => {
                 let failure = failure_of(&error);
                 if let Failure::Refused(..) = failure {
@@ -292,9 +300,16 @@ pub(crate) struct Secure<IO> {
     stream: TlsStream<ReadAhead<IO>>,
     /// Whether more may be readable without the socket's saying so.
     more: bool,
-    /// What has to be trusted, and the id that the peer has proven.
-    tls: Option<Tls>,
+    /// As what the peer has to stay trusted; `None`: it is not.
+    held: Option<Box<Held>>,
+    /// The id that the peer has proven.
     proven: Option<Box<NodeId>>,
+}
+
+/// What a peer's certificate was held against, and is again when trust changes.
+enum Held {
+    Member(Tls),
+    Host(Tls, ServerName<'static>),
 }
 
 impl<IO> fmt::Debug for Secure<IO> {
@@ -306,10 +321,19 @@ impl<IO> fmt::Debug for Secure<IO> {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Secure<IO> {
-    fn new(stream: TlsStream<ReadAhead<IO>>, tls: Option<Tls>) -> Result<Self, Failure> {
-        let proven = match &tls {
-            None => None,
-            Some(_) => {
+    fn new(
+        stream: TlsStream<ReadAhead<IO>>,
+        trusted: &Trusted,
+        dialed: Option<ServerName<'static>>,
+    ) -> Result<Self, Failure> {
+        let held = match (trusted, dialed) {
+            (Trusted::Members(tls), _) => Some(Held::Member(tls.clone())),
+            (Trusted::Hosts(tls), Some(name)) => Some(Held::Host(tls.clone(), name)),
+            (Trusted::Hosts(_), None) | (Trusted::Anybody, _) => None,
+        };
+        let proven = match &held {
+            None | Some(Held::Host(..)) => None,
+            Some(Held::Member(_)) => {
                 let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
                 let none = Failure::Refused(TlsRefusal::NoCertificate, false);
                 let first = chain.first().ok_or(none)?;
@@ -320,7 +344,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Secure<IO> {
         Ok(Self {
             stream,
             more: true,
-            tls,
+            held: held.map(Box::new),
             proven,
         })
     }
@@ -332,8 +356,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Secure<IO> {
 
     /// Whether the peer is still let in.
     pub(crate) fn recheck(&self, now: u64) -> Result<(), TlsRefusal> {
-        match &self.tls {
-            Some(tls) => tls.recheck(self.chain(), now),
+        match self.held.as_deref() {
+            Some(Held::Member(tls)) => tls.recheck(self.chain(), None, now),
+            Some(Held::Host(tls, name)) => tls.recheck(self.chain(), Some(name), now),
             None => Ok(()),
         }
     }

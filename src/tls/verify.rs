@@ -331,8 +331,13 @@ impl ServerCertVerifier for Named {
 }
 
 impl super::Tls {
-    /// Whether the peer that showed this chain is still let in.
-    pub(crate) fn recheck(&self, chain: &[CertificateDer<'_>], now: u64) -> Result<(), TlsRefusal> {
+    /// Whether the peer that showed this chain is still let in, as a member or as the host of that name.
+    pub(crate) fn recheck(
+        &self,
+        chain: &[CertificateDer<'_>],
+        host: Option<&ServerName<'_>>,
+        now: u64,
+    ) -> Result<(), TlsRefusal> {
         let Some((first, others)) = chain.split_first() else {
             return Err(TlsRefusal::NoCertificate);
         };
@@ -341,7 +346,11 @@ impl super::Tls {
         // Judged as on its last day: whoever was let in in time may stay, unless it is revoked.
         let now = now.min(read.not_after);
         let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now));
-        match verifier.judge(first, others, now) {
+        let verdict = match host {
+            Some(name) => verifier.judge_host(first, others, name, now),
+            None => verifier.judge(first, others, now),
+        };
+        match verdict {
             // As may those whose authority has expired.
             Err(error) if refusal_of(&error).0 == TlsRefusal::Expired => Ok(()),
             verdict => verdict.map_err(|error| refusal_of(&error).0),

@@ -100,3 +100,25 @@ async fn a_name_without_a_certificate_starts_nothing() {
     assert!(matches!(error, StartError::EncryptionNotSet(_)), "{error}");
     assert!(error.to_string().contains("Config::wss"), "{error}");
 }
+
+#[actix::test]
+async fn a_host_whose_certificate_is_revoked_loses_those_that_dialled_it() {
+    let folder = Folder::new();
+    let (host, told) = start(wss(&folder.member("127.0.0.1"))).await;
+    let (member, told_member) = start(wss(&folder.member("member.example"))).await;
+    let id = dial(&member, host.addr).await.unwrap();
+    assert_eq!(id, host.id);
+    host.ready(1, PATIENCE).await.unwrap();
+    folder.authority.revoke("127.0.0.1").unwrap();
+    let why = told_member
+        .next(|event| match event {
+            Event::PeerLeft { reason, .. } => Some(reason.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(why, we_refuse(TlsRefusal::Revoked));
+    let left = |event: &Event| matches!(event, Event::PeerLeft { .. }).then_some(());
+    told.next(left).await;
+    let error = reason(dial(&member, host.addr).await.unwrap_err());
+    assert_eq!(error, we_refuse(TlsRefusal::Revoked));
+}

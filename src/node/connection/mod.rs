@@ -299,7 +299,7 @@ impl Handler<Orders> for Connection {
         }
         #[cfg(feature = "tls")]
         if orders.recheck
-            && let Some(transport) = &self.transport
+            && let Some(transport) = &mut self.transport
             && let Err(refusal) = transport.recheck(unix_now())
         {
             let by_peer = false;

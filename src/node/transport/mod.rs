@@ -240,9 +240,11 @@ impl Transport {
 
     /// Whether the peer is still let in, by the trust in force and at this time.
     #[cfg(feature = "tls")]
-    pub(crate) fn recheck(&self, unix: u64) -> Result<(), TlsRefusal> {
+    pub(crate) fn recheck(&mut self, unix: u64) -> Result<(), TlsRefusal> {
         match self {
             Self::Secure(secured) => secured.stream.recheck(unix),
+            #[cfg(feature = "websocket")]
+            Self::WebSocket(socket) => socket.below().recheck(unix),
             _ => Ok(()),
         }
     }
