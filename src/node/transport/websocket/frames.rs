@@ -4,6 +4,8 @@
 //! it has come, and hand on messages only when they are whole: both outside of every budget here.
 
 use bytes::BytesMut;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 
 /// The longest control frame.
 const MAX_CONTROL: usize = 125;
@@ -176,9 +178,11 @@ impl Unframe {
 /// Puts each of our frames into a binary message of its own.
 #[derive(Debug)]
 pub(crate) struct Enframe {
-    /// Whether what is said has to be masked: clients do. What it is masked with is no secret: it keeps naive proxies from
-    /// taking the bytes for something else.
-    mask: Option<[u8; 4]>,
+    /// What masks are drawn from, if what is said has to be masked: clients do, each frame by a mask of its own that nobody
+    /// can foretell. It is no secret: it keeps naive proxies from taking the bytes for something else.
+    masks: Option<Box<StdRng>>,
+    /// That of the frame that has begun.
+    mask: [u8; 4],
     phase: usize,
     /// The length prefix of the frame that begins, as far as it is there.
     prefix: [u8; 4],
@@ -188,9 +192,11 @@ pub(crate) struct Enframe {
 }
 
 impl Enframe {
-    pub(crate) fn new(mask: Option<[u8; 4]>) -> Self {
+    /// `seed`: what masks are drawn from, for who dialled.
+    pub(crate) fn new(seed: Option<[u8; 32]>) -> Self {
         Self {
-            mask,
+            masks: seed.map(|seed| Box::new(StdRng::from_seed(seed))),
+            mask: [0; 4],
             phase: 0,
             prefix: [0; 4],
             have: 0,
@@ -239,7 +245,7 @@ impl Enframe {
     }
 
     fn head(&mut self, kind: u8, length: usize, out: &mut BytesMut) {
-        let masked = u8::from(self.mask.is_some()) << 7;
+        let masked = u8::from(self.masks.is_some()) << 7;
         out.extend_from_slice(&[0x80 | kind]);
         match (u8::try_from(length), u16::try_from(length)) {
             (Ok(length @ ..126), _) => out.extend_from_slice(&[masked | length]),
@@ -252,15 +258,18 @@ impl Enframe {
                 out.extend_from_slice(&(length as u64).to_be_bytes());
             }
         }
-        out.extend_from_slice(self.mask.as_ref().map_or(&[][..], |mask| mask));
+        if let Some(masks) = &mut self.masks {
+            self.mask = masks.random();
+            out.extend_from_slice(&self.mask);
+        }
         self.phase = 0;
     }
 
     fn contents(&mut self, bytes: &[u8], out: &mut BytesMut) {
         let at = out.len();
         out.extend_from_slice(bytes);
-        if let Some(mask) = self.mask {
-            let masks = mask.iter().cycle().skip(self.phase);
+        if self.masks.is_some() {
+            let masks = self.mask.iter().cycle().skip(self.phase);
             out[at..]
                 .iter_mut()
                 .zip(masks)
@@ -274,7 +283,7 @@ impl Enframe {
 mod tests {
     use super::*;
 
-    const MASK: [u8; 4] = [1, 20, 133, 4];
+    const SEED: [u8; 32] = [7; 32];
 
     /// Frames of ours of these lengths.
     fn stream(lengths: &[usize]) -> Vec<u8> {
@@ -287,24 +296,36 @@ mod tests {
     }
 
     #[test]
+    fn each_frame_has_a_mask_of_its_own() {
+        let mut enframe = Enframe::new(Some(SEED));
+        let mut framed = BytesMut::new();
+        for _ in 0..20 {
+            enframe.run(&stream(&[10]), &mut framed);
+        }
+        let (frames, rest) = framed.as_chunks::<{ 2 + 4 + 14 }>();
+        let masks: std::collections::BTreeSet<_> = frames.iter().map(|it| &it[2..6]).collect();
+        assert_eq!((masks.len(), rest.len()), (20, 0));
+    }
+
+    #[test]
     fn what_is_put_into_messages_comes_out_however_it_is_cut() {
         let stream = stream(&[0, 1, 121, 122, 300, 65_531, 65_532, 70_000]);
-        for mask in [None, Some(MASK)] {
+        for seed in [None, Some(SEED)] {
             for step in [1, 7, 1000, usize::MAX] {
                 let mut framed = BytesMut::new();
-                let mut enframe = Enframe::new(mask);
+                let mut enframe = Enframe::new(seed);
                 for part in stream.chunks(step.min(stream.len())) {
                     enframe.run(part, &mut framed);
                 }
                 assert!(enframe.is_between());
                 let (mut out, mut asked) = (BytesMut::new(), None);
-                let mut unframe = Unframe::new(mask.is_some());
+                let mut unframe = Unframe::new(seed.is_some());
                 for part in framed.chunks(step.min(framed.len())) {
                     let start = out.len();
                     out.extend_from_slice(part);
                     unframe.run(&mut out, start, &mut asked).unwrap();
                 }
-                assert!(out[..] == stream[..], "{mask:?} {step}");
+                assert!(out[..] == stream[..], "{seed:?} {step}");
                 assert_eq!(asked, None);
             }
         }

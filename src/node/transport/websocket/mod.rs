@@ -40,12 +40,12 @@ pub(crate) struct WebSocket {
 }
 
 impl WebSocket {
-    /// `mask`: what the dialler masks with.
-    fn new(stream: Transport, early: BytesMut, mask: Option<[u8; 4]>) -> Self {
+    /// `seed`: what the masks of the dialler are drawn from.
+    fn new(stream: Transport, early: BytesMut, seed: Option<[u8; 32]>) -> Self {
         Self {
             stream,
-            unframe: Unframe::new(mask.is_none()),
-            enframe: Enframe::new(mask),
+            unframe: Unframe::new(seed.is_none()),
+            enframe: Enframe::new(seed),
             early,
             out: BytesMut::new(),
             asked: None,
@@ -180,7 +180,7 @@ mod tests {
             .await
             .unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let mut socket = WebSocket::new(Transport::Plain(stream), BytesMut::new(), Some([0; 4]));
+        let mut socket = WebSocket::new(Transport::Plain(stream), BytesMut::new(), Some([0; 32]));
         // A ping of 125 bytes, and one byte so that the read ends; what servers say is not masked.
         let ping = [&[0x89, 125][..], &[7; 125], &[0x82, 1, b'x']].concat();
         for _ in 0..2000 {
