@@ -17,10 +17,10 @@ use crate::error::StartError;
 use crate::mesh::Mesh;
 use crate::node::connection::rate_limit::Rates;
 use crate::node::connection::writer::Patience;
+use crate::node::router::addresses::peer_book_file::PeerBook;
+use crate::node::router::addresses::seeds::Seeds;
 use crate::node::router::arbiters::Threads;
 use crate::node::router::clock::Clock;
-use crate::node::router::peer_book_file::PeerBook;
-use crate::node::router::seeds::Seeds;
 use crate::node::router::{Parts, Router};
 #[cfg(any(feature = "tls", feature = "websocket"))]
 use crate::node::transport::encryption::Encryption;

@@ -16,7 +16,6 @@ mod node {
     pub(crate) mod json;
     pub(crate) mod known;
     pub(crate) mod seq;
-    pub(crate) mod strict;
     pub(crate) mod text;
 }
 

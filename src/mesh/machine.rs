@@ -21,14 +21,14 @@ use super::membership::address_scope::Scope;
 use super::membership::peer_book::{PeerBook, Tried};
 use super::membership::peer_exchange::MIN_ASK_PAUSE;
 
-use super::messaging::along::Passages;
-use super::messaging::authors::Authors;
 use super::messaging::foreign::Foreigners;
 use super::messaging::renegotiate::Kept;
 use super::messaging::route::PassedMessages;
-use super::messaging::searches::Searches;
 use super::messaging::validation::Validation;
 use super::messaging::waterfall::Waterfall;
+use super::messaging::whisper::along::Passages;
+use super::messaging::whisper::authors::Authors;
+use super::messaging::whisper::searches::Searches;
 use super::params::Params;
 use super::stats::{DROPPED, RecentProblems, Stats, Trouble};
 use super::tls_refusal::TlsRefusal;

@@ -21,13 +21,9 @@ mod error;
 mod expiry;
 mod files;
 mod identity;
-mod pace;
 mod private_file;
-mod refusal;
-mod ssl;
 mod stream;
 mod trust;
-mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -44,8 +40,8 @@ pub use identity::Identity;
 pub use trust::Trust;
 
 pub(crate) use expiry::Expiry;
+use stream::verify::Verifier;
 pub(crate) use stream::{Failure, Secure, Side, Upgrade, failure_of};
-use verify::Verifier;
 
 /// A node's key and certificate, and whom it trusts. Clones share what they hold.
 ///

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix::{Context, Handler, MessageResult, Recipient};
 
-use super::format::{read_message, write};
+use super::payload::format::{read_message, write};
 use super::payload::{Query, kind};
 use crate::node::requests::answering::{
     AddAnswerer, Answerer, Answering, NoAnswer, Registration, Value,

@@ -37,23 +37,20 @@
 //! asked in it is answered in it.
 
 pub(crate) mod asked;
-pub(crate) mod format;
 pub(crate) mod names;
 pub(crate) mod node;
 pub(crate) mod payload;
 pub(crate) mod proposed;
-pub(crate) mod raw;
 pub(crate) mod received;
 pub(crate) mod remote;
 pub(crate) mod request;
 pub(crate) mod send;
-pub(crate) mod tag;
 
 pub use asked::{Answer, Asked};
-#[cfg(feature = "tls")]
-pub(crate) use format::read_message as read_value;
-pub use format::{Format, FormatError};
 pub use node::{NodeGone, NotReady};
+#[cfg(feature = "tls")]
+pub(crate) use payload::format::read_message as read_value;
+pub use payload::format::{Format, FormatError};
 pub use payload::{Payload, Query};
 pub use proposed::Proposed;
 pub use received::Received;

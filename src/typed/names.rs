@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::asked::{Asked, value};
-use super::format::{FormatError, read_message, write};
+use super::payload::format::{FormatError, read_message, write};
 use super::payload::{Payload, Query, kind};
 use super::remote::Ask;
 use super::request::{Request, RequestError};

@@ -2,7 +2,7 @@
 
 use actix::Recipient;
 
-use super::format::read_message;
+use super::payload::format::read_message;
 use super::payload::{Payload, kind};
 use crate::mesh::Acceptance;
 use crate::node::Validate;

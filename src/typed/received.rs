@@ -2,7 +2,7 @@
 
 use actix::{Context, Handler, MessageResult, Recipient};
 
-use super::format::read_message;
+use super::payload::format::read_message;
 use super::payload::{Payload, kind};
 use crate::node::delivery::subscriptions::{Handling, Sink, Taker};
 use crate::node::messages::subscribe::Subscribe;

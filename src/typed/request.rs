@@ -12,9 +12,9 @@ use actix::{Addr, MailboxError};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use super::format::{FormatError, read_kind, write};
+use super::payload::format::{FormatError, read_kind, write};
+use super::payload::tag::fresh;
 use super::payload::{Query, kind};
-use super::tag::fresh;
 use crate::mesh::{SendError, WhisperError};
 use crate::node::requests::envelope::Decline;
 use crate::node::requests::pending::{Expect, Forget, Outcome, Take, Wants};

@@ -1,8 +1,8 @@
 //! Sending values: what becomes a [`Send`] or a [`Whisper`] of packets.
 
-use super::format::{FormatError, write};
+use super::payload::format::{FormatError, write};
+use super::payload::tag::fresh;
 use super::payload::{Payload, kind};
-use super::tag::fresh;
 use crate::mesh::{SendError, WhisperError};
 use crate::node::{Send, Whisper};
 use crate::wire::{NodeId, Packet, Packets};

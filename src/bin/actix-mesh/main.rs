@@ -7,8 +7,7 @@
 mod bridge;
 mod ca;
 mod config_file;
-mod decode;
-mod encode;
+mod frames;
 mod help;
 mod lines;
 mod logging;
@@ -58,8 +57,8 @@ enum Command {
     Node(Box<node::Args>),
     /// Print the settings of a node that are in force, and where each is from: flag, environment, file or default
     Config(Box<node::Args>),
-    Decode(decode::Args),
-    Encode(encode::Args),
+    Decode(frames::decode::Args),
+    Encode(frames::encode::Args),
     Ca(ca::Args),
     Bridge(bridge::Args),
     Probe(probe::Args),
@@ -73,8 +72,8 @@ impl Command {
         match self {
             Self::Config(_) => line.print_settings(),
             Self::Node(args) => node::run(*args),
-            Self::Decode(args) => decode::run(&args),
-            Self::Encode(args) => encode::run(&args),
+            Self::Decode(args) => frames::decode::run(&args),
+            Self::Encode(args) => frames::encode::run(&args),
             Self::Ca(args) => ca::run(&args),
             Self::Bridge(args) => bridge::run(args),
             Self::Probe(args) => probe::run(&args),
@@ -165,7 +164,10 @@ mod tests {
         };
         let rows = [
             ("a line of input, `node`", mebibytes(crate::node::LINE)),
-            ("a line of input, `decode`", mebibytes(crate::decode::LINE)),
+            (
+                "a line of input, `decode`",
+                mebibytes(crate::frames::decode::LINE),
+            ),
             (
                 "lines whose commands are under way",
                 mebibytes(crate::node::talk::UNDER_WAY as usize),

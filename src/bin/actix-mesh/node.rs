@@ -11,7 +11,6 @@ mod known;
 pub(crate) mod seq;
 mod settings;
 pub(crate) mod signals;
-mod strict;
 pub(crate) mod talk;
 mod terminal;
 mod text;

@@ -3,15 +3,12 @@
 //! Owns broadcasts and their relay, the cache of seen ones, whispers and the searches for their peers, and
 //! renegotiation. It must not know how a connection came about.
 
-pub(super) mod along;
-pub(super) mod authors;
 pub(super) mod broadcast;
 pub(super) mod foreign;
 pub(super) mod receive;
 pub(super) mod relay;
 pub(super) mod renegotiate;
 pub(super) mod route;
-pub(super) mod searches;
 pub(super) mod send_many;
 pub(super) mod validation;
 pub(super) mod waterfall;

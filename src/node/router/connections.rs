@@ -19,7 +19,7 @@ use crate::node::connection::writer::Chunk;
 use crate::node::connection::{Connection, Opening, Orders, Stream, Terms};
 use crate::node::router::arbiters::Threads;
 use crate::node::router::compress::AdaptiveCompression;
-use crate::node::router::spans::Spans;
+use crate::node::router::observability::spans::Spans;
 use crate::node::transport::Transport;
 use crate::wire::{Address, Frames, Method, NodeId};
 

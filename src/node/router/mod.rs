@@ -3,6 +3,7 @@
 //! Its heart is one `match` over effects. It decides nothing about the protocol: an `if` about a message,
 //! a peer or a flag belongs into the core. It awaits neither a connection nor a subscriber.
 
+pub(crate) mod addresses;
 pub(crate) mod arbiters;
 #[cfg(feature = "tls")]
 pub(crate) mod certificates;
@@ -11,15 +12,9 @@ pub(crate) mod commands;
 pub(crate) mod compress;
 pub(crate) mod connections;
 pub(crate) mod foreign;
-#[cfg(feature = "mdns")]
-pub(crate) mod lan;
-pub(crate) mod log;
-pub(crate) mod observed;
-pub(crate) mod peer_book_file;
+pub(crate) mod observability;
 pub(crate) mod readiness;
-pub(crate) mod seeds;
 pub(crate) mod shutdown;
-pub(crate) mod spans;
 pub(crate) mod validation;
 
 use std::collections::HashMap;
@@ -50,16 +45,18 @@ use crate::node::delivery::validators::Validators;
 use crate::node::reply::{Promise, Unheard};
 use crate::node::requests::envelope::Envelope;
 use crate::node::requests::router::Requests;
+#[cfg(feature = "mdns")]
+use crate::node::router::addresses::lan;
+use crate::node::router::addresses::peer_book_file::PeerBook;
+use crate::node::router::addresses::seeds::Seeds;
 use crate::node::router::arbiters::Threads;
 #[cfg(feature = "tls")]
 use crate::node::router::certificates::Certificates;
 use crate::node::router::clock::Clock;
 use crate::node::router::connections::Links;
-use crate::node::router::log::EventLog;
-use crate::node::router::observed::Observed;
-use crate::node::router::peer_book_file::PeerBook;
+use crate::node::router::observability::log::{self, EventLog};
+use crate::node::router::observability::observed::Observed;
 use crate::node::router::readiness::Readiness;
-use crate::node::router::seeds::Seeds;
 use crate::node::router::shutdown::Draining;
 use crate::node::sending::coalesce::Coalescer;
 use crate::node::sending::queue::Sending;

@@ -11,7 +11,8 @@ use tokio::time::Instant;
 use crate::mesh::{Mesh, Traffic};
 use crate::node::messages::{Shutdown, ShutdownReport, Unsent};
 use crate::node::reply::{Promise, Reply};
-use crate::node::router::{Router, log};
+use crate::node::router::Router;
+use crate::node::router::observability::log;
 use crate::wire::NodeId;
 
 /// After the time is up: how long the links may take to say what they did not get through.

@@ -2,15 +2,17 @@
 //!
 //! Owns the names of the fields outside of commands, answers and events themselves.
 
+mod strict;
+
 use actix_mesh::{Event, Flag, Generation, Message, MessageId, Node, NodeId, Packet, SubnetId};
 use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
 
+use self::strict::Strict;
 use super::command::{Command, Done, Outcome};
 use super::front::{Front, Read};
 use super::known::Known;
 use super::seq::Seq;
-use super::strict::Strict;
 use crate::lines::Line;
 use crate::refusal::Refusal;
 

@@ -65,7 +65,7 @@ mod lines {
     const CONNECTION: &str = "actix_mesh::connection";
     const NODE: &str = "actix_mesh::node";
 
-    pub(super) fn is_wanted(event: &Event) -> bool {
+    pub(in crate::node::router) fn is_wanted(event: &Event) -> bool {
         match event.severity() {
             Severity::Error => enabled!(target: EVENT, Level::ERROR),
             Severity::Warning => enabled!(target: EVENT, Level::WARN),
@@ -73,7 +73,7 @@ mod lines {
         }
     }
 
-    pub(super) fn write(node: &NodeId, event: &Event, suppressed: u64) {
+    pub(in crate::node::router) fn write(node: &NodeId, event: &Event, suppressed: u64) {
         let code = event.code();
         let peer = event.peer().map(tracing::field::display);
         let addr = event.about().map(|addr| printable(&addr, 270));
@@ -93,7 +93,7 @@ mod lines {
         }
     }
 
-    pub(super) fn leave_out(node: &NodeId, code: &str, suppressed: u64) {
+    pub(in crate::node::router) fn leave_out(node: &NodeId, code: &str, suppressed: u64) {
         warn!(target: EVENT, %node, event = code, suppressed, "more of these events were not logged");
     }
 
@@ -127,13 +127,13 @@ mod lines {
     use crate::mesh::Event;
     use crate::wire::{Address, NodeId};
 
-    pub(super) const fn is_wanted(_: &Event) -> bool {
+    pub(in crate::node::router) const fn is_wanted(_: &Event) -> bool {
         false
     }
 
-    pub(super) const fn write(_: &NodeId, _: &Event, _: u64) {}
+    pub(in crate::node::router) const fn write(_: &NodeId, _: &Event, _: u64) {}
 
-    pub(super) const fn leave_out(_: &NodeId, _: &str, _: u64) {}
+    pub(in crate::node::router) const fn leave_out(_: &NodeId, _: &str, _: u64) {}
 
     pub(crate) const fn started(_: &NodeId, _: std::net::SocketAddr, _: &Address) {}
 

@@ -1,7 +1,7 @@
 //! Searches: where a wanted peer is, asked of the mesh and answered to others.
 //!
 //! Owns the requests for an id, their answers, and which of the answers is dialled. Whoever waits for
-//! the peer is sent to it by [`whisper`](super::whisper).
+//! the peer is sent to it by [`whisper`](super).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -3,6 +3,10 @@
 //! Owns the whispers that wait: each asks the mesh where its peer is, dials what is answered, makes
 //! sure by the handshake that it is the right one, is sent, or fails at its deadline with a reason.
 
+pub(in crate::mesh) mod along;
+pub(in crate::mesh) mod authors;
+pub(in crate::mesh) mod searches;
+
 use std::time::Duration;
 
 use crate::mesh::effect::{Answer, Effect, Effects, Targets, Whispered};
@@ -10,7 +14,7 @@ use crate::mesh::error::{SendError, WhisperError};
 use crate::mesh::event::Event;
 use crate::mesh::input::{ConnId, Now, Ticket};
 use crate::mesh::machine::Mesh;
-use crate::mesh::messaging::searches::Waiting;
+use crate::mesh::messaging::whisper::searches::Waiting;
 use crate::mesh::trace;
 use crate::wire::{Flag, Frames, Hold, MessageId, NodeId, Packet, Packets};
 

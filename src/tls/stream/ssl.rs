@@ -10,8 +10,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme};
 
-use super::error::TlsError;
 use super::verify::provider;
+use crate::tls::error::TlsError;
 
 /// Both roles, with a fresh self-signed certificate.
 #[derive(Clone, Debug)]

@@ -6,8 +6,7 @@ use std::fmt;
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD as BASE64};
 use serde::Serialize;
 
-use super::payload::{Payload, kind};
-use super::raw;
+use super::{Payload, kind, raw};
 use crate::node::requests::envelope::Envelope;
 use crate::wire::{Message, Packet};
 
@@ -80,7 +79,7 @@ pub enum FormatError {
 }
 
 /// Writes a value.
-pub(super) fn write<T: Payload>(value: &T) -> Result<Packet, FormatError> {
+pub(in crate::typed) fn write<T: Payload>(value: &T) -> Result<Packet, FormatError> {
     let written = match T::FORMAT {
         Format::Json => serde_json::to_string(value)
             .map(Packet::from)
@@ -105,7 +104,7 @@ pub(super) fn write<T: Payload>(value: &T) -> Result<Packet, FormatError> {
 }
 
 /// Reads a value.
-pub(super) fn read<T: Payload>(bytes: &[u8]) -> Result<T, FormatError> {
+pub(in crate::typed) fn read<T: Payload>(bytes: &[u8]) -> Result<T, FormatError> {
     let read = match T::FORMAT {
         Format::Json => serde_json::from_slice(bytes).map_err(|error| error.to_string()),
         Format::Raw => raw::from_bytes(bytes).map_err(|error| error.to_string()),
@@ -133,7 +132,7 @@ pub(crate) fn read_message<T: Payload>(message: &Message) -> Result<T, FormatErr
 }
 
 /// Reads the value of a message, which must be of the type's kind.
-pub(super) fn read_kind<T: Payload>(message: &Message) -> Result<T, FormatError> {
+pub(in crate::typed) fn read_kind<T: Payload>(message: &Message) -> Result<T, FormatError> {
     let found = Envelope::read(message).map_or(&[][..], |envelope| envelope.kind.as_bytes());
     if found != kind::<T>().as_bytes() {
         return Err(FormatError::Kind {

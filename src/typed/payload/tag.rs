@@ -18,7 +18,7 @@ thread_local! {
 }
 
 /// `word:name`, with a name that no other message has.
-pub(super) fn fresh(word: &str) -> String {
+pub(in crate::typed) fn fresh(word: &str) -> String {
     let mut tag = String::with_capacity(word.len() + 1 + LEN);
     tag.push_str(word);
     tag.push(':');

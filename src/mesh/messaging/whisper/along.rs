@@ -15,7 +15,7 @@ use crate::mesh::error::WhisperError;
 use crate::mesh::input::{ConnId, Now, Ticket};
 use crate::mesh::machine::Mesh;
 use crate::mesh::membership::capability::Verb;
-use crate::mesh::messaging::searches::Waiting;
+use crate::mesh::messaging::whisper::searches::Waiting;
 use crate::wire::{Batch, Control, Flag, MessageId, NodeId};
 
 /// Links that a whisper may cross.

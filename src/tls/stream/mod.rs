@@ -3,6 +3,11 @@
 //! Owns the configurations that all connections of a node share. Reads ahead in large pieces, because the TLS library
 //! asks for 4 KiB at a time.
 
+mod pace;
+mod refusal;
+mod ssl;
+pub(super) mod verify;
+
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
@@ -23,12 +28,12 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::time::{sleep, timeout};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
+use self::pace::{Pace, Progress};
+use self::refusal::refusal_of_io;
+use self::ssl::Ssl;
+use self::verify::{Current, Named, provider};
 use super::certificate::Certificate;
 use super::error::TlsError;
-use super::pace::{Pace, Progress};
-use super::refusal::refusal_of_io;
-use super::ssl::Ssl;
-use super::verify::{Current, Named, provider};
 use super::{Live, Tls};
 use crate::mesh::TlsRefusal;
 use crate::wire::NodeId;

@@ -51,7 +51,7 @@ impl Handler<MayBeAt> for Router {
 
 impl Router {
     /// Looks up the names, if it is time and more links are wanted.
-    pub(super) fn look_up_seeds(&mut self, ctx: &mut Context<Self>) {
+    pub(in crate::node::router) fn look_up_seeds(&mut self, ctx: &mut Context<Self>) {
         let now = self.clock.now().monotonic;
         if self.seeds.names.is_empty() || now < self.seeds.next || !self.mesh.wants_more() {
             return;

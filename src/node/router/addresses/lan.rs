@@ -9,7 +9,7 @@ use actix::WeakAddr;
 use mdns_sd::{ResolvedService, ServiceDaemon, ServiceEvent, ServiceInfo};
 
 use crate::node::router::Router;
-use crate::node::router::seeds::MayBeAt;
+use crate::node::router::addresses::seeds::MayBeAt;
 use crate::wire::{NodeId, SubnetId};
 
 const SERVICE: &str = "_actix-mesh._tcp.local.";

@@ -3,7 +3,11 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::format::Format;
+pub(crate) mod format;
+mod raw;
+pub(in crate::typed) mod tag;
+
+use self::format::Format;
 
 /// A type whose values travel through the mesh.
 ///
@@ -65,7 +69,7 @@ pub trait Query: Payload {
 }
 
 /// Whether a kind can be told from the mesh's own sub-flags and read by everybody.
-pub(super) const fn is_kind(kind: &str) -> bool {
+pub(in crate::typed) const fn is_kind(kind: &str) -> bool {
     let bytes = kind.as_bytes();
     if bytes.len() < 2 || bytes.len() > 64 {
         return false;
@@ -81,7 +85,7 @@ pub(super) const fn is_kind(kind: &str) -> bool {
 }
 
 /// The kind of a type, checked when the program is compiled.
-pub(super) const fn kind<T: Payload>() -> &'static str {
+pub(in crate::typed) const fn kind<T: Payload>() -> &'static str {
     const {
         assert!(
             is_kind(T::KIND),

@@ -16,16 +16,16 @@ use rustls::{
     RootCertStore, SignatureScheme,
 };
 
-use super::Live;
-use super::certificate::Certificate;
-use super::error::TlsError;
 use super::refusal::refusal_of;
-use super::trust::Trust;
 use crate::mesh::TlsRefusal;
+use crate::tls::Live;
+use crate::tls::certificate::Certificate;
+use crate::tls::error::TlsError;
+use crate::tls::trust::Trust;
 
 /// A trust, ready to judge by.
 #[derive(Debug)]
-pub(super) struct Verifier {
+pub(in crate::tls) struct Verifier {
     trust: Trust,
     /// `None`: the keys are pinned, and anybody may have issued their certificates.
     chain: Option<Arc<dyn ClientCertVerifier>>,
@@ -34,7 +34,7 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    pub(super) fn new(trust: Trust) -> Result<Self, TlsError> {
+    pub(in crate::tls) fn new(trust: Trust) -> Result<Self, TlsError> {
         let (chain, host) = match trust.authorities.is_empty() {
             true => (None, None),
             false => {
@@ -47,12 +47,12 @@ impl Verifier {
     }
 
     /// Whether the other judges as this one does.
-    pub(super) fn trusts_as(&self, other: &Self) -> bool {
+    pub(in crate::tls) fn trusts_as(&self, other: &Self) -> bool {
         self.trust == other.trust
     }
 
     /// Whether this certificate is let in at this time. Its key has to be proven besides.
-    pub(super) fn judge(
+    pub(in crate::tls) fn judge(
         &self,
         certificate: &CertificateDer<'_>,
         others: &[CertificateDer<'_>],
@@ -168,14 +168,14 @@ fn chain_verifier(
 }
 
 /// `ring`, which builds with Rust and a C compiler alone.
-pub(super) fn provider() -> Arc<CryptoProvider> {
+pub(in crate::tls) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
 /// Judges by what is in force at that moment.
-pub(super) struct Current {
-    pub(super) live: Arc<Live>,
-    pub(super) provider: Arc<CryptoProvider>,
+pub(in crate::tls) struct Current {
+    pub(in crate::tls) live: Arc<Live>,
+    pub(in crate::tls) provider: Arc<CryptoProvider>,
 }
 
 impl std::fmt::Debug for Current {
@@ -284,7 +284,7 @@ impl ServerCertVerifier for Current {
 }
 
 /// Judges hosts, by what is in force at that moment and the name that was dialled.
-pub(super) struct Named(pub(super) Current);
+pub(in crate::tls) struct Named(pub(in crate::tls) Current);
 
 impl std::fmt::Debug for Named {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -330,7 +330,7 @@ impl ServerCertVerifier for Named {
     }
 }
 
-impl super::Tls {
+impl crate::tls::Tls {
     /// Whether the peer that showed this chain is still let in, as a member or as the host of that name.
     pub(crate) fn recheck(
         &self,
