@@ -3,20 +3,21 @@
 //! Composes the parameters of the floors below and knows what each of them is for; nothing below
 //! knows this file.
 
+mod check;
+
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::error::{SettingError, StartError};
-use crate::mesh::Params;
+use crate::error::StartError;
 use crate::node::transport::encryption::Encryption;
 use crate::node_thread::NodeThread;
 use crate::start::{self, Node};
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
-use crate::wire::{Address, Generation, HostPort, Limits, Method, NodeId, Subnet};
+use crate::wire::{Generation, HostPort, Limits, Method, NodeId, Subnet};
 
 /// The settings of a node. Start from [`Config::new`], change what differs, then [`start`](Config::start).
 ///
@@ -591,149 +592,5 @@ impl Config {
     /// As [`start`](Self::start), or if there is no thread to be had.
     pub async fn start_on_thread(self) -> Result<NodeThread, StartError> {
         NodeThread::start(self).await
-    }
-
-    /// What the core is told of this.
-    pub(crate) fn params(&self, address: Address) -> Params {
-        let mut params = Params::new(self.named_subnet(), address);
-        params.generation = self.generation;
-        params.limits = self.limits;
-        let methods = self.compression.iter().copied();
-        params.methods = methods
-            .filter(|method| method.is_of(self.generation))
-            .collect();
-        params.max_outgoing = self.max_outgoing;
-        params.max_reconnect_delay = self.max_reconnect_delay.unwrap_or_default();
-        params.rejoin_delay = self.rejoin_delay.unwrap_or_default();
-        params.keepalive_interval = self.keepalive_interval.unwrap_or_default();
-        params.max_incoming = self.max_incoming;
-        params.max_pending = self.max_pending;
-        params.ban_loopback = self.ban_loopback;
-        params.handshake_timeout = self.handshake_timeout;
-        params.waterfall_capacity = self.waterfall_capacity;
-        params.allow_binary = self.allow_binary;
-        params.extensions = self.extensions;
-        params.share_topology = self.share_topology;
-        params
-    }
-
-    pub(crate) fn named_subnet(&self) -> Subnet {
-        Subnet::new(self.subnet.as_str(), self.encryption.name())
-    }
-
-    /// The first name in the certificate that others hold against what they dial, as far as it can be dialled.
-    pub(crate) fn certified_name(&self) -> Option<String> {
-        #[cfg(feature = "tls")]
-        if let (Encryption::SecureWebSocket, Some(tls)) = (&self.encryption, &self.tls) {
-            let identity = tls.identity();
-            let mut names = identity.names().iter();
-            return names.find(|name| !name.contains('*')).cloned();
-        }
-        None
-    }
-
-    /// A name alone secures nothing.
-    #[cfg(feature = "tls")]
-    fn check_encryption(&self) -> Result<(), StartError> {
-        let agrees = match self.encryption {
-            Encryption::Tls | Encryption::SecureWebSocket => {
-                self.tls.is_some() && !self.unauthenticated_ssl
-            }
-            Encryption::Ssl => self.tls.is_none() && self.unauthenticated_ssl,
-            _ => self.tls.is_none() && !self.unauthenticated_ssl,
-        };
-        match agrees {
-            true => Ok(()),
-            false => Err(StartError::EncryptionNotSet(self.encryption.clone())),
-        }
-    }
-
-    #[cfg(not(feature = "tls"))]
-    fn check_encryption(&self) -> Result<(), StartError> {
-        Ok(())
-    }
-
-    fn check(&self) -> Result<(), StartError> {
-        /// A permit counts a byte; a budget has to be countable in them.
-        const MAX_BUDGET: usize = u32::MAX as usize >> 3;
-        let bad = |setting, why| Err(StartError::BadSetting { setting, why });
-        if !self.encryption.is_spoken() {
-            return Err(StartError::UnknownEncryption(self.encryption.clone()));
-        }
-        self.check_encryption()?;
-        let budgets = [
-            ("inbound_budget", self.inbound_budget),
-            ("send_budget", self.send_budget),
-        ];
-        for (setting, bytes) in budgets {
-            if bytes == 0 || bytes > MAX_BUDGET {
-                let (min, max) = (1, MAX_BUDGET);
-                return bad(setting, SettingError::OutOfRange { bytes, min, max });
-            }
-        }
-        let times = [
-            ("connect_timeout", self.connect_timeout),
-            ("handshake_timeout", self.handshake_timeout),
-            ("stall_timeout", self.stall_timeout),
-            ("frame_timeout", self.frame_timeout),
-        ];
-        for (setting, time) in times {
-            if time.is_zero() {
-                return bad(setting, SettingError::Zero);
-            }
-        }
-        if self.limits.frame_before_handshake > self.limits.frame {
-            return bad("limits", SettingError::FrameLimits);
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[actix::test]
-    async fn an_encryption_that_is_not_spoken_is_refused_and_never_a_label() {
-        for name in ["SSL", "TLS", "plaintext", "Plaintext ", ""] {
-            let error = Config::new().subnet("x", name).start().await.unwrap_err();
-            let (StartError::UnknownEncryption(it) | StartError::EncryptionNotSet(it)) = &error
-            else {
-                panic!("{name}: {error}");
-            };
-            assert_eq!(it.name(), name);
-        }
-    }
-
-    #[actix::test]
-    async fn a_bad_address_is_refused_and_named() {
-        let good = Config::new().connect("127.0.0.1:1");
-        for config in [
-            good.clone().connect("nowhere"),
-            good.advertise(String::from("nowhere")),
-        ] {
-            let error = config.start().await.unwrap_err();
-            assert_eq!(error.code(), "bad_address");
-            assert!(error.to_string().contains("\"nowhere\""), "{error}");
-        }
-    }
-
-    #[test]
-    fn zero_and_none_both_turn_off() {
-        let config = Config::new()
-            .keepalive_interval(Duration::ZERO)
-            .max_reconnect_delay(None)
-            .inbox_capacity(0)
-            .max_peer_message_rate(0)
-            .max_peer_byte_rate(None);
-        assert_eq!(
-            (config.keepalive_interval, config.max_reconnect_delay),
-            (None, None)
-        );
-        assert_eq!(config.inbox_capacity, None);
-        assert_eq!(
-            (config.max_peer_message_rate, config.max_peer_byte_rate),
-            (None, None)
-        );
     }
 }

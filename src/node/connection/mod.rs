@@ -26,9 +26,10 @@ use crate::node::budget::{Account, Pool};
 use crate::node::connection::rate_limit::Rates;
 use crate::node::connection::reader::{BESIDE, Reader, Source};
 use crate::node::connection::writer::{Chunk, OutboundQueue, Patience};
+use crate::node::router::Router;
+use crate::node::router::inputs::Gone;
 #[cfg(feature = "tls")]
-use crate::node::router::Proven;
-use crate::node::router::{Gone, Router};
+use crate::node::router::inputs::Proven;
 use crate::node::stop_on_last_addr::StopOnLastAddr;
 #[cfg(feature = "tls")]
 use crate::node::transport::Secured;

@@ -12,6 +12,7 @@ pub(crate) mod commands;
 pub(crate) mod compress;
 pub(crate) mod connections;
 pub(crate) mod foreign;
+pub(crate) mod inputs;
 pub(crate) mod observability;
 pub(crate) mod readiness;
 pub(crate) mod shutdown;
@@ -25,24 +26,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::fut::wrap_future;
-use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler};
+use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context};
 use tokio::net::TcpListener;
-
-use crate::node::budget::{BatchSlot, MemoryPermit, Pool};
 
 use crate::mesh::TokenBucket;
 use crate::mesh::{
-    Answer, ConnId, ConnectError, Direction, Effect, Effects, Ended, Event, Input, Mesh, Now,
-    ProposalId, QueuedWhisper, Ticket, Traffic, WhisperError, Whispered, trace,
+    Answer, ConnId, ConnectError, Direction, Effect, Effects, Event, Input, Mesh, Now, ProposalId,
+    Ticket, Traffic, WhisperError, Whispered, trace,
 };
+use crate::node::budget::Pool;
+use crate::node::connection::Terms;
 use crate::node::connection::rate_limit::Rates;
 use crate::node::connection::writer::Patience;
-use crate::node::connection::{Opening, Terms};
 use crate::node::delivery::inbox::Inboxes;
 use crate::node::delivery::interceptors::{Interception, Question, Step};
 use crate::node::delivery::subscriptions::{Burst, Subscriptions, Topic};
 use crate::node::delivery::validators::Validators;
-use crate::node::reply::{Promise, Unheard};
+use crate::node::reply::Promise;
 use crate::node::requests::envelope::Envelope;
 use crate::node::requests::router::Requests;
 #[cfg(feature = "mdns")]
@@ -54,21 +54,20 @@ use crate::node::router::arbiters::Threads;
 use crate::node::router::certificates::Certificates;
 use crate::node::router::clock::Clock;
 use crate::node::router::connections::Links;
+use crate::node::router::inputs::Dialed;
 use crate::node::router::observability::log::{self, EventLog};
 use crate::node::router::observability::observed::Observed;
 use crate::node::router::readiness::Readiness;
 use crate::node::router::shutdown::Draining;
 use crate::node::sending::coalesce::Coalescer;
 use crate::node::sending::queue::Sending;
-use crate::node::transport::Transport;
-use crate::node::transport::dial::Dial;
 use crate::node::transport::listener::Listener;
 use crate::node::transport::network::Network;
 #[cfg(feature = "websocket")]
 use crate::node::transport::websocket;
 #[cfg(feature = "tls")]
 use crate::tls::{Tls, Upgrade};
-use crate::wire::{Address, Batch, Generation, Hold, Message, NodeId};
+use crate::wire::{Address, Generation, Hold, Message, NodeId};
 
 /// How often the core is told that time passes.
 const TICK: Duration = Duration::from_secs(1);
@@ -76,62 +75,6 @@ const TICK: Duration = Duration::from_secs(1);
 const CLOSING: Duration = Duration::from_secs(5);
 /// Messages of users that wait without parking their senders.
 const MAILBOX: usize = 1024;
-
-/// A batch of frames came in on a link. Answers whether the link's handshake is done, once all that the
-/// batch led to has been ordered.
-#[derive(actix::Message)]
-#[rtype(result = "bool")]
-pub(crate) struct Received {
-    pub(crate) conn: ConnId,
-    pub(crate) batch: Batch,
-    /// What the batch costs its connection.
-    pub(crate) charge: Arc<MemoryPermit>,
-    /// Given back when the batch was handled.
-    pub(crate) turn: BatchSlot,
-}
-
-/// A link's actor has ended.
-#[derive(Debug, actix::Message)]
-#[rtype(result = "()")]
-pub(crate) struct Gone {
-    pub(crate) conn: ConnId,
-    pub(crate) why: Ended,
-    pub(crate) unsent: Traffic,
-    /// Those among what was not written that were whispers of ours.
-    pub(crate) whispers: Vec<QueuedWhisper>,
-}
-
-/// The other end of a link has proven who it is.
-#[cfg(feature = "tls")]
-#[derive(Debug, actix::Message)]
-#[rtype(result = "()")]
-pub(crate) struct Proven {
-    pub(crate) conn: ConnId,
-    pub(crate) id: NodeId,
-}
-
-/// A stranger has connected.
-#[derive(Debug, actix::Message)]
-#[rtype(result = "()")]
-pub(crate) struct Accepted {
-    pub(crate) transport: Transport,
-    pub(crate) from: SocketAddr,
-}
-
-/// A dial has ended.
-#[derive(Debug, actix::Message)]
-#[rtype(result = "()")]
-pub(crate) struct Dialed {
-    pub(crate) conn: ConnId,
-    pub(crate) dial: Dial,
-}
-
-/// Accepting is paused.
-#[derive(Debug, actix::Message)]
-#[rtype(result = "()")]
-pub(crate) struct ListenerFailed {
-    pub(crate) why: String,
-}
 
 /// Who waits for the end of something that takes time.
 pub(crate) enum Asker {
@@ -601,161 +544,5 @@ impl Actor for Router {
         #[cfg(feature = "mdns")]
         self.announce(ctx);
         ctx.run_interval(TICK, Self::tick);
-    }
-}
-
-impl Handler<Received> for Router {
-    type Result = bool;
-
-    fn handle(&mut self, received: Received, ctx: &mut Context<Self>) -> bool {
-        let Received {
-            conn,
-            batch,
-            charge,
-            turn: _turn,
-        } = received;
-        let _span = self.links.spans.enter(conn);
-        let input = Input::Received { conn, batch };
-        let ((), effects) = self.decide(|mesh, now, out| mesh.handle(now, input, out));
-        charge.shrink(effects.iter().map(kept).sum());
-        self.perform_all(effects, &Hold::new(charge), ctx);
-        self.links.is_established(conn)
-    }
-}
-
-/// Bytes that an effect keeps alive until it is done.
-fn kept(effect: &Effect) -> usize {
-    match effect {
-        Effect::Transmit { frames, .. } => {
-            let compressed = frames
-                .compressed
-                .as_ref()
-                .map_or(0, |(_, bytes)| bytes.len());
-            frames.plain.len() + compressed
-        }
-        Effect::Deliver(messages) => messages.memory(),
-        Effect::Propose { cost, .. } => *cost,
-        _ => 0,
-    }
-}
-
-impl Handler<Accepted> for Router {
-    type Result = ();
-
-    fn handle(&mut self, accepted: Accepted, ctx: &mut Context<Self>) {
-        let Accepted { transport, from } = accepted;
-        let conn = self.mesh.next_conn();
-        let (me, direction) = (self.mesh.me(), Direction::Incoming);
-        self.links.spans.open(me, conn, &from, direction);
-        let _span = self.links.spans.enter(conn);
-        log::accepted(me, from);
-        self.links.open(conn, Opening::Accepted, transport);
-        self.step(ctx, |mesh, now, out| {
-            mesh.handle(
-                now,
-                Input::Accepted {
-                    conn,
-                    addr: from.into(),
-                },
-                out,
-            )
-        });
-    }
-}
-
-impl Handler<Dialed> for Router {
-    type Result = ();
-
-    fn handle(&mut self, dialed: Dialed, ctx: &mut Context<Self>) {
-        let Dialed { conn, dial } = dialed;
-        let Some(dialed) = self.links.dialed(conn) else {
-            return;
-        };
-        let _span = self.links.spans.enter(conn);
-        let input = match dial {
-            Ok((transport, addr)) => {
-                self.links.open(conn, Opening::Dialed(dialed), transport);
-                Input::Dialed {
-                    conn,
-                    addr: addr.into(),
-                }
-            }
-            Err(why) => {
-                self.links.spans.close(conn);
-                Input::DialFailed { conn, why }
-            }
-        };
-        self.step(ctx, |mesh, now, out| mesh.handle(now, input, out));
-        self.drain(ctx);
-    }
-}
-
-#[cfg(feature = "tls")]
-impl Handler<Proven> for Router {
-    type Result = ();
-
-    fn handle(&mut self, proven: Proven, ctx: &mut Context<Self>) {
-        let Proven { conn, id } = proven;
-        let _span = self.links.spans.enter(conn);
-        self.step(ctx, |mesh, now, out| {
-            mesh.handle(now, Input::Proven { conn, id }, out)
-        });
-    }
-}
-
-impl Handler<Gone> for Router {
-    type Result = ();
-
-    fn handle(&mut self, gone: Gone, ctx: &mut Context<Self>) {
-        let Gone {
-            conn,
-            why,
-            unsent,
-            whispers,
-        } = gone;
-        let _span = self.links.spans.enter(conn);
-        let told = self.links.gone(conn);
-        let closed_by_us = told.is_some();
-        let peer = told.or_else(|| self.mesh.peer_at(conn).cloned());
-        if let Some(peer) = peer.filter(|_| unsent.messages > 0) {
-            self.unwritten.messages += unsent.messages;
-            self.unwritten.bytes += unsent.bytes;
-            if let Some(draining) = &mut self.draining {
-                draining.note(peer, unsent);
-            } else if closed_by_us {
-                let unwritten = unsent;
-                self.notify(Event::Unwritten { peer, unwritten });
-            } else {
-                self.ending = unsent;
-            }
-        }
-        self.step(ctx, |mesh, now, out| {
-            mesh.handle(now, Input::Closed { conn, why }, out);
-            mesh.on_unwritten_whispers(now, whispers, out);
-        });
-        self.ending = Traffic::default();
-        self.drain(ctx);
-    }
-}
-
-impl Handler<Unheard> for Router {
-    type Result = ();
-
-    fn handle(&mut self, unheard: Unheard, _: &mut Context<Self>) {
-        self.unheard += 1;
-        if self.unheard_events.spend(self.clock.now().monotonic) {
-            self.notify(Event::NotSent { reason: unheard.0 });
-        }
-    }
-}
-
-impl Handler<ListenerFailed> for Router {
-    type Result = ();
-
-    fn handle(&mut self, failed: ListenerFailed, ctx: &mut Context<Self>) {
-        let why = failed.why;
-        self.step(ctx, |mesh, now, out| {
-            mesh.handle(now, Input::AcceptFailed { why }, out)
-        });
     }
 }

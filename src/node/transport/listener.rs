@@ -14,7 +14,8 @@ use actix::{
 use tokio::net::{TcpListener, lookup_host};
 
 use crate::error::StartError;
-use crate::node::router::{Accepted, ListenerFailed, Router};
+use crate::node::router::Router;
+use crate::node::router::inputs::{Accepted, ListenerFailed};
 use crate::node::stop_on_last_addr::StopOnLastAddr;
 use crate::node::transport::{self, Transport};
 
