@@ -5,6 +5,7 @@
 use super::Config;
 use crate::error::{SettingError, StartError};
 use crate::mesh::Params;
+#[cfg(feature = "tls")]
 use crate::node::transport::encryption::Encryption;
 use crate::wire::{Address, Subnet};
 

@@ -16,7 +16,9 @@ use crate::node::router::Router;
 use crate::node::router::observability::log;
 use crate::node::transport::Transport;
 use crate::node::transport::dial::Dial;
-use crate::wire::{Batch, Hold, NodeId};
+#[cfg(feature = "tls")]
+use crate::wire::NodeId;
+use crate::wire::{Batch, Hold};
 
 /// A batch of frames came in on a link. Answers whether the link's handshake is done, once all that the
 /// batch led to has been ordered.
