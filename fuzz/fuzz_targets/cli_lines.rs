@@ -29,9 +29,10 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         }
     }
     let (text, known) = (
-        node::text::Text {
-            wire: actix_mesh::Generation::V0_4,
-        },
+        node::text::Text::new(
+            actix_mesh::Generation::V0_4,
+            node::text::Style::of_terminal(),
+        ),
         node::known::Known::default(),
     );
     for line in lines::Lines::new(data, 1 << 20).flatten() {

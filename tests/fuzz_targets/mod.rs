@@ -8,7 +8,6 @@
 
 pub(crate) mod cut;
 pub(crate) mod operations;
-#[cfg(feature = "tls")]
 pub(crate) mod secured;
 pub(crate) mod words;
 
@@ -28,9 +27,7 @@ pub(crate) const TARGETS: &[Target] = &[
     ("control", words::control),
     ("peer_book", words::peer_book),
     ("mesh", operations::mesh),
-    #[cfg(feature = "tls")]
     ("proof", secured::proof),
-    #[cfg(feature = "tls")]
     ("certificate", secured::certificate),
 ];
 
