@@ -62,6 +62,13 @@ fn say(browser: &mut Browser, text: &str) {
     ));
 }
 
+fn joins(browser: &mut Browser) {
+    browser.wait(
+        "joined",
+        "document.querySelector('#state')?.textContent.includes('beside')",
+    );
+}
+
 fn shows(browser: &mut Browser, text: &str) {
     let text = Value::from(text);
     browser.wait(
@@ -78,10 +85,7 @@ fn a_page_takes_part_in_the_mesh() {
     let Some(mut browser) = Browser::open(&example.page) else {
         return;
     };
-    browser.wait(
-        "joined",
-        "document.querySelector('#state')?.textContent.includes('beside')",
-    );
+    joins(&mut browser);
     let far = Peer::ours_with(
         "far",
         &["--max-outgoing", "0", "--wire", "0.7", "--encryption", "ws"],
@@ -162,10 +166,7 @@ fn a_page_takes_part_over_tls() {
     let Some(mut browser) = Browser::open_with(&example.page, &[&known]) else {
         return;
     };
-    browser.wait(
-        "joined",
-        "document.querySelector('#state')?.textContent.includes('beside')",
-    );
+    joins(&mut browser);
     let far = Peer::ours_with(
         "far",
         &["--max-outgoing", "0", "--wire", "0.7", "--wss", files],

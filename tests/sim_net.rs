@@ -236,6 +236,10 @@ mod signed {
         // A clock that is off, by less than the mesh minds, is that of the signature as well.
         net.skew(&nodes[3], 20);
         for pizza in 0..5 {
+            // And one that is set right.
+            if pizza == 3 {
+                net.skew(&nodes[3], 0);
+            }
             let order = signer.send(&Order { pizza }).unwrap();
             nodes[3].router.send(order).await.unwrap().unwrap();
             tokio::time::sleep(seconds(2)).await;

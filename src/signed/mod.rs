@@ -15,7 +15,7 @@
 //! ```
 //!
 //! KEY: the 32 bytes of the public key, in base58. COUNTER: decimal; microseconds since the epoch when it was signed, and
-//! more than the author's last. SIGNATURE: the 64 bytes of Ed25519 (RFC 8032) in base58, over these bytes one after
+//! more than the author's last, unless its clock was set back. SIGNATURE: the 64 bytes of Ed25519 (RFC 8032) in base58, over these bytes one after
 //! another, where each text stands behind its length in bytes (4 bytes, big-endian):
 //!
 //! | what | bytes |
@@ -203,11 +203,13 @@ impl Signer {
         Ok(packets.chain([Packet::from(proof)]).collect())
     }
 
-    /// Now, and more than the last time.
+    /// Now, and more than the last time, unless the clock was set back since: what is further from now than a message may
+    /// be from its signature would hold nowhere.
     fn next(&self) -> u64 {
         let now = self.clock.micros();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = now.max(*last + 1);
+        let is_near = *last < now.saturating_add(verifier::MICROS);
+        *last = if is_near { now.max(*last + 1) } else { now };
         *last
     }
 }

@@ -20,7 +20,7 @@ use crate::start::Node;
 use crate::typed::{FormatError, Payload};
 use crate::wire::{Flag, Message, NodeId, Packet, SubnetId};
 
-const MICROS: u64 = 1_000_000;
+pub(super) const MICROS: u64 = 1_000_000;
 /// How far a counter may be off the second of its message: what it takes from signing to sending, and a second that ends.
 const OFF: u64 = 2;
 /// Counters older than this against the newest cannot come again: the mesh drops messages that are 60 s off.

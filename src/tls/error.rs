@@ -10,12 +10,12 @@ use crate::wire::NodeId;
 #[non_exhaustive]
 pub enum TlsError {
     /// A file cannot be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {why}", path.display())]
     File {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        why: io::Error,
     },
     /// A file that would be overwritten is there already.
     #[error("{} is there already: remove it first if it is no longer needed", .0.display())]
@@ -76,7 +76,7 @@ impl TlsError {
     pub(crate) fn file(path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::File {
             path: path.into(),
-            source,
+            why: source,
         }
     }
 }

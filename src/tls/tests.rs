@@ -375,3 +375,11 @@ fn what_is_issued_at_once_is_all_on_the_list() {
         }
     }
 }
+
+/// Whoever shows an error with its sources would show it twice.
+#[test]
+fn why_a_file_cannot_be_read_is_said_once() {
+    let error = Tls::from_files("no/such/folder/name").unwrap_err();
+    assert!(error.to_string().contains("name.crt"), "{error}");
+    assert!(std::error::Error::source(&error).is_none());
+}

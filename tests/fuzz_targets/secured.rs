@@ -198,8 +198,9 @@ pub(crate) fn certificate(data: &[u8]) {
         2 => Trust::authority(&changed),
         _ => Trust::authority(&files.authority).and_then(|trust| trust.without_revoked(&changed)),
     };
+    let id = own.id().clone();
     if let Ok(tls) = trust.and_then(|trust| Tls::new(own, trust)) {
-        assert!(!tls.id().as_str().is_empty());
+        assert_eq!(*tls.id(), id);
     }
 }
 

@@ -1,7 +1,7 @@
 //! A node that is reached over WebSocket, plain or over TLS: pages that have no business here, heads and frames without end,
 //! floods of pings, and handshakes that are begun and left.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::TcpStream;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -92,8 +92,14 @@ fn connect(victim: &Victim) -> Box<dyn Link> {
 /// All that comes until the end.
 fn rest(mut stream: impl Link) -> String {
     let mut all = Vec::new();
-    // A reset is an end as well.
-    let _ = stream.read_to_end(&mut all);
+    // A reset is an end as well, and one without farewell; a link that stays open is none.
+    if let Err(error) = stream.read_to_end(&mut all) {
+        let waited = [ErrorKind::WouldBlock, ErrorKind::TimedOut];
+        assert!(
+            !waited.contains(&error.kind()),
+            "it was not closed: {error}"
+        );
+    }
     String::from_utf8_lossy(&all).into_owned()
 }
 

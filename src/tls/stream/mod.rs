@@ -31,7 +31,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use self::pace::{Pace, Progress};
 use self::refusal::refusal_of_io;
 use self::ssl::Ssl;
-use self::verify::{Current, Named, provider};
+use self::verify::{Current, provider};
 use super::certificate::Certificate;
 use super::error::TlsError;
 use super::{Live, Tls};
@@ -108,6 +108,7 @@ impl Upgrade {
                 .sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
         }
         let current = Arc::new(Current {
+            names: false,
             live: Arc::clone(&tls.live),
             provider: Arc::clone(&provider),
         });
@@ -150,10 +151,11 @@ impl Upgrade {
             .with_cert_resolver(shown);
         server.send_tls13_tickets = 0;
         server.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-        let current = Named(Current {
+        let current = Current {
+            names: true,
             live: Arc::clone(&tls.live),
             provider: provider(),
-        });
+        };
         let mut client = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(versions)
             .map_err(bad)?

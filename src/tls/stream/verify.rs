@@ -174,6 +174,9 @@ pub(in crate::tls) fn provider() -> Arc<CryptoProvider> {
 
 /// Judges by what is in force at that moment.
 pub(in crate::tls) struct Current {
+    /// Whether a server's certificate has to bear the name that was dialled. In a closed mesh it has not: an id is a key,
+    /// wherever it is found.
+    pub(in crate::tls) names: bool,
     pub(in crate::tls) live: Arc<Live>,
     pub(in crate::tls) provider: Arc<CryptoProvider>,
 }
@@ -245,28 +248,31 @@ impl ClientCertVerifier for Current {
     }
 }
 
-/// The name that was dialled is not looked at: an id is a key, wherever it is found.
 impl ServerCertVerifier for Current {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
         others: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
+        name: &ServerName<'_>,
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let verifier = self.live.state().verifier;
-        verifier.judge(certificate, others, now)?;
+        match self.names {
+            true => verifier.judge_host(certificate, others, name, now)?,
+            false => verifier.judge(certificate, others, now)?,
+        }
         Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
         &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        too_old()
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -280,53 +286,6 @@ impl ServerCertVerifier for Current {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.schemes()
-    }
-}
-
-/// Judges hosts, by what is in force at that moment and the name that was dialled.
-pub(in crate::tls) struct Named(pub(in crate::tls) Current);
-
-impl std::fmt::Debug for Named {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Named").finish_non_exhaustive()
-    }
-}
-
-impl ServerCertVerifier for Named {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        others: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        _: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let verifier = self.0.live.state().verifier;
-        verifier.judge_host(certificate, others, name, now)?;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.schemes()
     }
 }
 
