@@ -56,6 +56,7 @@ pub struct Config {
     pub(crate) max_peer_message_rate: Option<NonZeroU32>,
     pub(crate) max_peer_byte_rate: Option<NonZeroU32>,
     pub(crate) max_outgoing: usize,
+    pub(crate) soft_max_peers: usize,
     pub(crate) max_incoming: usize,
     pub(crate) max_pending: usize,
     pub(crate) ban_loopback: bool,
@@ -106,6 +107,7 @@ impl Default for Config {
             max_peer_message_rate: None,
             max_peer_byte_rate: None,
             max_outgoing: 4,
+            soft_max_peers: 12,
             max_incoming: 1024,
             max_pending: 384,
             ban_loopback: false,
@@ -361,6 +363,21 @@ impl Config {
     #[must_use]
     pub fn share_topology(mut self, share: bool) -> Self {
         self.share_topology = share;
+        self
+    }
+
+    /// Sets beyond how many peers this node asks some of them to go elsewhere. Default 12, and never less than three times
+    /// [`max_outgoing`](Self::max_outgoing); 0: it asks nobody.
+    ///
+    /// Each link brings its own copy of every broadcast, so a node that many have found pays for all of them. Asked are
+    /// actix-mesh nodes that came because a peers list named this one, the link that can be missed most easily first; a
+    /// node that has others goes, and both ends see [`PeerLeft`](crate::Event::PeerLeft) with
+    /// [`CloseReason::Spare`](crate::CloseReason::Spare). What is on its way arrives. A link never goes that a user of
+    /// either end asked for, one to a py2p or js2p peer, or one by which the peer would be left with fewer than three; so
+    /// the bound is soft.
+    #[must_use]
+    pub fn soft_max_peers(mut self, peers: usize) -> Self {
+        self.soft_max_peers = peers;
         self
     }
 

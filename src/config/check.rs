@@ -23,6 +23,7 @@ impl Config {
         params.max_reconnect_delay = self.max_reconnect_delay.unwrap_or_default();
         params.rejoin_delay = self.rejoin_delay.unwrap_or_default();
         params.keepalive_interval = self.keepalive_interval.unwrap_or_default();
+        params.soft_max_peers = self.soft_max_peers;
         params.max_incoming = self.max_incoming;
         params.max_pending = self.max_pending;
         params.ban_loopback = self.ban_loopback;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use smallvec::SmallVec;
 
+use super::connections::routing_table::Traffic;
 use super::error::{ConnectError, WhisperError};
 use super::event::{CloseReason, Event, SkipReason};
 use super::input::{ConnId, Ticket};
@@ -83,6 +84,17 @@ pub enum Effect {
         /// The end.
         answer: Answer,
     },
+}
+
+impl Effect {
+    /// Tells the user that a peer is gone. Whoever drives the core knows what was not written.
+    pub(super) fn left(peer: NodeId, reason: CloseReason) -> Self {
+        Self::Notify(Event::PeerLeft {
+            peer,
+            reason,
+            unwritten: Traffic::default(),
+        })
+    }
 }
 
 /// The end of something that took time.

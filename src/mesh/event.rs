@@ -87,6 +87,9 @@ pub enum CloseReason {
     /// The node has as many peers as it may; the peers list said where else to go.
     #[error("the node is full; its peers list says where else to go")]
     Full,
+    /// One end has peers enough and the other can do without it: both agreed to part.
+    #[error("both ends have links enough without this one")]
+    Spare,
     /// One end refused the other before the connection was secured.
     #[error("{}: {refusal}", if *by_peer { "it refused us" } else { "we refused it" })]
     Insecure {
@@ -137,6 +140,7 @@ impl CloseReason {
             Self::Banned => "banned",
             Self::Crowded => "crowded",
             Self::Full => "full",
+            Self::Spare => "spare",
             Self::Insecure { .. } => "insecure",
             Self::UnprovenId { .. } => "unproven_id",
             Self::OtherProtocol(_) => "other_protocol",

@@ -99,6 +99,7 @@ fn is_orderly(reason: &CloseReason) -> bool {
             | CloseReason::ShuttingDown
             | CloseReason::Duplicate(_)
             | CloseReason::Full
+            | CloseReason::Spare
     )
 }
 

@@ -11,8 +11,9 @@ use rand::{RngExt, SeedableRng};
 
 use super::connections::awaiting::{Awaiting, AwaitingList, Pending, Purpose};
 use super::connections::bans::{Bans, Misbehavior};
+use super::connections::degree::Departures;
 use super::connections::handshake::connected_to;
-use super::connections::routing_table::{Entry, Peer, Routing, Traffic};
+use super::connections::routing_table::{Entry, Peer, Routing};
 use super::effect::{Answer, Effect, Effects, Targets};
 use super::error::ConnectError;
 use super::event::{CloseReason, Direction, Event};
@@ -85,6 +86,7 @@ pub struct Mesh {
     pub(super) book: PeerBook,
     pub(super) tried: Tried,
     pub(super) bans: Bans,
+    pub(super) departures: Departures,
     /// Our last broadcast, and its place in the order of all we sent.
     pub(super) last_broadcast: Option<(u64, Kept)>,
     /// Messages sent so far: the order they are known by.
@@ -134,6 +136,7 @@ impl Mesh {
             book: PeerBook::default(),
             tried: Tried::default(),
             bans: Bans::default(),
+            departures: Departures::default(),
             last_broadcast: None,
             order: 0,
             crowded: false,
@@ -223,10 +226,13 @@ impl Mesh {
             None => self.routing.at(&addr),
         };
         // Whoever wanted a connection has one.
-        if let Some(id) = known {
+        if let Some(id) = known.cloned() {
+            if let Some(conn) = self.routing.conn_of(&id) {
+                self.hold_on_to(conn);
+            }
             out.push(Effect::Answer {
                 ticket,
-                answer: Answer::Connect(Ok(id.clone())),
+                answer: Answer::Connect(Ok(id)),
             });
             return Ok(());
         }
@@ -391,6 +397,7 @@ impl Mesh {
         self.keep_alive(now, out);
         self.end_contests(now, out);
         self.reconnect(now, out);
+        self.bound_degree(now, out);
         self.seek_links(now, out);
         self.end_fruitless_searches(now, out);
         self.expire_whispers(now, out);
@@ -462,6 +469,9 @@ impl Mesh {
 
     fn take_out(&mut self, now: Now, conn: ConnId, reason: CloseReason, out: &mut Effects) {
         if let Some(entry) = self.routing.remove(conn) {
+            if entry.leaving {
+                return self.departed(entry, out);
+            }
             if entry.duplicate {
                 return self.contender_left(now, &entry);
             }
@@ -474,11 +484,7 @@ impl Mesh {
             if !matches!(reason, CloseReason::ShuttingDown | CloseReason::Requested) {
                 self.problems.note(now.unix, format!("lost {id}: {reason}"));
             }
-            out.push(Effect::Notify(Event::PeerLeft {
-                peer: id,
-                reason,
-                unwritten: Traffic::default(),
-            }));
+            out.push(Effect::left(id, reason));
         } else if let Some(pending) = self.awaiting.remove(conn) {
             self.refuse(now, pending, reason, out);
         }
@@ -547,7 +553,9 @@ impl Mesh {
             Ok(composed) => {
                 match control {
                     Control::Peers { .. } => self.note(conn, Kept::PeersList),
-                    Control::Request { .. } => self.note(conn, Kept::Ping),
+                    Control::Request { .. } | Control::Extension(_) => {
+                        self.note(conn, Kept::Nothing);
+                    }
                     _ if *flag == Flag::Whisper => self.note_whisper(conn, &composed.frames),
                     _ => {}
                 }

@@ -23,6 +23,9 @@ pub struct Params {
     /// Connections we open because peers lists name them: at most this many. Default 4, as the
     /// reference peers.
     pub max_outgoing: usize,
+    /// Peers beyond which those that came on their own account are asked to go elsewhere, as far as they can: or three times
+    /// `max_outgoing`, if that is more. Default 12; zero: none is asked.
+    pub soft_max_peers: usize,
     /// Peers that may come to us. Default 1,024. Beyond it the largest network gives way to smaller
     /// ones, and who cannot stay is told whom else to ask.
     pub max_incoming: usize,
@@ -72,6 +75,7 @@ impl Params {
             address,
             methods: Method::available_in(Generation::default()),
             max_outgoing: 4,
+            soft_max_peers: 12,
             max_incoming: 1024,
             max_pending: 384,
             ban_loopback: false,

@@ -50,6 +50,8 @@ pub struct Stats {
     pub over_budget: u64,
     /// Times a relay passed over a peer that its payload would hang.
     pub relay_skipped: u64,
+    /// Links that both ends agreed to do without.
+    pub links_spared: u64,
     /// Peers that were closed because they took too little for too long.
     pub slow_peers: u64,
     /// Hosts that were banned for a while.
@@ -79,7 +81,7 @@ pub struct Stats {
 
 /// What tells of each counter of [`Stats`]: an event, by its code, or why there is none.
 #[cfg(test)]
-const TOLD_BY: [(&str, Result<&str, &str>); 30] = [
+const TOLD_BY: [(&str, Result<&str, &str>); 31] = [
     ("received", Err("what is meant to happen")),
     ("delivered", Err("what is meant to happen")),
     ("sent", Err("what is meant to happen")),
@@ -101,6 +103,7 @@ const TOLD_BY: [(&str, Result<&str, &str>); 30] = [
     ("bad_frames", Ok("peer_left")),
     ("over_budget", Ok("dropped")),
     ("relay_skipped", Ok("relay_skipped")),
+    ("links_spared", Ok("peer_left")),
     ("slow_peers", Ok("peer_left")),
     ("bans", Ok("banned")),
     ("refused", Ok("refused")),

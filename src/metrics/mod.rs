@@ -292,6 +292,7 @@ pub const METRICS: &[Metric] = &[
         relay_skipped,
         "Times a relay passed over a peer that its payload would harm."
     ),
+    counter!(links_spared, "Links that both ends agreed to do without."),
     counter!(
         slow_peers,
         "Peers closed because they took too little for too long."

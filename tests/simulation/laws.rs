@@ -13,7 +13,7 @@ use actix_mesh::wire::{Composer, Flag, Generation, Limits, SubFlag, Subnet};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-fn seeds(count: u64) -> Vec<u64> {
+pub(super) fn seeds(count: u64) -> Vec<u64> {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     match number("SEED") {
         Some(seed) => vec![seed],

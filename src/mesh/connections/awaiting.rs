@@ -40,6 +40,8 @@ pub(in crate::mesh) enum Purpose {
     Listed(NodeId),
     /// A whisper waits for this peer.
     Wanted(NodeId),
+    /// A name of the user's, or the local network, says that somebody is there.
+    Met,
     /// A peer that was there is lost.
     Lost,
 }
@@ -48,10 +50,15 @@ impl Purpose {
     /// Whom we expect at the other end.
     pub(in crate::mesh) fn expect(&self) -> Option<&NodeId> {
         match self {
-            Self::Accepted | Self::Lost => None,
+            Self::Accepted | Self::Met | Self::Lost => None,
             Self::Asked(expect) => expect.as_ref(),
             Self::Listed(id) | Self::Wanted(id) => Some(id),
         }
+    }
+
+    /// Whether any other peer would have done as well.
+    pub(in crate::mesh) fn is_loose(&self) -> bool {
+        matches!(self, Self::Listed(_) | Self::Met)
     }
 
     pub(in crate::mesh) fn direction(&self) -> Direction {

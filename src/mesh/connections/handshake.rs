@@ -170,6 +170,7 @@ impl Mesh {
             self.close(now, conn, reason, out);
             return false;
         }
+        self.hasten_departure(now, &handshake.id, out);
         if let Some(old) = self.routing.conn_of(&handshake.id) {
             return self.contest(now, old, conn, handshake, time, out);
         }
@@ -302,6 +303,9 @@ impl Mesh {
             dialled: dialled.then(|| Box::new(pending.address.clone())),
             methods: Methods::of(&handshake.methods),
             duplicate: false,
+            leaving: false,
+            loose: pending.purpose.is_loose() && pending.waiting.is_empty(),
+            asks: 0,
             proven: pending.proven.is_some(),
             extended: handshake.extended,
             dialect: handshake.dialect,

@@ -6,6 +6,7 @@
 pub(super) mod admission;
 pub(super) mod awaiting;
 pub(super) mod bans;
+pub(super) mod degree;
 pub(super) mod handshake;
 pub(super) mod routing_table;
 pub(super) mod simultaneous_dial;

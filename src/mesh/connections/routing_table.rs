@@ -77,8 +77,14 @@ pub(in crate::mesh) struct Entry {
     pub(in crate::mesh) dialled: Option<Box<Address>>,
     /// The methods it can read.
     pub(in crate::mesh) methods: Methods,
-    /// A second connection under the id of a peer that is connected: written to only to settle which is kept.
+    /// A connection beside the one that its peer goes by, or that is going: not written to but to settle that.
     pub(in crate::mesh) duplicate: bool,
+    /// Both ends can do without it, and have said so or are about to.
+    pub(in crate::mesh) leaving: bool,
+    /// We dialled it for want of links, and any other peer would have done as well.
+    pub(in crate::mesh) loose: bool,
+    /// How often it was asked to go, because there are peers enough.
+    pub(in crate::mesh) asks: u8,
     /// Its key proves its id.
     pub(in crate::mesh) proven: bool,
     /// It announced that it understands extensions.
@@ -177,6 +183,9 @@ impl Default for PeerLimits {
     }
 }
 
+/// In the place of how often a peer was asked to go: it never is.
+pub(in crate::mesh) const NEVER_ASKED: u8 = u8::MAX;
+
 /// See the module.
 #[derive(Debug)]
 pub(in crate::mesh) struct Routing {
@@ -238,7 +247,8 @@ impl Routing {
     /// Second connections, in the order they came.
     pub(in crate::mesh) fn duplicates(&self) -> impl Iterator<Item = &Entry> {
         let all = (self.by_id.len() < self.entries.len()).then(|| self.all());
-        all.into_iter().flatten().filter(|entry| entry.duplicate)
+        let all = all.into_iter().flatten();
+        all.filter(|entry| entry.duplicate && !entry.leaving)
     }
 
     pub(in crate::mesh) fn get(&self, conn: ConnId) -> Option<&Entry> {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::mesh::connections::awaiting::{Pending, Purpose};
 use crate::mesh::connections::handshake::{Handshake, connected_to};
-use crate::mesh::connections::routing_table::{Entry, Traffic};
+use crate::mesh::connections::routing_table::Entry;
 use crate::mesh::effect::{Effect, Effects};
 use crate::mesh::event::{CloseReason, Direction, Event};
 use crate::mesh::input::{ConnId, Now};
@@ -432,11 +432,7 @@ impl Mesh {
         let Some(heir) = heir else {
             return false;
         };
-        out.push(Effect::Notify(Event::PeerLeft {
-            peer: lost.id.clone(),
-            reason: reason.clone(),
-            unwritten: Traffic::default(),
-        }));
+        out.push(Effect::left(lost.id.clone(), reason.clone()));
         self.promote(now, heir, false, out);
         true
     }

@@ -37,6 +37,10 @@ pub(in crate::mesh) enum Verb {
     Bound,
     /// I say nothing more on this connection.
     Moved,
+    /// I have links enough: can you do without this one?
+    Spare,
+    /// I can, and say nothing more on it.
+    Leaving,
 }
 
 /// The row of a verb: its name on the wire, and what a peer may say with it.
@@ -50,7 +54,7 @@ struct Terms {
     bytes: usize,
 }
 
-const VERBS: [Verb; 10] = [
+const VERBS: [Verb; 12] = [
     Verb::AskTopology,
     Verb::Topology,
     Verb::AskRoute,
@@ -61,6 +65,8 @@ const VERBS: [Verb; 10] = [
     Verb::Echo,
     Verb::Bound,
     Verb::Moved,
+    Verb::Spare,
+    Verb::Leaving,
 ];
 
 impl Verb {
@@ -76,6 +82,8 @@ impl Verb {
             Self::Echo => ("echo", 16, 4.0, 64),
             Self::Bound => ("bound", 16, 4.0, 256),
             Self::Moved => ("moved", 4, 1.0, 0),
+            Self::Spare => ("spare", 4, 0.5, 0),
+            Self::Leaving => ("leaving", 2, 0.1, 0),
         };
         Terms {
             name,
@@ -187,6 +195,8 @@ impl Mesh {
             Verb::Echo => self.on_echo(now, conn, &arguments, out),
             Verb::Bound => self.on_bound(now, conn, &arguments, out),
             Verb::Moved => self.on_moved(now, conn, out),
+            Verb::Spare => self.on_spare(now, conn, out),
+            Verb::Leaving => self.on_leaving(now, conn, out),
         }
     }
 }

@@ -188,7 +188,7 @@ impl Mesh {
                 return;
             }
             self.tried.note(&address, now.monotonic);
-            if self.dial(address, Purpose::Lost, out).is_none() {
+            if self.dial(address, Purpose::Met, out).is_none() {
                 return;
             }
         }

@@ -93,7 +93,7 @@ impl Mesh {
             .is_some_and(|at| now.monotonic <= at + BEHIND);
         let frames = match last {
             Some((_, Kept::PeersList)) => return self.send_peers(now, conn, out),
-            Some((_, Kept::Ping)) => return,
+            Some((_, Kept::Nothing)) => return,
             Some((_, Kept::Frames(frames))) if unread => Some(Frames::clone(frames)),
             Some((_, Kept::Frames(frames))) => self.copy_of(now, frames),
             None => None,
@@ -152,8 +152,8 @@ pub(in crate::mesh) enum Kept {
     Frames(Box<Frames>),
     /// A peers list: it grows with the mesh, so it is not kept but made anew.
     PeersList,
-    /// A wish for a sign of life: to ask for it again is one.
-    Ping,
+    /// A wish for a sign of life: to ask for it again is one. Or an extension, which nobody asks for again.
+    Nothing,
 }
 
 /// Kept without its permit: what is kept is bounded by its size, and counts for no budget.

@@ -445,6 +445,13 @@ impl Network {
         ticket
     }
 
+    /// Tells a node that another may be at its address, as a name of the user's or the local network does: it dials that
+    /// once, if it wants more links, and keeps the link only as long as both ends need it.
+    pub fn meet(&mut self, from: Node, to: Node) {
+        let address = self.hosts[to.0].address.clone();
+        self.command(from, |mesh, now, out| mesh.meet(now, [address], out));
+    }
+
     /// Lets one node dial another until they are connected, and again whenever they are not.
     pub fn keep(&mut self, node: Node, other: Node) {
         let address = self.hosts[other.0].address.clone();

@@ -5,6 +5,7 @@ mod along;
 mod broadcast;
 mod clock_skew;
 mod contest;
+mod degree;
 mod extensions;
 mod handshake;
 mod keepalive;

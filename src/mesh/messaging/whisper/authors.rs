@@ -42,6 +42,19 @@ impl Authors {
         self.young.insert(author, Author { way, heard: now });
     }
 
+    /// To how many authors each link leads.
+    pub(in crate::mesh) fn ways(&self, now: Duration) -> BTreeMap<ConnId, usize> {
+        let mut ways = BTreeMap::new();
+        let old = self.old.iter();
+        let old = old.filter(|(author, _)| !self.young.contains_key(author));
+        for (_, known) in self.young.iter().chain(old) {
+            if now < known.heard + STALE {
+                *ways.entry(known.way).or_default() += 1;
+            }
+        }
+        ways
+    }
+
     /// The link that leads to this author.
     pub(in crate::mesh) fn way_to(&self, author: u64, now: Duration) -> Option<ConnId> {
         let known = self.young.get(&author).or_else(|| self.old.get(&author))?;
