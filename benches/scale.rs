@@ -10,6 +10,7 @@
 //! | `huge` | Single with 100,000 nodes |
 //! | `repeat` | 20 authors that all publish in each of 30 rounds, 1,000 nodes |
 //! | `crowd` | All with 100 nodes: each round by itself |
+//! | `bulk` | one author at a time, messages of 64 KiB and 1 MiB, 1,000 nodes that write 100 Mbit/s each: beside the flood |
 //! | `flood` | the same scenarios as without an argument, with everything that spares copies turned off |
 //!
 //! Arguments can be combined; `SEEDS=<count>` runs fewer seeds than the four.
@@ -84,7 +85,7 @@ fn published(
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |name: &str| arguments.iter().any(|argument| argument == name);
-    let named = ["large", "huge", "repeat", "crowd"];
+    let named = ["large", "huge", "repeat", "crowd", "bulk"];
     let spare = !has("flood");
     println!(
         "{:24} {:>6} | {:>7} {:>7} {:>5} {:>5} {:>5} {:>7} {:>7} {:>6} {:>8} | {:>7} {:>5} {:>6} | {:>7} {:>6}",
@@ -113,6 +114,12 @@ fn main() {
     }
     if has("crowd") {
         crowd(spare);
+    }
+    if has("bulk") {
+        for size in [64 << 10, 1 << 20] {
+            bulk(size, false);
+            bulk(size, true);
+        }
     }
     if has("large") {
         run(
@@ -175,7 +182,9 @@ fn grown(nodes: usize, seed: u64, spare: bool) -> (Network, Vec<Node>, StdRng) {
 }
 
 fn set(params: &mut Params, spare: bool) {
-    let _ = (params, spare);
+    if !spare {
+        (params.soft_max_peers, params.announce_from) = (0, 0);
+    }
 }
 
 fn authors(scenario: &Scenario, nodes: &[Node], dice: &mut StdRng) -> Vec<Node> {
@@ -256,6 +265,41 @@ fn print(scenario: &Scenario, all: &[Round], later: &[Round], degrees: &str, too
 #[expect(clippy::cast_precision_loss, reason = "counts are far below it")]
 fn count(number: u64) -> f64 {
     number as f64
+}
+
+/// Large messages over uplinks of 100 Mbit/s.
+fn bulk(size: usize, spare: bool) {
+    let start = Instant::now();
+    let bulk = scenario(Authors::Multi, 1000, 10);
+    let mut all = Vec::new();
+    let mut degrees = String::new();
+    for seed in &seeds(&bulk)[..1] {
+        let (mut net, nodes, mut dice) = grown(bulk.nodes, *seed, spare);
+        for node in &nodes {
+            net.uplink(*node, 12.5e6);
+        }
+        for round in 0..bulk.rounds {
+            net.begin_round();
+            for author in authors(&bulk, &nodes, &mut dice) {
+                let text = format!("round {round} ");
+                let padding = "x".repeat(size - text.len());
+                net.broadcast(author, text + &padding).unwrap();
+            }
+            all.push(net.finish_round(PATIENCE));
+            net.run_for(PATIENCE);
+        }
+        let degree = net.degrees();
+        degrees = format!(
+            "{}/{:.1}/{}/{}",
+            degree.min, degree.mean, degree.spread.p99, degree.spread.last
+        );
+    }
+    println!(
+        "{} KiB, {}:",
+        size >> 10,
+        if spare { "offered" } else { "flooded" }
+    );
+    print(&bulk, &all, &all, &degrees, start.elapsed());
 }
 
 /// Each round of All with 100 nodes: what the first one costs, and those after it.

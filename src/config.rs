@@ -63,6 +63,7 @@ pub struct Config {
     pub(crate) compression: Vec<Method>,
     pub(crate) allow_binary: bool,
     pub(crate) extensions: bool,
+    pub(crate) announce_from: usize,
     pub(crate) share_topology: bool,
     #[cfg(feature = "mdns")]
     pub(crate) mdns: bool,
@@ -114,6 +115,7 @@ impl Default for Config {
             compression: Method::available().to_vec(),
             allow_binary: false,
             extensions: true,
+            announce_from: 16 << 10,
             share_topology: false,
             #[cfg(feature = "mdns")]
             mdns: false,
@@ -354,6 +356,19 @@ impl Config {
     #[must_use]
     pub fn extensions(mut self, extensions: bool) -> Self {
         self.extensions = extensions;
+        self
+    }
+
+    /// Sets from how many bytes on a broadcast of another node is offered to actix-mesh peers before it is passed on. Default
+    /// 16 KiB, at least 4 KiB; 0: each is passed on at once.
+    ///
+    /// A flood brings each message over every link. What is offered comes once: a node asks the first that offers it,
+    /// and the next if that does not send it within two seconds. Offers take a round trip, and spare the rest of a
+    /// link's copies; the author, a node with fewer than three peers, and whoever has a py2p or js2p peer sends at once there.
+    /// Offered messages are kept for ten seconds, at most 8 MiB of them; what does not fit is passed on at once.
+    #[must_use]
+    pub fn announce_from(mut self, bytes: usize) -> Self {
+        self.announce_from = bytes;
         self
     }
 

@@ -31,6 +31,7 @@ impl Config {
         params.waterfall_capacity = self.waterfall_capacity;
         params.allow_binary = self.allow_binary;
         params.extensions = self.extensions;
+        params.announce_from = self.announce_from;
         params.share_topology = self.share_topology;
         params
     }

@@ -22,6 +22,7 @@ use super::membership::address_scope::Scope;
 use super::membership::peer_book::{PeerBook, Tried};
 use super::membership::peer_exchange::MIN_ASK_PAUSE;
 
+use super::messaging::announce::Announcements;
 use super::messaging::foreign::Foreigners;
 use super::messaging::renegotiate::Kept;
 use super::messaging::route::PassedMessages;
@@ -67,6 +68,7 @@ pub struct Mesh {
     /// Of what a batch delivers.
     pub(super) copies: Copies,
     pub(super) searches: Searches,
+    pub(super) announcements: Announcements,
     pub(super) foreigners: Foreigners,
     pub(super) authors: Authors,
     pub(super) passages: Passages,
@@ -121,6 +123,7 @@ impl Mesh {
             waterfall: Waterfall::new(params.window, params.waterfall_capacity),
             copies: Copies::new(0),
             searches: Searches::default(),
+            announcements: Announcements::default(),
             foreigners: Foreigners::default(),
             authors: Authors::default(),
             passages: Passages::default(),
@@ -402,6 +405,7 @@ impl Mesh {
         self.end_fruitless_searches(now, out);
         self.expire_whispers(now, out);
         self.expire_passages(now, out);
+        self.mind_announcements(now, out);
         self.waterfall.forget(now.unix);
         self.report_crowded(now, out);
         self.report_dropped(now, out);
@@ -469,6 +473,7 @@ impl Mesh {
 
     fn take_out(&mut self, now: Now, conn: ConnId, reason: CloseReason, out: &mut Effects) {
         if let Some(entry) = self.routing.remove(conn) {
+            self.end_announcements(now, conn, out);
             if entry.leaving {
                 return self.departed(entry, out);
             }

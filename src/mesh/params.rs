@@ -61,6 +61,9 @@ pub struct Params {
     /// Whether our own nodes may say more to each other than the protocol has. Default yes: reference peers see none
     /// of it.
     pub extensions: bool,
+    /// Broadcasts of others of at least so many bytes are offered to our own nodes before they are sent. Default 16 KiB, at
+    /// least 4 KiB; zero: each is sent at once.
+    pub announce_from: usize,
     /// Whether we ask our peers for their neighbours and tell them ours. Default no.
     pub share_topology: bool,
 }
@@ -89,6 +92,7 @@ impl Params {
             keepalive_interval: Duration::from_secs(20),
             max_waiting_whispers: 1024,
             extensions: true,
+            announce_from: 16 << 10,
             share_topology: false,
         }
     }

@@ -50,6 +50,10 @@ pub struct Stats {
     pub over_budget: u64,
     /// Times a relay passed over a peer that its payload would hang.
     pub relay_skipped: u64,
+    /// Large broadcasts of others that were offered to peers instead of sent, each offer.
+    pub announced: u64,
+    /// Large broadcasts that peers offered, and that none of them sent: not received.
+    pub unfetched: u64,
     /// Links that both ends agreed to do without.
     pub links_spared: u64,
     /// Peers that were closed because they took too little for too long.
@@ -81,7 +85,7 @@ pub struct Stats {
 
 /// What tells of each counter of [`Stats`]: an event, by its code, or why there is none.
 #[cfg(test)]
-const TOLD_BY: [(&str, Result<&str, &str>); 31] = [
+const TOLD_BY: [(&str, Result<&str, &str>); 33] = [
     ("received", Err("what is meant to happen")),
     ("delivered", Err("what is meant to happen")),
     ("sent", Err("what is meant to happen")),
@@ -103,6 +107,8 @@ const TOLD_BY: [(&str, Result<&str, &str>); 31] = [
     ("bad_frames", Ok("peer_left")),
     ("over_budget", Ok("dropped")),
     ("relay_skipped", Ok("relay_skipped")),
+    ("announced", Err("what is meant to happen")),
+    ("unfetched", Ok("dropped")),
     ("links_spared", Ok("peer_left")),
     ("slow_peers", Ok("peer_left")),
     ("bans", Ok("banned")),
@@ -128,12 +134,13 @@ impl Stats {
             ("unknown_verbs", self.unknown_verbs),
             ("malformed", self.malformed),
             ("over_budget", self.over_budget),
+            ("unfetched", self.unfetched),
         ]
     }
 }
 
 /// How many counters those are.
-pub(super) const DROPPED: usize = 6;
+pub(super) const DROPPED: usize = 7;
 
 /// Something that went wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -292,6 +292,14 @@ pub const METRICS: &[Metric] = &[
         relay_skipped,
         "Times a relay passed over a peer that its payload would harm."
     ),
+    counter!(
+        announced,
+        "Large broadcasts of others that were offered to peers instead of sent, each offer."
+    ),
+    counter!(
+        unfetched,
+        "Large broadcasts that peers offered, and that none of them sent."
+    ),
     counter!(links_spared, "Links that both ends agreed to do without."),
     counter!(
         slow_peers,

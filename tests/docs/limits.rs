@@ -112,6 +112,7 @@ fn the_settings_of_a_node_are_told_as_they_are() {
         (name, value)
             if name.ends_with("_budget")
                 || name == "socket_buffer"
+                || name == "announce_from"
                 || name == "min_peer_drain_rate" =>
         {
             bytes(usize::try_from(value.as_u64().unwrap()).unwrap())

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod announce;
 mod degree;
 mod eclipse;
 mod laws;

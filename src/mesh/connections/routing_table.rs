@@ -15,6 +15,7 @@ use crate::mesh::event::Direction;
 use crate::mesh::input::ConnId;
 use crate::mesh::membership::capability::Allowance;
 use crate::mesh::membership::topology::TopologyState;
+use crate::mesh::messaging::announce::AnnouncementLimits;
 use crate::mesh::messaging::renegotiate::Kept;
 use crate::mesh::messaging::route::RouteState;
 use crate::mesh::token_bucket::TokenBucket;
@@ -158,6 +159,8 @@ pub(in crate::mesh) struct PeerLimits {
     pub(in crate::mesh) extensions: Option<Box<Allowance>>,
     /// Whispers that we hand to it along a path.
     pub(in crate::mesh) passes: TokenBucket,
+    /// Large messages that we offer each other.
+    pub(in crate::mesh) announcements: Option<Box<AnnouncementLimits>>,
     /// What it said of its neighbours.
     pub(in crate::mesh) topology: Option<Box<TopologyState>>,
     pub(in crate::mesh) route: Option<Box<RouteState>>,
@@ -175,6 +178,7 @@ impl Default for PeerLimits {
             resends: TokenBucket::new(1.0, 0.2),
             notices: TokenBucket::new(4.0, 0.2),
             extensions: None,
+            announcements: None,
             passes: TokenBucket::new(16.0, 8.0),
             topology: None,
             route: None,

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::mesh::effect::Effects;
+use crate::mesh::effect::{Effect, Effects, Targets};
 use crate::mesh::input::{ConnId, Now};
 use crate::mesh::machine::Mesh;
+use crate::mesh::messaging::renegotiate::Kept;
 use crate::mesh::token_bucket::TokenBucket;
 use crate::wire::{Control, Extension, Flag};
 
@@ -41,6 +42,10 @@ pub(in crate::mesh) enum Verb {
     Spare,
     /// I can, and say nothing more on it.
     Leaving,
+    /// I have these messages.
+    Have,
+    /// Send me these.
+    Want,
 }
 
 /// The row of a verb: its name on the wire, and what a peer may say with it.
@@ -54,7 +59,7 @@ struct Terms {
     bytes: usize,
 }
 
-const VERBS: [Verb; 12] = [
+const VERBS: [Verb; 14] = [
     Verb::AskTopology,
     Verb::Topology,
     Verb::AskRoute,
@@ -67,6 +72,8 @@ const VERBS: [Verb; 12] = [
     Verb::Moved,
     Verb::Spare,
     Verb::Leaving,
+    Verb::Have,
+    Verb::Want,
 ];
 
 impl Verb {
@@ -84,6 +91,8 @@ impl Verb {
             Self::Moved => ("moved", 4, 1.0, 0),
             Self::Spare => ("spare", 4, 0.5, 0),
             Self::Leaving => ("leaving", 2, 0.1, 0),
+            Self::Have => ("have", 2048, 2048.0, 4096),
+            Self::Want => ("want", 2048, 2048.0, 4096),
         };
         Terms {
             name,
@@ -156,6 +165,32 @@ impl Mesh {
         true
     }
 
+    /// Says one and the same to several peers that have announced themselves.
+    pub(in crate::mesh) fn extend_all(
+        &mut self,
+        now: Now,
+        to: Targets,
+        verb: Verb,
+        arguments: Vec<Bytes>,
+        out: &mut Effects,
+    ) {
+        let extension = Control::Extension(Extension {
+            verb: verb.terms().name.to_owned(),
+            arguments,
+        });
+        let packets = extension.packets(self.params.generation);
+        match self.composer.compose(&Flag::Whisper, &packets, now.unix) {
+            Ok(composed) => {
+                let frames = composed.frames;
+                to.iter().for_each(|conn| self.note(*conn, Kept::Nothing));
+                out.push(Effect::Transmit { to, frames });
+            }
+            Err(error) => self
+                .problems
+                .note(now.unix, format!("could not announce: {error}")),
+        }
+    }
+
     /// A peer said something.
     pub(in crate::mesh) fn on_extension(
         &mut self,
@@ -197,6 +232,8 @@ impl Mesh {
             Verb::Moved => self.on_moved(now, conn, out),
             Verb::Spare => self.on_spare(now, conn, out),
             Verb::Leaving => self.on_leaving(now, conn, out),
+            Verb::Have => self.on_have(now, conn, &arguments, out),
+            Verb::Want => self.on_want(conn, &arguments, out),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Owns broadcasts and their relay, the cache of seen ones, whispers and the searches for their peers, and
 //! renegotiation. It must not know how a connection came about.
 
+pub(super) mod announce;
 pub(super) mod broadcast;
 pub(super) mod foreign;
 pub(super) mod receive;

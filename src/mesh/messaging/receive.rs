@@ -89,6 +89,9 @@ impl Mesh {
                 last = Some(candidate.author);
                 self.authors.heard(candidate.author, conn, now.monotonic);
             }
+            if candidate.claim.is_some() {
+                self.note_large(&frame);
+            }
             if keeps && candidate.claim.is_some() {
                 self.note_heard(now, conn, &frame);
             }
@@ -108,6 +111,7 @@ impl Mesh {
             }
         }
         self.relay(now, conn, batch, &picked, proven.by_bytes, out);
+        self.drop_fetched();
         if let Some(what) = broken
             && self.routing.get(conn).is_some()
         {

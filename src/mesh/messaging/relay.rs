@@ -36,6 +36,30 @@ impl Mesh {
         if trace::is_on() {
             self.trace_relayed(&batch, picked, others, &exceptions);
         }
+        let mut others = self.routing.conns();
+        let from = self.routing.get(source);
+        // While two connections to it are brought down to one, it is to hear nothing back on the other.
+        let other = from.filter(|from| from.duplicate);
+        let other = other.and_then(|from| self.routing.conn_of(&from.id));
+        others.retain(|conn| *conn != source && Some(*conn) != other);
+        let large = self.large_of(now, &batch, picked);
+        let rest: Vec<usize>;
+        let picked = match large.is_empty() {
+            true => picked,
+            false => {
+                let at_once = picked.iter().filter(|index| !large.contains(index));
+                rest = at_once.copied().collect();
+                &rest
+            }
+        };
+        for index in large {
+            let mut to = others.clone();
+            to.retain(|conn| !exceptions.get(conn).is_some_and(|not| not.contains(&index)));
+            self.pass_on_large(now, &batch, index, to, out);
+        }
+        if picked.is_empty() {
+            return;
+        }
         for (conn, without) in &exceptions {
             let rest: Vec<usize> = picked
                 .iter()
@@ -49,12 +73,8 @@ impl Mesh {
                 });
             }
         }
-        let mut to = self.routing.conns();
-        let from = self.routing.get(source);
-        // While two connections to it are brought down to one, it is to hear nothing back on the other.
-        let other = from.filter(|from| from.duplicate);
-        let other = other.and_then(|from| self.routing.conn_of(&from.id));
-        to.retain(|conn| *conn != source && Some(*conn) != other && !exceptions.contains_key(conn));
+        let mut to = others;
+        to.retain(|conn| !exceptions.contains_key(conn));
         if to.is_empty() {
             return;
         }

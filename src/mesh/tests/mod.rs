@@ -2,6 +2,7 @@
 
 mod admission;
 mod along;
+mod announce;
 mod broadcast;
 mod clock_skew;
 mod contest;

@@ -115,6 +115,8 @@ settings! {
     max_peer_byte_rate: u32, "ACTIX_MESH_MAX_PEER_BYTE_RATE", "BYTES", map = Some;
     /// Peers beyond which some are asked to go elsewhere; 0: none is
     soft_max_peers: usize, "ACTIX_MESH_SOFT_MAX_PEERS", "N";
+    /// Broadcasts of so many bytes are offered before they are passed on; 0: none is
+    announce_from: usize, "ACTIX_MESH_ANNOUNCE_FROM", "BYTES";
     /// Peers that may come to this node
     max_incoming: usize, "ACTIX_MESH_MAX_INCOMING", "N";
     /// Strangers that may wait for their handshake
