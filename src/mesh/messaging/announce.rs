@@ -29,9 +29,12 @@ const MIN_PEERS: usize = 3;
 const SMALLEST: usize = 4 << 10;
 
 /// Offered messages that are kept, their bytes, and for how long.
-const MAX_KEPT: usize = 512;
+const MAX_KEPT: usize = 1024;
 const STORE: usize = 8 << 20;
 const KEPT: Duration = Duration::from_secs(10);
+
+/// What is smaller is kept in a copy of its own.
+const COPIED: usize = 256 << 10;
 
 /// What is offered stays valid for so many seconds more at least.
 const VALID: u64 = 5;
@@ -96,6 +99,37 @@ impl Name {
             author: parts.next()?,
             lengths: parts.next()?,
         })
+    }
+}
+
+/// A message that is to be offered, as announcements call it.
+pub(in crate::mesh) struct Large {
+    name: String,
+    size: usize,
+}
+
+impl Large {
+    pub(in crate::mesh) fn of(frame: &Frame<'_>) -> Self {
+        Self {
+            name: Name::of(frame).text(),
+            size: frame.body.len(),
+        }
+    }
+}
+
+/// Kept without its permit, which belongs to what is being read. A small piece of a large buffer would keep all of it.
+fn to_be_kept(frames: &Frames) -> Frames {
+    let apart = |bytes: &Bytes| match bytes.len() < COPIED {
+        true => Bytes::copy_from_slice(bytes),
+        false => bytes.clone(),
+    };
+    let compressed = frames.compressed.as_ref();
+    Frames {
+        plain: apart(&frames.plain),
+        compressed: compressed.map(|(method, bytes)| (*method, apart(bytes))),
+        count: frames.count,
+        compressible: frames.compressible,
+        hold: Hold::none(),
     }
 }
 
@@ -250,29 +284,21 @@ impl Mesh {
     pub(in crate::mesh) fn pass_on_large(
         &mut self,
         now: Now,
-        batch: &Batch,
-        index: usize,
+        large: Large,
+        frames: Frames,
         to: Targets,
         out: &mut Effects,
     ) {
-        let Ok(frame) = batch.get(index) else { return };
-        let name = Name::of(&frame).text();
+        let Large { name, size } = large;
         let digest = self.key.digest(name.as_bytes());
-        let size = frame.body.len();
         let (mut offered, mut at_once): (Targets, Targets) =
             to.into_iter().partition(|conn| self.may_offer(now, *conn));
-        let Some(frames) = batch.relay_some(&[index]).into_iter().next() else {
-            return;
-        };
         // Whoever offers it to us is told that we have it, and need not be sent it.
         let offer = self.announcements.offers.get(&digest);
         let has_it = |conn: &ConnId| offer.is_some_and(|offer| offer.by.contains(conn));
         let open: Targets = offered.iter().copied().filter(|it| !has_it(it)).collect();
         let kept = Kept {
-            frames: Frames {
-                hold: Hold::none(),
-                ..frames.clone()
-            },
+            frames: to_be_kept(&frames),
             open: open.clone(),
             until: now.monotonic + KEPT,
         };
@@ -312,6 +338,14 @@ impl Mesh {
         let name = Name::of(frame).text();
         let digest = self.key.digest(name.as_bytes());
         self.announcements.know(digest);
+    }
+
+    /// A peer sends what we have: it need not be kept for it.
+    pub(in crate::mesh) fn note_copy(&mut self, conn: ConnId, frame: &Frame<'_>) {
+        if frame.body.len() >= SMALLEST && !self.announcements.kept.is_empty() {
+            let digest = self.key.digest(Name::of(frame).text().as_bytes());
+            self.announcements.settle(digest, conn);
+        }
     }
 
     /// What has come need not be asked for any more. Apart from noting it, so that whoever offered it is known meanwhile.

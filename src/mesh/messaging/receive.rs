@@ -155,7 +155,7 @@ impl Mesh {
                 }
             }
         }
-        self.leave_out_known(&mut candidates);
+        self.leave_out_known(conn, batch, &mut candidates);
         (candidates, broken)
     }
 
@@ -185,12 +185,16 @@ impl Mesh {
     }
 
     /// One look-up behind the other: each waits for memory, and so they wait together.
-    fn leave_out_known(&mut self, candidates: &mut Vec<Candidate>) {
+    fn leave_out_known(&mut self, conn: ConnId, batch: &Batch, candidates: &mut Vec<Candidate>) {
         let before = candidates.len();
         candidates.retain(|candidate| {
-            candidate
-                .claim
-                .is_none_or(|(time, claim)| self.waterfall.look(time, claim) != Seen::Same)
+            let claim = candidate.claim;
+            let is_known =
+                claim.is_some_and(|(time, claim)| self.waterfall.look(time, claim) == Seen::Same);
+            if is_known && let Ok(frame) = batch.get(candidate.index) {
+                self.note_copy(conn, &frame);
+            }
+            !is_known
         });
         self.stats.duplicates += (before - candidates.len()) as u64;
     }

@@ -9,6 +9,7 @@ use crate::mesh::effect::{Effect, Effects, Targets};
 use crate::mesh::event::{Event, SkipReason};
 use crate::mesh::input::{ConnId, Now};
 use crate::mesh::machine::Mesh;
+use crate::mesh::messaging::announce::Large;
 use crate::mesh::trace;
 use crate::wire::{Batch, Frame, IdRule};
 
@@ -43,47 +44,31 @@ impl Mesh {
         let other = other.and_then(|from| self.routing.conn_of(&from.id));
         others.retain(|conn| *conn != source && Some(*conn) != other);
         let large = self.large_of(now, &batch, picked);
-        let rest: Vec<usize>;
-        let picked = match large.is_empty() {
-            true => picked,
-            false => {
-                let at_once = picked.iter().filter(|index| !large.contains(index));
-                rest = at_once.copied().collect();
-                &rest
-            }
-        };
-        for index in large {
+        if large.is_empty() {
+            return flood(batch, picked, others, &exceptions, out);
+        }
+        let without = |index: &usize| {
             let mut to = others.clone();
-            to.retain(|conn| !exceptions.get(conn).is_some_and(|not| not.contains(&index)));
-            self.pass_on_large(now, &batch, index, to, out);
-        }
-        if picked.is_empty() {
+            to.retain(|conn| !exceptions.get(conn).is_some_and(|not| not.contains(index)));
+            to
+        };
+        if let [index] = picked {
+            // All there is: it need not be copied.
+            let named = batch.get(*index).map(|frame| Large::of(&frame)).ok();
+            for (named, frames) in named.into_iter().zip(batch.into_relay(picked)) {
+                self.pass_on_large(now, named, frames, without(index), out);
+            }
             return;
         }
-        for (conn, without) in &exceptions {
-            let rest: Vec<usize> = picked
-                .iter()
-                .copied()
-                .filter(|index| !without.contains(index))
-                .collect();
-            for frames in batch.relay_some(&rest) {
-                out.push(Effect::Transmit {
-                    to: Targets::from_elem(*conn, 1),
-                    frames,
-                });
+        for index in &large {
+            let named = batch.get(*index).map(|frame| Large::of(&frame)).ok();
+            for (named, frames) in named.into_iter().zip(batch.relay_some(&[*index])) {
+                self.pass_on_large(now, named, frames, without(index), out);
             }
         }
-        let mut to = others;
-        to.retain(|conn| !exceptions.contains_key(conn));
-        if to.is_empty() {
-            return;
-        }
-        for frames in batch.into_relay(picked) {
-            out.push(Effect::Transmit {
-                to: to.clone(),
-                frames,
-            });
-        }
+        let small = picked.iter().filter(|index| !large.contains(index));
+        let small: Vec<usize> = small.copied().collect();
+        flood(batch, &small, others, &exceptions, out);
     }
 
     fn trace_relayed(
@@ -168,5 +153,39 @@ impl Mesh {
             let peer = entry.id.clone();
             out.push(Effect::Notify(Event::RelaySkipped { id, peer, reason }));
         }
+    }
+}
+
+/// Passes on frames at once: to these, and to the exceptions those they may have.
+fn flood(
+    batch: Batch,
+    picked: &[usize],
+    others: Targets,
+    exceptions: &BTreeMap<ConnId, Vec<usize>>,
+    out: &mut Effects,
+) {
+    for (conn, without) in exceptions {
+        let rest: Vec<usize> = picked
+            .iter()
+            .copied()
+            .filter(|index| !without.contains(index))
+            .collect();
+        for frames in batch.relay_some(&rest) {
+            out.push(Effect::Transmit {
+                to: Targets::from_elem(*conn, 1),
+                frames,
+            });
+        }
+    }
+    let mut to = others;
+    to.retain(|conn| !exceptions.contains_key(conn));
+    if to.is_empty() || picked.is_empty() {
+        return;
+    }
+    for frames in batch.into_relay(picked) {
+        out.push(Effect::Transmit {
+            to: to.clone(),
+            frames,
+        });
     }
 }
