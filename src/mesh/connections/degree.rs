@@ -37,6 +37,10 @@ const ASKS: u8 = 6;
 /// have it send those away.
 const VETERANS: usize = 3;
 
+/// The first link of those that a node dialled itself is not given up: who would surround it cannot have all whom it found
+/// send it away.
+const ANCHORS: usize = 1;
+
 /// Links that end this way must have ended within this time.
 const DEPARTURE: Duration = Duration::from_secs(30);
 
@@ -126,7 +130,10 @@ impl Mesh {
         if entry.direction == Direction::Incoming {
             return self.misplaced(now, conn, out);
         }
-        let free = entry.loose && entry.contest.is_none() && !entry.duplicate;
+        let outgoing = self.routing.iter();
+        let outgoing = outgoing.filter(|it| it.direction == Direction::Outgoing);
+        let is_anchor = outgoing.take(ANCHORS).any(|it| it.conn == conn);
+        let free = entry.loose && !is_anchor && entry.contest.is_none() && !entry.duplicate;
         if !free || self.closing || self.routing.len() <= FLOOR {
             return;
         }

@@ -201,6 +201,8 @@ pub(in crate::mesh) struct Routing {
     key: ClaimKey,
     /// How many entries hang on binary: none, nearly always.
     fragile: usize,
+    /// How many understand extensions.
+    extended: usize,
 }
 
 impl Routing {
@@ -210,11 +212,13 @@ impl Routing {
             by_id: BTreeSet::new(),
             key,
             fragile: 0,
+            extended: 0,
         }
     }
 
     pub(in crate::mesh) fn insert(&mut self, entry: Entry) {
         self.fragile += usize::from(entry.hangs_on_binary);
+        self.extended += usize::from(entry.extended);
         if !entry.duplicate {
             let digest = self.key.digest(entry.id.as_bytes());
             self.by_id.insert((digest, entry.conn));
@@ -225,6 +229,7 @@ impl Routing {
     pub(in crate::mesh) fn remove(&mut self, conn: ConnId) -> Option<Entry> {
         let entry = *self.entries.remove(&conn)?;
         self.fragile -= usize::from(entry.hangs_on_binary);
+        self.extended -= usize::from(entry.extended);
         let digest = self.key.digest(entry.id.as_bytes());
         self.by_id.remove(&(digest, conn));
         Some(entry)
@@ -330,6 +335,11 @@ impl Routing {
 
     pub(in crate::mesh) fn incoming(&self) -> usize {
         self.len() - self.outgoing()
+    }
+
+    /// Whether any understands extensions.
+    pub(in crate::mesh) fn has_extended(&self) -> bool {
+        self.extended > 0
     }
 
     /// Whether there are peers that hang on payload which is not valid UTF-8.

@@ -39,9 +39,8 @@ const COPIED: usize = 256 << 10;
 /// What is offered stays valid for so many seconds more at least.
 const VALID: u64 = 5;
 
-/// Messages that one peer may have offered and not sent; that all may.
+/// Messages that one peer may have offered and not sent.
 const OFFERS_OF_ONE: usize = 1024;
-const OFFERS: usize = 4096;
 
 /// Whoever was asked for a message has this time, and the longer the larger it is: a second for each so many bytes.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -57,6 +56,9 @@ const GENERATION: usize = 8192;
 /// Who did not send what it offered so often is asked last, until it has been quiet for this time.
 const BROKEN_PROMISES: u8 = 3;
 const FORGIVEN: Duration = Duration::from_secs(600);
+
+/// Characters of an author's id.
+const MAX_ID: usize = 128;
 
 /// Bytes of an id that tell messages apart, and of the hash of the lengths of its packets.
 const ID: usize = 24;
@@ -92,12 +94,17 @@ impl Name {
         format!("{}.{}.{}", self.id, self.author, self.lengths)
     }
 
+    /// No part is longer than it can be: names are kept.
     fn read(text: &str) -> Option<Self> {
-        let mut parts = text.splitn(3, '.').map(str::to_owned);
+        let mut parts = text.splitn(3, '.');
+        let mut part = |longest: usize| {
+            let part = parts.next().filter(|part| part.len() <= longest);
+            part.map(str::to_owned)
+        };
         Some(Self {
-            id: parts.next()?,
-            author: parts.next()?,
-            lengths: parts.next()?,
+            id: part(ID * 4 / 3)?,
+            author: part(MAX_ID)?,
+            lengths: part(LENGTHS * 4 / 3)?,
         })
     }
 }
@@ -259,7 +266,7 @@ impl Mesh {
         picked: &[usize],
     ) -> Vec<usize> {
         let least = self.params.announce_from;
-        let takes_part = self.params.extensions && least > 0 && self.routing.len() >= MIN_PEERS;
+        let takes_part = self.takes_part() && least > 0 && self.routing.len() >= MIN_PEERS;
         if !takes_part || batch.cost() < least {
             return Vec::new();
         }
@@ -271,6 +278,10 @@ impl Mesh {
             })
         };
         picked.iter().filter(is_offered).copied().collect()
+    }
+
+    fn takes_part(&self) -> bool {
+        self.params.extensions && self.routing.has_extended()
     }
 
     /// As it is without compression, so that all nodes judge alike. Payload that is not text can go under two ids where the
@@ -332,7 +343,8 @@ impl Mesh {
 
     /// A broadcast has come that others may offer, whatever this node is set to.
     pub(in crate::mesh) fn note_large(&mut self, frame: &Frame<'_>) {
-        if !self.params.extensions || frame.body.len() < SMALLEST {
+        // What is not text may go under the id of a text.
+        if frame.body.len() < SMALLEST || !self.takes_part() || !frame.is_text() {
             return;
         }
         let name = Name::of(frame).text();
@@ -342,7 +354,8 @@ impl Mesh {
 
     /// A peer sends what we have: it need not be kept for it.
     pub(in crate::mesh) fn note_copy(&mut self, conn: ConnId, frame: &Frame<'_>) {
-        if frame.body.len() >= SMALLEST && !self.announcements.kept.is_empty() {
+        let may_be_kept = frame.body.len() >= SMALLEST && !self.announcements.kept.is_empty();
+        if may_be_kept && frame.is_text() {
             let digest = self.key.digest(Name::of(frame).text().as_bytes());
             self.announcements.settle(digest, conn);
         }
@@ -408,14 +421,15 @@ impl Mesh {
         if offer.is_some_and(|offer| offer.by.contains(&conn)) {
             return;
         }
-        let has_room = offer.is_some() || self.announcements.offers.len() < OFFERS;
         let author = self.routing.conn_of_text(name.author.as_bytes());
         let awaits_author = author.is_some_and(|author| author != conn);
         let Some(limits) = self.announcement_limits(conn) else {
             return;
         };
-        if !has_room || limits.open >= OFFERS_OF_ONE {
-            return self.over_budget(now, conn, out);
+        if limits.open >= OFFERS_OF_ONE {
+            // Maybe because others keep us from what it offers: not its fault.
+            self.stats.over_budget += 1;
+            return;
         }
         limits.open += 1;
         let is_reliable =
@@ -493,7 +507,10 @@ impl Mesh {
         let last = offer.asked.checked_sub(1);
         let last = last.and_then(|at| offer.by.get(at)).copied();
         let is_over = since + GIVEN_UP <= now.monotonic;
-        if self.fetch(now, name, out) || is_over {
+        // Of many that offer it and mean no good, twice as many are asked each time: honest ones keep it only for a while.
+        let twice = 1 + offer.asked;
+        let asked = (0..twice).filter(|_| self.fetch(now, name, out)).count();
+        if asked > 0 || is_over {
             self.note_broken_promise(now, last);
         }
         if is_over {

@@ -310,3 +310,61 @@ fn an_offer_is_done_with_when_the_message_has_come_whatever_we_are_set_to() {
         assert_eq!(rig.mesh.announcements.offers_open(), 0, "it has come");
     }
 }
+
+/// A payload that is not text can go under the id of one that is.
+#[test]
+fn t38_a_twin_that_is_not_text_does_not_stand_for_the_text_that_is_offered() {
+    use crate::wire::IdRule;
+    let Four { mut rig, ours, .. } = four(|_| {});
+    let [liar, honest] = &ours[..] else { panic!() };
+    let padding = "x".repeat(20_000);
+    let far = composer("far away");
+    let text = format!("ok \u{fffd} {padding}");
+    let text = far
+        .compose(&Flag::Broadcast, &user(&[&text]), NOON)
+        .unwrap();
+    // Three bytes that the lossy rule reads as one such character, under the same author.
+    let mut bytes = b"ok \xf0\x90\x80 ".to_vec();
+    bytes.extend_from_slice(padding.as_bytes());
+    let frame = text.frames.plain.clone();
+    let at = frame
+        .windows(6)
+        .position(|it| it == "ok \u{fffd}".as_bytes())
+        .unwrap();
+    let mut twin = frame.to_vec();
+    twin[at..at + bytes.len()].copy_from_slice(&bytes);
+    let batch = Batch::from_frames(GENERATION, Limits::default(), &twin).unwrap();
+    assert_eq!(
+        batch.get(0).unwrap().proof(),
+        Ok(IdRule::LossyText),
+        "it is one"
+    );
+    rig.hear(liar.conn, &twin);
+    let mut other = four(|_| {});
+    let out = other.rig.hear(other.author.conn, &frame);
+    let offers = told(&out, "have");
+    let out = rig.hear(honest.conn, &verb(honest, "have", &[&offers[0].1]));
+    assert_eq!(told(&out, "want").len(), 1);
+}
+
+#[test]
+fn t38_of_many_that_offer_and_do_not_send_twice_as_many_are_asked_each_time() {
+    let mut rig = Rig::new();
+    let names: Vec<String> = (0..12).map(|n| "n".repeat(n + 1)).collect();
+    let many: Vec<Played> = names
+        .iter()
+        .map(|name| rig.join_with(name, announced))
+        .collect();
+    let mut asked = 0;
+    for peer in &many {
+        asked += told(
+            &rig.hear(peer.conn, &verb(peer, "have", &[&offer(1)])),
+            "want",
+        )
+        .len();
+    }
+    assert_eq!(asked, 1);
+    for expected in [0, 2, 0, 4, 0, 5] {
+        assert_eq!(told(&rig.pass(1), "want").len(), expected);
+    }
+}
