@@ -1,0 +1,223 @@
+//! Offers: large messages that peers have and we do not.
+//!
+//! Owns whom of those that offer one is asked for it, and who is asked next if that one does not send it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::name::Name;
+use crate::mesh::connections::routing_table::Routing;
+use crate::mesh::effect::Effects;
+use crate::mesh::input::{ConnId, Now};
+use crate::mesh::machine::Mesh;
+use crate::mesh::membership::capability::Verb;
+
+/// Messages that one peer may have offered and not sent.
+const OFFERS_OF_ONE: usize = 1024;
+
+/// Whoever was asked for a message has this time, and the longer the larger it is: a second for each so many bytes.
+const PATIENCE: Duration = Duration::from_secs(2);
+const BYTES_A_SECOND: u64 = 1 << 20;
+
+/// What nobody sent is given up after this time.
+const GIVEN_UP: Duration = Duration::from_secs(40);
+
+/// Who did not send what it offered so often is asked last, until it has been quiet for this time.
+const BROKEN_PROMISES: u8 = 3;
+const FORGIVEN: Duration = Duration::from_secs(600);
+
+/// A message that was offered to us and has not come.
+#[derive(Debug)]
+pub(super) struct Offer {
+    name: String,
+    size: u64,
+    /// Who offers it, in the order in which they are asked, and how many of them were.
+    pub(super) by: SmallVec<[ConnId; 4]>,
+    asked: usize,
+    /// The author is our peer, and sends it to us without being asked.
+    awaits_author: bool,
+    /// When the next is asked.
+    pub(super) until: Duration,
+    since: Duration,
+}
+
+impl Mesh {
+    /// A peer has these messages, and sends them to us if we ask for them.
+    pub(in crate::mesh) fn on_have(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        offered: &[Bytes],
+        out: &mut Effects,
+    ) {
+        for said in offered {
+            let said = std::str::from_utf8(said).ok();
+            let said = said.and_then(|said| said.rsplit_once('.'));
+            let read = said.and_then(|(name, size)| Some((Name::read(name)?, size.parse().ok()?)));
+            let Some((name, size)) = read else {
+                return self.malformed(now, conn, "an announcement", out);
+            };
+            self.on_offer(now, conn, &name, size, out);
+        }
+    }
+
+    fn on_offer(&mut self, now: Now, conn: ConnId, name: &Name, size: u64, out: &mut Effects) {
+        let text = name.text();
+        let digest = self.key.digest(text.as_bytes());
+        self.announcements.store.settle(digest, conn);
+        let own = name.author.as_bytes() == self.me().as_bytes();
+        let stays = self.routing.get(conn).is_some_and(|it| !it.duplicate);
+        if own || !stays || self.announcements.knows(digest) {
+            return;
+        }
+        let offer = self.announcements.offers.get(&digest);
+        if offer.is_some_and(|offer| offer.by.contains(&conn)) {
+            return;
+        }
+        let author = self.routing.conn_of_text(name.author.as_bytes());
+        let awaits_author = author.is_some_and(|author| author != conn);
+        let Some(limits) = self.announcement_limits(conn) else {
+            return;
+        };
+        if limits.open >= OFFERS_OF_ONE {
+            // Maybe because others keep us from what it offers: not its fault.
+            self.stats.over_budget += 1;
+            return;
+        }
+        limits.open += 1;
+        let is_reliable =
+            limits.broken < BROKEN_PROMISES || limits.broken_at + FORGIVEN <= now.monotonic;
+        let largest = self.params.limits.frame as u64;
+        let offer = self.announcements.offers.entry(digest);
+        let offer = offer.or_insert_with(|| Offer {
+            name: text,
+            size: size.min(largest),
+            by: SmallVec::new(),
+            asked: 0,
+            awaits_author,
+            until: now.monotonic + PATIENCE,
+            since: now.monotonic,
+        });
+        match is_reliable {
+            true => offer.by.insert(offer.asked, conn),
+            false => offer.by.push(conn),
+        }
+        if is_reliable && offer.asked == 0 && !offer.awaits_author {
+            self.fetch(now, digest, out);
+        }
+    }
+
+    /// Asks the next of those that offer a message; false if there is none left.
+    fn fetch(&mut self, now: Now, name: u64, out: &mut Effects) -> bool {
+        while let Some(offer) = self.announcements.offers.get_mut(&name) {
+            let Some(conn) = offer.by.get(offer.asked).copied() else {
+                return false;
+            };
+            offer.asked += 1;
+            let takes = Duration::from_secs(offer.size / BYTES_A_SECOND);
+            offer.until = now.monotonic + PATIENCE + takes;
+            let said = vec![Bytes::from(offer.name.clone())];
+            let stays = self.routing.get(conn).is_some_and(|it| !it.duplicate);
+            if stays && self.extend(now, conn, Verb::Want, said, out) {
+                return true;
+            }
+        }
+        false
+    }
+
+    pub(super) fn on_overdue(&mut self, now: Now, name: u64, out: &mut Effects) {
+        let Some(offer) = self.announcements.offers.get(&name) else {
+            return;
+        };
+        let since = offer.since;
+        let last = offer.asked.checked_sub(1);
+        let last = last.and_then(|at| offer.by.get(at)).copied();
+        let is_over = since + GIVEN_UP <= now.monotonic;
+        // Of many that offer it and mean no good, twice as many are asked each time: honest ones keep it only for a while.
+        let twice = 1 + offer.asked;
+        let asked = (0..twice).filter(|_| self.fetch(now, name, out)).count();
+        if asked > 0 || is_over {
+            self.note_broken_promise(now, last);
+        }
+        if is_over {
+            self.stats.unfetched += 1;
+            self.drop_offer(name);
+        } else if let Some(offer) = self.announcements.offers.get_mut(&name)
+            && offer.until <= now.monotonic
+        {
+            // It may be on its way yet, or somebody else may offer it.
+            offer.until = now.monotonic + PATIENCE;
+        }
+    }
+
+    fn note_broken_promise(&mut self, now: Now, by: Option<ConnId>) {
+        let Some(limits) = by.and_then(|conn| self.announcement_limits(conn)) else {
+            return;
+        };
+        limits.broken = match limits.broken_at + FORGIVEN <= now.monotonic {
+            true => 1,
+            false => limits.broken.saturating_add(1),
+        };
+        limits.broken_at = now.monotonic;
+    }
+
+    /// A link is gone: what was asked for on it is asked of others, and nothing is kept for it.
+    pub(in crate::mesh) fn end_announcements(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
+        self.announcements.store.settle_all(conn);
+        let routing = &self.routing;
+        let offers = self.announcements.offers.iter();
+        let concerned = offers.filter(|(_, offer)| {
+            offer.by.contains(&conn) || offer.awaits_author && !is_connected(routing, &offer.name)
+        });
+        for name in concerned.map(|(name, _)| *name).collect::<Vec<_>>() {
+            let Some(offer) = self.announcements.offers.get_mut(&name) else {
+                continue;
+            };
+            let place = offer.by.iter().position(|it| *it == conn);
+            let was_asked = place.is_some_and(|place| place + 1 == offer.asked);
+            if let Some(place) = place {
+                offer.by.remove(place);
+                offer.asked -= usize::from(place < offer.asked);
+            }
+            let author_left = offer.awaits_author && !is_connected(&self.routing, &offer.name);
+            offer.awaits_author &= !author_left;
+            if offer.by.is_empty() {
+                // Others offer it when they have it.
+                self.drop_offer(name);
+            } else if was_asked || author_left {
+                self.fetch(now, name, out);
+            }
+        }
+    }
+
+    /// What has come need not be asked for any more. Apart from noting it, so that whoever offered it is known meanwhile.
+    pub(in crate::mesh) fn drop_fetched(&mut self) {
+        if self.announcements.offers.is_empty() {
+            return;
+        }
+        let known = self.announcements.offers.keys().copied();
+        let known: Vec<u64> = known.filter(|it| self.announcements.knows(*it)).collect();
+        for name in known {
+            self.drop_offer(name);
+        }
+    }
+
+    fn drop_offer(&mut self, name: u64) {
+        let Some(offer) = self.announcements.offers.remove(&name) else {
+            return;
+        };
+        for conn in offer.by {
+            if let Some(limits) = self.announcement_limits(conn) {
+                limits.open = limits.open.saturating_sub(1);
+            }
+        }
+    }
+}
+
+/// Whether the author of the message of this name is a peer.
+fn is_connected(routing: &Routing, name: &str) -> bool {
+    let author = Name::read(name).map(|name| name.author);
+    author.is_some_and(|author| routing.conn_of_text(author.as_bytes()).is_some())
+}

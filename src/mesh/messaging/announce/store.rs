@@ -1,0 +1,131 @@
+//! The store: large messages that we offered, for whoever asks for them.
+//!
+//! Owns a budget of its own, so that what peers do not ask for costs nobody else room. Whoever was offered a message gets
+//! it once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::mesh::effect::Targets;
+use crate::mesh::input::ConnId;
+use crate::wire::{Frames, Hold};
+
+/// Offered messages that are kept, their bytes, and for how long.
+const MAX_KEPT: usize = 1024;
+const STORE: usize = 8 << 20;
+const KEPT: Duration = Duration::from_secs(10);
+
+/// What is smaller is kept in a copy of its own.
+const COPIED: usize = 256 << 10;
+
+/// A message that we offered.
+#[derive(Debug)]
+struct Kept {
+    frames: Frames,
+    /// Who was offered it and has neither asked for it nor said that they have it.
+    open: Targets,
+    until: Duration,
+}
+
+impl Kept {
+    fn cost(&self) -> usize {
+        let compressed = self.frames.compressed.as_ref();
+        self.frames.plain.len() + compressed.map_or(0, |(_, bytes)| bytes.len())
+    }
+}
+
+/// See the module. Messages go by keyed digests of their names.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    kept: BTreeMap<u64, Kept>,
+    bytes: usize,
+}
+
+impl Store {
+    /// Keeps a message for those it was offered to; false, and it is not kept, if there is no room.
+    pub(super) fn keep(
+        &mut self,
+        name: u64,
+        frames: &Frames,
+        open: Targets,
+        now: Duration,
+    ) -> bool {
+        let kept = Kept {
+            frames: to_be_kept(frames),
+            open,
+            until: now + KEPT,
+        };
+        let is_full = self.kept.len() >= MAX_KEPT || self.bytes + kept.cost() > STORE;
+        if is_full || self.kept.contains_key(&name) {
+            return false;
+        }
+        self.bytes += kept.cost();
+        self.kept.insert(name, kept);
+        true
+    }
+
+    /// A peer has it, or will have: what nobody else waits for need not be kept.
+    pub(super) fn settle(&mut self, name: u64, peer: ConnId) -> Option<Frames> {
+        let kept = self.kept.get_mut(&name)?;
+        let place = kept.open.iter().position(|conn| *conn == peer)?;
+        kept.open.swap_remove(place);
+        let frames = kept.frames.clone();
+        if kept.open.is_empty() {
+            self.forget(name);
+        }
+        Some(frames)
+    }
+
+    /// A peer is gone.
+    pub(super) fn settle_all(&mut self, peer: ConnId) {
+        let open = self
+            .kept
+            .iter()
+            .filter(|(_, kept)| kept.open.contains(&peer));
+        for name in open.map(|(name, _)| *name).collect::<Vec<_>>() {
+            self.settle(name, peer);
+        }
+    }
+
+    /// Lets go of what nobody asked for in time.
+    pub(super) fn expire(&mut self, now: Duration) {
+        let over = self.kept.iter().filter(|(_, kept)| kept.until <= now);
+        for name in over.map(|(name, _)| *name).collect::<Vec<_>>() {
+            self.forget(name);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// Messages that are kept, and their bytes.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> (usize, usize) {
+        (self.kept.len(), self.bytes)
+    }
+
+    fn forget(&mut self, name: u64) {
+        if let Some(kept) = self.kept.remove(&name) {
+            self.bytes -= kept.cost();
+        }
+    }
+}
+
+/// Kept without its permit, which belongs to what is being read. A small piece of a large buffer would keep all of it.
+fn to_be_kept(frames: &Frames) -> Frames {
+    let apart = |bytes: &Bytes| match bytes.len() < COPIED {
+        true => Bytes::copy_from_slice(bytes),
+        false => bytes.clone(),
+    };
+    let compressed = frames.compressed.as_ref();
+    Frames {
+        plain: apart(&frames.plain),
+        compressed: compressed.map(|(method, bytes)| (*method, apart(bytes))),
+        count: frames.count,
+        compressible: frames.compressible,
+        hold: Hold::none(),
+    }
+}
