@@ -83,7 +83,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rooms = Subscribe::<Received<Said>>::typed(Ear(hall.clone()).start())
         .kinds(Filter::new().kind_prefix("room/"));
     node.router.send(rooms).await?;
-    println!("the node listens on {}", node.addr);
     let (at_node, hall) = (node.clone(), web::Data::new(hall));
     let page = async || web::Html::new(include_str!("rooms.html"));
     let app = move || {
@@ -93,6 +92,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             .route("/{room}/say", web::post().to(say))
     };
     let server = HttpServer::new(app).workers(1).bind(("127.0.0.1", port))?;
+    for page in server.addrs() {
+        println!("the page is at http://{page}");
+    }
+    println!("the node listens on {}", node.addr);
     server.run().await?;
     node.shutdown().await?;
     Ok(())

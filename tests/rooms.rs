@@ -5,7 +5,7 @@
 mod support;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -28,19 +28,21 @@ impl Drop for Rooms {
 
 impl Rooms {
     fn start(peers: &[&str]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = port.local_addr().unwrap().port();
         let built = Path::new(env!("CARGO_BIN_EXE_actix-mesh")).with_file_name("examples/rooms");
         let mut child = Command::new(built)
-            .arg(port.to_string())
+            .arg("0")
             .args(peers)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut line = String::new();
         let mut output = BufReader::new(child.stdout.take().unwrap());
-        output.read_line(&mut line).unwrap();
-        let node = line.rsplit(' ').next().unwrap().trim().to_owned();
+        let mut said = || {
+            let mut line = String::new();
+            output.read_line(&mut line).unwrap();
+            line.rsplit(' ').next().unwrap().trim().to_owned()
+        };
+        let (page, node) = (said(), said());
+        let port = page.rsplit(':').next().unwrap().parse().unwrap();
         Self { child, port, node }
     }
 

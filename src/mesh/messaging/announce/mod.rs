@@ -42,6 +42,8 @@ const GENERATION: usize = 8192;
 pub(in crate::mesh) struct Announcements {
     store: Store,
     offers: BTreeMap<u64, Offer>,
+    /// Of the offers, those that have come in the batch that is being taken in.
+    come: Vec<u64>,
     young: BTreeSet<u64>,
     old: BTreeSet<u64>,
 }
@@ -183,6 +185,9 @@ impl Mesh {
         let name = Name::of(frame).text();
         let digest = self.key.digest(name.as_bytes());
         self.announcements.know(digest);
+        if self.announcements.offers.contains_key(&digest) {
+            self.announcements.come.push(digest);
+        }
     }
 
     /// A peer sends what we have: it need not be kept for it.

@@ -194,12 +194,7 @@ impl Mesh {
 
     /// What has come need not be asked for any more. Apart from noting it, so that whoever offered it is known meanwhile.
     pub(in crate::mesh) fn drop_fetched(&mut self) {
-        if self.announcements.offers.is_empty() {
-            return;
-        }
-        let known = self.announcements.offers.keys().copied();
-        let known: Vec<u64> = known.filter(|it| self.announcements.knows(*it)).collect();
-        for name in known {
+        for name in std::mem::take(&mut self.announcements.come) {
             self.drop_offer(name);
         }
     }
