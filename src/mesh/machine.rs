@@ -558,9 +558,7 @@ impl Mesh {
             Ok(composed) => {
                 match control {
                     Control::Peers { .. } => self.note(conn, Kept::PeersList),
-                    Control::Request { .. } | Control::Extension(_) => {
-                        self.note(conn, Kept::Nothing);
-                    }
+                    Control::Request { .. } => self.note(conn, Kept::Nothing),
                     _ if *flag == Flag::Whisper => self.note_whisper(conn, &composed.frames),
                     _ => {}
                 }

@@ -73,7 +73,8 @@ impl Mesh {
         if self.closing || !self.params.extensions || self.params.soft_max_peers == 0 {
             return;
         }
-        let bound = (TIMES_SOUGHT * self.params.max_outgoing).max(self.params.soft_max_peers);
+        let bound = self.params.max_outgoing.saturating_mul(TIMES_SOUGHT);
+        let bound = bound.max(self.params.soft_max_peers);
         let excess = self.routing.len().saturating_sub(bound);
         if excess == 0 {
             return;
@@ -151,7 +152,8 @@ impl Mesh {
         if entry.leaving {
             return self.close(now, conn, CloseReason::Spare, out);
         }
-        let asked = entry.direction == Direction::Incoming && (1..=ASKS).contains(&entry.asks);
+        // Maybe it was, and a user has asked for it meanwhile: the peer could not know.
+        let asked = entry.direction == Direction::Incoming && entry.asks > 0;
         if !asked || entry.duplicate {
             return self.misplaced(now, conn, out);
         }

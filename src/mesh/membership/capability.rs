@@ -157,11 +157,7 @@ impl Mesh {
         if !self.is_extended(conn) {
             return false;
         }
-        let extension = Control::Extension(Extension {
-            verb: verb.terms().name.to_owned(),
-            arguments,
-        });
-        self.say(now, conn, &Flag::Whisper, &extension, out);
+        self.extend_all(now, Targets::from_elem(conn, 1), verb, arguments, out);
         true
     }
 
@@ -187,7 +183,7 @@ impl Mesh {
             }
             Err(error) => self
                 .problems
-                .note(now.unix, format!("could not announce: {error}")),
+                .note(now.unix, format!("could not answer: {error}")),
         }
     }
 

@@ -142,6 +142,8 @@ impl Mesh {
                             claim,
                             author,
                         });
+                    } else {
+                        self.note_untimely(&frame);
                     }
                 }
                 Ok(_) => candidates.push(Candidate {

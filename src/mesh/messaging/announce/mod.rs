@@ -112,7 +112,7 @@ impl Mesh {
         let is_offered = |index: &&usize| {
             let frame = batch.get(**index);
             frame.is_ok_and(|frame| {
-                let stays = frame.time() + self.params.window >= now.unix + VALID;
+                let stays = frame.time().saturating_add(self.params.window) >= now.unix + VALID;
                 stays && self.is_large(&frame)
             })
         };

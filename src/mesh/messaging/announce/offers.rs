@@ -7,19 +7,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::SMALLEST;
 use super::name::Name;
 use crate::mesh::connections::routing_table::Routing;
 use crate::mesh::effect::Effects;
 use crate::mesh::input::{ConnId, Now};
 use crate::mesh::machine::Mesh;
 use crate::mesh::membership::capability::Verb;
+use crate::wire::Frame;
 
 /// Messages that one peer may have offered and not sent.
 const OFFERS_OF_ONE: usize = 1024;
 
-/// Whoever was asked for a message has this time, and the longer the larger it is: a second for each so many bytes.
+/// Whoever was asked for a message has this time, and the longer the larger it is: a second for each so many bytes. Three
+/// times this, and many more have been asked, are less than the time for which others keep it.
 const PATIENCE: Duration = Duration::from_secs(2);
-const BYTES_A_SECOND: u64 = 1 << 20;
+const BYTES_A_SECOND: u64 = 4 << 20;
 
 /// What nobody sent is given up after this time.
 const GIVEN_UP: Duration = Duration::from_secs(40);
@@ -100,12 +103,13 @@ impl Mesh {
             until: now.monotonic + PATIENCE,
             since: now.monotonic,
         });
-        match is_reliable {
-            true => offer.by.insert(offer.asked, conn),
-            false => offer.by.push(conn),
-        }
+        // Whoever offers it last and says least cannot make the others wait.
+        offer.size = offer.size.min(size);
         if is_reliable && offer.asked == 0 && !offer.awaits_author {
+            offer.by.insert(0, conn);
             self.fetch(now, digest, out);
+        } else {
+            offer.by.push(conn);
         }
     }
 
@@ -189,6 +193,20 @@ impl Mesh {
             } else if was_asked || author_left {
                 self.fetch(now, name, out);
             }
+        }
+    }
+
+    /// A message that is not timely is dropped before it is proven. If it is the one that was offered, nobody is to blame and
+    /// nobody else is asked for it.
+    pub(in crate::mesh) fn note_untimely(&mut self, frame: &Frame<'_>) {
+        if frame.body.len() < SMALLEST || self.announcements.offers.is_empty() {
+            return;
+        }
+        let digest = self.key.digest(Name::of(frame).text().as_bytes());
+        let is_offered = self.announcements.offers.contains_key(&digest);
+        if is_offered && frame.is_text() && frame.prove().is_ok() {
+            self.announcements.know(digest);
+            self.drop_offer(digest);
         }
     }
 

@@ -1,9 +1,11 @@
 //! The store: large messages that we offered, for whoever asks for them.
 //!
 //! Owns a budget of its own, so that what peers do not ask for costs nobody else room. Whoever was offered a message gets
-//! it once.
+//! it once. What was asked for counts until it is written: who asks and does not read fills the store and nothing else.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,10 +31,16 @@ struct Kept {
     until: Duration,
 }
 
-impl Kept {
-    fn cost(&self) -> usize {
-        let compressed = self.frames.compressed.as_ref();
-        self.frames.plain.len() + compressed.map_or(0, |(_, bytes)| bytes.len())
+/// The part of the budget that a message takes as long as anybody has its bytes.
+#[derive(Debug)]
+struct Share {
+    of: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.of.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -40,7 +48,7 @@ impl Kept {
 #[derive(Debug, Default)]
 pub(super) struct Store {
     kept: BTreeMap<u64, Kept>,
-    bytes: usize,
+    bytes: Arc<AtomicUsize>,
 }
 
 impl Store {
@@ -52,16 +60,23 @@ impl Store {
         open: Targets,
         now: Duration,
     ) -> bool {
-        let kept = Kept {
-            frames: to_be_kept(frames),
-            open,
-            until: now + KEPT,
-        };
-        let is_full = self.kept.len() >= MAX_KEPT || self.bytes + kept.cost() > STORE;
+        let compressed = frames.compressed.as_ref();
+        let bytes = frames.plain.len() + compressed.map_or(0, |(_, bytes)| bytes.len());
+        let taken = self.bytes.load(Ordering::Relaxed);
+        let is_full = self.kept.len() >= MAX_KEPT || taken + bytes > STORE;
         if is_full || self.kept.contains_key(&name) {
             return false;
         }
-        self.bytes += kept.cost();
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let share = Share {
+            of: Arc::clone(&self.bytes),
+            bytes,
+        };
+        let kept = Kept {
+            frames: to_be_kept(frames, Hold::new(share)),
+            open,
+            until: now + KEPT,
+        };
         self.kept.insert(name, kept);
         true
     }
@@ -73,7 +88,7 @@ impl Store {
         kept.open.swap_remove(place);
         let frames = kept.frames.clone();
         if kept.open.is_empty() {
-            self.forget(name);
+            self.kept.remove(&name);
         }
         Some(frames)
     }
@@ -91,10 +106,7 @@ impl Store {
 
     /// Lets go of what nobody asked for in time.
     pub(super) fn expire(&mut self, now: Duration) {
-        let over = self.kept.iter().filter(|(_, kept)| kept.until <= now);
-        for name in over.map(|(name, _)| *name).collect::<Vec<_>>() {
-            self.forget(name);
-        }
+        self.kept.retain(|_, kept| kept.until > now);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -104,18 +116,12 @@ impl Store {
     /// Messages that are kept, and their bytes.
     #[cfg(test)]
     pub(super) fn kept(&self) -> (usize, usize) {
-        (self.kept.len(), self.bytes)
-    }
-
-    fn forget(&mut self, name: u64) {
-        if let Some(kept) = self.kept.remove(&name) {
-            self.bytes -= kept.cost();
-        }
+        (self.kept.len(), self.bytes.load(Ordering::Relaxed))
     }
 }
 
-/// Kept without its permit, which belongs to what is being read. A small piece of a large buffer would keep all of it.
-fn to_be_kept(frames: &Frames) -> Frames {
+/// Kept with a share of the store's in the place of its permit, which belongs to what is being read. A small piece of a large buffer would keep all of it.
+fn to_be_kept(frames: &Frames, hold: Hold) -> Frames {
     let apart = |bytes: &Bytes| match bytes.len() < COPIED {
         true => Bytes::copy_from_slice(bytes),
         false => bytes.clone(),
@@ -126,6 +132,6 @@ fn to_be_kept(frames: &Frames) -> Frames {
         compressed: compressed.map(|(method, bytes)| (*method, apart(bytes))),
         count: frames.count,
         compressible: frames.compressible,
-        hold: Hold::none(),
+        hold,
     }
 }
