@@ -363,8 +363,8 @@ impl Config {
     /// 16 KiB, at least 4 KiB; 0: each is passed on at once.
     ///
     /// A flood brings each message over every link. What is offered comes once: a node asks the first that offers it,
-    /// and the next if that does not send it within two seconds. Offers take a round trip, and spare the rest of a
-    /// link's copies; the author, a node with fewer than three peers, and whoever has a py2p or js2p peer sends at once there.
+    /// and others if that one does not send it within two seconds. Offers cost a round trip and spare the copies. The
+    /// author sends at once to all its peers, every node to its py2p and js2p peers, and a node with fewer than three peers to all.
     /// Offered messages are kept for ten seconds, at most 8 MiB of them; what does not fit is passed on at once.
     #[must_use]
     pub fn announce_from(mut self, bytes: usize) -> Self {

@@ -52,7 +52,7 @@ pub struct Stats {
     pub relay_skipped: u64,
     /// Large broadcasts of others that were offered to peers instead of sent, each offer.
     pub announced: u64,
-    /// Large broadcasts that peers offered, and that none of them sent: not received.
+    /// Large broadcasts that peers offered, and that none of them sent in time.
     pub unfetched: u64,
     /// Links that both ends agreed to do without.
     pub links_spared: u64,

@@ -298,7 +298,7 @@ pub const METRICS: &[Metric] = &[
     ),
     counter!(
         unfetched,
-        "Large broadcasts that peers offered, and that none of them sent."
+        "Large broadcasts that peers offered, and that none of them sent in time."
     ),
     counter!(links_spared, "Links that both ends agreed to do without."),
     counter!(

@@ -91,12 +91,15 @@ fn t38_ours_are_offered_it_and_sent_it_once_if_they_ask() {
     let other = name.replace(&id("author").to_string(), &id("other").to_string());
     let out = rig.hear(ours[0].conn, &verb(&ours[0], "want", &[&other]));
     assert!(sent(&out).is_empty());
-    let out = rig.hear(ours[0].conn, &verb(&ours[0], "want", &[name, name]));
-    assert_eq!(sent(&out), [ours[0].conn]);
+    let unwritten = rig.hear(ours[0].conn, &verb(&ours[0], "want", &[name, name]));
+    assert_eq!(sent(&unwritten), [ours[0].conn]);
     let out = rig.hear(ours[0].conn, &verb(&ours[0], "want", &[name]));
     assert!(sent(&out).is_empty());
     // It says that it has it meanwhile: nobody else waits, and nothing is kept.
     rig.hear(ours[1].conn, &verb(&ours[1], "have", &[&offers[0].1]));
+    // What was asked for counts until it is written.
+    assert_eq!(rig.mesh.announcements.kept_for(), (0, frame.len()));
+    drop(unwritten);
     assert_eq!(rig.mesh.announcements.kept_for(), (0, 0));
     assert_eq!(rig.mesh.stats().announced, 2);
 }
@@ -366,5 +369,58 @@ fn t38_of_many_that_offer_and_do_not_send_twice_as_many_are_asked_each_time() {
     assert_eq!(asked, 1);
     for expected in [0, 2, 0, 4, 0, 5] {
         assert_eq!(told(&rig.pass(1), "want").len(), expected);
+    }
+}
+
+#[test]
+fn t38_who_asks_for_all_and_reads_nothing_fills_the_store_alone() {
+    let Four {
+        mut rig,
+        author,
+        ours,
+        ..
+    } = four(|_| {});
+    let mut unwritten = Vec::new();
+    for number in 0..1000 {
+        let out = rig.hear(author.conn, &large(&author, &format!("number {number}")));
+        for (conn, offer) in told(&out, "have") {
+            let (name, _) = offer.rsplit_once('.').unwrap();
+            let peer = ours.iter().find(|peer| peer.conn == conn).unwrap();
+            unwritten.push(rig.hear(conn, &verb(peer, "want", &[name])));
+        }
+    }
+    let (kept, bytes) = rig.mesh.announcements.kept_for();
+    assert!(kept == 0 && bytes > 7 << 20 && bytes <= 8 << 20, "{bytes}");
+    let asked: usize = unwritten.iter().map(|out| sent(out).len()).sum();
+    assert!((2 * 400..2 * 420).contains(&asked), "{asked}");
+    drop(unwritten);
+    assert_eq!(rig.mesh.announcements.kept_for(), (0, 0));
+}
+
+/// A node whose clock is off drops what it fetches, and asks nobody else for it.
+#[test]
+fn t38_a_message_that_is_not_timely_here_blames_nobody_and_comes_once() {
+    let Four { mut rig, ours, .. } = four(|_| {});
+    let far = composer("far away");
+    let text = "x".repeat(20_000);
+    let frame = far
+        .compose(&Flag::Broadcast, &user(&[&text]), NOON)
+        .unwrap();
+    let frame = frame.frames.plain;
+    let mut other = four(|_| {});
+    let offers = told(&other.rig.hear(other.author.conn, &frame), "have");
+    rig.now.unix += 600;
+    for peer in &ours {
+        rig.hear(peer.conn, &verb(peer, "have", &[&offers[0].1]));
+    }
+    // One that only says it is the message is not it.
+    let mut forged = frame.to_vec();
+    *forged.last_mut().unwrap() = b'y';
+    rig.hear(ours[0].conn, &forged);
+    assert_eq!(rig.mesh.announcements.offers_open(), 1);
+    rig.hear(ours[0].conn, &frame);
+    assert_eq!(rig.mesh.announcements.offers_open(), 0);
+    for _ in 0..10 {
+        assert!(told(&rig.pass(1), "want").is_empty());
     }
 }
