@@ -2,7 +2,6 @@
 
 use super::rig::*;
 use crate::mesh::sim::{Network, Node};
-use crate::wire::Extension;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -95,22 +94,8 @@ fn e19_a_peer_that_falls_silent_on_the_way_fails_it_at_its_deadline() {
     );
 }
 
-fn announced(control: &mut Control) {
-    if let Control::Handshake { extended, .. } = control {
-        *extended = true;
-    }
-}
-
-fn say(rig: &mut Rig, peer: &Played, verb: &str, arguments: &[&str]) -> Effects {
-    let arguments = arguments.iter();
-    let arguments = arguments.map(|text| Bytes::copy_from_slice(text.as_bytes()));
-    let extension = Extension {
-        verb: verb.to_owned(),
-        arguments: arguments.collect(),
-    };
-    let payload = Control::Extension(extension).packets(GENERATION);
-    let frame = peer.frame(&Flag::Whisper, &payload, NOON);
-    rig.hear(peer.conn, &frame)
+fn say(rig: &mut Rig, peer: &Played, name: &str, arguments: &[&str]) -> Effects {
+    rig.hear(peer.conn, &verb(peer, name, arguments))
 }
 
 #[test]

@@ -1,31 +1,11 @@
 //! Large broadcasts: who is offered one, who is sent it, and what those can do who do not mean well.
 
 use super::rig::*;
-use crate::wire::Extension;
-
-fn announced(control: &mut Control) {
-    if let Control::Handshake { extended, .. } = control {
-        *extended = true;
-    }
-}
-
-fn verb(peer: &Played, name: &str, arguments: &[&str]) -> Bytes {
-    let arguments = arguments
-        .iter()
-        .map(|it| Bytes::copy_from_slice(it.as_bytes()));
-    let extension = Extension {
-        verb: name.to_owned(),
-        arguments: arguments.collect(),
-    };
-    let payload = Control::Extension(extension).packets(GENERATION);
-    peer.frame(&Flag::Whisper, &payload, NOON)
-}
 
 /// Whom one of our own nodes is told this, and about what.
 fn told(out: &Effects, verb: &str) -> Vec<(ConnId, String)> {
-    let said = written(out).into_iter();
-    let said = said.filter(|(_, _, texts)| texts[0] == "mesh+" && texts[1] == verb);
-    said.map(|(conn, _, mut texts)| (conn, texts.remove(2)))
+    let said = extended_to(out, verb).into_iter();
+    said.map(|(conn, mut arguments)| (conn, arguments.remove(0)))
         .collect()
 }
 

@@ -1,7 +1,6 @@
 //! Two connections under one id: which is kept, and what is heard meanwhile.
 
 use super::rig::*;
-use crate::wire::Extension;
 
 fn extended(control: &mut Control) {
     if let Control::Handshake { extended, .. } = control {
@@ -18,14 +17,7 @@ fn verbs(out: &[Effect]) -> Vec<(ConnId, Vec<String>)> {
 }
 
 fn say(played: &Played, words: &[&str]) -> Bytes {
-    let extension = Control::Extension(Extension {
-        verb: words[0].to_owned(),
-        arguments: words[1..]
-            .iter()
-            .map(|word| Bytes::copy_from_slice(word.as_bytes()))
-            .collect(),
-    });
-    played.frame(&Flag::Whisper, &extension.packets(GENERATION), NOON)
+    verb(played, words[0], &words[1..])
 }
 
 /// The answer to our question for a sign of life.

@@ -1,28 +1,11 @@
 //! More peers than are needed: who is asked to go, who goes, and how a link ends.
 
 use super::rig::*;
-use crate::wire::Extension;
-
-fn announced(control: &mut Control) {
-    if let Control::Handshake { extended, .. } = control {
-        *extended = true;
-    }
-}
-
-fn verb(peer: &Played, name: &str) -> Bytes {
-    let extension = Extension {
-        verb: name.to_owned(),
-        arguments: Vec::new(),
-    };
-    let payload = Control::Extension(extension).packets(GENERATION);
-    peer.frame(&Flag::Whisper, &payload, NOON)
-}
 
 /// Whom one of our own nodes is told this.
 fn told(out: &Effects, verb: &str) -> Vec<ConnId> {
-    let said = written(out).into_iter();
-    let said = said.filter(|(_, _, texts)| texts[0] == "mesh+" && texts[1] == verb);
-    said.map(|(conn, ..)| conn).collect()
+    let said = extended_to(out, verb).into_iter();
+    said.map(|(conn, _)| conn).collect()
 }
 
 fn left(out: &Effects) -> Vec<(NodeId, &'static str)> {
@@ -154,17 +137,17 @@ fn t37_who_is_asked_goes_if_only_a_list_led_it_there_and_enough_others_are_left(
     // The first that it dialled itself stays in any case.
     let first = listed(&mut rig, &others[0], "first", "10.0.0.3:1");
     listed(&mut rig, &others[0], "second", "10.0.0.4:1");
-    let out = rig.hear(first.conn, &verb(&first, "spare"));
+    let out = rig.hear(first.conn, &verb(&first, "spare", &[]));
     assert!(out.is_empty(), "{out:?}");
     let hub = listed(&mut rig, &others[0], "hub", "10.0.0.5:1");
     rig.input(Input::Closed {
         conn: others[0].conn,
         why: Ended::ByPeer,
     });
-    let out = rig.hear(hub.conn, &verb(&hub, "spare"));
+    let out = rig.hear(hub.conn, &verb(&hub, "spare", &[]));
     assert!(out.is_empty(), "two would be left: {out:?}");
     let others = crowd(&mut rig, "10.0.0.1", 1..3);
-    let out = rig.hear(hub.conn, &verb(&hub, "spare"));
+    let out = rig.hear(hub.conn, &verb(&hub, "spare", &[]));
     assert_eq!(told(&out, "leaving"), [hub.conn]);
     assert!(left(&out).is_empty(), "it is read to its end");
 
@@ -175,7 +158,7 @@ fn t37_who_is_asked_goes_if_only_a_list_led_it_there_and_enough_others_are_left(
     let whisper = hub.frame(&Flag::Whisper, &packets(&["whisper", "on its way"]), NOON);
     let out = rig.hear(hub.conn, &whisper);
     assert_eq!(delivered(&out).len(), 1);
-    let out = rig.hear(hub.conn, &verb(&hub, "leaving"));
+    let out = rig.hear(hub.conn, &verb(&hub, "leaving", &[]));
     assert_eq!(closed(&out), ["spare"]);
     assert_eq!(left(&out), [(id("hub"), "spare")]);
     assert_eq!(rig.mesh.stats().links_spared, 1);
@@ -214,7 +197,7 @@ fn t37_a_link_that_a_user_asked_for_stays() {
             rig.mesh.connect(now, Ticket(1), at, None, &mut out);
             hub
         };
-        let out = rig.hear(hub.conn, &verb(&hub, "spare"));
+        let out = rig.hear(hub.conn, &verb(&hub, "spare", &[]));
         assert!(out.is_empty(), "{before}: {out:?}");
     }
 }
@@ -224,12 +207,12 @@ fn t37_who_goes_is_told_where_else_to_go_and_cannot_stay_on() {
     let mut rig = Rig::new();
     let peers = crowd(&mut rig, "10.0.0.1", 0..13);
     let [.., goes] = &peers[..] else { panic!() };
-    let unasked = rig.hear(peers[3].conn, &verb(&peers[3], "leaving"));
+    let unasked = rig.hear(peers[3].conn, &verb(&peers[3], "leaving", &[]));
     assert!(told(&unasked, "leaving").is_empty() && closed(&unasked).is_empty());
     assert_eq!(rig.mesh.stats().misplaced, 1);
 
     assert_eq!(told(&rig.pass(4), "spare"), [goes.conn]);
-    let out = rig.hear(goes.conn, &verb(goes, "leaving"));
+    let out = rig.hear(goes.conn, &verb(goes, "leaving", &[]));
     let said = written(&out);
     let list = SubFlag::Peers.packet(GENERATION);
     assert_eq!(Packet::from(said[0].2[0].as_str()), list, "where else");
@@ -237,11 +220,11 @@ fn t37_who_goes_is_told_where_else_to_go_and_cannot_stay_on() {
     assert!(left(&out).is_empty());
     assert_eq!(rig.mesh.peers().len(), 12);
     // It has heard that, and stays.
-    rig.hear(peers[0].conn, &verb(&peers[0], "unknown"));
+    rig.hear(peers[0].conn, &verb(&peers[0], "unknown", &[]));
     for _ in 0..29 {
         assert!(closed(&rig.pass(1)).iter().all(|why| *why != "spare"));
         for peer in &peers {
-            rig.hear(peer.conn, &verb(peer, "unknown"));
+            rig.hear(peer.conn, &verb(peer, "unknown", &[]));
         }
     }
     let out = rig.pass(1);
@@ -255,7 +238,7 @@ fn t37_who_comes_anew_while_its_old_link_is_going_is_let_in() {
     let peers = crowd(&mut rig, "10.0.0.1", 0..13);
     let [.., goes] = &peers[..] else { panic!() };
     rig.pass(4);
-    rig.hear(goes.conn, &verb(goes, "leaving"));
+    rig.hear(goes.conn, &verb(goes, "leaving", &[]));
     let conn = rig.accept("10.0.0.1:60000");
     let out = rig.hear(conn, &Rig::handshake("peer 12", announced));
     assert_eq!(closed(&out), ["spare"]);
@@ -280,11 +263,11 @@ fn t37_a_member_that_asks_without_end_costs_its_own_links_and_few_at_once() {
         .collect();
     let mut gone = 0;
     for hub in hubs.iter().rev() {
-        gone += told(&rig.hear(hub.conn, &verb(hub, "spare")), "leaving").len();
+        gone += told(&rig.hear(hub.conn, &verb(hub, "spare", &[])), "leaving").len();
     }
     assert_eq!(gone, 4, "then one in five seconds");
     for other in &others {
-        let out = rig.hear(other.conn, &verb(other, "spare"));
+        let out = rig.hear(other.conn, &verb(other, "spare", &[]));
         assert!(told(&out, "leaving").is_empty(), "it came to us");
     }
     assert_eq!(rig.mesh.stats().misplaced, 5);

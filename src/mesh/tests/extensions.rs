@@ -1,24 +1,7 @@
 //! What our own nodes say to each other beyond the protocol, and to whom they never say it.
 
 use super::rig::*;
-use crate::wire::{Extension, MessageId};
-
-fn announced(control: &mut Control) {
-    if let Control::Handshake { extended, .. } = control {
-        *extended = true;
-    }
-}
-
-fn extension(verb: &str, arguments: &[&str]) -> Vec<Packet> {
-    let arguments = arguments
-        .iter()
-        .map(|text| Bytes::copy_from_slice(text.as_bytes()));
-    let extension = Extension {
-        verb: verb.to_owned(),
-        arguments: arguments.collect(),
-    };
-    Control::Extension(extension).packets(GENERATION)
-}
+use crate::wire::MessageId;
 
 fn sharing(params: &mut Params) {
     params.share_topology = true;

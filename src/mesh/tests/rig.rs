@@ -7,8 +7,8 @@ pub(super) use bytes::Bytes;
 pub(super) use crate::mesh::messaging::renegotiate::Kept;
 pub(super) use crate::mesh::*;
 pub(super) use crate::wire::{
-    Address, Batch, Composer, Control, Dialect, Flag, Generation, Hold, Limits, Method, NodeId,
-    Packet, Packets, PeerEntry, RequestId, SubFlag, Subnet,
+    Address, Batch, Composer, Control, Dialect, Extension, Flag, Generation, Hold, Limits, Method,
+    NodeId, Packet, Packets, PeerEntry, RequestId, SubFlag, Subnet,
 };
 
 pub(super) const GENERATION: Generation = Generation::V0_4;
@@ -46,6 +46,36 @@ pub(super) fn packets(texts: &[&str]) -> Vec<Packet> {
 pub(super) fn user(texts: &[&str]) -> Vec<Packet> {
     let kind = SubFlag::Broadcast.packet(GENERATION);
     std::iter::once(kind).chain(packets(texts)).collect()
+}
+
+/// A handshake of one of our own kind.
+pub(super) fn announced(control: &mut Control) {
+    if let Control::Handshake { extended, .. } = control {
+        *extended = true;
+    }
+}
+
+pub(super) fn extension(verb: &str, arguments: &[&str]) -> Vec<Packet> {
+    let arguments = arguments.iter();
+    let arguments = arguments.map(|text| Bytes::copy_from_slice(text.as_bytes()));
+    let extension = Extension {
+        verb: verb.to_owned(),
+        arguments: arguments.collect(),
+    };
+    Control::Extension(extension).packets(GENERATION)
+}
+
+/// What one of our own nodes says to another.
+pub(super) fn verb(peer: &Played, name: &str, arguments: &[&str]) -> Bytes {
+    peer.frame(&Flag::Whisper, &extension(name, arguments), NOON)
+}
+
+/// To whom this verb is said, and its arguments.
+pub(super) fn extended_to(effects: &[Effect], verb: &str) -> Vec<(ConnId, Vec<String>)> {
+    let said = written(effects).into_iter();
+    let said = said.filter(|(_, _, texts)| texts[0] == "mesh+" && texts[1] == verb);
+    said.map(|(conn, _, texts)| (conn, texts[2..].to_vec()))
+        .collect()
 }
 
 impl Played {
