@@ -272,3 +272,15 @@ fn t37_a_member_that_asks_without_end_costs_its_own_links_and_few_at_once() {
     }
     assert_eq!(rig.mesh.stats().misplaced, 5);
 }
+
+#[test]
+fn as_many_links_as_a_number_can_say_may_be_sought() {
+    let mut rig = Rig::with(|params| {
+        params.max_outgoing = usize::MAX;
+        params.keepalive_interval = Duration::ZERO;
+    });
+    crowd(&mut rig, "10.0.0.1", 0..20);
+    for _ in 0..10 {
+        assert!(told(&rig.pass(1), "spare").is_empty());
+    }
+}
