@@ -32,6 +32,7 @@ impl Config {
         params.allow_binary = self.allow_binary;
         params.extensions = self.extensions;
         params.announce_from = self.announce_from;
+        params.prune = self.prune;
         params.share_topology = self.share_topology;
         params
     }

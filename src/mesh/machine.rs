@@ -24,8 +24,10 @@ use super::membership::peer_exchange::MIN_ASK_PAUSE;
 
 use super::messaging::announce::Announcements;
 use super::messaging::foreign::Foreigners;
+use super::messaging::prune::Streams;
 use super::messaging::renegotiate::Kept;
 use super::messaging::route::PassedMessages;
+use super::messaging::store_budget::StoreBudget;
 use super::messaging::validation::Validation;
 use super::messaging::waterfall::Waterfall;
 use super::messaging::whisper::along::Passages;
@@ -69,6 +71,7 @@ pub struct Mesh {
     pub(super) copies: Copies,
     pub(super) searches: Searches,
     pub(super) announcements: Announcements,
+    pub(super) streams: Streams,
     pub(super) foreigners: Foreigners,
     pub(super) authors: Authors,
     pub(super) passages: Passages,
@@ -113,6 +116,7 @@ impl Mesh {
     pub fn new(params: Params, me: NodeId, seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let key = ClaimKey::new(rng.random(), rng.random());
+        let stored = StoreBudget::default();
         Self {
             subnet_id: params.subnet.id(params.generation),
             composer: Composer::new(params.generation, params.limits, me),
@@ -123,7 +127,8 @@ impl Mesh {
             waterfall: Waterfall::new(params.window, params.waterfall_capacity),
             copies: Copies::new(0),
             searches: Searches::default(),
-            announcements: Announcements::default(),
+            announcements: Announcements::new(stored.clone()),
+            streams: Streams::new(stored),
             foreigners: Foreigners::default(),
             authors: Authors::default(),
             passages: Passages::default(),
@@ -406,6 +411,7 @@ impl Mesh {
         self.expire_whispers(now, out);
         self.expire_passages(now, out);
         self.mind_announcements(now, out);
+        self.mind_streams(now, out);
         self.waterfall.forget(now.unix);
         self.report_crowded(now, out);
         self.report_dropped(now, out);
@@ -474,6 +480,7 @@ impl Mesh {
     fn take_out(&mut self, now: Now, conn: ConnId, reason: CloseReason, out: &mut Effects) {
         if let Some(entry) = self.routing.remove(conn) {
             self.end_announcements(now, conn, out);
+            self.end_pruning(now, conn, false, out);
             if entry.leaving {
                 return self.departed(entry, out);
             }

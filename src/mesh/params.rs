@@ -64,6 +64,8 @@ pub struct Params {
     /// Broadcasts of others of at least so many bytes are offered to our own nodes before they are sent. Default 16 KiB, at
     /// least 4 KiB; zero: each is sent at once.
     pub announce_from: usize,
+    /// Whether peers are asked not to send what others send sooner, and may ask for that.
+    pub prune: bool,
     /// Whether we ask our peers for their neighbours and tell them ours. Default no.
     pub share_topology: bool,
 }
@@ -93,6 +95,7 @@ impl Params {
             max_waiting_whispers: 1024,
             extensions: true,
             announce_from: 16 << 10,
+            prune: true,
             share_topology: false,
         }
     }

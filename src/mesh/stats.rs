@@ -54,6 +54,10 @@ pub struct Stats {
     pub announced: u64,
     /// Large broadcasts that peers offered, and that none of them sent in time.
     pub unfetched: u64,
+    /// Small broadcasts of others that were not sent to peers which hear them sooner from others, each time.
+    pub spared: u64,
+    /// Of those, how many were sent after all, because the peer did not say in time that it had them.
+    pub spared_in_vain: u64,
     /// Links that both ends agreed to do without.
     pub links_spared: u64,
     /// Peers that were closed because they took too little for too long.
@@ -85,7 +89,7 @@ pub struct Stats {
 
 /// What tells of each counter of [`Stats`]: an event, by its code, or why there is none.
 #[cfg(test)]
-const TOLD_BY: [(&str, Result<&str, &str>); 33] = [
+const TOLD_BY: [(&str, Result<&str, &str>); 35] = [
     ("received", Err("what is meant to happen")),
     ("delivered", Err("what is meant to happen")),
     ("sent", Err("what is meant to happen")),
@@ -109,6 +113,8 @@ const TOLD_BY: [(&str, Result<&str, &str>); 33] = [
     ("relay_skipped", Ok("relay_skipped")),
     ("announced", Err("what is meant to happen")),
     ("unfetched", Ok("dropped")),
+    ("spared", Err("what is meant to happen")),
+    ("spared_in_vain", Err("they are sent all the same")),
     ("links_spared", Ok("peer_left")),
     ("slow_peers", Ok("peer_left")),
     ("bans", Ok("banned")),

@@ -300,6 +300,14 @@ pub const METRICS: &[Metric] = &[
         unfetched,
         "Large broadcasts that peers offered, and that none of them sent in time."
     ),
+    counter!(
+        spared,
+        "Small broadcasts of others that were not sent to peers which hear them sooner from others, each time."
+    ),
+    counter!(
+        spared_in_vain,
+        "Of those that were spared, how many were sent after all."
+    ),
     counter!(links_spared, "Links that both ends agreed to do without."),
     counter!(
         slow_peers,

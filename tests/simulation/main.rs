@@ -6,3 +6,4 @@ mod announce;
 mod degree;
 mod eclipse;
 mod laws;
+mod prune;

@@ -163,6 +163,7 @@ impl Mesh {
 
     /// Says that nothing more is said on this link: whoever has said and heard it closes it. Until then it is read.
     fn depart(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
+        self.end_pruning(now, conn, true, out);
         self.extend(now, conn, Verb::Leaving, Vec::new(), out);
         self.routing.demote(conn);
         let until = now.monotonic + DEPARTURE;

@@ -388,6 +388,7 @@ impl Mesh {
 
     /// The new connection takes the place of the old one, on which the peer says nothing more.
     fn swap(&mut self, now: Now, old: ConnId, new: ConnId, out: &mut Effects) {
+        self.end_pruning(now, old, true, out);
         self.routing.demote(old);
         self.promote(now, new, true, out);
         self.move_off(now, old, out);

@@ -46,6 +46,12 @@ pub(in crate::mesh) enum Verb {
     Have,
     /// Send me these.
     Want,
+    /// I hear this author sooner from others: keep it for me instead of sending it.
+    Prune,
+    /// So much I have of what you keep.
+    Summary,
+    /// Send me this author again.
+    Graft,
 }
 
 /// The row of a verb: its name on the wire, and what a peer may say with it.
@@ -59,7 +65,7 @@ struct Terms {
     bytes: usize,
 }
 
-const VERBS: [Verb; 14] = [
+const VERBS: [Verb; 17] = [
     Verb::AskTopology,
     Verb::Topology,
     Verb::AskRoute,
@@ -74,6 +80,9 @@ const VERBS: [Verb; 14] = [
     Verb::Leaving,
     Verb::Have,
     Verb::Want,
+    Verb::Prune,
+    Verb::Summary,
+    Verb::Graft,
 ];
 
 impl Verb {
@@ -93,6 +102,9 @@ impl Verb {
             Self::Leaving => ("leaving", 2, 0.1, 0),
             Self::Have => ("have", 2048, 2048.0, 4096),
             Self::Want => ("want", 2048, 2048.0, 4096),
+            Self::Prune => ("prune", 2048, 2048.0, 4096),
+            Self::Summary => ("summary", 2048, 2048.0, 4096),
+            Self::Graft => ("graft", 2048, 2048.0, 4096),
         };
         Terms {
             name,
@@ -230,6 +242,9 @@ impl Mesh {
             Verb::Leaving => self.on_leaving(now, conn, out),
             Verb::Have => self.on_have(now, conn, &arguments, out),
             Verb::Want => self.on_want(conn, &arguments, out),
+            Verb::Prune => self.on_prune(now, conn, &arguments, out),
+            Verb::Summary => self.on_summary(now, conn, &arguments, out),
+            Verb::Graft => self.on_graft(now, conn, &arguments, out),
         }
     }
 }

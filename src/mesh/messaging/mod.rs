@@ -6,11 +6,13 @@
 pub(super) mod announce;
 pub(super) mod broadcast;
 pub(super) mod foreign;
+pub(super) mod prune;
 pub(super) mod receive;
 pub(super) mod relay;
 pub(super) mod renegotiate;
 pub(super) mod route;
 pub(super) mod send_many;
+pub(super) mod store_budget;
 pub(super) mod validation;
 pub(super) mod waterfall;
 pub(super) mod whisper;

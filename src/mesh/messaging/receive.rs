@@ -112,6 +112,7 @@ impl Mesh {
         }
         self.relay(now, conn, batch, &picked, proven.by_bytes, out);
         self.drop_fetched();
+        self.ask_pruned(now, out);
         if let Some(what) = broken
             && self.routing.get(conn).is_some()
         {
@@ -157,7 +158,7 @@ impl Mesh {
                 }
             }
         }
-        self.leave_out_known(conn, batch, &mut candidates);
+        self.leave_out_known(now, conn, batch, &mut candidates);
         (candidates, broken)
     }
 
@@ -187,14 +188,24 @@ impl Mesh {
     }
 
     /// One look-up behind the other: each waits for memory, and so they wait together.
-    fn leave_out_known(&mut self, conn: ConnId, batch: &Batch, candidates: &mut Vec<Candidate>) {
+    fn leave_out_known(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        batch: &Batch,
+        candidates: &mut Vec<Candidate>,
+    ) {
         let before = candidates.len();
+        let prunes = self.prunes() && self.is_extended(conn);
         candidates.retain(|candidate| {
             let claim = candidate.claim;
             let is_known =
                 claim.is_some_and(|(time, claim)| self.waterfall.look(time, claim) == Seen::Same);
             if is_known && let Ok(frame) = batch.get(candidate.index) {
                 self.note_copy(conn, &frame);
+                if prunes {
+                    self.note_pruneable(now, conn, candidate.author, &frame);
+                }
             }
             !is_known
         });

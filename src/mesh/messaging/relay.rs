@@ -33,7 +33,12 @@ impl Mesh {
         }
         self.stats.relayed += picked.len() as u64;
         let harmless = by_bytes && !self.routing.has_fragile();
-        let exceptions = self.exceptions(now, source, &batch, picked, harmless, out);
+        let mut exceptions = self.exceptions(now, source, &batch, picked, harmless, out);
+        self.spare(now, source, &batch, picked, &mut exceptions, out);
+        for indices in exceptions.values_mut() {
+            indices.sort_unstable();
+            indices.dedup();
+        }
         if trace::is_on() {
             self.trace_relayed(&batch, picked, others, &exceptions);
         }
@@ -49,7 +54,7 @@ impl Mesh {
         }
         let without = |index: &usize| {
             let mut to = others.clone();
-            to.retain(|conn| !exceptions.get(conn).is_some_and(|not| not.contains(index)));
+            to.retain(|conn| !exceptions.get(conn).is_some_and(|not| is_in(not, *index)));
             to
         };
         if let [index] = picked {
@@ -79,7 +84,7 @@ impl Mesh {
         exceptions: &BTreeMap<ConnId, Vec<usize>>,
     ) {
         for index in picked {
-            let without = exceptions.values().filter(|not| not.contains(index));
+            let without = exceptions.values().filter(|not| is_in(not, *index));
             if let Ok(frame) = batch.get(*index) {
                 trace::relayed(self.me(), &frame, others - without.count());
             }
@@ -156,6 +161,11 @@ impl Mesh {
     }
 }
 
+/// Whether this is among those, which are in order.
+fn is_in(indices: &[usize], index: usize) -> bool {
+    indices.binary_search(&index).is_ok()
+}
+
 /// Passes on frames at once: to these, and to the exceptions those they may have.
 fn flood(
     batch: Batch,
@@ -165,11 +175,11 @@ fn flood(
     out: &mut Effects,
 ) {
     for (conn, without) in exceptions {
-        let rest: Vec<usize> = picked
-            .iter()
-            .copied()
-            .filter(|index| !without.contains(index))
-            .collect();
+        if without == picked {
+            continue;
+        }
+        let rest = picked.iter().filter(|index| !is_in(without, **index));
+        let rest: Vec<usize> = rest.copied().collect();
         for frames in batch.relay_some(&rest) {
             out.push(Effect::Transmit {
                 to: Targets::from_elem(*conn, 1),

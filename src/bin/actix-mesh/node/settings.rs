@@ -61,6 +61,9 @@ macro_rules! settings {
             /// Do not announce what actix-mesh nodes say to each other beyond the protocol
             #[arg(long, env = "ACTIX_MESH_NO_EXTENSIONS", hide_short_help = true)]
             no_extensions: bool,
+            /// Send small broadcasts on every link, and be sent them on every link
+            #[arg(long, env = "ACTIX_MESH_NO_PRUNE", hide_short_help = true)]
+            no_prune: bool,
         }
 
         impl Settings {
@@ -79,7 +82,8 @@ macro_rules! settings {
                 }
                 Ok(config
                     .ban_loopback(self.ban_loopback)
-                    .extensions(!self.no_extensions))
+                    .extensions(!self.no_extensions)
+                    .prune(!self.no_prune))
             }
         }
     };

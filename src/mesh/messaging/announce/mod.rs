@@ -21,6 +21,7 @@ use crate::mesh::effect::{Effect, Effects, Targets};
 use crate::mesh::input::{ConnId, Now};
 use crate::mesh::machine::Mesh;
 use crate::mesh::membership::capability::Verb;
+use crate::mesh::messaging::store_budget::StoreBudget;
 use crate::mesh::token_bucket::TokenBucket;
 use crate::wire::{Batch, Frame, Frames};
 
@@ -28,7 +29,7 @@ use crate::wire::{Batch, Frame, Frames};
 const MIN_PEERS: usize = 3;
 
 /// Nobody offers smaller ones, whatever it is set to: an offer and its answer are some 600 bytes.
-const SMALLEST: usize = 4 << 10;
+pub(super) const SMALLEST: usize = 4 << 10;
 
 /// What is offered stays valid for so many seconds more at least.
 const VALID: u64 = 5;
@@ -38,7 +39,7 @@ const VALID: u64 = 5;
 const GENERATION: usize = 8192;
 
 /// What was offered, by either side. Messages go by keyed digests of their names.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::mesh) struct Announcements {
     store: Store,
     offers: BTreeMap<u64, Offer>,
@@ -72,6 +73,16 @@ impl Default for AnnouncementLimits {
 }
 
 impl Announcements {
+    pub(in crate::mesh) fn new(budget: StoreBudget) -> Self {
+        Self {
+            store: Store::new(budget),
+            offers: BTreeMap::new(),
+            come: Vec::new(),
+            young: BTreeSet::new(),
+            old: BTreeSet::new(),
+        }
+    }
+
     fn knows(&self, name: u64) -> bool {
         self.young.contains(&name) || self.old.contains(&name)
     }

@@ -1,22 +1,20 @@
 //! The store: large messages that we offered, for whoever asks for them.
 //!
-//! Owns a budget of its own, so that what peers do not ask for costs nobody else room. Whoever was offered a message gets
+//! Owns for whom each is kept. Whoever was offered a message gets
 //! it once. What was asked for counts until it is written: who asks and does not read fills the store and nothing else.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::mesh::effect::Targets;
 use crate::mesh::input::ConnId;
+use crate::mesh::messaging::store_budget::StoreBudget;
 use crate::wire::{Frames, Hold};
 
-/// Offered messages that are kept, their bytes, and for how long.
+/// Offered messages that are kept, and for how long.
 const MAX_KEPT: usize = 1024;
-const STORE: usize = 8 << 20;
 const KEPT: Duration = Duration::from_secs(10);
 
 /// What is smaller is kept in a copy of its own.
@@ -31,27 +29,21 @@ struct Kept {
     until: Duration,
 }
 
-/// The part of the budget that a message takes as long as anybody has its bytes.
-#[derive(Debug)]
-struct Share {
-    of: Arc<AtomicUsize>,
-    bytes: usize,
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.of.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
 /// See the module. Messages go by keyed digests of their names.
 #[derive(Debug, Default)]
 pub(super) struct Store {
     kept: BTreeMap<u64, Kept>,
-    bytes: Arc<AtomicUsize>,
+    budget: StoreBudget,
 }
 
 impl Store {
+    pub(super) fn new(budget: StoreBudget) -> Self {
+        Self {
+            kept: BTreeMap::new(),
+            budget,
+        }
+    }
+
     /// Keeps a message for those it was offered to; false, and it is not kept, if there is no room.
     pub(super) fn keep(
         &mut self,
@@ -62,18 +54,14 @@ impl Store {
     ) -> bool {
         let compressed = frames.compressed.as_ref();
         let bytes = frames.plain.len() + compressed.map_or(0, |(_, bytes)| bytes.len());
-        let taken = self.bytes.load(Ordering::Relaxed);
-        let is_full = self.kept.len() >= MAX_KEPT || taken + bytes > STORE;
-        if is_full || self.kept.contains_key(&name) {
+        if self.kept.len() >= MAX_KEPT || self.kept.contains_key(&name) {
             return false;
         }
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let share = Share {
-            of: Arc::clone(&self.bytes),
-            bytes,
+        let Some(share) = self.budget.take(bytes) else {
+            return false;
         };
         let kept = Kept {
-            frames: to_be_kept(frames, Hold::new(share)),
+            frames: to_be_kept(frames, share),
             open,
             until: now + KEPT,
         };
@@ -116,7 +104,7 @@ impl Store {
     /// Messages that are kept, and their bytes.
     #[cfg(test)]
     pub(super) fn kept(&self) -> (usize, usize) {
-        (self.kept.len(), self.bytes.load(Ordering::Relaxed))
+        (self.kept.len(), self.budget.taken())
     }
 }
 

@@ -1,0 +1,505 @@
+//! Streams: what one author has said, in the order in which this node accepted it.
+//!
+//! Owns how many messages that were, the sums by which two nodes compare what they have, and what is stored for peers that
+//! have asked not to be sent it. Knows neither the wire nor what a message says.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::mesh::input::ConnId;
+use crate::wire::Frames;
+
+/// Sums that are remembered of what every peer has confirmed: as many messages may be on their way while two nodes agree.
+const RECENT: usize = 1024;
+
+/// Times after which a peer that did not confirm is not spared this author's messages again: ten seconds, and twice as long
+/// each time, so often at most.
+const REFUSED: Duration = Duration::from_secs(10);
+const MAX_DOUBLED: u8 = 6;
+
+/// Messages of the author's so far, and the exclusive or of their digests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) position: u64,
+    pub(super) sum: u64,
+}
+
+impl Mark {
+    /// What came after another mark.
+    pub(super) fn since(self, base: Mark) -> Mark {
+        Mark {
+            position: self.position.wrapping_sub(base.position),
+            sum: self.sum ^ base.sum,
+        }
+    }
+
+    fn after(self, base: Mark) -> Mark {
+        Mark {
+            position: self.position.saturating_add(base.position),
+            sum: self.sum ^ base.sum,
+        }
+    }
+}
+
+/// A peer that we have asked not to send us this author's messages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) conn: ConnId,
+    /// What the two of us call this.
+    pub(super) handle: u32,
+    /// From where on we tell it what we have, and up to where we did.
+    pub(super) base: Mark,
+    pub(super) told: u64,
+    pub(super) at: Duration,
+}
+
+/// A peer that has asked us not to send it this author's messages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pruned {
+    pub(super) conn: ConnId,
+    pub(super) handle: u32,
+    base: Mark,
+    /// Up to here it has what we have.
+    confirmed: u64,
+    /// It had more than we when it said so.
+    ahead: Option<Mark>,
+}
+
+/// A peer that has not confirmed what it did not want to be sent.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    conn: ConnId,
+    until: Duration,
+    times: u8,
+}
+
+/// Messages that were not sent to everybody.
+#[derive(Debug)]
+struct Stored {
+    /// The position after them.
+    end: u64,
+    /// Who sent them to us, and needs none.
+    source: ConnId,
+    at: Duration,
+    frames: Frames,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Stream {
+    /// The sum after each of the last messages, and the position of the first of these.
+    sums: VecDeque<u64>,
+    first: u64,
+    /// The link on which the last new message came.
+    pub(super) way: ConnId,
+    pub(super) heard: Duration,
+    pub(super) asked: SmallVec<[Asked; 4]>,
+    pub(super) pruned: SmallVec<[Pruned; 4]>,
+    refused: SmallVec<[Refused; 1]>,
+    stored: VecDeque<Stored>,
+    /// Times that messages came late because the way had failed, and when that was last.
+    failures: u8,
+    failed_at: Option<Duration>,
+    /// Bytes since peers were told what we have.
+    pub(super) untold: usize,
+}
+
+/// Whether the way of an author fails so often that no other is given up for it.
+const FAILURES: u8 = 3;
+const FORGIVEN: Duration = Duration::from_secs(600);
+/// What makes several peers send late messages at once is one failure.
+const ONE_FAILURE: Duration = Duration::from_secs(5);
+
+impl Stream {
+    pub(super) fn new(way: ConnId, now: Duration) -> Self {
+        Self {
+            sums: VecDeque::from([0]),
+            first: 0,
+            way,
+            heard: now,
+            asked: SmallVec::new(),
+            pruned: SmallVec::new(),
+            refused: SmallVec::new(),
+            stored: VecDeque::new(),
+            failures: 0,
+            failed_at: None,
+            untold: 0,
+        }
+    }
+
+    /// Sums that it remembers.
+    pub(super) fn len(&self) -> usize {
+        self.sums.len()
+    }
+
+    pub(super) fn end(&self) -> Mark {
+        Mark {
+            position: self.first + self.sums.len() as u64 - 1,
+            sum: self.sums.back().copied().unwrap_or_default(),
+        }
+    }
+
+    fn at(&self, position: u64) -> Option<Mark> {
+        let index = usize::try_from(position.checked_sub(self.first)?).ok()?;
+        let sum = self.sums.get(index).copied()?;
+        Some(Mark { position, sum })
+    }
+
+    /// The next message of the author's was accepted.
+    pub(super) fn push(&mut self, digest: u64) {
+        let sum = self.end().sum ^ digest;
+        self.sums.push_back(sum);
+    }
+
+    /// Forgets the sums that nobody needs, or, without room for them, nearly all.
+    pub(super) fn trim(&mut self, most: usize) {
+        let needed = self.pruned.iter().map(|it| it.confirmed).min();
+        let most = most.min(RECENT);
+        while self.sums.len() > most && needed.is_none_or(|needed| self.first < needed) {
+            self.sums.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// The mark after the message of this digest, if that is not too long ago.
+    pub(super) fn after(&self, digest: u64) -> Option<Mark> {
+        let pairs = self.sums.iter().zip(self.sums.iter().skip(1));
+        let back = pairs
+            .rev()
+            .position(|(before, sum)| before ^ sum == digest)?;
+        self.at(self.end().position - back as u64)
+    }
+
+    /// A peer does not want what comes after this mark; what it confirms is called by the handle.
+    pub(super) fn prune(&mut self, conn: ConnId, handle: u32, base: Mark) {
+        self.pruned.push(Pruned {
+            conn,
+            handle,
+            base,
+            confirmed: base.position,
+            ahead: None,
+        });
+    }
+
+    /// Whether the peer has lately not confirmed what it did not want to be sent.
+    pub(super) fn refuses(&self, conn: ConnId, now: Duration) -> bool {
+        let refused = self.refused.iter().find(|it| it.conn == conn);
+        refused.is_some_and(|it| now < it.until)
+    }
+
+    pub(super) fn refuse(&mut self, conn: ConnId, now: Duration) {
+        let known = self.refused.iter().position(|it| it.conn == conn);
+        let times = known.map_or(0, |at| self.refused.swap_remove(at).times);
+        self.refused.push(Refused {
+            conn,
+            until: now + REFUSED * (1 << times.min(MAX_DOUBLED)),
+            times: times.saturating_add(1),
+        });
+    }
+
+    /// Stores messages up to the end for the peers that are not sent them.
+    pub(super) fn store(&mut self, frames: Frames, source: ConnId, now: Duration) {
+        let end = self.end().position;
+        self.stored.push_back(Stored {
+            end,
+            source,
+            at: now,
+            frames,
+        });
+    }
+
+    /// A peer has so many messages since its base, with this sum.
+    pub(super) fn confirm(&mut self, conn: ConnId, handle: u32, since: Mark) {
+        let here = |it: &&mut Pruned| it.conn == conn && it.handle == handle;
+        let Some(pruned) = self.pruned.iter_mut().find(here) else {
+            return;
+        };
+        pruned.ahead = Some(since.after(pruned.base));
+        self.compare();
+    }
+
+    /// Compares what peers have with what we have, as far as we have it.
+    pub(super) fn compare(&mut self) {
+        let end = self.end().position;
+        for at in 0..self.pruned.len() {
+            let Some(theirs) = self.pruned[at].ahead.filter(|it| it.position <= end) else {
+                continue;
+            };
+            self.pruned[at].ahead = None;
+            if self.at(theirs.position) == Some(theirs) {
+                let confirmed = &mut self.pruned[at].confirmed;
+                *confirmed = (*confirmed).max(theirs.position);
+            }
+        }
+        self.let_go();
+    }
+
+    /// Whether the peer still needs this to be stored.
+    fn needs(pruned: &Pruned, stored: &Stored) -> bool {
+        pruned.conn != stored.source && pruned.confirmed < stored.end
+    }
+
+    /// Lets go of what is stored for nobody.
+    fn let_go(&mut self) {
+        while let Some(oldest) = self.stored.front()
+            && !self.pruned.iter().any(|it| Self::needs(it, oldest))
+        {
+            self.stored.pop_front();
+        }
+    }
+
+    /// Peers that have not confirmed what is older than this.
+    pub(super) fn overdue(&self, before: Duration) -> SmallVec<[ConnId; 4]> {
+        let is_overdue = |it: &&Pruned| {
+            let oldest = self.stored.iter().find(|stored| Self::needs(it, stored));
+            oldest.is_some_and(|stored| stored.at <= before)
+        };
+        let overdue = self.pruned.iter().filter(is_overdue);
+        overdue.map(|it| it.conn).collect()
+    }
+
+    /// A peer is sent everything again; what it has not confirmed is given back, in order.
+    pub(super) fn graft(&mut self, conn: ConnId) -> Option<(u32, Vec<Frames>)> {
+        let at = self.pruned.iter().position(|it| it.conn == conn)?;
+        let pruned = self.pruned.swap_remove(at);
+        let missing = self.stored.iter().filter(|it| Self::needs(&pruned, it));
+        let missing = missing.map(|it| it.frames.clone()).collect();
+        self.let_go();
+        Some((pruned.handle, missing))
+    }
+
+    /// Takes a peer off those that we have asked.
+    pub(super) fn take_asked(&mut self, conn: ConnId) -> Option<Asked> {
+        let at = self.asked.iter().position(|it| it.conn == conn)?;
+        Some(self.asked.swap_remove(at))
+    }
+
+    /// Messages came late, from a peer that we had asked not to send them.
+    pub(super) fn note_failure(&mut self, now: Duration) {
+        if self.failed_at.is_some_and(|at| now < at + ONE_FAILURE) {
+            return;
+        }
+        if self.failed_at.is_none_or(|at| at + FORGIVEN <= now) {
+            self.failures = 0;
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.failed_at = Some(now);
+    }
+
+    /// Whether messages came late a moment ago: others may wait for them, too.
+    pub(super) fn is_late(&self, now: Duration) -> bool {
+        self.failed_at.is_some_and(|at| now < at + ONE_FAILURE)
+    }
+
+    /// Whether the author's way fails too often for others to be given up.
+    pub(super) fn is_unreliable(&self, now: Duration) -> bool {
+        self.failures >= FAILURES && self.failed_at.is_some_and(|at| now < at + FORGIVEN)
+    }
+
+    /// Whether there is nothing to remember but the sums.
+    pub(super) fn is_free(&self, now: Duration) -> bool {
+        self.asked.is_empty()
+            && self.pruned.is_empty()
+            && self.refused.iter().all(|it| it.until <= now)
+            && !self.is_unreliable(now)
+    }
+
+    /// Forgets a link.
+    pub(super) fn forget(&mut self, conn: ConnId) {
+        self.refused.retain(|it| it.conn != conn);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    const PEER: ConnId = ConnId(1);
+    const OTHER: ConnId = ConnId(2);
+    const SOURCE: ConnId = ConnId(9);
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn stream(digests: &[u64]) -> Stream {
+        let mut stream = Stream::new(SOURCE, at(0));
+        digests.iter().for_each(|digest| stream.push(*digest));
+        stream
+    }
+
+    fn hear(stream: &mut Stream, digest: u64, seconds: u64) {
+        stream.push(digest);
+        let frames = Frames::single(Bytes::copy_from_slice(&digest.to_be_bytes()));
+        stream.store(frames, SOURCE, at(seconds));
+        stream.compare();
+    }
+
+    fn missing(stream: &mut Stream, conn: ConnId) -> Vec<u64> {
+        let (_, frames) = stream.graft(conn).unwrap();
+        let number = |frames: &Frames| u64::from_be_bytes(frames.plain[..].try_into().unwrap());
+        frames.iter().map(number).collect()
+    }
+
+    #[test]
+    fn a_mark_is_found_by_the_digest_before_it() {
+        let stream = stream(&[5, 6, 7]);
+        let mark = stream.after(6).unwrap();
+        assert_eq!((mark.position, mark.sum), (2, 5 ^ 6));
+        assert_eq!(
+            stream.end().since(mark),
+            Mark {
+                position: 1,
+                sum: 7
+            }
+        );
+        assert_eq!(stream.after(8), None);
+    }
+
+    #[test]
+    fn what_is_confirmed_is_let_go_and_the_rest_is_given_back_in_order() {
+        let mut stream = stream(&[5]);
+        stream.prune(PEER, 1, stream.after(5).unwrap());
+        (6..10).for_each(|digest| hear(&mut stream, digest, digest));
+        stream.confirm(
+            PEER,
+            1,
+            Mark {
+                position: 2,
+                sum: 6 ^ 7,
+            },
+        );
+        assert_eq!(stream.stored.len(), 2);
+        assert!(stream.overdue(at(7)).is_empty());
+        assert_eq!(stream.overdue(at(8))[..], [PEER]);
+        assert_eq!(missing(&mut stream, PEER), [8, 9]);
+        assert!(stream.stored.is_empty());
+    }
+
+    #[test]
+    fn who_has_other_messages_has_confirmed_none() {
+        let mut stream = stream(&[5]);
+        stream.prune(PEER, 1, stream.after(5).unwrap());
+        hear(&mut stream, 6, 6);
+        hear(&mut stream, 7, 7);
+        stream.confirm(
+            PEER,
+            1,
+            Mark {
+                position: 2,
+                sum: 6 ^ 8,
+            },
+        );
+        stream.confirm(
+            PEER,
+            2,
+            Mark {
+                position: 2,
+                sum: 6 ^ 7,
+            },
+        );
+        stream.confirm(
+            OTHER,
+            1,
+            Mark {
+                position: 2,
+                sum: 6 ^ 7,
+            },
+        );
+        assert_eq!(missing(&mut stream, PEER), [6, 7]);
+    }
+
+    #[test]
+    fn who_is_ahead_has_confirmed_what_we_hear_later() {
+        let mut stream = stream(&[5]);
+        stream.prune(PEER, 1, stream.after(5).unwrap());
+        stream.confirm(
+            PEER,
+            1,
+            Mark {
+                position: 2,
+                sum: 6 ^ 7,
+            },
+        );
+        hear(&mut stream, 6, 6);
+        assert_eq!(stream.stored.len(), 1);
+        hear(&mut stream, 7, 7);
+        assert!(stream.stored.is_empty());
+        let absurd = Mark {
+            position: u64::MAX,
+            sum: 1,
+        };
+        stream.confirm(PEER, 1, absurd);
+        hear(&mut stream, 8, 8);
+        assert_eq!(missing(&mut stream, PEER), [8]);
+    }
+
+    #[test]
+    fn each_peer_is_stored_what_it_has_not_and_none_what_it_sent() {
+        let mut stream = stream(&[5]);
+        let base = stream.after(5).unwrap();
+        stream.prune(PEER, 1, base);
+        stream.prune(OTHER, 2, base);
+        stream.prune(SOURCE, 3, base);
+        hear(&mut stream, 6, 6);
+        stream.confirm(
+            PEER,
+            1,
+            Mark {
+                position: 1,
+                sum: 6,
+            },
+        );
+        assert!(missing(&mut stream, SOURCE).is_empty());
+        assert_eq!(stream.stored.len(), 1);
+        assert_eq!(missing(&mut stream, OTHER), [6]);
+        assert!(stream.stored.is_empty());
+    }
+
+    #[test]
+    fn sums_are_bounded_but_for_what_is_not_confirmed() {
+        let mut stream = stream(&[]);
+        for digest in 0..5000 {
+            stream.push(digest);
+            stream.trim(usize::MAX);
+        }
+        assert_eq!(stream.len(), RECENT);
+        stream.prune(PEER, 1, stream.end());
+        for digest in 0..5000 {
+            hear(&mut stream, digest, 1);
+            stream.trim(64);
+        }
+        assert_eq!(stream.len(), 5001);
+        assert_eq!(missing(&mut stream, PEER).len(), 5000);
+        stream.trim(64);
+        assert_eq!(stream.len(), 64);
+    }
+
+    #[test]
+    fn who_does_not_confirm_is_refused_longer_each_time() {
+        let mut stream = stream(&[]);
+        stream.refuse(PEER, at(100));
+        assert!(stream.refuses(PEER, at(109)) && !stream.refuses(PEER, at(110)));
+        assert!(!stream.refuses(OTHER, at(100)) && !stream.is_free(at(109)));
+        stream.refuse(PEER, at(110));
+        assert!(stream.refuses(PEER, at(129)) && !stream.refuses(PEER, at(130)));
+        (0..100).for_each(|_| stream.refuse(PEER, at(130)));
+        assert!(!stream.refuses(PEER, at(130 + 640)));
+    }
+
+    #[test]
+    fn a_way_that_fails_three_times_is_given_no_trust_for_a_while() {
+        let mut stream = stream(&[]);
+        (0..5).for_each(|_| stream.note_failure(at(100)));
+        assert!(stream.is_late(at(104)) && !stream.is_unreliable(at(104)));
+        stream.note_failure(at(200));
+        stream.note_failure(at(300));
+        assert!(stream.is_unreliable(at(899)) && !stream.is_unreliable(at(900)));
+        stream.note_failure(at(950));
+        assert!(!stream.is_unreliable(at(951)));
+    }
+}
