@@ -13,8 +13,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use rand::RngExt as _;
 
-use self::stream::{Asked, Mark, Stream};
+use self::stream::{Stream, Sum};
 use crate::mesh::effect::{Effect, Effects, Targets};
 use crate::mesh::input::{ConnId, Now};
 use crate::mesh::machine::Mesh;
@@ -27,9 +28,9 @@ use crate::wire::{Batch, Control, Frame};
 /// Authors whose messages are counted. Those of others are flooded.
 const MAX_AUTHORS: usize = 1024;
 
-/// Sums that are remembered of all authors together, and of each where that is too much.
-const MAX_SUMS: usize = 128 << 10;
-const FEW_SUMS: usize = 64;
+/// Digests that are remembered of all authors together, and of each where that is too much.
+const MAX_DIGESTS: usize = 128 << 10;
+const FEW_DIGESTS: usize = 64;
 
 /// What a stored frame costs beside its bytes.
 const OVERHEAD: usize = 256;
@@ -61,8 +62,8 @@ pub(in crate::mesh) struct Streams {
     /// Of which author a peer speaks.
     handles: BTreeMap<(ConnId, u32), u64>,
     last_handle: u32,
-    /// Sums remembered of all authors.
-    sums: usize,
+    /// Digests remembered of all authors.
+    digests: usize,
     budget: StoreBudget,
     /// What is asked of peers at the end of the batch.
     asking: Vec<(ConnId, Bytes)>,
@@ -87,10 +88,10 @@ impl Streams {
             by_author: BTreeMap::new(),
             handles: BTreeMap::new(),
             last_handle: 0,
-            sums: 0,
+            digests: 0,
             budget,
             asking: Vec::new(),
-            may_say: TokenBucket::new(512.0, 512.0),
+            may_say: TokenBucket::new(1024.0, 1024.0),
         }
     }
 
@@ -99,20 +100,17 @@ impl Streams {
             return None;
         }
         let stream = self.by_author.entry(author);
-        Some(stream.or_insert_with(|| {
-            self.sums += 1;
-            Stream::new(way, now)
-        }))
+        Some(stream.or_insert_with(|| Stream::new(way, now)))
     }
 
-    /// Authors that are remembered, the sums of their messages, and the bytes stored.
+    /// Authors that are remembered, the digests of their messages, and the bytes stored.
     #[cfg(test)]
     pub(in crate::mesh) fn kept(&self) -> (usize, usize, usize) {
-        let sums = self.by_author.values().map(Stream::len).sum();
-        assert_eq!(self.sums, sums);
+        let digests = self.by_author.values().map(Stream::len).sum();
+        assert_eq!(self.digests, digests);
         let pruned: usize = self.by_author.values().map(|it| it.pruned.len()).sum();
         assert_eq!(self.handles.len(), pruned);
-        (self.by_author.len(), sums, self.budget.taken())
+        (self.by_author.len(), digests, self.budget.taken())
     }
 }
 
@@ -215,12 +213,12 @@ impl Mesh {
         }
         stream.untold += run.bytes;
         let is_due = stream.untold >= TOLD_AFTER && !stream.asked.is_empty();
-        self.streams.sums += run.digests.len();
+        self.streams.digests += run.digests.len();
         if !to.is_empty() && !self.store(now, source, batch, run) {
             to.clear();
             self.send_all_stored(now, run.author, true, out);
         }
-        self.trim_sums(now, run.author, out);
+        self.trim_digests(now, run.author, out);
         if direct.is_some()
             && let Some(digest) = run.digests.last()
         {
@@ -247,16 +245,16 @@ impl Mesh {
         true
     }
 
-    /// Forgets the sums that nobody needs. Who has not confirmed for so long that there are too many is sent what is stored.
-    fn trim_sums(&mut self, now: Now, author: u64, out: &mut Effects) {
-        let is_full = self.streams.sums > MAX_SUMS;
+    /// Forgets the digests that nobody needs. Who has not confirmed for so long that there are too many is sent what is stored.
+    fn trim_digests(&mut self, now: Now, author: u64, out: &mut Effects) {
+        let is_full = self.streams.digests > MAX_DIGESTS;
         if is_full {
             self.send_all_stored(now, author, true, out);
         }
         if let Some(stream) = self.streams.by_author.get_mut(&author) {
             let before = stream.len();
-            stream.trim(if is_full { FEW_SUMS } else { usize::MAX });
-            self.streams.sums -= before - stream.len();
+            stream.trim(if is_full { FEW_DIGESTS } else { usize::MAX });
+            self.streams.digests -= before - stream.len();
         }
     }
 
@@ -312,15 +310,9 @@ impl Mesh {
         };
         self.streams.last_handle = self.streams.last_handle.wrapping_add(1);
         let handle = self.streams.last_handle;
-        stream.take_asked(conn);
-        stream.asked.push(Asked {
-            conn,
-            handle,
-            base,
-            told: base.position,
-            at,
-        });
-        let said = format!("{handle}.{}.{name}", text(digest));
+        let key = self.rng.random();
+        stream.ask(conn, handle, key, base, at);
+        let said = format!("{handle}.{}.{}.{name}", text(key), text(digest));
         self.streams.asking.push((conn, Bytes::from(said)));
     }
 
@@ -357,13 +349,12 @@ impl Mesh {
     fn tell(&mut self, now: Now, author: Option<u64>, out: &mut Effects) {
         let mut said = Vec::new();
         let mut tell = |stream: &mut Stream| {
-            let end = stream.end();
             stream.untold = 0;
             for asked in &mut stream.asked {
-                if asked.told != end.position {
-                    asked.told = end.position;
-                    let Mark { position, sum } = end.since(asked.base);
-                    let line = format!("{}.{position}.{}", asked.handle, text(sum));
+                let Sum { count, sum } = asked.have;
+                if asked.told != count {
+                    asked.told = count;
+                    let line = format!("{}.{count}.{}", asked.handle, text(sum));
                     said.push((asked.conn, Bytes::from(line)));
                 }
             }
@@ -390,25 +381,25 @@ impl Mesh {
     ) {
         for said in asked {
             let parts = std::str::from_utf8(said).ok().and_then(|said| {
-                let mut parts = said.splitn(3, '.');
+                let mut parts = said.splitn(4, '.');
                 let handle: u32 = parts.next()?.parse().ok()?;
-                Some((handle, number(parts.next()?)?, parts.next()?))
+                let key = number(parts.next()?)?;
+                Some(((handle, key), number(parts.next()?)?, parts.next()?))
             });
-            let Some((handle, digest, author)) = parts else {
+            let Some((link, digest, author)) = parts else {
                 return self.malformed(now, conn, "a request for less", out);
             };
             let author = self.key.digest(author.as_bytes());
-            self.prune(now, conn, handle, author, digest, out);
+            self.prune_author(now, conn, link, (author, digest), out);
         }
     }
 
-    fn prune(
+    fn prune_author(
         &mut self,
         now: Now,
         conn: ConnId,
-        handle: u32,
-        author: u64,
-        digest: u64,
+        (handle, key): (u32, u64),
+        (author, digest): (u64, u64),
         out: &mut Effects,
     ) {
         let stays = self.routing.get(conn).is_some_and(|it| !it.duplicate);
@@ -423,7 +414,7 @@ impl Mesh {
         if !stream.refuses(conn, now.monotonic)
             && let Some(base) = stream.after(digest)
         {
-            stream.prune(conn, handle, base);
+            stream.prune(conn, handle, key, base);
             self.streams.handles.insert((conn, handle), author);
         }
     }
@@ -440,16 +431,16 @@ impl Mesh {
             let parts = std::str::from_utf8(said).ok().and_then(|said| {
                 let mut parts = said.splitn(3, '.');
                 let handle: u32 = parts.next()?.parse().ok()?;
-                let position = parts.next()?.parse().ok()?;
+                let count = parts.next()?.parse().ok()?;
                 let sum = number(parts.next()?)?;
-                Some((handle, Mark { position, sum }))
+                Some((handle, Sum { count, sum }))
             });
-            let Some((handle, mark)) = parts else {
+            let Some((handle, says)) = parts else {
                 return self.malformed(now, conn, "a summary", out);
             };
             let author = self.streams.handles.get(&(conn, handle));
             if let Some(stream) = author.and_then(|it| self.streams.by_author.get_mut(it)) {
-                stream.confirm(conn, handle, mark);
+                stream.confirm(conn, handle, says);
             }
         }
     }
@@ -514,6 +505,7 @@ impl Mesh {
         let at = now.monotonic;
         let mut late: Vec<(u64, ConnId, bool)> = Vec::new();
         for (author, stream) in &mut self.streams.by_author {
+            stream.compare_again();
             if let Some(before) = at.checked_sub(OVERDUE) {
                 let overdue = stream.overdue(before).into_iter();
                 late.extend(overdue.map(|conn| (*author, conn, true)));
@@ -530,10 +522,10 @@ impl Mesh {
             self.send_stored(now, author, conn, refused, out);
         }
         self.tell(now, None, out);
-        let sums = &mut self.streams.sums;
+        let digests = &mut self.streams.digests;
         self.streams.by_author.retain(|_, stream| {
             let stays = !stream.is_free(at) || at < stream.heard + FORGOTTEN;
-            *sums -= if stays { 0 } else { stream.len() };
+            *digests -= if stays { 0 } else { stream.len() };
             stays
         });
     }

@@ -2,6 +2,8 @@
 //!
 //! Owns how many messages that were, the sums by which two nodes compare what they have, and what is stored for peers that
 //! have asked not to be sent it. Knows neither the wire nor what a message says.
+//!
+//! Sums are keyed by link: who forges messages of an author to make up for what they hold back does not know which.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,7 +13,7 @@ use smallvec::SmallVec;
 use crate::mesh::input::ConnId;
 use crate::wire::Frames;
 
-/// Sums that are remembered of what every peer has confirmed: as many messages may be on their way while two nodes agree.
+/// Digests that are remembered of what every peer has confirmed: as many messages may be on their way while two nodes agree.
 const RECENT: usize = 1024;
 
 /// Times after which a peer that did not confirm is not spared this author's messages again: ten seconds, and twice as long
@@ -19,28 +21,29 @@ const RECENT: usize = 1024;
 const REFUSED: Duration = Duration::from_secs(10);
 const MAX_DOUBLED: u8 = 6;
 
-/// Messages of the author's so far, and the exclusive or of their digests.
+/// So many messages of the author's, from where a peer was asked on, and their sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Mark {
-    pub(super) position: u64,
+pub(super) struct Sum {
+    pub(super) count: u64,
     pub(super) sum: u64,
 }
 
-impl Mark {
-    /// What came after another mark.
-    pub(super) fn since(self, base: Mark) -> Mark {
-        Mark {
-            position: self.position.wrapping_sub(base.position),
-            sum: self.sum ^ base.sum,
-        }
+impl Sum {
+    /// With the next messages.
+    fn with(self, key: u64, digests: impl Iterator<Item = u64>) -> Self {
+        digests.fold(self, |sum, digest| Self {
+            count: sum.count + 1,
+            sum: sum.sum ^ keyed(key, digest),
+        })
     }
+}
 
-    fn after(self, base: Mark) -> Mark {
-        Mark {
-            position: self.position.saturating_add(base.position),
-            sum: self.sum ^ base.sum,
-        }
-    }
+/// What a message adds to the sums of a link.
+fn keyed(key: u64, digest: u64) -> u64 {
+    let other = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let product = u128::from(digest ^ key) * u128::from(digest.rotate_left(32) ^ other);
+    let [low, high] = [product & u128::from(u64::MAX), product >> 64];
+    u64::try_from(low ^ high).unwrap_or_default()
 }
 
 /// A peer that we have asked not to send us this author's messages.
@@ -49,8 +52,9 @@ pub(super) struct Asked {
     pub(super) conn: ConnId,
     /// What the two of us call this.
     pub(super) handle: u32,
-    /// From where on we tell it what we have, and up to where we did.
-    pub(super) base: Mark,
+    pub(super) key: u64,
+    /// What we have since, and how much of it the peer was told.
+    pub(super) have: Sum,
     pub(super) told: u64,
     pub(super) at: Duration,
 }
@@ -60,11 +64,21 @@ pub(super) struct Asked {
 pub(super) struct Pruned {
     pub(super) conn: ConnId,
     pub(super) handle: u32,
-    base: Mark,
-    /// Up to here it has what we have.
-    confirmed: u64,
-    /// It had more than we when it said so.
-    ahead: Option<Mark>,
+    key: u64,
+    /// The position from which on.
+    base: u64,
+    /// So much of what we have it has, too.
+    confirmed: Sum,
+    /// What it says that it has, as far as that was not compared.
+    says: Option<Sum>,
+    /// It had something else: it is not compared again at once.
+    differs: bool,
+}
+
+impl Pruned {
+    fn confirmed(&self) -> u64 {
+        self.base.saturating_add(self.confirmed.count)
+    }
 }
 
 /// A peer that has not confirmed what it did not want to be sent.
@@ -89,9 +103,9 @@ struct Stored {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Stream {
-    /// The sum after each of the last messages, and the position of the first of these.
-    sums: VecDeque<u64>,
-    first: u64,
+    /// The digests of the last messages, and how many came before them.
+    digests: VecDeque<u64>,
+    before: u64,
     /// The link on which the last new message came.
     pub(super) way: ConnId,
     pub(super) heard: Duration,
@@ -115,8 +129,8 @@ const ONE_FAILURE: Duration = Duration::from_secs(5);
 impl Stream {
     pub(super) fn new(way: ConnId, now: Duration) -> Self {
         Self {
-            sums: VecDeque::from([0]),
-            first: 0,
+            digests: VecDeque::new(),
+            before: 0,
             way,
             heard: now,
             asked: SmallVec::new(),
@@ -129,57 +143,71 @@ impl Stream {
         }
     }
 
-    /// Sums that it remembers.
+    /// Digests that it remembers.
     pub(super) fn len(&self) -> usize {
-        self.sums.len()
+        self.digests.len()
     }
 
-    pub(super) fn end(&self) -> Mark {
-        Mark {
-            position: self.first + self.sums.len() as u64 - 1,
-            sum: self.sums.back().copied().unwrap_or_default(),
-        }
+    /// Messages so far.
+    fn end(&self) -> u64 {
+        self.before + self.digests.len() as u64
     }
 
-    fn at(&self, position: u64) -> Option<Mark> {
-        let index = usize::try_from(position.checked_sub(self.first)?).ok()?;
-        let sum = self.sums.get(index).copied()?;
-        Some(Mark { position, sum })
+    /// The digests after that position; none if they are forgotten.
+    fn digests_after(&self, position: u64) -> impl Iterator<Item = u64> {
+        let skip = position.checked_sub(self.before);
+        let skip = skip.and_then(|skip| usize::try_from(skip).ok());
+        let skip = skip.unwrap_or(usize::MAX);
+        self.digests.iter().skip(skip).copied()
     }
 
     /// The next message of the author's was accepted.
     pub(super) fn push(&mut self, digest: u64) {
-        let sum = self.end().sum ^ digest;
-        self.sums.push_back(sum);
-    }
-
-    /// Forgets the sums that nobody needs, or, without room for them, nearly all.
-    pub(super) fn trim(&mut self, most: usize) {
-        let needed = self.pruned.iter().map(|it| it.confirmed).min();
-        let most = most.min(RECENT);
-        while self.sums.len() > most && needed.is_none_or(|needed| self.first < needed) {
-            self.sums.pop_front();
-            self.first += 1;
+        self.digests.push_back(digest);
+        for asked in &mut self.asked {
+            asked.have = asked.have.with(asked.key, std::iter::once(digest));
         }
     }
 
-    /// The mark after the message of this digest, if that is not too long ago.
-    pub(super) fn after(&self, digest: u64) -> Option<Mark> {
-        let pairs = self.sums.iter().zip(self.sums.iter().skip(1));
-        let back = pairs
-            .rev()
-            .position(|(before, sum)| before ^ sum == digest)?;
-        self.at(self.end().position - back as u64)
+    /// Forgets the digests that nobody needs but the last ones; `most`: how many are left of those.
+    pub(super) fn trim(&mut self, most: usize) {
+        let needed = self.pruned.iter().map(Pruned::confirmed).min();
+        let most = most.min(RECENT);
+        while self.digests.len() > most && needed.is_none_or(|needed| self.before < needed) {
+            self.digests.pop_front();
+            self.before += 1;
+        }
     }
 
-    /// A peer does not want what comes after this mark; what it confirms is called by the handle.
-    pub(super) fn prune(&mut self, conn: ConnId, handle: u32, base: Mark) {
+    /// The position after the message of this digest, if that is not too long ago.
+    pub(super) fn after(&self, digest: u64) -> Option<u64> {
+        let back = self.digests.iter().rev().position(|it| *it == digest)?;
+        Some(self.end() - back as u64)
+    }
+
+    /// A peer was asked not to send what comes after that position.
+    pub(super) fn ask(&mut self, conn: ConnId, handle: u32, key: u64, base: u64, now: Duration) {
+        self.take_asked(conn);
+        self.asked.push(Asked {
+            conn,
+            handle,
+            key,
+            have: Sum::default().with(key, self.digests_after(base)),
+            told: 0,
+            at: now,
+        });
+    }
+
+    /// A peer does not want what comes after that position.
+    pub(super) fn prune(&mut self, conn: ConnId, handle: u32, key: u64, base: u64) {
         self.pruned.push(Pruned {
             conn,
             handle,
+            key,
             base,
-            confirmed: base.position,
-            ahead: None,
+            confirmed: Sum::default(),
+            says: None,
+            differs: false,
         });
     }
 
@@ -201,7 +229,7 @@ impl Stream {
 
     /// Stores messages up to the end for the peers that are not sent them.
     pub(super) fn store(&mut self, frames: Frames, source: ConnId, now: Duration) {
-        let end = self.end().position;
+        let end = self.end();
         self.stored.push_back(Stored {
             end,
             source,
@@ -210,35 +238,50 @@ impl Stream {
         });
     }
 
-    /// A peer has so many messages since its base, with this sum.
-    pub(super) fn confirm(&mut self, conn: ConnId, handle: u32, since: Mark) {
+    /// A peer has so many messages since it asked, with this sum.
+    pub(super) fn confirm(&mut self, conn: ConnId, handle: u32, says: Sum) {
         let here = |it: &&mut Pruned| it.conn == conn && it.handle == handle;
-        let Some(pruned) = self.pruned.iter_mut().find(here) else {
-            return;
-        };
-        pruned.ahead = Some(since.after(pruned.base));
-        self.compare();
+        if let Some(pruned) = self.pruned.iter_mut().find(here) {
+            pruned.says = Some(says);
+            self.compare();
+        }
     }
 
     /// Compares what peers have with what we have, as far as we have it.
     pub(super) fn compare(&mut self) {
-        let end = self.end().position;
+        let end = self.end();
         for at in 0..self.pruned.len() {
-            let Some(theirs) = self.pruned[at].ahead.filter(|it| it.position <= end) else {
+            let pruned = self.pruned[at];
+            let is_here = |says: &Sum| pruned.base.saturating_add(says.count) <= end;
+            let Some(says) = pruned.says.filter(is_here).filter(|_| !pruned.differs) else {
                 continue;
             };
-            self.pruned[at].ahead = None;
-            if self.at(theirs.position) == Some(theirs) {
-                let confirmed = &mut self.pruned[at].confirmed;
-                *confirmed = (*confirmed).max(theirs.position);
+            let Some(more) = says.count.checked_sub(pruned.confirmed.count) else {
+                self.pruned[at].says = None;
+                continue;
+            };
+            let digests = self.digests_after(pruned.confirmed());
+            let digests = digests.take(usize::try_from(more).unwrap_or(usize::MAX));
+            let sum = pruned.confirmed.with(pruned.key, digests);
+            let pruned = &mut self.pruned[at];
+            if sum == says {
+                (pruned.confirmed, pruned.says) = (says, None);
+            } else {
+                pruned.differs = true;
             }
         }
         self.let_go();
     }
 
+    /// Compares once more what differed: it may be here by now.
+    pub(super) fn compare_again(&mut self) {
+        self.pruned.iter_mut().for_each(|it| it.differs = false);
+        self.compare();
+    }
+
     /// Whether the peer still needs this to be stored.
     fn needs(pruned: &Pruned, stored: &Stored) -> bool {
-        pruned.conn != stored.source && pruned.confirmed < stored.end
+        pruned.conn != stored.source && pruned.confirmed() < stored.end
     }
 
     /// Lets go of what is stored for nobody.
@@ -298,7 +341,7 @@ impl Stream {
         self.failures >= FAILURES && self.failed_at.is_some_and(|at| now < at + FORGIVEN)
     }
 
-    /// Whether there is nothing to remember but the sums.
+    /// Whether there is nothing to remember but digests.
     pub(super) fn is_free(&self, now: Duration) -> bool {
         self.asked.is_empty()
             && self.pruned.is_empty()
@@ -321,6 +364,7 @@ mod tests {
     const PEER: ConnId = ConnId(1);
     const OTHER: ConnId = ConnId(2);
     const SOURCE: ConnId = ConnId(9);
+    const KEY: u64 = 0x1234_5678_9abc_def1;
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -345,34 +389,52 @@ mod tests {
         frames.iter().map(number).collect()
     }
 
+    fn sum(digests: &[u64]) -> Sum {
+        Sum::default().with(KEY, digests.iter().copied())
+    }
+
+    /// With a peer that wants nothing after 5.
+    fn pruned() -> Stream {
+        let mut stream = stream(&[4, 5]);
+        let base = stream.after(5).unwrap();
+        stream.prune(PEER, 1, KEY, base);
+        stream
+    }
+
     #[test]
-    fn a_mark_is_found_by_the_digest_before_it() {
-        let stream = stream(&[5, 6, 7]);
-        let mark = stream.after(6).unwrap();
-        assert_eq!((mark.position, mark.sum), (2, 5 ^ 6));
-        assert_eq!(
-            stream.end().since(mark),
-            Mark {
-                position: 1,
-                sum: 7
-            }
+    fn two_nodes_that_have_the_same_have_the_same_sums() {
+        let mut here = stream(&[1, 2, 3, 4, 5, 6]);
+        let base = here.after(5).unwrap();
+        here.ask(PEER, 1, KEY, base, at(0));
+        here.push(7);
+        assert_eq!(here.asked[0].have, sum(&[6, 7]));
+        assert_eq!(here.after(8), None);
+        let mut there = pruned();
+        [6, 7]
+            .iter()
+            .for_each(|digest| hear(&mut there, *digest, 1));
+        there.confirm(PEER, 1, here.asked[0].have);
+        assert!(there.stored.is_empty());
+    }
+
+    #[test]
+    fn a_sum_tells_which_messages_they_are_to_who_knows_the_key() {
+        assert_ne!(sum(&[6, 7]).sum, sum(&[6, 8]).sum);
+        assert_ne!(
+            sum(&[6]).sum,
+            Sum::default().with(KEY + 1, [6].into_iter()).sum
         );
-        assert_eq!(stream.after(8), None);
+        // Digests that cancel each other out do not do so in a sum.
+        assert_ne!(sum(&[1, 2, 4, 7]).sum, 0);
+        assert_ne!(sum(&[1, 2, 3]).sum, 0);
     }
 
     #[test]
     fn what_is_confirmed_is_let_go_and_the_rest_is_given_back_in_order() {
-        let mut stream = stream(&[5]);
-        stream.prune(PEER, 1, stream.after(5).unwrap());
+        let mut stream = pruned();
         (6..10).for_each(|digest| hear(&mut stream, digest, digest));
-        stream.confirm(
-            PEER,
-            1,
-            Mark {
-                position: 2,
-                sum: 6 ^ 7,
-            },
-        );
+        stream.confirm(PEER, 1, sum(&[6, 7]));
+        stream.confirm(PEER, 1, sum(&[6]));
         assert_eq!(stream.stored.len(), 2);
         assert!(stream.overdue(at(7)).is_empty());
         assert_eq!(stream.overdue(at(8))[..], [PEER]);
@@ -381,56 +443,34 @@ mod tests {
     }
 
     #[test]
-    fn who_has_other_messages_has_confirmed_none() {
-        let mut stream = stream(&[5]);
-        stream.prune(PEER, 1, stream.after(5).unwrap());
-        hear(&mut stream, 6, 6);
-        hear(&mut stream, 7, 7);
-        stream.confirm(
-            PEER,
-            1,
-            Mark {
-                position: 2,
-                sum: 6 ^ 8,
-            },
-        );
-        stream.confirm(
-            PEER,
-            2,
-            Mark {
-                position: 2,
-                sum: 6 ^ 7,
-            },
-        );
-        stream.confirm(
-            OTHER,
-            1,
-            Mark {
-                position: 2,
-                sum: 6 ^ 7,
-            },
-        );
-        assert_eq!(missing(&mut stream, PEER), [6, 7]);
+    fn who_has_other_messages_has_confirmed_none_until_it_has_the_same() {
+        let mut stream = pruned();
+        [6, 7]
+            .iter()
+            .for_each(|digest| hear(&mut stream, *digest, 6));
+        stream.confirm(PEER, 1, sum(&[6, 8]));
+        stream.confirm(PEER, 2, sum(&[6, 7]));
+        stream.confirm(OTHER, 1, sum(&[6, 7]));
+        stream.compare_again();
+        assert_eq!(stream.stored.len(), 2);
+        // Nor is it compared without end.
+        stream.confirm(PEER, 1, sum(&[6, 8]));
+        stream.confirm(PEER, 1, sum(&[7, 6]));
+        assert_eq!(stream.stored.len(), 2);
+        stream.compare_again();
+        assert!(stream.stored.is_empty());
     }
 
     #[test]
     fn who_is_ahead_has_confirmed_what_we_hear_later() {
-        let mut stream = stream(&[5]);
-        stream.prune(PEER, 1, stream.after(5).unwrap());
-        stream.confirm(
-            PEER,
-            1,
-            Mark {
-                position: 2,
-                sum: 6 ^ 7,
-            },
-        );
+        let mut stream = pruned();
+        stream.confirm(PEER, 1, sum(&[6, 7]));
         hear(&mut stream, 6, 6);
         assert_eq!(stream.stored.len(), 1);
         hear(&mut stream, 7, 7);
         assert!(stream.stored.is_empty());
-        let absurd = Mark {
-            position: u64::MAX,
+        let absurd = Sum {
+            count: u64::MAX,
             sum: 1,
         };
         stream.confirm(PEER, 1, absurd);
@@ -440,20 +480,12 @@ mod tests {
 
     #[test]
     fn each_peer_is_stored_what_it_has_not_and_none_what_it_sent() {
-        let mut stream = stream(&[5]);
+        let mut stream = pruned();
         let base = stream.after(5).unwrap();
-        stream.prune(PEER, 1, base);
-        stream.prune(OTHER, 2, base);
-        stream.prune(SOURCE, 3, base);
+        stream.prune(OTHER, 2, KEY, base);
+        stream.prune(SOURCE, 3, KEY, base);
         hear(&mut stream, 6, 6);
-        stream.confirm(
-            PEER,
-            1,
-            Mark {
-                position: 1,
-                sum: 6,
-            },
-        );
+        stream.confirm(PEER, 1, sum(&[6]));
         assert!(missing(&mut stream, SOURCE).is_empty());
         assert_eq!(stream.stored.len(), 1);
         assert_eq!(missing(&mut stream, OTHER), [6]);
@@ -461,20 +493,23 @@ mod tests {
     }
 
     #[test]
-    fn sums_are_bounded_but_for_what_is_not_confirmed() {
+    fn digests_are_bounded_but_for_what_is_not_confirmed() {
         let mut stream = stream(&[]);
         for digest in 0..5000 {
             stream.push(digest);
             stream.trim(usize::MAX);
         }
         assert_eq!(stream.len(), RECENT);
-        stream.prune(PEER, 1, stream.end());
+        stream.prune(PEER, 1, KEY, stream.end());
         for digest in 0..5000 {
             hear(&mut stream, digest, 1);
             stream.trim(64);
         }
-        assert_eq!(stream.len(), 5001);
-        assert_eq!(missing(&mut stream, PEER).len(), 5000);
+        assert_eq!(stream.len(), 5000);
+        stream.confirm(PEER, 1, sum(&(0..4000).collect::<Vec<_>>()));
+        stream.trim(64);
+        assert_eq!(stream.len(), 1000);
+        assert_eq!(missing(&mut stream, PEER).len(), 1000);
         stream.trim(64);
         assert_eq!(stream.len(), 64);
     }
