@@ -12,6 +12,7 @@ mod handshake;
 mod keepalive;
 mod links;
 mod peers;
+mod prune;
 mod renegotiate;
 mod rig;
 mod validation;
