@@ -11,8 +11,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Context, Handler};
-use actix_mesh::wire::{Control, Deflater, Flag, Method, Packet, PeerEntry, RequestId};
+use actix_mesh::wire::{
+    Composer, Control, Deflater, Extension, Flag, Method, NodeId, Packet, PeerEntry, RequestId,
+};
 use actix_mesh::{Filter, Message, Subscribe};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use peak_alloc::PeakAlloc;
 
 mod support;
@@ -152,7 +156,7 @@ fn deflated(n: usize, size: usize, method: Method) -> Vec<u8> {
     ]
     .concat();
     let me = some_id();
-    let composer = actix_mesh::wire::Composer::new(GENERATION, Default::default(), me);
+    let composer = Composer::new(GENERATION, Default::default(), me);
     let frames = composer
         .compose(&Flag::Broadcast, &payload, unix())
         .unwrap()
@@ -164,7 +168,7 @@ fn deflated(n: usize, size: usize, method: Method) -> Vec<u8> {
 }
 
 fn plain(n: usize, size: usize) -> Vec<u8> {
-    let composer = actix_mesh::wire::Composer::new(GENERATION, Default::default(), some_id());
+    let composer = Composer::new(GENERATION, Default::default(), some_id());
     let text = some_text(&format!("{n} {}", "x".repeat(size)));
     composer
         .compose(&Flag::Broadcast, &user(&text), unix())
@@ -176,7 +180,7 @@ fn plain(n: usize, size: usize) -> Vec<u8> {
 
 /// A message whose main flag, which may be any byte string, is all there is to it.
 fn flagged(n: usize, size: usize) -> Vec<u8> {
-    let composer = actix_mesh::wire::Composer::new(GENERATION, Default::default(), some_id());
+    let composer = Composer::new(GENERATION, Default::default(), some_id());
     let flag = Flag::Other(vec![b'x'; size].into());
     let text = some_text(&format!("flagged {n}"));
     let composed = composer.compose(&flag, &user(&text), unix()).unwrap();
@@ -184,7 +188,7 @@ fn flagged(n: usize, size: usize) -> Vec<u8> {
 }
 
 fn control(n: usize) -> Vec<u8> {
-    let composer = actix_mesh::wire::Composer::new(GENERATION, Default::default(), some_id());
+    let composer = Composer::new(GENERATION, Default::default(), some_id());
     let entries = (0..1000).map(|_| PeerEntry {
         id: some_id(),
         address: "192.0.2.1:9".parse().unwrap(),
@@ -211,6 +215,35 @@ fn control(n: usize) -> Vec<u8> {
         frame(&request, &Flag::Broadcast),
     ];
     [list, all.repeat(200), wanted].concat().repeat(30)
+}
+
+/// Messages of one author, of whom the peer that sends them wants to hear nothing from others.
+fn spared(author: &NodeId, n: usize) -> Vec<u8> {
+    let composer = Composer::new(GENERATION, Default::default(), author.clone());
+    let compose = |flag: &Flag, payload: &[Packet]| composer.compose(flag, payload, unix());
+    let first = user(&format!("first of {n}"));
+    let first = compose(&Flag::Broadcast, &first).unwrap();
+    let digest = URL_SAFE_NO_PAD.encode(digest(first.head.id.as_str().as_bytes()).to_be_bytes());
+    let asked = Control::Extension(Extension {
+        verb: "prune".to_owned(),
+        arguments: vec![format!("1.{digest}.{digest}.{author}").into()],
+    });
+    let asked = compose(&Flag::Whisper, &asked.packets(GENERATION)).unwrap();
+    let messages = (0..2000).flat_map(|m| {
+        let text = user(&format!("{n} {m} {}", "x".repeat(3000)));
+        compose(&Flag::Broadcast, &text).unwrap().frames.plain
+    });
+    let begin = [first.frames.plain, asked.frames.plain].concat();
+    begin.into_iter().chain(messages).collect()
+}
+
+/// As docs/extensions.md has it.
+fn digest(id: &[u8]) -> u64 {
+    id.chunks(8).fold(0, |digest: u64, piece| {
+        let mut word = [0; 8];
+        word[..piece.len()].copy_from_slice(piece);
+        (digest.rotate_left(23) ^ u64::from_be_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    })
 }
 
 #[test]
@@ -252,7 +285,7 @@ fn t5_the_memory_law_holds_under_every_attack() {
     attack("t2 bombs that unpack to what needs no asking", 4, &small);
 
     let packets = each(|n| {
-        let composer = actix_mesh::wire::Composer::new(GENERATION, Default::default(), some_id());
+        let composer = Composer::new(GENERATION, Default::default(), some_id());
         let frames = (0..500).flat_map(|m: usize| {
             let mut payload = user(&format!("{n} {m}"));
             payload.resize(1020, Packet::default());
@@ -293,5 +326,14 @@ fn t5_the_memory_law_holds_under_every_attack() {
         "t38 messages that are offered, and nobody asks for",
         8,
         &offered,
+    );
+    drop(offered);
+
+    let author = some_id();
+    let spared = each(|n| spared(&author, n));
+    attack(
+        "t39 messages that nobody wants sent or confirms",
+        8,
+        &spared,
     );
 }

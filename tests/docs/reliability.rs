@@ -94,8 +94,8 @@ fn named_after(test: &str) -> Option<String> {
 
 #[test]
 fn every_threat_and_fault_has_its_row() {
-    let threats = (1..=38).map(|n| format!("T{n}"));
-    let expected: Vec<String> = threats.chain((1..=22).map(|n| format!("F{n}"))).collect();
+    let threats = (1..=39).map(|n| format!("T{n}"));
+    let expected: Vec<String> = threats.chain((1..=23).map(|n| format!("F{n}"))).collect();
     let rows: Vec<&str> = rows().iter().map(|row| row.id).collect();
     assert_eq!(rows, expected);
 }

@@ -208,6 +208,11 @@ impl Mesh {
         let hold = held.hold.clone();
         let validator = held.validator;
         let verdict = verdict.unwrap_or_else(|| self.undecided(validator));
+        if verdict != Acceptance::Accept
+            && let Some(relay) = &held.relay
+        {
+            self.count_dropped(&relay.batch);
+        }
         match verdict {
             Acceptance::Accept => self.propose_next(now, held, Some(validator), out),
             Acceptance::Ignore => self.stats.ignored += 1,

@@ -38,9 +38,6 @@ const OVERHEAD: usize = 256;
 /// A peer that has not confirmed what was stored for it after this time is sent it.
 const OVERDUE: Duration = Duration::from_secs(2);
 
-/// What a peer sends after it was asked not to may have been on its way for so long.
-const ON_ITS_WAY: Duration = Duration::from_secs(2);
-
 /// Peers are told what we have each second, and after so many bytes.
 const TOLD_AFTER: usize = 128 << 10;
 
@@ -148,6 +145,19 @@ impl Mesh {
         }
     }
 
+    /// Counts a message that a validator dropped: we have it, and need no other copy.
+    pub(in crate::mesh) fn count_dropped(&mut self, batch: &Batch) {
+        if !self.prunes() {
+            return;
+        }
+        for run in self.runs(batch, &[0]) {
+            if let Some(stream) = self.streams.by_author.get_mut(&run.author) {
+                run.digests.iter().for_each(|digest| stream.push(*digest));
+                self.streams.digests += run.digests.len();
+            }
+        }
+    }
+
     fn runs(&self, batch: &Batch, picked: &[usize]) -> Vec<Run> {
         let mut runs: Vec<Run> = Vec::new();
         let mut last: &[u8] = &[];
@@ -191,17 +201,20 @@ impl Mesh {
         };
         stream.heard = at;
         run.digests.iter().for_each(|digest| stream.push(*digest));
-        // What comes new on a link that we have asked to spare us comes because the way has failed.
         let asked = stream.asked.iter().find(|it| it.conn == source).copied();
-        let failed = asked.is_some_and(|asked| asked.at + ON_ITS_WAY <= at);
+        // What comes new on a link that we have asked to spare us comes because the way has failed.
+        let failed = asked.is_some_and(|asked| asked.is_heeded(at));
         if failed {
             stream.note_failure(at);
-            stream.take_asked(source);
         }
         let direct = run
             .from
             .filter(|from| *from == stream.way && *from != source);
-        let is_aside = direct.is_some() || asked.is_some() && !failed;
+        let is_aside = direct.is_some() || asked.is_some_and(|asked| asked.is_on_its_way(at));
+        let taken_back = asked.filter(|_| failed || !is_aside);
+        if taken_back.is_some() {
+            stream.take_asked(source);
+        }
         if !is_aside {
             stream.way = source;
         }
@@ -219,6 +232,10 @@ impl Mesh {
             self.send_all_stored(now, run.author, true, out);
         }
         self.trim_digests(now, run.author, out);
+        if let Some(asked) = taken_back {
+            let said = vec![Bytes::from(asked.handle.to_string())];
+            self.extend(now, source, Verb::Graft, said, out);
+        }
         if direct.is_some()
             && let Some(digest) = run.digests.last()
         {
@@ -270,7 +287,7 @@ impl Mesh {
             return;
         };
         let asked = stream.asked.iter().find(|it| it.conn == conn);
-        let was_asked = asked.is_some_and(|asked| now.monotonic < asked.at + ON_ITS_WAY);
+        let was_asked = asked.is_some_and(|asked| asked.is_recent(now.monotonic));
         if was_asked || stream.way == conn || !self.is_counted(frame) {
             return;
         }
@@ -298,14 +315,16 @@ impl Mesh {
         let Some(stream) = self.streams.by_author.get_mut(&author) else {
             return;
         };
-        if stream.is_unreliable(at) || stream.is_late(at) {
+        let mut asked = stream.asked.iter().filter(|it| it.conn == conn);
+        let was_asked = asked.any(|asked| asked.is_recent(at));
+        if was_asked || stream.is_unreliable(at) || stream.is_late(at) {
             return;
         }
-        let Some(base) = stream.after(digest) else {
+        // Before it is looked for, which costs more than to be asked.
+        if !self.streams.may_say.spend(at) {
             return;
-        };
-        let name = std::str::from_utf8(name).ok();
-        let Some(name) = name.filter(|_| self.streams.may_say.spend(at)) else {
+        }
+        let (Some(base), Ok(name)) = (stream.after(digest), std::str::from_utf8(name)) else {
             return;
         };
         self.streams.last_handle = self.streams.last_handle.wrapping_add(1);

@@ -16,6 +16,10 @@ use crate::wire::Frames;
 /// Digests that are remembered of what every peer has confirmed: as many messages may be on their way while two nodes agree.
 const RECENT: usize = 1024;
 
+/// What a peer sends after it was asked not to may have been on its way for so long. Then it is asked again, and after twice as
+/// long each time.
+const ON_ITS_WAY: Duration = Duration::from_secs(2);
+
 /// Times after which a peer that did not confirm is not spared this author's messages again: ten seconds, and twice as long
 /// each time, so often at most.
 const REFUSED: Duration = Duration::from_secs(10);
@@ -56,7 +60,26 @@ pub(super) struct Asked {
     /// What we have since, and how much of it the peer was told.
     pub(super) have: Sum,
     pub(super) told: u64,
-    pub(super) at: Duration,
+    at: Duration,
+    /// Times that it went on sending and was asked again.
+    again: u8,
+}
+
+impl Asked {
+    /// Whether it may not have read yet that it was asked, or is not to be asked again so soon.
+    pub(super) fn is_recent(&self, now: Duration) -> bool {
+        now < self.at + ON_ITS_WAY * (1 << self.again.min(MAX_DOUBLED))
+    }
+
+    /// Whether what it sends may have been on its way when it was asked.
+    pub(super) fn is_on_its_way(&self, now: Duration) -> bool {
+        self.again == 0 && now < self.at + ON_ITS_WAY
+    }
+
+    /// Whether it does as it was asked, as far as that can be told.
+    pub(super) fn is_heeded(&self, now: Duration) -> bool {
+        self.again == 0 && self.at + ON_ITS_WAY <= now
+    }
 }
 
 /// A peer that has asked us not to send it this author's messages.
@@ -181,13 +204,14 @@ impl Stream {
 
     /// The position after the message of this digest, if that is not too long ago.
     pub(super) fn after(&self, digest: u64) -> Option<u64> {
-        let back = self.digests.iter().rev().position(|it| *it == digest)?;
+        let mut last = self.digests.iter().rev().take(RECENT);
+        let back = last.position(|it| *it == digest)?;
         Some(self.end() - back as u64)
     }
 
     /// A peer was asked not to send what comes after that position.
     pub(super) fn ask(&mut self, conn: ConnId, handle: u32, key: u64, base: u64, now: Duration) {
-        self.take_asked(conn);
+        let before = self.take_asked(conn);
         self.asked.push(Asked {
             conn,
             handle,
@@ -195,6 +219,7 @@ impl Stream {
             have: Sum::default().with(key, self.digests_after(base)),
             told: 0,
             at: now,
+            again: before.map_or(0, |before| before.again.saturating_add(1)),
         });
     }
 
@@ -284,6 +309,15 @@ impl Stream {
         pruned.conn != stored.source && pruned.confirmed() < stored.end
     }
 
+    /// What is stored for the peer.
+    fn needed_by(&self, pruned: &Pruned) -> impl Iterator<Item = &Stored> {
+        let confirmed = pruned.confirmed();
+        let skip = self.stored.partition_point(|it| it.end <= confirmed);
+        let conn = pruned.conn;
+        let rest = self.stored.iter().skip(skip);
+        rest.filter(move |stored| stored.source != conn)
+    }
+
     /// Lets go of what is stored for nobody.
     fn let_go(&mut self) {
         while let Some(oldest) = self.stored.front()
@@ -296,7 +330,7 @@ impl Stream {
     /// Peers that have not confirmed what is older than this.
     pub(super) fn overdue(&self, before: Duration) -> SmallVec<[ConnId; 4]> {
         let is_overdue = |it: &&Pruned| {
-            let oldest = self.stored.iter().find(|stored| Self::needs(it, stored));
+            let oldest = self.needed_by(it).next();
             oldest.is_some_and(|stored| stored.at <= before)
         };
         let overdue = self.pruned.iter().filter(is_overdue);
@@ -307,7 +341,7 @@ impl Stream {
     pub(super) fn graft(&mut self, conn: ConnId) -> Option<(u32, Vec<Frames>)> {
         let at = self.pruned.iter().position(|it| it.conn == conn)?;
         let pruned = self.pruned.swap_remove(at);
-        let missing = self.stored.iter().filter(|it| Self::needs(&pruned, it));
+        let missing = self.needed_by(&pruned);
         let missing = missing.map(|it| it.frames.clone()).collect();
         self.let_go();
         Some((pruned.handle, missing))
