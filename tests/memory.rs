@@ -239,11 +239,11 @@ fn spared(author: &NodeId, n: usize) -> Vec<u8> {
 
 /// As docs/extensions.md has it.
 fn digest(id: &[u8]) -> u64 {
-    id.chunks(8).fold(0, |digest: u64, piece| {
-        let mut word = [0; 8];
-        word[..piece.len()].copy_from_slice(piece);
-        (digest.rotate_left(23) ^ u64::from_be_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    })
+    let word = |from: usize| {
+        let bytes = &id[id.len() - from..][..8];
+        u64::from_be_bytes(bytes.try_into().unwrap())
+    };
+    (word(16).rotate_left(23) ^ word(8)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[test]

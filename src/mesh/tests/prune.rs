@@ -30,6 +30,18 @@ fn told(out: &Effects, verb: &str) -> Vec<(ConnId, Vec<String>)> {
     .collect()
 }
 
+/// Where nothing comes twice nothing is counted.
+fn hear_twice(rig: &mut Rig, one: &Played, other: &Played) {
+    let author = Played {
+        conn: ConnId(998),
+        composer: composer("somebody else"),
+    };
+    for peer in [one, other] {
+        let out = rig.hear(peer.conn, &small(&author, "copy"));
+        assert!(told(&out, "prune").is_empty());
+    }
+}
+
 struct Four {
     rig: Rig,
     /// Two ways to the author, who is no peer.
@@ -50,6 +62,7 @@ fn four_with(change: impl FnOnce(&mut Params)) -> Four {
     let ways = ["a", "bb"].map(|name| rig.join_with(name, announced));
     let below = rig.join_with("ccc", announced);
     let theirs = rig.join("reference");
+    hear_twice(&mut rig, &ways[0], &ways[1]);
     let author = Played {
         conn: ConnId(999),
         composer: composer("author"),
@@ -75,6 +88,7 @@ fn other_node(author: &Played, first: &str) -> (Peer, String) {
     let mut mesh = Rig::new();
     let source = mesh.join_with("a", announced);
     let other = mesh.join_with("them", announced);
+    hear_twice(&mut mesh, &source, &other);
     mesh.hear(source.conn, &small(author, first));
     let out = mesh.hear(other.conn, &small(author, first));
     let [(conn, parts)] = &told(&out, "prune")[..] else {
@@ -159,6 +173,7 @@ fn the_link_to_the_author_is_its_way_even_if_another_is_faster() {
     let mut rig = Rig::new();
     let author = rig.join_with("author", announced);
     let other = rig.join_with("bb", announced);
+    hear_twice(&mut rig, &author, &other);
     rig.hear(other.conn, &small(&author, "first"));
     let out = rig.hear(author.conn, &small(&author, "first"));
     assert_eq!(told(&out, "prune")[0].0, other.conn);
@@ -443,7 +458,7 @@ fn t39_what_makes_no_sense_is_malformed_and_what_is_not_known_does_nothing() {
 }
 
 #[test]
-fn large_ones_binary_ones_and_control_messages_are_not_spared() {
+fn large_ones_and_control_messages_are_not_spared() {
     let (
         Four {
             mut rig,
@@ -506,4 +521,44 @@ fn a_link_that_moves_or_goes_takes_what_is_stored_along() {
     let out = rig.input(Input::Closed { conn, why });
     assert!(sent(&out, "second").is_empty());
     assert_eq!(rig.mesh.streams.kept().2, 0);
+}
+
+#[test]
+fn where_nothing_comes_twice_nothing_is_counted_and_what_is_asked_is_remembered() {
+    let mut rig = Rig::new();
+    let (way, below) = (
+        rig.join_with("a", announced),
+        rig.join_with("bb", announced),
+    );
+    let author = Played {
+        conn: ConnId(999),
+        composer: composer("author"),
+    };
+    rig.hear(way.conn, &small(&author, "alone"));
+    assert_eq!(rig.mesh.streams.kept(), (0, 0, 0));
+    rig.hear(below.conn, &small(&author, "alone"));
+    rig.hear(way.conn, &small(&author, "first"));
+    assert_eq!(rig.mesh.streams.kept(), (1, 1, 0));
+    rig.hear(below.conn, &small(&author, "first"));
+    // Nothing comes twice any more, for that is what was asked.
+    for number in 0..70 {
+        wait(&mut rig, 10);
+        let text = number.to_string();
+        rig.hear(
+            below.conn,
+            &below.frame(&Flag::Whisper, &user(&[&text]), NOON),
+        );
+        rig.hear(way.conn, &small(&author, &text));
+        let told = told(&wait(&mut rig, 1), "summary");
+        assert_eq!(told[0].1[1], (number + 1).to_string());
+    }
+    for _ in 0..100 {
+        wait(&mut rig, 10);
+        for peer in [&way, &below] {
+            rig.hear(peer.conn, &peer.frame(&Flag::Whisper, &user(&[]), NOON));
+        }
+    }
+    assert_eq!(rig.mesh.streams.kept(), (0, 0, 0));
+    rig.hear(way.conn, &small(&author, "much later"));
+    assert_eq!(rig.mesh.streams.kept(), (0, 0, 0));
 }

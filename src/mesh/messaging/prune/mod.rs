@@ -49,6 +49,9 @@ const SILENT_ASKER: Duration = Duration::from_secs(330);
 /// Of an author who was silent for so long nothing is remembered, if nobody was asked.
 const FORGOTTEN: Duration = Duration::from_secs(60);
 
+/// Without a second copy of anything for so long there is nothing to spare: no messages are counted, as in a line or a star.
+const NO_COPIES: Duration = Duration::from_secs(600);
+
 /// Bytes of the arguments of one message: half of what may be said at once.
 const ARGUMENTS: usize = 2048;
 
@@ -62,6 +65,8 @@ pub(in crate::mesh) struct Streams {
     /// Digests remembered of all authors.
     digests: usize,
     budget: StoreBudget,
+    /// Until when messages are counted.
+    counts_until: Duration,
     /// What is asked of peers at the end of the batch.
     asking: Vec<(ConnId, Bytes)>,
     /// How often peers are asked, and told before the second is over: half of what they take.
@@ -87,6 +92,7 @@ impl Streams {
             last_handle: 0,
             digests: 0,
             budget,
+            counts_until: Duration::ZERO,
             asking: Vec::new(),
             may_say: TokenBucket::new(1024.0, 1024.0),
         }
@@ -116,11 +122,9 @@ impl Mesh {
         self.params.extensions && self.params.prune && self.routing.has_extended()
     }
 
-    /// Whether all our nodes count a broadcast: one of a user's, small, and not of those that have an id in each language.
+    /// Whether all our nodes count a broadcast: a small one of a user's.
     fn is_counted(&self, frame: &Frame<'_>) -> bool {
-        frame.body.len() < SMALLEST
-            && (frame.is_text() || !self.params.generation.is_text_only())
-            && Control::read(frame, self.params.generation).is_none()
+        frame.body.len() < SMALLEST && Control::read(frame, self.params.generation).is_none()
     }
 
     /// Counts what is to be passed on, and says which peers are not to get which of it.
@@ -133,7 +137,7 @@ impl Mesh {
         exceptions: &mut BTreeMap<ConnId, Vec<usize>>,
         out: &mut Effects,
     ) {
-        if !self.prunes() {
+        if !self.prunes() || self.streams.counts_until <= now.monotonic {
             return;
         }
         for run in self.runs(batch, picked) {
@@ -171,8 +175,8 @@ impl Mesh {
                 runs.push(Run {
                     author: self.key.digest(sender),
                     from: self.routing.conn_of_text(sender),
-                    frames: Vec::new(),
-                    digests: Vec::new(),
+                    frames: Vec::with_capacity(picked.len()),
+                    digests: Vec::with_capacity(picked.len()),
                     bytes: 0,
                     name: Bytes::copy_from_slice(sender),
                 });
@@ -283,6 +287,7 @@ impl Mesh {
         author: u64,
         frame: &Frame<'_>,
     ) {
+        self.streams.counts_until = now.monotonic + NO_COPIES;
         let Some(stream) = self.streams.by_author.get(&author) else {
             return;
         };
@@ -425,6 +430,7 @@ impl Mesh {
         if !self.prunes() || !stays || self.streams.handles.contains_key(&(conn, handle)) {
             return;
         }
+        self.streams.counts_until = now.monotonic + NO_COPIES;
         self.send_stored(now, author, conn, false, out);
         let Some(stream) = self.streams.by_author.get_mut(&author) else {
             return;
@@ -541,8 +547,16 @@ impl Mesh {
             self.send_stored(now, author, conn, refused, out);
         }
         self.tell(now, None, out);
-        let digests = &mut self.streams.digests;
-        self.streams.by_author.retain(|_, stream| {
+        let Streams {
+            by_author,
+            digests,
+            counts_until,
+            ..
+        } = &mut self.streams;
+        by_author.retain(|_, stream| {
+            if !stream.asked.is_empty() || !stream.pruned.is_empty() {
+                *counts_until = at + NO_COPIES;
+            }
             let stays = !stream.is_free(at) || at < stream.heard + FORGOTTEN;
             *digests -= if stays { 0 } else { stream.len() };
             stays
@@ -584,18 +598,14 @@ impl Mesh {
     }
 }
 
-/// By what all nodes know a message.
+/// By what all nodes know a message: the end of its id.
 fn digest(frame: &Frame<'_>) -> u64 {
     let id = frame.known_id();
-    let words = id.chunks(8).map(|chunk| {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        u64::from_be_bytes(word)
-    });
-    // Ids are hashes already, but those of text leave some bits as they are.
-    words.fold(0, |digest: u64, word| {
-        (digest.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    })
+    let (rest, last) = id.split_last_chunk().unwrap_or((&[], &[0; 8]));
+    let before = rest.last_chunk().unwrap_or(&[0; 8]);
+    let [before, last] = [before, last].map(|word| u64::from_be_bytes(*word));
+    // Ids are hashes, but those of text leave some bits as they are.
+    (before.rotate_left(23) ^ last).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// A digest or sum as it is said.
