@@ -5,18 +5,17 @@
 //! it does not, where it asks, or where there is no room. So whatever goes wrong, messages are flooded as they
 //! were. Large messages are [offered](super::announce) instead; control messages are always flooded.
 
+mod asking;
+mod serving;
 mod stream;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use rand::RngExt as _;
 
-use self::stream::{Stream, Sum};
-use crate::mesh::effect::{Effect, Effects, Targets};
+use self::stream::Stream;
+use crate::mesh::effect::{Effects, Targets};
 use crate::mesh::input::{ConnId, Now};
 use crate::mesh::machine::Mesh;
 use crate::mesh::membership::capability::Verb;
@@ -51,9 +50,6 @@ const FORGOTTEN: Duration = Duration::from_secs(60);
 
 /// Without a second copy of anything for so long there is nothing to spare: no messages are counted, as in a line or a star.
 const NO_COPIES: Duration = Duration::from_secs(600);
-
-/// Bytes of the arguments of one message: half of what may be said at once.
-const ARGUMENTS: usize = 2048;
 
 /// See the module. Authors go by the keyed digests of their ids.
 #[derive(Debug)]
@@ -279,252 +275,6 @@ impl Mesh {
         }
     }
 
-    /// A peer has sent what we had: it need not send what this author says, if that comes sooner on another link.
-    pub(in crate::mesh) fn note_pruneable(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        author: u64,
-        frame: &Frame<'_>,
-    ) {
-        self.streams.counts_until = now.monotonic + NO_COPIES;
-        let Some(stream) = self.streams.by_author.get(&author) else {
-            return;
-        };
-        let asked = stream.asked.iter().find(|it| it.conn == conn);
-        let was_asked = asked.is_some_and(|asked| asked.is_recent(now.monotonic));
-        if was_asked || stream.way == conn || !self.is_counted(frame) {
-            return;
-        }
-        let is_author =
-            self.routing.get(conn).map(|entry| entry.id.as_bytes()) == Some(frame.sender());
-        // To the author itself there is no shorter way.
-        let spare = match self.streams.by_author.get_mut(&author) {
-            Some(stream) if is_author => std::mem::replace(&mut stream.way, conn),
-            _ => conn,
-        };
-        let name = Bytes::copy_from_slice(frame.sender());
-        self.ask_to_spare(now, spare, author, digest(frame), &name);
-    }
-
-    /// Asks a peer, at the end of the batch, for no more of an author than the message of this digest.
-    fn ask_to_spare(&mut self, now: Now, conn: ConnId, author: u64, digest: u64, name: &Bytes) {
-        let at = now.monotonic;
-        let stays = self.routing.get(conn);
-        let stays = stays.is_some_and(|entry| entry.extended && !entry.duplicate);
-        let way = self.streams.by_author.get(&author).map(|it| it.way);
-        let way = way.and_then(|way| self.routing.get(way));
-        if !stays || way.is_none_or(|way| way.duplicate || way.conn == conn) {
-            return;
-        }
-        let Some(stream) = self.streams.by_author.get_mut(&author) else {
-            return;
-        };
-        let mut asked = stream.asked.iter().filter(|it| it.conn == conn);
-        let was_asked = asked.any(|asked| asked.is_recent(at));
-        if was_asked || stream.is_unreliable(at) || stream.is_late(at) {
-            return;
-        }
-        // Before it is looked for, which costs more than to be asked.
-        if !self.streams.may_say.spend(at) {
-            return;
-        }
-        let (Some(base), Ok(name)) = (stream.after(digest), std::str::from_utf8(name)) else {
-            return;
-        };
-        self.streams.last_handle = self.streams.last_handle.wrapping_add(1);
-        let handle = self.streams.last_handle;
-        let key = self.rng.random();
-        stream.ask(conn, handle, key, base, at);
-        let said = format!("{handle}.{}.{}.{name}", text(key), text(digest));
-        self.streams.asking.push((conn, Bytes::from(said)));
-    }
-
-    /// Says what was decided in a batch.
-    pub(in crate::mesh) fn ask_pruned(&mut self, now: Now, out: &mut Effects) {
-        let asking = std::mem::take(&mut self.streams.asking);
-        self.say_to_each(now, Verb::Prune, asking, out);
-    }
-
-    /// Says to each peer what is for it, in as few messages as may be.
-    fn say_to_each(&mut self, now: Now, verb: Verb, said: Vec<(ConnId, Bytes)>, out: &mut Effects) {
-        let mut by_peer: BTreeMap<ConnId, Vec<Bytes>> = BTreeMap::new();
-        for (conn, said) in said {
-            by_peer.entry(conn).or_default().push(said);
-        }
-        for (conn, said) in by_peer {
-            let mut message = Vec::new();
-            let mut bytes = 0;
-            for argument in said {
-                bytes += argument.len();
-                message.push(argument);
-                if bytes >= ARGUMENTS {
-                    self.extend(now, conn, verb, std::mem::take(&mut message), out);
-                    bytes = 0;
-                }
-            }
-            if !message.is_empty() {
-                self.extend(now, conn, verb, message, out);
-            }
-        }
-    }
-
-    /// Tells the peers that spare us what we have of one author, or of all.
-    fn tell(&mut self, now: Now, author: Option<u64>, out: &mut Effects) {
-        let mut said = Vec::new();
-        let mut tell = |stream: &mut Stream| {
-            stream.untold = 0;
-            for asked in &mut stream.asked {
-                let Sum { count, sum } = asked.have;
-                if asked.told != count {
-                    asked.told = count;
-                    let line = format!("{}.{count}.{}", asked.handle, text(sum));
-                    said.push((asked.conn, Bytes::from(line)));
-                }
-            }
-        };
-        match author {
-            Some(author) => self
-                .streams
-                .by_author
-                .get_mut(&author)
-                .into_iter()
-                .for_each(&mut tell),
-            None => self.streams.by_author.values_mut().for_each(&mut tell),
-        }
-        self.say_to_each(now, Verb::Summary, said, out);
-    }
-
-    /// A peer hears these authors sooner from others.
-    pub(in crate::mesh) fn on_prune(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        asked: &[Bytes],
-        out: &mut Effects,
-    ) {
-        for said in asked {
-            let parts = std::str::from_utf8(said).ok().and_then(|said| {
-                let mut parts = said.splitn(4, '.');
-                let handle: u32 = parts.next()?.parse().ok()?;
-                let key = number(parts.next()?)?;
-                Some(((handle, key), number(parts.next()?)?, parts.next()?))
-            });
-            let Some((link, digest, author)) = parts else {
-                return self.malformed(now, conn, "a request for less", out);
-            };
-            let author = self.key.digest(author.as_bytes());
-            self.prune_author(now, conn, link, (author, digest), out);
-        }
-    }
-
-    fn prune_author(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        (handle, key): (u32, u64),
-        (author, digest): (u64, u64),
-        out: &mut Effects,
-    ) {
-        let stays = self.routing.get(conn).is_some_and(|it| !it.duplicate);
-        if !self.prunes() || !stays || self.streams.handles.contains_key(&(conn, handle)) {
-            return;
-        }
-        self.streams.counts_until = now.monotonic + NO_COPIES;
-        self.send_stored(now, author, conn, false, out);
-        let Some(stream) = self.streams.by_author.get_mut(&author) else {
-            return;
-        };
-        // Otherwise it hears the author twice, and asks again.
-        if !stream.refuses(conn, now.monotonic)
-            && let Some(base) = stream.after(digest)
-        {
-            stream.prune(conn, handle, key, base);
-            self.streams.handles.insert((conn, handle), author);
-        }
-    }
-
-    /// A peer says what it has.
-    pub(in crate::mesh) fn on_summary(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        told: &[Bytes],
-        out: &mut Effects,
-    ) {
-        for said in told {
-            let parts = std::str::from_utf8(said).ok().and_then(|said| {
-                let mut parts = said.splitn(3, '.');
-                let handle: u32 = parts.next()?.parse().ok()?;
-                let count = parts.next()?.parse().ok()?;
-                let sum = number(parts.next()?)?;
-                Some((handle, Sum { count, sum }))
-            });
-            let Some((handle, says)) = parts else {
-                return self.malformed(now, conn, "a summary", out);
-            };
-            let author = self.streams.handles.get(&(conn, handle));
-            if let Some(stream) = author.and_then(|it| self.streams.by_author.get_mut(it)) {
-                stream.confirm(conn, handle, says);
-            }
-        }
-    }
-
-    /// A peer's other way is gone: it is sent everything again.
-    pub(in crate::mesh) fn on_graft(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        handles: &[Bytes],
-        out: &mut Effects,
-    ) {
-        for said in handles {
-            let handle = std::str::from_utf8(said).ok();
-            let Some(handle) = handle.and_then(|handle| handle.parse().ok()) else {
-                return self.malformed(now, conn, "a request for more", out);
-            };
-            if let Some(author) = self.streams.handles.get(&(conn, handle)).copied() {
-                self.send_stored(now, author, conn, false, out);
-            }
-        }
-    }
-
-    /// A peer is sent this author's messages again, those first that it has not confirmed. `refused`: it should have, and is
-    /// not spared them again for a while.
-    fn send_stored(
-        &mut self,
-        now: Now,
-        author: u64,
-        conn: ConnId,
-        refused: bool,
-        out: &mut Effects,
-    ) {
-        let Some(stream) = self.streams.by_author.get_mut(&author) else {
-            return;
-        };
-        let Some((handle, missing)) = stream.graft(conn) else {
-            return;
-        };
-        if refused {
-            stream.refuse(conn, now.monotonic);
-        }
-        self.streams.handles.remove(&(conn, handle));
-        for frames in missing {
-            self.stats.spared_in_vain += u64::from(frames.count);
-            let to = Targets::from_elem(conn, 1);
-            out.push(Effect::Transmit { to, frames });
-        }
-    }
-
-    fn send_all_stored(&mut self, now: Now, author: u64, refused: bool, out: &mut Effects) {
-        let stream = self.streams.by_author.get(&author);
-        let pruned = stream.into_iter().flat_map(|stream| stream.pruned.iter());
-        let pruned: Targets = pruned.map(|it| it.conn).collect();
-        for conn in pruned {
-            self.send_stored(now, author, conn, refused, out);
-        }
-    }
-
     /// Sends what was not confirmed in time, tells peers what we have, and forgets authors that were silent for long.
     pub(in crate::mesh) fn mind_streams(&mut self, now: Now, out: &mut Effects) {
         let at = now.monotonic;
@@ -606,15 +356,4 @@ fn digest(frame: &Frame<'_>) -> u64 {
     let [before, last] = [before, last].map(|word| u64::from_be_bytes(*word));
     // Ids are hashes, but those of text leave some bits as they are.
     (before.rotate_left(23) ^ last).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-/// A digest or sum as it is said.
-fn text(number: u64) -> String {
-    URL_SAFE_NO_PAD.encode(number.to_be_bytes())
-}
-
-fn number(text: &str) -> Option<u64> {
-    let mut bytes = [0; 8];
-    let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
-    (length == bytes.len()).then(|| u64::from_be_bytes(bytes))
 }

@@ -1,0 +1,157 @@
+//! Asking: which peers are not to send us what others send sooner.
+//!
+//! Owns when a peer is asked, and that it is told what we have. What it does about it is not known here.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use rand::RngExt as _;
+
+use super::stream::{Stream, Sum};
+use super::{NO_COPIES, digest};
+use crate::mesh::effect::Effects;
+use crate::mesh::input::{ConnId, Now};
+use crate::mesh::machine::Mesh;
+use crate::mesh::membership::capability::Verb;
+use crate::wire::Frame;
+
+/// Bytes of the arguments of one message: half of what may be said at once.
+const ARGUMENTS: usize = 2048;
+
+impl Mesh {
+    /// A peer has sent what we had: it need not send what this author says, if that comes sooner on another link.
+    pub(in crate::mesh) fn note_pruneable(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        author: u64,
+        frame: &Frame<'_>,
+    ) {
+        self.streams.counts_until = now.monotonic + NO_COPIES;
+        let Some(stream) = self.streams.by_author.get(&author) else {
+            return;
+        };
+        let asked = stream.asked.iter().find(|it| it.conn == conn);
+        let was_asked = asked.is_some_and(|asked| asked.is_recent(now.monotonic));
+        if was_asked || stream.way == conn || !self.is_counted(frame) {
+            return;
+        }
+        let is_author =
+            self.routing.get(conn).map(|entry| entry.id.as_bytes()) == Some(frame.sender());
+        // To the author itself there is no shorter way.
+        let spare = match self.streams.by_author.get_mut(&author) {
+            Some(stream) if is_author => std::mem::replace(&mut stream.way, conn),
+            _ => conn,
+        };
+        let name = Bytes::copy_from_slice(frame.sender());
+        self.ask_to_spare(now, spare, author, digest(frame), &name);
+    }
+
+    /// Asks a peer, at the end of the batch, for no more of an author than the message of this digest.
+    pub(super) fn ask_to_spare(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        author: u64,
+        digest: u64,
+        name: &Bytes,
+    ) {
+        let at = now.monotonic;
+        let stays = self.routing.get(conn);
+        let stays = stays.is_some_and(|entry| entry.extended && !entry.duplicate);
+        let way = self.streams.by_author.get(&author).map(|it| it.way);
+        let way = way.and_then(|way| self.routing.get(way));
+        if !stays || way.is_none_or(|way| way.duplicate || way.conn == conn) {
+            return;
+        }
+        let Some(stream) = self.streams.by_author.get_mut(&author) else {
+            return;
+        };
+        let mut asked = stream.asked.iter().filter(|it| it.conn == conn);
+        let was_asked = asked.any(|asked| asked.is_recent(at));
+        if was_asked || stream.is_unreliable(at) || stream.is_late(at) {
+            return;
+        }
+        // Before it is looked for, which costs more than to be asked.
+        if !self.streams.may_say.spend(at) {
+            return;
+        }
+        let (Some(base), Ok(name)) = (stream.after(digest), std::str::from_utf8(name)) else {
+            return;
+        };
+        self.streams.last_handle = self.streams.last_handle.wrapping_add(1);
+        let handle = self.streams.last_handle;
+        let key = self.rng.random();
+        stream.ask(conn, handle, key, base, at);
+        let said = format!("{handle}.{}.{}.{name}", text(key), text(digest));
+        self.streams.asking.push((conn, Bytes::from(said)));
+    }
+
+    /// Says what was decided in a batch.
+    pub(in crate::mesh) fn ask_pruned(&mut self, now: Now, out: &mut Effects) {
+        let asking = std::mem::take(&mut self.streams.asking);
+        self.say_to_each(now, Verb::Prune, asking, out);
+    }
+
+    /// Says to each peer what is for it, in as few messages as may be.
+    pub(super) fn say_to_each(
+        &mut self,
+        now: Now,
+        verb: Verb,
+        said: Vec<(ConnId, Bytes)>,
+        out: &mut Effects,
+    ) {
+        let mut by_peer: BTreeMap<ConnId, Vec<Bytes>> = BTreeMap::new();
+        for (conn, said) in said {
+            by_peer.entry(conn).or_default().push(said);
+        }
+        for (conn, said) in by_peer {
+            let mut message = Vec::new();
+            let mut bytes = 0;
+            for argument in said {
+                bytes += argument.len();
+                message.push(argument);
+                if bytes >= ARGUMENTS {
+                    self.extend(now, conn, verb, std::mem::take(&mut message), out);
+                    bytes = 0;
+                }
+            }
+            if !message.is_empty() {
+                self.extend(now, conn, verb, message, out);
+            }
+        }
+    }
+
+    /// Tells the peers that spare us what we have of one author, or of all.
+    pub(super) fn tell(&mut self, now: Now, author: Option<u64>, out: &mut Effects) {
+        let mut said = Vec::new();
+        let mut tell = |stream: &mut Stream| {
+            stream.untold = 0;
+            for asked in &mut stream.asked {
+                let Sum { count, sum } = asked.have;
+                if asked.told != count {
+                    asked.told = count;
+                    let line = format!("{}.{count}.{}", asked.handle, text(sum));
+                    said.push((asked.conn, Bytes::from(line)));
+                }
+            }
+        };
+        match author {
+            Some(author) => self
+                .streams
+                .by_author
+                .get_mut(&author)
+                .into_iter()
+                .for_each(&mut tell),
+            None => self.streams.by_author.values_mut().for_each(&mut tell),
+        }
+        self.say_to_each(now, Verb::Summary, said, out);
+    }
+}
+
+/// A digest or sum as it is said.
+fn text(number: u64) -> String {
+    URL_SAFE_NO_PAD.encode(number.to_be_bytes())
+}

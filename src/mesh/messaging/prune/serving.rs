@@ -1,0 +1,159 @@
+//! Serving: what peers have asked not to be sent.
+//!
+//! Owns what their requests lead to, and that they are sent what they do not confirm. Trusts nothing they say: whoever errs or
+//! lies is sent everything.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+
+use super::NO_COPIES;
+use super::stream::Sum;
+use crate::mesh::effect::{Effect, Effects, Targets};
+use crate::mesh::input::{ConnId, Now};
+use crate::mesh::machine::Mesh;
+
+impl Mesh {
+    /// A peer hears these authors sooner from others.
+    pub(in crate::mesh) fn on_prune(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        asked: &[Bytes],
+        out: &mut Effects,
+    ) {
+        for said in asked {
+            let parts = std::str::from_utf8(said).ok().and_then(|said| {
+                let mut parts = said.splitn(4, '.');
+                let handle: u32 = parts.next()?.parse().ok()?;
+                let key = number(parts.next()?)?;
+                Some(((handle, key), number(parts.next()?)?, parts.next()?))
+            });
+            let Some((link, digest, author)) = parts else {
+                return self.malformed(now, conn, "a request for less", out);
+            };
+            let author = self.key.digest(author.as_bytes());
+            self.prune_author(now, conn, link, (author, digest), out);
+        }
+    }
+
+    fn prune_author(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        (handle, key): (u32, u64),
+        (author, digest): (u64, u64),
+        out: &mut Effects,
+    ) {
+        let stays = self.routing.get(conn).is_some_and(|it| !it.duplicate);
+        if !self.prunes() || !stays || self.streams.handles.contains_key(&(conn, handle)) {
+            return;
+        }
+        self.streams.counts_until = now.monotonic + NO_COPIES;
+        self.send_stored(now, author, conn, false, out);
+        let Some(stream) = self.streams.by_author.get_mut(&author) else {
+            return;
+        };
+        // Otherwise it hears the author twice, and asks again.
+        if !stream.refuses(conn, now.monotonic)
+            && let Some(base) = stream.after(digest)
+        {
+            stream.prune(conn, handle, key, base);
+            self.streams.handles.insert((conn, handle), author);
+        }
+    }
+
+    /// A peer says what it has.
+    pub(in crate::mesh) fn on_summary(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        told: &[Bytes],
+        out: &mut Effects,
+    ) {
+        for said in told {
+            let parts = std::str::from_utf8(said).ok().and_then(|said| {
+                let mut parts = said.splitn(3, '.');
+                let handle: u32 = parts.next()?.parse().ok()?;
+                let count = parts.next()?.parse().ok()?;
+                let sum = number(parts.next()?)?;
+                Some((handle, Sum { count, sum }))
+            });
+            let Some((handle, says)) = parts else {
+                return self.malformed(now, conn, "a summary", out);
+            };
+            let author = self.streams.handles.get(&(conn, handle));
+            if let Some(stream) = author.and_then(|it| self.streams.by_author.get_mut(it)) {
+                stream.confirm(conn, handle, says);
+            }
+        }
+    }
+
+    /// A peer's other way is gone: it is sent everything again.
+    pub(in crate::mesh) fn on_graft(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        handles: &[Bytes],
+        out: &mut Effects,
+    ) {
+        for said in handles {
+            let handle = std::str::from_utf8(said).ok();
+            let Some(handle) = handle.and_then(|handle| handle.parse().ok()) else {
+                return self.malformed(now, conn, "a request for more", out);
+            };
+            if let Some(author) = self.streams.handles.get(&(conn, handle)).copied() {
+                self.send_stored(now, author, conn, false, out);
+            }
+        }
+    }
+
+    /// A peer is sent this author's messages again, those first that it has not confirmed. `refused`: it should have, and is
+    /// not spared them again for a while.
+    pub(super) fn send_stored(
+        &mut self,
+        now: Now,
+        author: u64,
+        conn: ConnId,
+        refused: bool,
+        out: &mut Effects,
+    ) {
+        let Some(stream) = self.streams.by_author.get_mut(&author) else {
+            return;
+        };
+        let Some((handle, missing)) = stream.graft(conn) else {
+            return;
+        };
+        if refused {
+            stream.refuse(conn, now.monotonic);
+        }
+        self.streams.handles.remove(&(conn, handle));
+        for frames in missing {
+            self.stats.spared_in_vain += u64::from(frames.count);
+            let to = Targets::from_elem(conn, 1);
+            out.push(Effect::Transmit { to, frames });
+        }
+    }
+
+    pub(super) fn send_all_stored(
+        &mut self,
+        now: Now,
+        author: u64,
+        refused: bool,
+        out: &mut Effects,
+    ) {
+        let stream = self.streams.by_author.get(&author);
+        let pruned = stream.into_iter().flat_map(|stream| stream.pruned.iter());
+        let pruned: Targets = pruned.map(|it| it.conn).collect();
+        for conn in pruned {
+            self.send_stored(now, author, conn, refused, out);
+        }
+    }
+}
+
+/// A digest, key or sum as it is said.
+fn number(text: &str) -> Option<u64> {
+    let mut bytes = [0; 8];
+    let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+    (length == bytes.len()).then(|| u64::from_be_bytes(bytes))
+}
