@@ -29,7 +29,7 @@ impl Mesh {
         author: u64,
         frame: &Frame<'_>,
     ) {
-        self.streams.counts_until = now.monotonic + NO_COPIES;
+        self.streams.counts_until = Some(now.monotonic + NO_COPIES);
         let Some(stream) = self.streams.by_author.get(&author) else {
             return;
         };

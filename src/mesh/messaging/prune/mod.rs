@@ -61,8 +61,8 @@ pub(in crate::mesh) struct Streams {
     /// Digests remembered of all authors.
     digests: usize,
     budget: StoreBudget,
-    /// Until when messages are counted.
-    counts_until: Duration,
+    /// Until when messages are counted, once that was decided.
+    counts_until: Option<Duration>,
     /// What is asked of peers at the end of the batch.
     asking: Vec<(ConnId, Bytes)>,
     /// How often peers are asked, and told before the second is over: half of what they take.
@@ -88,7 +88,7 @@ impl Streams {
             last_handle: 0,
             digests: 0,
             budget,
-            counts_until: Duration::ZERO,
+            counts_until: None,
             asking: Vec::new(),
             may_say: TokenBucket::new(1024.0, 1024.0),
         }
@@ -118,6 +118,14 @@ impl Mesh {
         self.params.extensions && self.params.prune && self.routing.has_extended()
     }
 
+    /// Whether messages may come twice. Of two links they seldom do, and then this is told by the first that does.
+    fn counts(&self, now: Now) -> bool {
+        match self.streams.counts_until {
+            Some(until) => now.monotonic < until,
+            None => self.routing.len() > 2,
+        }
+    }
+
     /// Whether all our nodes count a broadcast: a small one of a user's.
     fn is_counted(&self, frame: &Frame<'_>) -> bool {
         frame.body.len() < SMALLEST && Control::read(frame, self.params.generation).is_none()
@@ -133,7 +141,7 @@ impl Mesh {
         exceptions: &mut BTreeMap<ConnId, Vec<usize>>,
         out: &mut Effects,
     ) {
-        if !self.prunes() || self.streams.counts_until <= now.monotonic {
+        if !self.prunes() || !self.counts(now) {
             return;
         }
         for run in self.runs(batch, picked) {
@@ -303,9 +311,12 @@ impl Mesh {
             counts_until,
             ..
         } = &mut self.streams;
+        if !by_author.is_empty() {
+            counts_until.get_or_insert(at + NO_COPIES);
+        }
         by_author.retain(|_, stream| {
             if !stream.asked.is_empty() || !stream.pruned.is_empty() {
-                *counts_until = at + NO_COPIES;
+                *counts_until = Some(at + NO_COPIES);
             }
             let stays = !stream.is_free(at) || at < stream.heard + FORGOTTEN;
             *digests -= if stays { 0 } else { stream.len() };

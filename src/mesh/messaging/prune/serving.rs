@@ -49,7 +49,7 @@ impl Mesh {
         if !self.prunes() || !stays || self.streams.handles.contains_key(&(conn, handle)) {
             return;
         }
-        self.streams.counts_until = now.monotonic + NO_COPIES;
+        self.streams.counts_until = Some(now.monotonic + NO_COPIES);
         self.send_stored(now, author, conn, false, out);
         let Some(stream) = self.streams.by_author.get_mut(&author) else {
             return;
