@@ -97,10 +97,17 @@ pub enum SyncError {
     NoKey,
     /// It is set here, but could not be sent. It is passed on to whoever joins.
     #[error("it is set here, but was not sent: {0}")]
-    NotSent(#[from] SendError),
+    NotSent(SendError),
     /// The node has shut down.
     #[error("the node has shut down")]
     NodeGone,
+}
+
+// Its text has that of the other error: it is not also its source.
+impl From<SendError> for SyncError {
+    fn from(error: SendError) -> Self {
+        Self::NotSent(error)
+    }
 }
 
 /// A dictionary of byte strings that every node of the mesh has a copy of.

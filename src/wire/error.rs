@@ -171,7 +171,7 @@ pub enum ControlError {
     },
     /// An argument is no id.
     #[error("bad id: {0}")]
-    BadId(#[from] IdError),
+    BadId(IdError),
     /// An argument is no JSON, or too long.
     #[error("bad JSON")]
     BadJson,
@@ -181,6 +181,13 @@ pub enum ControlError {
     /// The address is `null` or none that can be dialled.
     #[error("no usable address")]
     NoAddress,
+}
+
+// Its text has that of the id's error: it is not also its source.
+impl From<IdError> for ControlError {
+    fn from(error: IdError) -> Self {
+        Self::BadId(error)
+    }
 }
 
 impl ControlError {
