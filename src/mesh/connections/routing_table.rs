@@ -156,7 +156,7 @@ pub(in crate::mesh) struct PeerLimits {
     /// Notices to the user about one peer.
     pub(in crate::mesh) notices: TokenBucket,
     /// What it may say beyond the protocol.
-    pub(in crate::mesh) extensions: Option<Box<Allowance>>,
+    pub(in crate::mesh) extensions: Allowance,
     /// Whispers that we hand to it along a path.
     pub(in crate::mesh) passes: TokenBucket,
     /// Large messages that we offer each other.
@@ -177,7 +177,7 @@ impl Default for PeerLimits {
             renegotiations: TokenBucket::new(4.0, 4.0),
             resends: TokenBucket::new(1.0, 0.2),
             notices: TokenBucket::new(4.0, 0.2),
-            extensions: None,
+            extensions: Allowance::default(),
             announcements: None,
             passes: TokenBucket::new(16.0, 8.0),
             topology: None,

@@ -128,25 +128,22 @@ impl Verb {
     }
 }
 
-/// How much of what it may say a peer has left, by verb.
-#[derive(Debug)]
-pub(in crate::mesh) struct Allowance([TokenBucket; VERBS.len()]);
-
-impl Default for Allowance {
-    fn default() -> Self {
-        Self(VERBS.map(|verb| {
-            let Terms {
-                burst, per_second, ..
-            } = verb.terms();
-            TokenBucket::new(f64::from(burst), per_second)
-        }))
-    }
-}
+/// How much of what it may say a peer has left, by the verbs it has said: few, mostly.
+#[derive(Debug, Default)]
+pub(in crate::mesh) struct Allowance(Vec<(Verb, TokenBucket)>);
 
 impl Allowance {
     fn spend(&mut self, verb: Verb, now: Duration) -> bool {
-        let place = VERBS.iter().position(|it| *it == verb);
-        place.is_some_and(|place| self.0[place].spend(now))
+        if let Some((_, left)) = self.0.iter_mut().find(|(said, _)| *said == verb) {
+            return left.spend(now);
+        }
+        let Terms {
+            burst, per_second, ..
+        } = verb.terms();
+        let mut left = TokenBucket::new(f64::from(burst), per_second);
+        let may = left.spend(now);
+        self.0.push((verb, left));
+        may
     }
 }
 
@@ -224,7 +221,7 @@ impl Mesh {
             return;
         };
         let allowance = &mut entry.limits().extensions;
-        if !allowance.get_or_insert_default().spend(verb, now.monotonic) {
+        if !allowance.spend(verb, now.monotonic) {
             return self.over_budget(now, conn, out);
         }
         match verb {
