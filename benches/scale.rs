@@ -11,6 +11,7 @@
 //! | `repeat` | 20 authors that all publish in each of 30 rounds, 1,000 nodes |
 //! | `crowd` | All with 100 nodes: each round by itself |
 //! | `bulk` | one author at a time, messages of 64 KiB and 1 MiB, 1,000 nodes that write 100 Mbit/s each: beside the flood |
+//! | `deaths` | 10 and 30 of 100 nodes die, closing their links or silently, and 20 others go on publishing, 1,000 nodes |
 //! | `flood` | the same scenarios as without an argument, with everything that spares copies turned off |
 //!
 //! Arguments can be combined; `SEEDS=<count>` runs fewer seeds than the four.
@@ -85,7 +86,7 @@ fn published(
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |name: &str| arguments.iter().any(|argument| argument == name);
-    let named = ["large", "huge", "repeat", "crowd", "bulk"];
+    let named = ["large", "huge", "repeat", "crowd", "bulk", "deaths"];
     let spare = !has("flood");
     println!(
         "{:24} {:>6} | {:>7} {:>7} {:>5} {:>5} {:>5} {:>7} {:>7} {:>6} {:>8} | {:>7} {:>5} {:>6} | {:>7} {:>6}",
@@ -114,6 +115,12 @@ fn main() {
     }
     if has("crowd") {
         crowd(spare);
+    }
+    if has("deaths") {
+        for share in [0.1, 0.3] {
+            deaths(share, false, spare);
+            deaths(share, true, spare);
+        }
     }
     if has("bulk") {
         for size in [64 << 10, 1 << 20] {
@@ -313,5 +320,53 @@ fn crowd(spare: bool) {
             .map(|round| format!("{:.3}", round.rmr()))
             .collect();
         println!("All 100, seed {seed}: RMR by round {}", each.join(" "));
+    }
+}
+
+/// What the next messages of 20 authors take when a share of 1,000 nodes dies at once: with a word, or without.
+fn deaths(share: f64, quiet: bool, spare: bool) {
+    let scenario = scenario(Authors::Twenty, 1000, 5);
+    for seed in seeds(&scenario) {
+        let (mut net, nodes, mut dice) = grown(scenario.nodes, *seed, spare);
+        let speaking = authors(&scenario, &nodes, &mut dice);
+        let mut number = 0;
+        let mut round = |net: &mut Network| {
+            number += 1;
+            net.begin_round();
+            for author in &speaking {
+                net.broadcast(*author, format!("{number} of {author:?}"))
+                    .unwrap();
+            }
+            net.finish_round(PATIENCE)
+        };
+        for _ in 0..scenario.rounds {
+            round(&mut net);
+            net.run_for(Duration::from_secs(1));
+        }
+        for node in nodes.iter().filter(|node| !speaking.contains(node)) {
+            if dice.random_bool(share) {
+                match quiet {
+                    true => net.power_off(*node),
+                    false => net.crash(*node),
+                }
+            }
+        }
+        let parts = net.components();
+        let after = [round(&mut net), round(&mut net)];
+        let each = after.map(|it| {
+            let [p99, last] = [it.times.p99, it.times.last].map(ms);
+            format!(
+                "{p99:.0} / {last:.0} ms, missed {}, RMR {:.2}",
+                it.missed,
+                it.rmr()
+            )
+        });
+        println!(
+            "{:.0} % die {}, {parts} parts, 99 % / all: {}; then {}",
+            share * 100.0,
+            if quiet { "silently" } else { "and close" },
+            each[0],
+            each[1],
+        );
     }
 }

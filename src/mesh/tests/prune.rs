@@ -562,3 +562,42 @@ fn where_nothing_comes_twice_nothing_is_counted_and_what_is_asked_is_remembered(
     rig.hear(way.conn, &small(&author, "much later"));
     assert_eq!(rig.mesh.streams.kept(), (0, 0, 0));
 }
+
+#[test]
+fn whose_way_has_lost_its_own_asks_others_too() {
+    let Four {
+        mut rig,
+        ways,
+        author,
+        ..
+    } = four();
+    rig.hear(ways[0].conn, &small(&author, "first"));
+    let out = rig.hear(ways[1].conn, &small(&author, "first"));
+    let asked = told(&out, "prune").remove(0).1.remove(0);
+    let (_, said) = other_node(&author, "first");
+    rig.hear(ways[0].conn, &verb(&ways[0], "prune", &[&said]));
+    let handle = said.split('.').next().unwrap();
+    let out = rig.hear(ways[0].conn, &verb(&ways[0], "graft", &[handle]));
+    assert_eq!(told(&out, "graft"), [(ways[1].conn, vec![asked])]);
+}
+
+#[test]
+fn what_is_older_than_others_of_its_author_is_passed_on_to_all() {
+    let (
+        Four {
+            mut rig,
+            ways,
+            below,
+            author,
+            ..
+        },
+        _,
+    ) = pruned();
+    for (age, spared) in [(0, true), (1, true), (2, false), (0, true)] {
+        let text = format!("{age} seconds old, spared {spared}");
+        let time = NOON + 1 - age;
+        let frame = author.frame(&Flag::Broadcast, &user(&[&text]), time);
+        let out = rig.hear(ways[0].conn, &frame);
+        assert_eq!(sent(&out, &text).contains(&below.conn), !spared, "{text}");
+    }
+}

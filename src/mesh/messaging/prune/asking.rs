@@ -124,6 +124,18 @@ impl Mesh {
         }
     }
 
+    /// The peer that hears an author from somebody else than us has lost that way: if we hear the author from this peer, we have,
+    /// too.
+    pub(super) fn graft_if_way(&mut self, now: Now, author: u64, conn: ConnId, out: &mut Effects) {
+        let stream = self.streams.by_author.get_mut(&author);
+        let Some(stream) = stream.filter(|stream| stream.way == conn) else {
+            return;
+        };
+        let asked = std::mem::take(&mut stream.asked).into_iter();
+        let grafted = asked.map(|it| (it.conn, Bytes::from(it.handle.to_string())));
+        self.say_to_each(now, Verb::Graft, grafted.collect(), out);
+    }
+
     /// Tells the peers that spare us what we have of one author, or of all.
     pub(super) fn tell(&mut self, now: Now, author: Option<u64>, out: &mut Effects) {
         let mut said = Vec::new();

@@ -51,6 +51,9 @@ const FORGOTTEN: Duration = Duration::from_secs(60);
 /// Without a second copy of anything for so long there is nothing to spare: no messages are counted, as in a line or a star.
 const NO_COPIES: Duration = Duration::from_secs(600);
 
+/// More than a stamp may lie ahead, in seconds.
+const AHEAD: u64 = 1 << 20;
+
 /// See the module. Authors go by the keyed digests of their ids.
 #[derive(Debug)]
 pub(in crate::mesh) struct Streams {
@@ -77,6 +80,8 @@ struct Run {
     frames: Vec<usize>,
     digests: Vec<u64>,
     bytes: usize,
+    /// The stamp of the oldest.
+    time: u64,
     name: Bytes,
 }
 
@@ -182,6 +187,7 @@ impl Mesh {
                     frames: Vec::with_capacity(picked.len()),
                     digests: Vec::with_capacity(picked.len()),
                     bytes: 0,
+                    time: frame.time(),
                     name: Bytes::copy_from_slice(sender),
                 });
             }
@@ -189,6 +195,7 @@ impl Mesh {
                 run.frames.push(index);
                 run.digests.push(digest(&frame));
                 run.bytes += frame.body.len();
+                run.time = run.time.min(frame.time());
             }
         }
         runs
@@ -229,7 +236,10 @@ impl Mesh {
         stream.compare();
         let pruned = stream.pruned.iter().map(|it| it.conn);
         let mut to: Targets = pruned.filter(|conn| *conn != source).collect();
-        if stream.is_late(at) {
+        // A stamp may lie ahead.
+        let age = now.unix.saturating_add(AHEAD).saturating_sub(run.time);
+        let is_aged = stream.is_aged(age, at);
+        if is_aged || stream.is_late(at) {
             to.clear();
         }
         stream.untold += run.bytes;

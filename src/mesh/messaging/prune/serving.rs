@@ -104,6 +104,7 @@ impl Mesh {
             };
             if let Some(author) = self.streams.handles.get(&(conn, handle)).copied() {
                 self.send_stored(now, author, conn, false, out);
+                self.graft_if_way(now, author, conn, out);
             }
         }
     }

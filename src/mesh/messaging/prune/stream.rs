@@ -141,6 +141,9 @@ pub(super) struct Stream {
     failed_at: Option<Duration>,
     /// Bytes since peers were told what we have.
     pub(super) untold: usize,
+    /// The least age of late, by stamp and by this node's clock, and since when that counts.
+    age: u64,
+    age_since: Duration,
 }
 
 /// Whether the way of an author fails so often that no other is given up for it.
@@ -148,6 +151,9 @@ const FAILURES: u8 = 3;
 const FORGIVEN: Duration = Duration::from_secs(600);
 /// What makes several peers send late messages at once is one failure.
 const ONE_FAILURE: Duration = Duration::from_secs(5);
+
+/// After this time ages are taken anew.
+const AGES_COUNT: Duration = Duration::from_secs(60);
 
 impl Stream {
     pub(super) fn new(way: ConnId, now: Duration) -> Self {
@@ -163,6 +169,8 @@ impl Stream {
             failures: 0,
             failed_at: None,
             untold: 0,
+            age: u64::MAX,
+            age_since: now,
         }
     }
 
@@ -370,6 +378,15 @@ impl Stream {
         self.failed_at.is_some_and(|at| now < at + ONE_FAILURE)
     }
 
+    /// Whether a message of this age, in seconds, is older than those of late: its way has failed somewhere, and others may wait
+    /// for it, too. What clocks differ by is in all ages alike, until one is set.
+    pub(super) fn is_aged(&mut self, age: u64, now: Duration) -> bool {
+        if age < self.age || self.age_since + AGES_COUNT <= now {
+            (self.age, self.age_since) = (age, now);
+        }
+        age > self.age.saturating_add(1)
+    }
+
     /// Whether the author's way fails too often for others to be given up.
     pub(super) fn is_unreliable(&self, now: Duration) -> bool {
         self.failures >= FAILURES && self.failed_at.is_some_and(|at| now < at + FORGIVEN)
@@ -558,6 +575,17 @@ mod tests {
         assert!(stream.refuses(PEER, at(129)) && !stream.refuses(PEER, at(130)));
         (0..100).for_each(|_| stream.refuse(PEER, at(130)));
         assert!(!stream.refuses(PEER, at(130 + 640)));
+    }
+
+    #[test]
+    fn what_is_two_seconds_older_than_others_is_aged_until_clocks_are_set() {
+        let mut stream = stream(&[]);
+        let aged = |stream: &mut Stream, age, now| stream.is_aged(age, at(now));
+        assert!(!aged(&mut stream, 40, 1) && !aged(&mut stream, 41, 2));
+        assert!(aged(&mut stream, 42, 3));
+        assert!(!aged(&mut stream, 39, 4) && aged(&mut stream, 41, 5));
+        assert!(aged(&mut stream, 300, 63) && !aged(&mut stream, 300, 64));
+        assert!(!aged(&mut stream, 40, 65) && aged(&mut stream, 300, 66));
     }
 
     #[test]
