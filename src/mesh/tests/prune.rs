@@ -601,3 +601,56 @@ fn what_is_older_than_others_of_its_author_is_passed_on_to_all() {
         assert_eq!(sent(&out, &text).contains(&below.conn), !spared, "{text}");
     }
 }
+
+#[test]
+fn t39_an_author_that_asks_for_less_of_itself_is_not_sent_its_own() {
+    let Four {
+        mut rig,
+        ways,
+        below,
+        ..
+    } = four();
+    let own = Played {
+        conn: below.conn,
+        composer: composer("ccc"),
+    };
+    rig.hear(ways[0].conn, &small(&own, "first"));
+    let (_, said) = other_node(&own, "first");
+    rig.hear(below.conn, &verb(&below, "prune", &[&said]));
+    rig.hear(ways[0].conn, &small(&own, "second"));
+    assert_eq!(rig.mesh.streams.kept().2, 0);
+    assert!(!sent(&wait(&mut rig, 3), "second").contains(&below.conn));
+}
+
+/// Each has said so much that together it is more than is remembered.
+#[test]
+fn many_authors_that_say_much_and_are_confirmed_stay_spared() {
+    let (
+        Four {
+            mut rig,
+            ways,
+            below,
+            author,
+            ..
+        },
+        mut peer,
+    ) = pruned();
+    for name in 0..200 {
+        let author = Played {
+            conn: ConnId(999),
+            composer: composer(&format!("author {name}")),
+        };
+        let frames: Vec<u8> = (0..1000)
+            .flat_map(|number| small(&author, &format!("{name} {number}")))
+            .collect();
+        rig.hear(ways[0].conn, &frames);
+    }
+    let digests = rig.mesh.streams.kept().1;
+    assert!((100_000..150_000).contains(&digests), "{digests}");
+    rig.hear(ways[0].conn, &small(&author, "second"));
+    let said = peer.summary(&author, &["second"]);
+    rig.hear(below.conn, &verb(&below, "summary", &[&said]));
+    let out = rig.hear(ways[0].conn, &small(&author, "third"));
+    assert!(!sent(&out, "third").contains(&below.conn));
+    assert_eq!(rig.mesh.stats().spared_in_vain, 0);
+}

@@ -27,7 +27,7 @@ use crate::wire::{Batch, Control, Frame};
 /// Authors whose messages are counted. Those of others are flooded.
 const MAX_AUTHORS: usize = 1024;
 
-/// Digests that are remembered of all authors together, and of each where that is too much.
+/// Digests that are remembered of all authors together; and of each, where that is too much.
 const MAX_DIGESTS: usize = 128 << 10;
 const FEW_DIGESTS: usize = 64;
 
@@ -107,6 +107,16 @@ impl Streams {
         Some(stream.or_insert_with(|| Stream::new(way, now)))
     }
 
+    /// How many digests of an author are left.
+    fn trim(&mut self, author: u64, most: usize) -> usize {
+        self.by_author.get_mut(&author).map_or(0, |stream| {
+            let before = stream.len();
+            stream.trim(most);
+            self.digests -= before - stream.len();
+            stream.len()
+        })
+    }
+
     /// Authors that are remembered, the digests of their messages, and the bytes stored.
     #[cfg(test)]
     pub(in crate::mesh) fn kept(&self) -> (usize, usize, usize) {
@@ -184,8 +194,8 @@ impl Mesh {
                 runs.push(Run {
                     author: self.key.digest(sender),
                     from: self.routing.conn_of_text(sender),
-                    frames: Vec::with_capacity(picked.len()),
-                    digests: Vec::with_capacity(picked.len()),
+                    frames: Vec::new(),
+                    digests: Vec::new(),
                     bytes: 0,
                     time: frame.time(),
                     name: Bytes::copy_from_slice(sender),
@@ -280,16 +290,15 @@ impl Mesh {
         true
     }
 
-    /// Forgets the digests that nobody needs. Who has not confirmed for so long that there are too many is sent what is stored.
+    /// Forgets the digests that nobody needs. If there are too many all the same, who has not confirmed them is sent what is
+    /// stored.
     fn trim_digests(&mut self, now: Now, author: u64, out: &mut Effects) {
         let is_full = self.streams.digests > MAX_DIGESTS;
-        if is_full {
+        let most = if is_full { FEW_DIGESTS } else { usize::MAX };
+        let left = self.streams.trim(author, most);
+        if left > FEW_DIGESTS && self.streams.digests > MAX_DIGESTS {
             self.send_all_stored(now, author, true, out);
-        }
-        if let Some(stream) = self.streams.by_author.get_mut(&author) {
-            let before = stream.len();
-            stream.trim(if is_full { FEW_DIGESTS } else { usize::MAX });
-            self.streams.digests -= before - stream.len();
+            self.streams.trim(author, FEW_DIGESTS);
         }
     }
 

@@ -12,6 +12,7 @@ use super::stream::Sum;
 use crate::mesh::effect::{Effect, Effects, Targets};
 use crate::mesh::input::{ConnId, Now};
 use crate::mesh::machine::Mesh;
+use crate::wire::NodeId;
 
 impl Mesh {
     /// A peer hears these authors sooner from others.
@@ -45,7 +46,10 @@ impl Mesh {
         (author, digest): (u64, u64),
         out: &mut Effects,
     ) {
-        let stays = self.routing.get(conn).is_some_and(|it| !it.duplicate);
+        let key_of = |id: &NodeId| self.key.digest(id.as_bytes());
+        let entry = self.routing.get(conn);
+        // Authors are not sent what they wrote.
+        let stays = entry.is_some_and(|it| !it.duplicate && key_of(&it.id) != author);
         if !self.prunes() || !stays || self.streams.handles.contains_key(&(conn, handle)) {
             return;
         }
