@@ -34,7 +34,7 @@ const FEW_DIGESTS: usize = 64;
 /// What a stored frame costs beside its bytes.
 const OVERHEAD: usize = 256;
 
-/// A peer that has not confirmed what was stored for it after this time is sent it.
+/// A peer that has not confirmed what was stored for it, and nothing else either, for this time is sent it.
 const OVERDUE: Duration = Duration::from_secs(2);
 
 /// Peers are told what we have each second, and after so many bytes.
@@ -257,7 +257,8 @@ impl Mesh {
         self.streams.digests += run.digests.len();
         if !to.is_empty() && !self.store(now, source, batch, run) {
             to.clear();
-            self.send_all_stored(now, run.author, true, out);
+            // For want of room, and not by a peer's fault: it may ask again.
+            self.send_all_stored(now, run.author, out);
         }
         self.trim_digests(now, run.author, out);
         if let Some(asked) = taken_back {
@@ -297,7 +298,7 @@ impl Mesh {
         let most = if is_full { FEW_DIGESTS } else { usize::MAX };
         let left = self.streams.trim(author, most);
         if left > FEW_DIGESTS && self.streams.digests > MAX_DIGESTS {
-            self.send_all_stored(now, author, true, out);
+            self.send_all_stored(now, author, out);
             self.streams.trim(author, FEW_DIGESTS);
         }
     }
@@ -308,10 +309,8 @@ impl Mesh {
         let mut late: Vec<(u64, ConnId, bool)> = Vec::new();
         for (author, stream) in &mut self.streams.by_author {
             stream.compare_again();
-            if let Some(before) = at.checked_sub(OVERDUE) {
-                let overdue = stream.overdue(before).into_iter();
-                late.extend(overdue.map(|conn| (*author, conn, true)));
-            }
+            let overdue = stream.overdue(at, OVERDUE).into_iter();
+            late.extend(overdue.map(|conn| (*author, conn, true)));
             if stream.heard + SILENT <= at {
                 let pruned = stream.pruned.iter();
                 late.extend(pruned.map(|it| (*author, it.conn, false)));

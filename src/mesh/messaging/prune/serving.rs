@@ -62,7 +62,7 @@ impl Mesh {
         if !stream.refuses(conn, now.monotonic)
             && let Some(base) = stream.after(digest)
         {
-            stream.prune(conn, handle, key, base);
+            stream.prune(conn, handle, key, base, now.monotonic);
             self.streams.handles.insert((conn, handle), author);
         }
     }
@@ -140,18 +140,12 @@ impl Mesh {
         }
     }
 
-    pub(super) fn send_all_stored(
-        &mut self,
-        now: Now,
-        author: u64,
-        refused: bool,
-        out: &mut Effects,
-    ) {
+    pub(super) fn send_all_stored(&mut self, now: Now, author: u64, out: &mut Effects) {
         let stream = self.streams.by_author.get(&author);
         let pruned = stream.into_iter().flat_map(|stream| stream.pruned.iter());
         let pruned: Targets = pruned.map(|it| it.conn).collect();
         for conn in pruned {
-            self.send_stored(now, author, conn, refused, out);
+            self.send_stored(now, author, conn, false, out);
         }
     }
 }

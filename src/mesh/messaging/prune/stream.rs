@@ -96,6 +96,9 @@ pub(super) struct Pruned {
     says: Option<Sum>,
     /// It had something else: it is not compared again at once.
     differs: bool,
+    /// What it had confirmed when that was looked at last, and since when it has confirmed no more.
+    seen: u64,
+    since: Duration,
 }
 
 impl Pruned {
@@ -144,6 +147,8 @@ pub(super) struct Stream {
     /// The least age of late, by stamp and by this node's clock, and since when that counts.
     age: u64,
     age_since: Duration,
+    /// When the first came that was older, since then.
+    aged_at: Option<Duration>,
 }
 
 /// Whether the way of an author fails so often that no other is given up for it.
@@ -171,6 +176,7 @@ impl Stream {
             untold: 0,
             age: u64::MAX,
             age_since: now,
+            aged_at: None,
         }
     }
 
@@ -232,7 +238,7 @@ impl Stream {
     }
 
     /// A peer does not want what comes after that position.
-    pub(super) fn prune(&mut self, conn: ConnId, handle: u32, key: u64, base: u64) {
+    pub(super) fn prune(&mut self, conn: ConnId, handle: u32, key: u64, base: u64, now: Duration) {
         self.pruned.push(Pruned {
             conn,
             handle,
@@ -241,6 +247,8 @@ impl Stream {
             confirmed: Sum::default(),
             says: None,
             differs: false,
+            seen: 0,
+            since: now,
         });
     }
 
@@ -335,11 +343,18 @@ impl Stream {
         }
     }
 
-    /// Peers that have not confirmed what is older than this.
-    pub(super) fn overdue(&self, before: Duration) -> SmallVec<[ConnId; 4]> {
+    /// Peers that have confirmed nothing for so long, and not what was stored for them before that. Who confirms late, but does,
+    /// hears what is said on another way: more copies would make that later still.
+    pub(super) fn overdue(&mut self, now: Duration, after: Duration) -> SmallVec<[ConnId; 4]> {
+        for pruned in &mut self.pruned {
+            if pruned.seen != pruned.confirmed.count {
+                (pruned.seen, pruned.since) = (pruned.confirmed.count, now);
+            }
+        }
+        let is_over = |at: Duration| at + after <= now;
         let is_overdue = |it: &&Pruned| {
             let oldest = self.needed_by(it).next();
-            oldest.is_some_and(|stored| stored.at <= before)
+            is_over(it.since) && oldest.is_some_and(|stored| is_over(stored.at))
         };
         let overdue = self.pruned.iter().filter(is_overdue);
         overdue.map(|it| it.conn).collect()
@@ -379,12 +394,16 @@ impl Stream {
     }
 
     /// Whether a message of this age, in seconds, is older than those of late: its way has failed somewhere, and others may wait
-    /// for it, too. What clocks differ by is in all ages alike, until one is set.
+    /// for it, too. What clocks differ by is in all ages alike, until one is set. Where much is said all grows old: that does not
+    /// count for long, because more copies would make it older.
     pub(super) fn is_aged(&mut self, age: u64, now: Duration) -> bool {
         if age < self.age || self.age_since + AGES_COUNT <= now {
-            (self.age, self.age_since) = (age, now);
+            (self.age, self.age_since, self.aged_at) = (age, now, None);
         }
-        age > self.age.saturating_add(1)
+        age > self.age.saturating_add(1) && {
+            let first = *self.aged_at.get_or_insert(now);
+            now < first + ONE_FAILURE
+        }
     }
 
     /// Whether the author's way fails too often for others to be given up.
@@ -448,7 +467,7 @@ mod tests {
     fn pruned() -> Stream {
         let mut stream = stream(&[4, 5]);
         let base = stream.after(5).unwrap();
-        stream.prune(PEER, 1, KEY, base);
+        stream.prune(PEER, 1, KEY, base, at(0));
         stream
     }
 
@@ -487,8 +506,10 @@ mod tests {
         stream.confirm(PEER, 1, sum(&[6, 7]));
         stream.confirm(PEER, 1, sum(&[6]));
         assert_eq!(stream.stored.len(), 2);
-        assert!(stream.overdue(at(7)).is_empty());
-        assert_eq!(stream.overdue(at(8))[..], [PEER]);
+        assert!(stream.overdue(at(9), at(2)).is_empty());
+        stream.confirm(PEER, 1, sum(&[6, 7]));
+        assert!(stream.overdue(at(10), at(2)).is_empty(), "it had confirmed");
+        assert_eq!(stream.overdue(at(11), at(2))[..], [PEER]);
         assert_eq!(missing(&mut stream, PEER), [8, 9]);
         assert!(stream.stored.is_empty());
     }
@@ -533,8 +554,8 @@ mod tests {
     fn each_peer_is_stored_what_it_has_not_and_none_what_it_sent() {
         let mut stream = pruned();
         let base = stream.after(5).unwrap();
-        stream.prune(OTHER, 2, KEY, base);
-        stream.prune(SOURCE, 3, KEY, base);
+        stream.prune(OTHER, 2, KEY, base, at(0));
+        stream.prune(SOURCE, 3, KEY, base, at(0));
         hear(&mut stream, 6, 6);
         stream.confirm(PEER, 1, sum(&[6]));
         assert!(missing(&mut stream, SOURCE).is_empty());
@@ -551,7 +572,7 @@ mod tests {
             stream.trim(usize::MAX);
         }
         assert_eq!(stream.len(), RECENT);
-        stream.prune(PEER, 1, KEY, stream.end());
+        stream.prune(PEER, 1, KEY, stream.end(), at(0));
         for digest in 0..5000 {
             hear(&mut stream, digest, 1);
             stream.trim(64);
@@ -584,7 +605,8 @@ mod tests {
         assert!(!aged(&mut stream, 40, 1) && !aged(&mut stream, 41, 2));
         assert!(aged(&mut stream, 42, 3));
         assert!(!aged(&mut stream, 39, 4) && aged(&mut stream, 41, 5));
-        assert!(aged(&mut stream, 300, 63) && !aged(&mut stream, 300, 64));
+        assert!(aged(&mut stream, 41, 9) && !aged(&mut stream, 41, 10));
+        assert!(!aged(&mut stream, 300, 63) && !aged(&mut stream, 300, 64));
         assert!(!aged(&mut stream, 40, 65) && aged(&mut stream, 300, 66));
     }
 
