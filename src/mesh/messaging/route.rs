@@ -3,7 +3,7 @@
 //! Owns what is kept of the messages that passed of late, the question for one of them, and the answers. What others say is
 //! hearsay; what a message carries is kept nowhere.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -107,6 +107,19 @@ pub(in crate::mesh) struct RouteState {
 enum Said {
     Unknown,
     Passed { from: Option<NodeId>, at: Duration },
+}
+
+/// Each behind whom it heard the message from, even where round trips say otherwise: they are as long as a hop takes. Then by
+/// time. What others say may lead in a circle.
+fn in_order(mut hops: Vec<Hop>) -> Vec<Hop> {
+    let from = hops.iter().map(|hop| (hop.node.clone(), hop.from.clone()));
+    let from: BTreeMap<NodeId, Option<NodeId>> = from.collect();
+    let steps = |hop: &Hop| {
+        let way = std::iter::successors(hop.from.as_ref(), |node| from.get(*node)?.as_ref());
+        way.take(from.len() + 1).count()
+    };
+    hops.sort_by_cached_key(|hop| (steps(hop), std::cmp::Reverse(hop.ago)));
+    hops
 }
 
 impl Mesh {
@@ -230,8 +243,7 @@ impl Mesh {
                 None => {}
             }
         }
-        // The author first, even where clocks and round trips say otherwise.
-        hops.sort_by_key(|hop| (hop.from.is_some(), std::cmp::Reverse(hop.ago)));
+        let hops = in_order(hops);
         Route {
             id: id.clone(),
             hops,
@@ -326,5 +338,26 @@ mod tests {
     fn what_is_kept_takes_what_the_page_of_limits_says() {
         let kept = MAX_KEPT * size_of::<Passed>();
         assert!((250 << 10..350 << 10).contains(&kept), "{kept}");
+    }
+
+    #[test]
+    fn a_hop_stands_behind_the_one_before_it_whatever_the_times() {
+        let id = |name: &str| name.repeat(40).parse::<NodeId>().unwrap();
+        let hop = |node: &str, from: Option<&str>, ago| Hop {
+            node: id(node),
+            from: from.map(id),
+            ago,
+            own: false,
+        };
+        let hops = vec![
+            hop("m", Some("w"), 9),
+            hop("w", Some("a"), 8),
+            hop("z", Some("w"), 7),
+            hop("a", None, 6),
+            hop("x", Some("y"), 5),
+            hop("y", Some("x"), 4),
+        ];
+        let ago: Vec<u64> = in_order(hops).iter().map(|hop| hop.ago).collect();
+        assert_eq!(ago, [6, 8, 9, 7, 5, 4]);
     }
 }
