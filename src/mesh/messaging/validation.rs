@@ -211,7 +211,7 @@ impl Mesh {
         if verdict != Acceptance::Accept
             && let Some(relay) = &held.relay
         {
-            self.count_dropped(&relay.batch);
+            self.count_dropped(now, &relay.batch, out);
         }
         match verdict {
             Acceptance::Accept => self.propose_next(now, held, Some(validator), out),

@@ -386,6 +386,35 @@ fn t39_a_peer_whose_own_messages_are_not_confirmed_costs_a_bounded_memory() {
 }
 
 #[test]
+fn t39_messages_that_a_validator_drops_are_counted_in_a_bounded_memory() {
+    let (
+        Four {
+            mut rig,
+            ways,
+            below,
+            author,
+            ..
+        },
+        mut peer,
+    ) = pruned();
+    let drop_one = |rig: &mut Rig, text: &str| {
+        let frame = small(&author, text);
+        let batch = Batch::from_frames(GENERATION, Limits::default(), &frame).unwrap();
+        let (now, mut out) = (rig.now, Effects::new());
+        rig.mesh.count_dropped(now, &batch, &mut out);
+    };
+    drop_one(&mut rig, "dropped here");
+    rig.hear(ways[0].conn, &small(&author, "second"));
+    let said = peer.summary(&author, &["dropped here", "second"]);
+    rig.hear(below.conn, &verb(&below, "summary", &[&said]));
+    assert_eq!(rig.mesh.streams.kept().2, 0, "both have the same");
+    for number in 0..140_000 {
+        drop_one(&mut rig, &number.to_string());
+    }
+    assert!(rig.mesh.streams.kept().1 <= 132_000);
+}
+
+#[test]
 fn t39_authors_without_end_are_bounded_and_forgotten() {
     let Four {
         mut rig,

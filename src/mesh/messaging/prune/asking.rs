@@ -81,6 +81,7 @@ impl Mesh {
         let (Some(base), Ok(name)) = (stream.after(digest), std::str::from_utf8(name)) else {
             return;
         };
+        self.streams.counts_until = Some(at + NO_COPIES);
         self.streams.last_handle = self.streams.last_handle.wrapping_add(1);
         let handle = self.streams.last_handle;
         let key = self.rng.random();

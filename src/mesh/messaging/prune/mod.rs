@@ -169,14 +169,15 @@ impl Mesh {
     }
 
     /// Counts a message that a validator dropped: we have it, and need no other copy.
-    pub(in crate::mesh) fn count_dropped(&mut self, batch: &Batch) {
-        if !self.prunes() {
+    pub(in crate::mesh) fn count_dropped(&mut self, now: Now, batch: &Batch, out: &mut Effects) {
+        if !self.prunes() || !self.counts(now) {
             return;
         }
         for run in self.runs(batch, &[0]) {
             if let Some(stream) = self.streams.by_author.get_mut(&run.author) {
                 run.digests.iter().for_each(|digest| stream.push(*digest));
                 self.streams.digests += run.digests.len();
+                self.trim_digests(now, run.author, out);
             }
         }
     }
