@@ -16,8 +16,13 @@ fn second() -> Duration {
 
 /// A mesh of so many nodes, some of which speak the protocol alone.
 fn grown(seed: u64, count: usize, plain: f64) -> (Network, Vec<Node>, StdRng) {
+    grown_in(Network::new(seed).check_every(20), count, plain)
+}
+
+/// The same, in this network.
+pub(super) fn grown_in(mut net: Network, count: usize, plain: f64) -> (Network, Vec<Node>, StdRng) {
+    let seed = net.seed();
     let mut dice = StdRng::seed_from_u64(seed);
-    let mut net = Network::new(seed).check_every(20);
     let nodes: Vec<Node> = (0..count)
         .map(|_| {
             let extensions = !dice.random_bool(plain);

@@ -109,14 +109,17 @@ enum Said {
     Passed { from: Option<NodeId>, at: Duration },
 }
 
+/// Hops are told apart by as many steps as these. What others say may lead in a circle.
+const MAX_STEPS: usize = 64;
+
 /// Each behind whom it heard the message from, even where round trips say otherwise: they are as long as a hop takes. Then by
-/// time. What others say may lead in a circle.
+/// time.
 fn in_order(mut hops: Vec<Hop>) -> Vec<Hop> {
     let from = hops.iter().map(|hop| (hop.node.clone(), hop.from.clone()));
     let from: BTreeMap<NodeId, Option<NodeId>> = from.collect();
     let steps = |hop: &Hop| {
         let way = std::iter::successors(hop.from.as_ref(), |node| from.get(*node)?.as_ref());
-        way.take(from.len() + 1).count()
+        way.take(MAX_STEPS).count()
     };
     hops.sort_by_cached_key(|hop| (steps(hop), std::cmp::Reverse(hop.ago)));
     hops

@@ -1,7 +1,7 @@
 //! The store: large messages that we offered, for whoever asks for them.
 //!
-//! Owns for whom each is kept. Whoever was offered a message gets
-//! it once. What was asked for counts until it is written: who asks and does not read fills the store and nothing else.
+//! Owns for whom each is kept. Whoever was offered a message gets it once. What was asked for counts until it is written: who
+//! asks and does not read fills the store and nothing else.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,7 +30,7 @@ struct Kept {
 }
 
 /// See the module. Messages go by keyed digests of their names.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Store {
     kept: BTreeMap<u64, Kept>,
     budget: StoreBudget,
@@ -108,7 +108,8 @@ impl Store {
     }
 }
 
-/// Kept with a share of the store's in the place of its permit, which belongs to what is being read. A small piece of a large buffer would keep all of it.
+/// Kept with a share of the store's in the place of its permit, which belongs to what is being read. A small piece of a large
+/// buffer would keep all of it.
 fn to_be_kept(frames: &Frames, hold: Hold) -> Frames {
     let apart = |bytes: &Bytes| match bytes.len() < COPIED {
         true => Bytes::copy_from_slice(bytes),

@@ -71,7 +71,7 @@ impl Mesh {
         };
         let mut asked = stream.asked.iter().filter(|it| it.conn == conn);
         let was_asked = asked.any(|asked| asked.is_recent(at));
-        if was_asked || stream.is_unreliable(at) || stream.is_late(at) {
+        if was_asked || stream.reliability.is_unreliable(at) || stream.reliability.is_late(at) {
             return;
         }
         // Before it is looked for, which costs more than to be asked.

@@ -6,6 +6,7 @@
 //! were. Large messages are [offered](super::announce) instead; control messages are always flooded.
 
 mod asking;
+mod reliability;
 mod serving;
 mod stream;
 
@@ -231,7 +232,7 @@ impl Mesh {
         // What comes new on a link that we have asked to spare us comes because the way has failed.
         let failed = asked.is_some_and(|asked| asked.is_heeded(at));
         if failed {
-            stream.note_failure(at);
+            stream.reliability.note_failure(at);
         }
         let direct = run
             .from
@@ -249,8 +250,8 @@ impl Mesh {
         let mut to: Targets = pruned.filter(|conn| *conn != source).collect();
         // A stamp may lie ahead.
         let age = now.unix.saturating_add(AHEAD).saturating_sub(run.time);
-        let is_aged = stream.is_aged(age, at);
-        if is_aged || stream.is_late(at) {
+        let is_aged = stream.reliability.is_aged(age, at);
+        if is_aged || stream.reliability.is_late(at) {
             to.clear();
         }
         stream.untold += run.bytes;

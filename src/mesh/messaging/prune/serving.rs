@@ -24,13 +24,11 @@ impl Mesh {
         out: &mut Effects,
     ) {
         for said in asked {
-            let parts = std::str::from_utf8(said).ok().and_then(|said| {
-                let mut parts = said.splitn(4, '.');
-                let handle: u32 = parts.next()?.parse().ok()?;
-                let key = number(parts.next()?)?;
-                Some(((handle, key), number(parts.next()?)?, parts.next()?))
+            let read = parts(said).and_then(|[handle, key, digest, author]| {
+                let link = (handle.parse().ok()?, number(key)?);
+                Some((link, number(digest)?, author))
             });
-            let Some((link, digest, author)) = parts else {
+            let Some((link, digest, author)) = read else {
                 return self.malformed(now, conn, "a request for less", out);
             };
             let author = self.key.digest(author.as_bytes());
@@ -76,14 +74,11 @@ impl Mesh {
         out: &mut Effects,
     ) {
         for said in told {
-            let parts = std::str::from_utf8(said).ok().and_then(|said| {
-                let mut parts = said.splitn(3, '.');
-                let handle: u32 = parts.next()?.parse().ok()?;
-                let count = parts.next()?.parse().ok()?;
-                let sum = number(parts.next()?)?;
-                Some((handle, Sum { count, sum }))
+            let read = parts(said).and_then(|[handle, count, sum]| {
+                let (count, sum) = (count.parse().ok()?, number(sum)?);
+                Some((handle.parse().ok()?, Sum { count, sum }))
             });
-            let Some((handle, says)) = parts else {
+            let Some((handle, says)) = read else {
                 return self.malformed(now, conn, "a summary", out);
             };
             let author = self.streams.handles.get(&(conn, handle));
@@ -102,8 +97,8 @@ impl Mesh {
         out: &mut Effects,
     ) {
         for said in handles {
-            let handle = std::str::from_utf8(said).ok();
-            let Some(handle) = handle.and_then(|handle| handle.parse().ok()) else {
+            let read = parts(said).and_then(|[handle]| handle.parse().ok());
+            let Some(handle) = read else {
                 return self.malformed(now, conn, "a request for more", out);
             };
             if let Some(author) = self.streams.handles.get(&(conn, handle)).copied() {
@@ -148,6 +143,13 @@ impl Mesh {
             self.send_stored(now, author, conn, false, out);
         }
     }
+}
+
+/// So many parts, of which only the last may have a point in it.
+fn parts<const N: usize>(said: &Bytes) -> Option<[&str; N]> {
+    let said = std::str::from_utf8(said).ok()?;
+    let parts: Vec<&str> = said.splitn(N, '.').collect();
+    parts.try_into().ok()
 }
 
 /// A digest, key or sum as it is said.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::reliability::Reliability;
 use crate::mesh::input::ConnId;
 use crate::wire::Frames;
 
@@ -139,26 +140,11 @@ pub(super) struct Stream {
     pub(super) pruned: SmallVec<[Pruned; 4]>,
     refused: SmallVec<[Refused; 1]>,
     stored: VecDeque<Stored>,
-    /// Times that messages came late because the way had failed, and when that was last.
-    failures: u8,
-    failed_at: Option<Duration>,
+    /// How the way fares.
+    pub(super) reliability: Reliability,
     /// Bytes since peers were told what we have.
     pub(super) untold: usize,
-    /// The least age of late, by stamp and by this node's clock, and since when that counts.
-    age: u64,
-    age_since: Duration,
-    /// When the first came that was older, since then.
-    aged_at: Option<Duration>,
 }
-
-/// Whether the way of an author fails so often that no other is given up for it.
-const FAILURES: u8 = 3;
-const FORGIVEN: Duration = Duration::from_secs(600);
-/// What makes several peers send late messages at once is one failure.
-const ONE_FAILURE: Duration = Duration::from_secs(5);
-
-/// After this time ages are taken anew.
-const AGES_COUNT: Duration = Duration::from_secs(60);
 
 impl Stream {
     pub(super) fn new(way: ConnId, now: Duration) -> Self {
@@ -171,12 +157,8 @@ impl Stream {
             pruned: SmallVec::new(),
             refused: SmallVec::new(),
             stored: VecDeque::new(),
-            failures: 0,
-            failed_at: None,
+            reliability: Reliability::new(now),
             untold: 0,
-            age: u64::MAX,
-            age_since: now,
-            aged_at: None,
         }
     }
 
@@ -376,47 +358,12 @@ impl Stream {
         Some(self.asked.swap_remove(at))
     }
 
-    /// Messages came late, from a peer that we had asked not to send them.
-    pub(super) fn note_failure(&mut self, now: Duration) {
-        if self.failed_at.is_some_and(|at| now < at + ONE_FAILURE) {
-            return;
-        }
-        if self.failed_at.is_none_or(|at| at + FORGIVEN <= now) {
-            self.failures = 0;
-        }
-        self.failures = self.failures.saturating_add(1);
-        self.failed_at = Some(now);
-    }
-
-    /// Whether messages came late a moment ago: others may wait for them, too.
-    pub(super) fn is_late(&self, now: Duration) -> bool {
-        self.failed_at.is_some_and(|at| now < at + ONE_FAILURE)
-    }
-
-    /// Whether a message of this age, in seconds, is older than those of late: its way has failed somewhere, and others may wait
-    /// for it, too. What clocks differ by is in all ages alike, until one is set. Where much is said all grows old: that does not
-    /// count for long, because more copies would make it older.
-    pub(super) fn is_aged(&mut self, age: u64, now: Duration) -> bool {
-        if age < self.age || self.age_since + AGES_COUNT <= now {
-            (self.age, self.age_since, self.aged_at) = (age, now, None);
-        }
-        age > self.age.saturating_add(1) && {
-            let first = *self.aged_at.get_or_insert(now);
-            now < first + ONE_FAILURE
-        }
-    }
-
-    /// Whether the author's way fails too often for others to be given up.
-    pub(super) fn is_unreliable(&self, now: Duration) -> bool {
-        self.failures >= FAILURES && self.failed_at.is_some_and(|at| now < at + FORGIVEN)
-    }
-
     /// Whether there is nothing to remember but digests.
     pub(super) fn is_free(&self, now: Duration) -> bool {
         self.asked.is_empty()
             && self.pruned.is_empty()
             && self.refused.iter().all(|it| it.until <= now)
-            && !self.is_unreliable(now)
+            && !self.reliability.is_unreliable(now)
     }
 
     /// Forgets a link.
@@ -596,29 +543,5 @@ mod tests {
         assert!(stream.refuses(PEER, at(129)) && !stream.refuses(PEER, at(130)));
         (0..100).for_each(|_| stream.refuse(PEER, at(130)));
         assert!(!stream.refuses(PEER, at(130 + 640)));
-    }
-
-    #[test]
-    fn what_is_two_seconds_older_than_others_is_aged_until_clocks_are_set() {
-        let mut stream = stream(&[]);
-        let aged = |stream: &mut Stream, age, now| stream.is_aged(age, at(now));
-        assert!(!aged(&mut stream, 40, 1) && !aged(&mut stream, 41, 2));
-        assert!(aged(&mut stream, 42, 3));
-        assert!(!aged(&mut stream, 39, 4) && aged(&mut stream, 41, 5));
-        assert!(aged(&mut stream, 41, 9) && !aged(&mut stream, 41, 10));
-        assert!(!aged(&mut stream, 300, 63) && !aged(&mut stream, 300, 64));
-        assert!(!aged(&mut stream, 40, 65) && aged(&mut stream, 300, 66));
-    }
-
-    #[test]
-    fn a_way_that_fails_three_times_is_given_no_trust_for_a_while() {
-        let mut stream = stream(&[]);
-        (0..5).for_each(|_| stream.note_failure(at(100)));
-        assert!(stream.is_late(at(104)) && !stream.is_unreliable(at(104)));
-        stream.note_failure(at(200));
-        stream.note_failure(at(300));
-        assert!(stream.is_unreliable(at(899)) && !stream.is_unreliable(at(900)));
-        stream.note_failure(at(950));
-        assert!(!stream.is_unreliable(at(951)));
     }
 }
