@@ -189,9 +189,9 @@ fn grown(nodes: usize, seed: u64, spare: bool) -> (Network, Vec<Node>, StdRng) {
 }
 
 fn set(params: &mut Params, spare: bool) {
+    params.prune = spare;
     if !spare {
         (params.soft_max_peers, params.announce_from) = (0, 0);
-        params.prune = false;
     }
 }
 

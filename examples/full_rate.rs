@@ -3,6 +3,7 @@
 //!     cargo run --release --example full_rate                        8 nodes, 3 seconds, messages of 100 bytes
 //!     cargo run --release --example full_rate -- 16 60 1000          16 nodes, a minute, 1,000 bytes
 //!     cargo run --release --example full_rate -- 24 60 64000 ring    each with two neighbours only
+//!     cargo run --release --example full_rate -- 8 10 100 prune      with copies spared: not for long at the limit
 //!
 //! Prints what was sent and delivered, and fails if anything was lost, delivered twice, or cost a connection.
 
@@ -52,12 +53,14 @@ impl Handler<Event> for Counter {
 async fn mesh(
     count: usize,
     ring: bool,
+    prune: bool,
     heard: &Rc<Cell<u64>>,
 ) -> Result<Vec<Node>, Box<dyn Error>> {
     let mut nodes: Vec<Node> = Vec::new();
     for at in 0..count {
         let node = Config::new()
             .max_outgoing(0)
+            .prune(prune)
             .inbox_capacity(None)
             .start()
             .await?;
@@ -119,10 +122,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize, default| arguments.get(at).map_or(Ok(default), |text| text.parse());
     let (count, seconds, bytes) = (number(0, 8)?.max(2), number(1, 3)?, number(2, 100)?);
-    let ring = arguments.get(3).is_some_and(|shape| shape == "ring");
+    let has = |word: &str| arguments.iter().any(|argument| argument == word);
+    let (ring, prune) = (has("ring"), has("prune"));
 
     let heard = Rc::new(Cell::new(0));
-    let nodes = mesh(count, ring, &heard).await?;
+    let nodes = mesh(count, ring, prune, &heard).await?;
     let begun = Instant::now();
     let until = begun + Duration::from_secs(seconds as u64);
     let sending = nodes.iter().cloned().enumerate();

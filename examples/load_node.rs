@@ -1,7 +1,7 @@
 //! A node under load: what the numbers in `docs/performance.md` are measured with.
 //!
 //!     load_node --id N --base PORT [--connect ID,ID..] [--idle COUNT] [--opt compression=zlib] [--opt one-by-one]
-//!         [--opt wire=0.7] [--opt tls=DIR]
+//!         [--opt wire=0.7] [--opt tls=DIR] [--opt prune]
 //!
 //! With `--opt tls=DIR` it joins a closed mesh with the certificate DIR/N, as `actix-mesh ca issue DIR N` makes it.
 //!
@@ -60,6 +60,7 @@ struct Args {
     idle: u16,
     compression: Vec<Method>,
     one_by_one: bool,
+    prune: bool,
     wire: Generation,
     tls: Option<PathBuf>,
 }
@@ -90,6 +91,7 @@ impl Args {
             self.tls = Some(folder.into());
         }
         self.one_by_one |= option == "one-by-one";
+        self.prune |= option == "prune";
         if let Some(name) = option.strip_prefix("compression=") {
             let methods = Method::available().iter().copied();
             self.compression = methods
@@ -112,6 +114,7 @@ impl Args {
         let config = Config::new()
             .generation(self.wire)
             .compression(self.compression.clone())
+            .prune(self.prune)
             .max_outgoing(0)
             .inbox_capacity(None);
         Ok(match &self.tls {

@@ -117,7 +117,7 @@ impl Default for Config {
             allow_binary: false,
             extensions: true,
             announce_from: 16 << 10,
-            prune: true,
+            prune: false,
             share_topology: false,
             #[cfg(feature = "mdns")]
             mdns: false,
@@ -367,21 +367,27 @@ impl Config {
     /// A flood brings each message over every link. What is offered comes once: a node asks the first that offers it,
     /// and others if that one does not send it within two seconds. Offers cost a round trip and spare the copies. The
     /// author sends at once to all its peers, every node to its py2p and js2p peers, and a node with fewer than three peers to all.
-    /// Offered messages are kept for ten seconds, at most 8 MiB with what [`prune`](Self::prune) stores; what does not fit is passed on at once.
+    /// Offered messages are kept for ten seconds, at most 8 MiB with what [`prune`](Self::prune) stores; what does not fit is
+    /// passed on at once.
     #[must_use]
     pub fn announce_from(mut self, bytes: usize) -> Self {
         self.announce_from = bytes;
         self
     }
 
-    /// Sets whether small broadcasts are spared on links where they would come a second time. Default `true`.
+    /// Sets whether small broadcasts are spared on links where they would come a second time. Default `false`.
     ///
-    /// A flood brings each message over every link. With this, a node asks actix-mesh peers not to send what one author
-    /// says if it comes sooner on another link, and does the same for peers that ask: after an author's first message each
-    /// comes once, by the way on which the first came, and directly where the author is a peer. Nothing is lost by it: peers store what they
-    /// do not send until it is confirmed, and send it after two seconds without that, or at once when a link is lost. They
-    /// store at most 8 MiB together with what [`announce_from`](Self::announce_from) stores; what does not fit is sent. The first messages of an author
-    /// who was silent for five minutes are flooded, as are broadcasts of 4 KiB and more, and all to py2p and js2p peers.
+    /// A flood brings each message over every link. With this, a node asks actix-mesh peers that have it set, too, not to send
+    /// what one author says if it comes sooner on another link: after an author's first message each comes once, by the way on
+    /// which the first came, and directly where the author is a peer. Links that break and nodes that die lose nothing by it:
+    /// peers store what they do not send until it is confirmed, and send it after two seconds without that, or at once when a
+    /// link is lost. They store at most 8 MiB together with what [`announce_from`](Self::announce_from) stores; what does not
+    /// fit is sent. The first messages of an author who was silent for five minutes are flooded, as are broadcasts of 4 KiB and
+    /// more, and all to py2p and js2p peers.
+    ///
+    /// It is not for a mesh that says more than some of its nodes can take. A flood slows down everybody who publishes, the
+    /// copies being work for all. Without them those that have time to spare publish on, and nodes that stay behind for some
+    /// ten seconds are closed as slow ([`stall_timeout`](Self::stall_timeout)), with what waits for them.
     #[must_use]
     pub fn prune(mut self, prune: bool) -> Self {
         self.prune = prune;

@@ -93,7 +93,7 @@
 //! | node | a process's part in the mesh: a [`Router`], a listener and its connections |
 //! | peer, neighbour | a node whose handshake was accepted, on a connection of its own |
 //! | subnet | a name and an encryption that nodes must share; others are refused |
-//! | broadcast | a message for all nodes; it is flooded, then pruned by author, or offered if it is large |
+//! | broadcast | a message for all nodes; it is flooded, or offered if it is large |
 //! | whisper | a message for one node |
 //! | waterfall | relaying what was not seen before to everybody but where it came from |
 //! | packet | one byte string of a message; most carry several |

@@ -336,7 +336,7 @@ fn t5_the_memory_law_holds_under_every_attack() {
 
     let author = some_id();
     let spared = each(|n| spared(&author, n));
-    let victim = Victim::deaf(|config| config);
+    let victim = Victim::deaf(|config| config.prune(true));
     let stats = attack_on(
         victim,
         "t39 messages that nobody wants sent or confirms",

@@ -95,7 +95,7 @@ impl Params {
             max_waiting_whispers: 1024,
             extensions: true,
             announce_from: 16 << 10,
-            prune: true,
+            prune: false,
             share_topology: false,
         }
     }

@@ -16,17 +16,22 @@ fn second() -> Duration {
 
 /// A mesh of so many nodes, some of which speak the protocol alone.
 fn grown(seed: u64, count: usize, plain: f64) -> (Network, Vec<Node>, StdRng) {
-    grown_in(Network::new(seed).check_every(20), count, plain)
+    grown_in(Network::new(seed).check_every(20), count, plain, false)
 }
 
 /// The same, in this network.
-pub(super) fn grown_in(mut net: Network, count: usize, plain: f64) -> (Network, Vec<Node>, StdRng) {
+pub(super) fn grown_in(
+    mut net: Network,
+    count: usize,
+    plain: f64,
+    prune: bool,
+) -> (Network, Vec<Node>, StdRng) {
     let seed = net.seed();
     let mut dice = StdRng::seed_from_u64(seed);
     let nodes: Vec<Node> = (0..count)
         .map(|_| {
             let extensions = !dice.random_bool(plain);
-            net.add_with(|params| params.extensions = extensions)
+            net.add_with(|params| (params.extensions, params.prune) = (extensions, prune))
         })
         .collect();
     for (index, node) in nodes.iter().enumerate().skip(1) {

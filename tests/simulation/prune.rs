@@ -22,7 +22,7 @@ fn grown(seed: u64, count: usize, plain: f64) -> (Network, Vec<Node>, StdRng) {
         0 => net,
         _ => net.constant_latency(),
     };
-    grown_in(net, count, plain)
+    grown_in(net, count, plain, true)
 }
 
 /// How often each number was heard since this was asked last.
@@ -94,7 +94,7 @@ fn f23_while_links_break_and_nodes_come_nothing_is_lost_and_nothing_heard_twice(
             *own.entry(author).or_default() += 1;
             net.run_for(Duration::from_millis(dice.random_range(0..120)));
             if number % 20 == 10 {
-                let guest = net.add();
+                let guest = net.add_with(|params| params.prune = true);
                 net.connect(guest, *nodes.choose(&mut dice).unwrap());
             }
         }

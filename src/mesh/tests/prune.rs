@@ -58,7 +58,10 @@ fn four() -> Four {
 }
 
 fn four_with(change: impl FnOnce(&mut Params)) -> Four {
-    let mut rig = Rig::with(change);
+    let mut rig = Rig::with(|params| {
+        params.prune = true;
+        change(params);
+    });
     let ways = ["a", "bb"].map(|name| rig.join_with(name, announced));
     let below = rig.join_with("ccc", announced);
     let theirs = rig.join("reference");
@@ -85,7 +88,7 @@ struct Peer {
 
 /// A node of its own, so that what it says is what our nodes say.
 fn other_node(author: &Played, first: &str) -> (Peer, String) {
-    let mut mesh = Rig::new();
+    let mut mesh = Rig::with(|params| params.prune = true);
     let source = mesh.join_with("a", announced);
     let other = mesh.join_with("them", announced);
     hear_twice(&mut mesh, &source, &other);
@@ -170,7 +173,7 @@ fn who_sends_what_came_sooner_from_another_is_asked_not_to() {
 
 #[test]
 fn the_link_to_the_author_is_its_way_even_if_another_is_faster() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::with(|params| params.prune = true);
     let author = rig.join_with("author", announced);
     let other = rig.join_with("bb", announced);
     hear_twice(&mut rig, &author, &other);
@@ -554,7 +557,7 @@ fn a_link_that_moves_or_goes_takes_what_is_stored_along() {
 
 #[test]
 fn where_nothing_comes_twice_nothing_is_counted_and_what_is_asked_is_remembered() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::with(|params| params.prune = true);
     let (way, below) = (
         rig.join_with("a", announced),
         rig.join_with("bb", announced),

@@ -61,9 +61,9 @@ macro_rules! settings {
             /// Do not announce what actix-mesh nodes say to each other beyond the protocol
             #[arg(long, env = "ACTIX_MESH_NO_EXTENSIONS", hide_short_help = true)]
             no_extensions: bool,
-            /// Send small broadcasts on every link, and be sent them on every link
-            #[arg(long, env = "ACTIX_MESH_NO_PRUNE", hide_short_help = true)]
-            no_prune: bool,
+            /// Spare small broadcasts on links where they would come a second time
+            #[arg(long, env = "ACTIX_MESH_PRUNE", hide_short_help = true)]
+            prune: bool,
         }
 
         impl Settings {
@@ -83,7 +83,7 @@ macro_rules! settings {
                 Ok(config
                     .ban_loopback(self.ban_loopback)
                     .extensions(!self.no_extensions)
-                    .prune(!self.no_prune))
+                    .prune(self.prune))
             }
         }
     };
