@@ -8,7 +8,8 @@ use super::{
     decode::frame::Frame,
     error::DecodeError,
     packet::Packet,
-    sha384::{self, Digest, Packets, Stamped},
+    sha384,
+    stamped::{Digest, Packets, Stamped},
 };
 
 /// What an id was hashed over.
@@ -40,8 +41,21 @@ fn stamped<'a>(payload: &'a [Packet], time: u64) -> Stamped<impl Packets<'a>> {
     Stamped { packets, time }
 }
 
+impl Frame<'_> {
+    /// Whether the id is the hash of payload and time, by either rule.
+    pub fn prove(&self) -> Result<(), DecodeError> {
+        self.proof().map(drop)
+    }
+
+    /// The rule by which the id is the hash of payload and time. A payload that is not text has another id by the other rule:
+    /// peers of one language refuse the ids of the other.
+    pub fn proof(&self) -> Result<IdRule, DecodeError> {
+        prove(self)
+    }
+}
+
 /// Which rule makes the frame's id the id of its payload.
-pub(crate) fn prove(frame: &Frame<'_>) -> Result<IdRule, DecodeError> {
+fn prove(frame: &Frame<'_>) -> Result<IdRule, DecodeError> {
     if !frame.generation.profile().text_only {
         let digest = Sha256::digest(frame.hashed_body());
         return match digest[..] == *frame.id() {
@@ -77,11 +91,6 @@ fn judge(frame: &Frame<'_>, by_bytes: bool) -> Result<IdRule, DecodeError> {
         return Ok(IdRule::LossyText);
     }
     Err(DecodeError::IdMismatch)
-}
-
-/// Whether each packet by itself is valid UTF-8.
-pub(crate) fn is_text<'a>(whole: &[u8], mut packets: impl Iterator<Item = &'a [u8]>) -> bool {
-    whole.is_ascii() || packets.all(|packet| std::str::from_utf8(packet).is_ok())
 }
 
 fn lossy<'a>(packets: impl Iterator<Item = &'a [u8]>, time: u64) -> Digest {

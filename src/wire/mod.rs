@@ -4,9 +4,11 @@
 //! control messages. It reads no clock, draws no random number, opens no socket and knows no actor: time,
 //! salts and keys are given to it.
 //!
-//! | generation | byte layout | flags | spoken |
-//! |---|---|---|---|
-//! | 0.4 | sizes first | own table, relays marked `waterfall` | yes |
+//! | generation | byte layout | flags |
+//! |---|---|---|
+//! | 0.4 | all sizes, then all packets | relays marked `waterfall` |
+//! | 0.5 | each packet behind its size | relays stay broadcasts |
+//! | 0.6, 0.7 | an id of 32 bytes, then MessagePack values | relays stay broadcasts |
 //!
 //! Inbound: [`Codec`] cuts a stream into [`Batch`]es of [`Frame`]s, which are ranges of the chunk that was read.
 //! Outbound: [`Composer`] makes [`Frames`], bytes ready to be written.
@@ -30,7 +32,9 @@ mod message_id;
 mod packet;
 mod sha384;
 mod simd;
+mod stamped;
 mod subnet;
+mod value;
 
 pub use address::{Address, AddressError};
 pub(crate) use compression::Methods;
@@ -57,5 +61,6 @@ pub use id::{IdError, MessageId, NodeId, RequestId, SubnetId};
 pub use limits::Limits;
 pub use message::{Message, builder::Messages};
 pub use message_id::IdRule;
-pub use packet::{Form, Packet, Packets};
+pub use packet::{Packet, Packets};
 pub use subnet::Subnet;
+pub use value::Form;

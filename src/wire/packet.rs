@@ -6,7 +6,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smallvec::{SmallVec, smallvec};
 
-use super::{hex, layout::message_pack};
+use super::{
+    hex,
+    value::{self, Form},
+};
 
 /// One packet of a message: a byte string. Clones share the bytes.
 ///
@@ -14,24 +17,6 @@ use super::{hex, layout::message_pack};
 /// packets are equal if their bytes are.
 #[derive(Clone, Default)]
 pub struct Packet(Bytes, Form);
-
-/// What a packet is, where the generation tells.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Form {
-    /// Bytes without a type, as they come in generations 0.4 and 0.5, or were given. Sent as text where they are valid UTF-8,
-    /// else as binary.
-    #[default]
-    Plain,
-    /// Text.
-    Text,
-    /// Binary: also where its bytes would be valid UTF-8.
-    Binary,
-    /// A whole number from 0 to 127, one byte. The protocol's flags are such.
-    Number,
-    /// Any other value, as MessagePack encodes it.
-    Value,
-}
 
 impl PartialEq for Packet {
     fn eq(&self, other: &Packet) -> bool {
@@ -98,10 +83,22 @@ impl Packet {
             return Packet::from(text);
         }
         let mut raw = Vec::new();
-        message_pack::write_json(value, &mut raw);
+        value::write_json(value, &mut raw);
         match raw[..] {
             [number @ 0..128] => Packet::flag(number),
             _ => Packet(raw.into(), Form::Value),
+        }
+    }
+
+    /// Appends the packet as a MessagePack value. What has no type is text where it is valid UTF-8, else binary.
+    pub(crate) fn write_value(&self, out: &mut Vec<u8>) {
+        let bytes = self.as_bytes();
+        match self.form() {
+            Form::Number | Form::Value => out.extend_from_slice(bytes),
+            Form::Binary => value::write_binary(bytes, out),
+            Form::Text => value::write_text(bytes, out),
+            Form::Plain if self.as_str().is_some() => value::write_text(bytes, out),
+            Form::Plain => value::write_binary(bytes, out),
         }
     }
 
@@ -109,14 +106,14 @@ impl Packet {
     #[cfg(any(feature = "node", test))]
     pub(crate) fn encoded(&self) -> Vec<u8> {
         let mut raw = Vec::new();
-        message_pack::write_packet(self, &mut raw);
+        self.write_value(&mut raw);
         raw
     }
 
     /// The packet that a MessagePack value is, if these bytes are one and no more.
     #[cfg(any(feature = "node", test))]
     pub(crate) fn decoded(raw: &[u8]) -> Option<Packet> {
-        let (contents, form) = message_pack::whole(raw)?;
+        let (contents, form) = value::whole(raw)?;
         Some(Packet(Bytes::copy_from_slice(contents), form))
     }
 
@@ -171,7 +168,7 @@ impl fmt::Debug for Packet {
 impl Serialize for Packet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let value = match self.1 {
-            Form::Number | Form::Value => message_pack::to_json(&self.0),
+            Form::Number | Form::Value => value::to_json(&self.0),
             _ => None,
         };
         match self.as_str() {

@@ -2,37 +2,10 @@
 //!
 //! Owns the choice between the two, which changes no digest. What a digest proves is not its business.
 
-use sha2::{Digest as _, Sha384};
-
-use super::{base58, simd};
-
-/// With fewer messages one by one is faster, on all machines.
-pub(crate) const FEWEST: usize = 2;
-
-/// SHA-384 of what an id is hashed over.
-pub(crate) type Digest = [u8; 48];
-
-/// The packets of a payload, in order. Gaps between them do not count.
-pub(crate) trait Packets<'a>: Iterator<Item = &'a [u8]> + Clone {}
-
-impl<'a, P: Iterator<Item = &'a [u8]> + Clone> Packets<'a> for P {}
-
-/// What an id is hashed over: the payload, then the time in base58.
-#[derive(Clone, Debug)]
-pub(crate) struct Stamped<P> {
-    pub(crate) packets: P,
-    pub(crate) time: u64,
-}
-
-impl<'a, P: Packets<'a>> Stamped<P> {
-    /// The digest of this one.
-    pub(crate) fn digest(&self) -> Digest {
-        let mut hash = Sha384::new();
-        self.packets.clone().for_each(|packet| hash.update(packet));
-        hash.update(base58::encode_u64(self.time));
-        hash.finalize().into()
-    }
-}
+use super::{
+    simd,
+    stamped::{Digest, Packets, Stamped},
+};
 
 /// The digest of each: as many at once as the processor's vectors hold, if it has wide ones.
 pub(crate) fn digests<'a, P: Packets<'a>>(messages: &[Stamped<P>]) -> Vec<Digest> {
@@ -47,6 +20,7 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
+    use crate::wire::base58;
 
     fn stamped<'a>(packets: &'a [&'a [u8]], time: u64) -> Stamped<impl Packets<'a>> {
         let packets = packets.iter().copied();

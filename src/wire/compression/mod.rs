@@ -9,8 +9,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::generation::Generation;
-
 pub use deflate::Deflater;
 pub use inflate::{Inflated, Inflater};
 
@@ -72,17 +70,6 @@ impl Method {
             #[cfg(feature = "liblzma")]
             Method::Lzma,
         ]
-    }
-
-    /// Those of them that peers of that generation know.
-    pub fn available_in(generation: Generation) -> Vec<Method> {
-        let all = Method::available().iter().copied();
-        all.filter(|method| method.is_of(generation)).collect()
-    }
-
-    /// Whether peers of that generation know the method.
-    pub fn is_of(self, generation: Generation) -> bool {
-        self != Method::Snappy || generation.profile().snappy
     }
 
     /// The method for sending: the first of our own list that the peer announced. The peer's order does not matter.

@@ -18,8 +18,9 @@ use crate::wire::{
     flags::{Flag, SubFlag},
     generation::{Generation, SubnetForm},
     id::{NodeId, RequestId, SubnetId},
-    layout::{Layout, message_pack},
-    packet::{Form, Packet},
+    layout::Layout,
+    packet::Packet,
+    value::{self, Form},
 };
 
 /// A message from node to node, not for users.
@@ -160,7 +161,7 @@ impl Control {
         let value = |packet: &mut Packet| {
             let json = serde_json::from_slice(packet.as_bytes()).unwrap_or_default();
             let mut raw = Vec::new();
-            message_pack::write_json(&numbered(json), &mut raw);
+            value::write_json(&numbered(json), &mut raw);
             *packet = Packet::of_form(raw.into(), Form::Value);
         };
         match (self, packets) {
@@ -354,7 +355,7 @@ impl<'a> Arguments<'a> {
         if argument.len() > json::MAX_LEN {
             return Err(ControlError::BadJson);
         }
-        let value = message_pack::to_json(argument).ok_or(ControlError::BadJson)?;
+        let value = value::to_json(argument).ok_or(ControlError::BadJson)?;
         Ok(Cow::Owned(value.to_string().into_bytes()))
     }
 

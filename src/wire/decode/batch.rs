@@ -12,7 +12,7 @@ use crate::wire::{
     generation::Generation,
     layout::{Layout, PREFIX},
     message_id::{self, IdRule},
-    sha384,
+    stamped,
 };
 
 /// The frames of one read, in order. Those that do not decode are among them as errors.
@@ -179,7 +179,7 @@ impl Batch {
     pub fn prove(&self, which: &[usize], out: &mut Vec<Result<IdRule, DecodeError>>) {
         out.clear();
         let together = !matches!(self.generation.profile().layout, Layout::MessagePack);
-        if which.len() < sha384::FEWEST || !together {
+        if which.len() < stamped::FEWEST || !together {
             let prove = |&index| self.get(index).map_err(|error| *error)?.proof();
             return out.extend(which.iter().map(prove));
         }

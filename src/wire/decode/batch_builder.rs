@@ -14,8 +14,9 @@ use crate::wire::{
     error::DecodeError,
     generation::{Generation, Profile},
     id,
-    layout::{Found, Layout, PREFIX, message_pack, prefix},
+    layout::{Found, Layout, PREFIX, prefix},
     limits::Limits,
+    value,
 };
 
 /// A batch in the making.
@@ -287,7 +288,7 @@ fn read_packed_header(
     let packets = body.get(found.start as usize..).unwrap_or_default();
     let packet = |from: u32, to: u32| packets.get(from as usize..to as usize).unwrap_or_default();
     check_sender(Layout::MessagePack.contents(packet(flag, sender)), known)?;
-    message_pack::whole_number(packet(sender, time)).ok_or(DecodeError::BadTime)
+    value::whole_number(packet(sender, time)).ok_or(DecodeError::BadTime)
 }
 
 /// Checks the shape of a sender, unless it is the one that is known.

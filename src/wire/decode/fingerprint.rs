@@ -44,6 +44,13 @@ pub struct Claim {
     pub strict: u64,
 }
 
+impl Frame<'_> {
+    /// Digests of what the frame claims to be.
+    pub fn claim(&self, key: &ClaimKey) -> Claim {
+        Claims::new(key).of(self)
+    }
+}
+
 /// Characters of an id that are digested: 187 bits of a hash. Whoever claims another id that begins alike cannot prove it.
 const TOLD_APART: usize = 32;
 

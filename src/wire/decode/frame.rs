@@ -7,16 +7,14 @@ use sha2::{Digest as _, Sha256};
 
 use crate::wire::{
     compression::Method,
-    decode::fingerprint::{Claim, ClaimKey, Claims},
-    error::DecodeError,
     flags::{Flag, SubFlag},
     generation::Generation,
     id::{MessageId, NodeId},
     layout::{Layout, Piece, message_pack},
     message::{Message, Part},
-    message_id::{self, IdRule},
-    packet::{self, Form, Packet, Packets},
-    sha384::{self, Stamped},
+    packet::{self, Packet, Packets},
+    stamped::{self, Stamped},
+    value::{self, Form},
 };
 
 /// A decoded frame. Its sender and id have the shape of ids, its time is a number; nothing else is proven before
@@ -70,6 +68,11 @@ impl<'a> Iterator for PacketIter<'a> {
 }
 
 impl ExactSizeIterator for PacketIter<'_> {}
+
+/// Whether each packet by itself is valid UTF-8.
+fn is_text<'a>(whole: &[u8], mut packets: impl Iterator<Item = &'a [u8]>) -> bool {
+    whole.is_ascii() || packets.all(|packet| std::str::from_utf8(packet).is_ok())
+}
 
 #[inline]
 fn range(bytes: &[u8], start: u32, end: u32) -> &[u8] {
@@ -150,7 +153,7 @@ impl<'a> Frame<'a> {
         let packed = self.hashed_body();
         let before = packed.len() - self.bytes.len() + self.packet(0).len();
         let mut sender = Vec::with_capacity(raw.len());
-        message_pack::write_text(self.sender(), &mut sender);
+        value::write_text(self.sender(), &mut sender);
         let mut hash = Sha256::new();
         hash.update(packed.get(..before).unwrap_or_default());
         hash.update(sender);
@@ -211,7 +214,7 @@ impl<'a> Frame<'a> {
     }
 
     /// What the id by the rule of bytes is hashed over.
-    pub(crate) fn stamped(&self) -> Stamped<impl sha384::Packets<'a>> {
+    pub(crate) fn stamped(&self) -> Stamped<impl stamped::Packets<'a>> {
         let mut packets = self.payload();
         if let Layout::SizesFirst = self.layout() {
             // All packets as if they were one.
@@ -225,8 +228,7 @@ impl<'a> Frame<'a> {
 
     /// Whether each packet of the payload by itself is valid UTF-8, or none has to be.
     pub fn is_text(&self) -> bool {
-        !self.generation.profile().text_only
-            || message_id::is_text(self.whole_payload(), self.payload())
+        !self.generation.profile().text_only || is_text(self.whole_payload(), self.payload())
     }
 
     /// The method in which the frame came.
@@ -242,22 +244,6 @@ impl<'a> Frame<'a> {
     /// Of each packet of the payload.
     pub(in crate::wire) fn lengths(&self) -> impl Iterator<Item = usize> + 'a {
         self.payload().map(<[u8]>::len)
-    }
-
-    /// Digests of what the frame claims to be.
-    pub fn claim(&self, key: &ClaimKey) -> Claim {
-        Claims::new(key).of(self)
-    }
-
-    /// Whether the id is the hash of payload and time, by either rule.
-    pub fn prove(&self) -> Result<(), DecodeError> {
-        self.proof().map(drop)
-    }
-
-    /// The rule by which the id is the hash of payload and time. A payload that is not text has another id by the other rule:
-    /// peers of one language refuse the ids of the other.
-    pub fn proof(&self) -> Result<IdRule, DecodeError> {
-        message_id::prove(self)
     }
 
     /// The message in a copy of its own, which does not keep the chunk alive. `from` is the peer it came from.

@@ -17,7 +17,8 @@ use crate::wire::{
     layout::{Layout, PREFIX, message_pack, prefix},
     limits::Limits,
     message_id,
-    packet::{Form, Packet},
+    packet::Packet,
+    value::{self, Form},
 };
 
 /// What the length prefix can say.
@@ -182,17 +183,17 @@ impl Composer {
             time,
         }));
         frames.extend_from_slice(&[0; PREFIX + message_pack::ID]);
-        message_pack::write_array(header + payload.len(), frames);
-        message_pack::write_packet(&flag.packet(self.generation), frames);
-        message_pack::write_text(sender.as_bytes(), frames);
-        message_pack::write_number(time, frames);
+        value::write_array(header + payload.len(), frames);
+        flag.packet(self.generation).write_value(frames);
+        value::write_text(sender.as_bytes(), frames);
+        value::write_number(time, frames);
         for (index, packet) in payload.iter().enumerate() {
             match packet.as_bytes() {
                 // A sub-flag that came without a type.
                 [number @ 0..48] if index == 0 && packet.form() == Form::Plain => {
                     frames.push(*number);
                 }
-                _ => message_pack::write_packet(packet, frames),
+                _ => packet.write_value(frames),
             }
         }
         let size = frames.len() - at - PREFIX;

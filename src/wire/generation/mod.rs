@@ -2,14 +2,14 @@
 //!
 //! The only place with a `match` on a generation; everything else asks the profile.
 
+mod flag_table;
+
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{
-    flags::{FLAGS_0_4, FLAGS_0_5, FlagTable},
-    layout::Layout,
-};
+use self::flag_table::{FLAGS_0_4, FLAGS_0_5, FlagTable};
+use crate::wire::{compression::Method, layout::Layout};
 
 /// A generation of the protocol. Different generations refuse each other by design: the version is hashed into
 /// the subnet's id.
@@ -140,6 +140,19 @@ impl Generation {
     /// Whether payload that is not valid UTF-8 hangs the reference peers that are written in JavaScript.
     pub fn is_text_only(self) -> bool {
         self.profile().text_only
+    }
+}
+
+impl Method {
+    /// The methods of this build that peers of that generation know, in the order of [`Method::available`].
+    pub fn available_in(generation: Generation) -> Vec<Method> {
+        let all = Method::available().iter().copied();
+        all.filter(|method| method.is_of(generation)).collect()
+    }
+
+    /// Whether peers of that generation know the method.
+    pub fn is_of(self, generation: Generation) -> bool {
+        self != Method::Snappy || generation.profile().snappy
     }
 }
 

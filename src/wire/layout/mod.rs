@@ -6,7 +6,8 @@ mod sizes_first;
 
 use super::{
     error::DecodeError,
-    packet::{Form, Packet},
+    packet::Packet,
+    value::{self, Form},
 };
 
 /// Bytes of the length that precedes each frame.
@@ -97,7 +98,7 @@ impl Layout {
             (Layout::SizesFirst, &[number]) | (Layout::Interleaved, &[_, _, _, _, number]) => {
                 Some(number)
             }
-            (Layout::MessagePack, _) => u8::try_from(message_pack::whole_number(raw)?).ok(),
+            (Layout::MessagePack, _) => u8::try_from(value::whole_number(raw)?).ok(),
             _ => None,
         }
     }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::wire::{
     base58::{self, Digits},
-    sha384::{Digest, FEWEST, Packets, Stamped},
+    stamped::{Digest, FEWEST, Packets, Stamped},
 };
 
 /// Bytes that follow the message: a mark, and its length in bits.
