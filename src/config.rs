@@ -11,10 +11,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::error::StartError;
 use crate::node::transport::encryption::Encryption;
-use crate::node_thread::NodeThread;
-use crate::start::{self, Node};
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
 use crate::wire::{Generation, HostPort, Limits, Method, NodeId, Subnet};
@@ -624,27 +621,5 @@ impl Config {
     pub fn arbiters(mut self, threads: usize) -> Self {
         self.arbiters = threads;
         self
-    }
-}
-
-impl Config {
-    /// Binds, listens and starts the actors on the current arbiter.
-    ///
-    /// # Errors
-    /// See [`StartError`]: no actix system, a bad or occupied address, a contradictory setting.
-    pub async fn start(self) -> Result<Node, StartError> {
-        self.check()?;
-        start::start(self).await
-    }
-
-    /// The same on a thread of its own with an actix system of its own, for programs that have none: under
-    /// `#[tokio::main]`, or in a library.
-    ///
-    /// What blocks the caller's threads does not hold up the node, and the other way round.
-    ///
-    /// # Errors
-    /// As [`start`](Self::start), or if there is no thread to be had.
-    pub async fn start_on_thread(self) -> Result<NodeThread, StartError> {
-        NodeThread::start(self).await
     }
 }

@@ -40,7 +40,7 @@ impl Deref for NodeThread {
 }
 
 impl NodeThread {
-    pub(crate) async fn start(config: Config) -> Result<Self, StartError> {
+    async fn start(config: Config) -> Result<Self, StartError> {
         let (tell, told) = oneshot::channel();
         let (until_end, ended) = oneshot::channel::<()>();
         std::thread::Builder::new()
@@ -87,6 +87,19 @@ impl NodeThread {
         // An actor of the user's that never ends on that thread keeps it, and must not keep the caller.
         let _ = tokio::time::timeout(END, &mut self.ended).await;
         report
+    }
+}
+
+impl Config {
+    /// The same on a thread of its own with an actix system of its own, for programs that have none: under
+    /// `#[tokio::main]`, or in a library.
+    ///
+    /// What blocks the caller's threads does not hold up the node, and the other way round.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start), or if there is no thread to be had.
+    pub async fn start_on_thread(self) -> Result<NodeThread, StartError> {
+        NodeThread::start(self).await
     }
 }
 

@@ -21,13 +21,13 @@ use crate::node::router::addresses::peer_book_file::PeerBook;
 use crate::node::router::addresses::seeds::Seeds;
 use crate::node::router::arbiters::Threads;
 use crate::node::router::clock::Clock;
-use crate::node::router::{Parts, Router};
 #[cfg(any(feature = "tls", feature = "websocket"))]
 use crate::node::transport::encryption::Encryption;
 use crate::node::transport::listener;
 use crate::node::transport::network::Network;
 #[cfg(feature = "websocket")]
 use crate::node::transport::websocket;
+use crate::node::{Parts, Router};
 #[cfg(feature = "tls")]
 use crate::tls::{Tls, Upgrade};
 use crate::wire::{Address, HostPort, NodeId, Subnet, SubnetId};
@@ -55,8 +55,19 @@ pub struct Node {
     pub(crate) clock: Clock,
 }
 
+impl Config {
+    /// Binds, listens and starts the actors on the current arbiter.
+    ///
+    /// # Errors
+    /// See [`StartError`]: no actix system, a bad or occupied address, a contradictory setting.
+    pub async fn start(self) -> Result<Node, StartError> {
+        self.check()?;
+        start(self).await
+    }
+}
+
 /// Starts a node as configured.
-pub(crate) async fn start(config: Config) -> Result<Node, StartError> {
+async fn start(config: Config) -> Result<Node, StartError> {
     if Arbiter::try_current().is_none() {
         return Err(StartError::NoSystem);
     }

@@ -74,7 +74,7 @@ impl Config {
     }
 
     /// Whether the settings agree with each other, and can be met.
-    pub(super) fn check(&self) -> Result<(), StartError> {
+    pub(crate) fn check(&self) -> Result<(), StartError> {
         /// A permit counts a byte; a budget has to be countable in them.
         const MAX_BUDGET: usize = u32::MAX as usize >> 3;
         let bad = |setting, why| Err(StartError::BadSetting { setting, why });

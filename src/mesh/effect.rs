@@ -8,11 +8,10 @@ use std::sync::Arc;
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use super::connections::routing_table::Traffic;
 use super::error::{ConnectError, WhisperError};
 use super::event::{CloseReason, Event, SkipReason};
-use super::input::{ConnId, Ticket};
-use super::messaging::validation::ProposalId;
+use super::input::{ConnId, ProposalId, Ticket};
+use super::stats::Traffic;
 use crate::wire::{Address, Frames, Message, MessageId, Messages, Method, NodeId};
 
 /// Connections a transmission goes to.

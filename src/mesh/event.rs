@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::connections::routing_table::Traffic;
 use super::input::{DialError, OtherProtocol};
+use super::stats::Traffic;
 use super::tls_refusal::TlsRefusal;
 use crate::wire::{Address, MessageId, NodeId, SubnetId};
 

@@ -9,6 +9,21 @@ use serde::Serialize;
 /// RecentProblems remembered; older ones are dropped first.
 const TROUBLES: usize = 64;
 
+/// What came in or went out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Traffic {
+    /// Whole messages.
+    pub messages: u64,
+    /// Bytes as they are on the wire.
+    pub bytes: u64,
+}
+
+impl Traffic {
+    pub(crate) fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Counters since the node was started. Messages are counted each time they are heard.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]

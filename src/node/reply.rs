@@ -123,18 +123,6 @@ impl Answer for crate::wire::Message {
     }
 }
 
-impl Answer for super::Peer {
-    fn refusal(&self) -> Option<String> {
-        None
-    }
-}
-
-impl Answer for super::ShutdownReport {
-    fn refusal(&self) -> Option<String> {
-        None
-    }
-}
-
 /// A refusal that nobody waited for.
 #[derive(Debug, actix::Message)]
 #[rtype(result = "()")]

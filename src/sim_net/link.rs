@@ -12,7 +12,7 @@ use tokio::io::{
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::Host;
+use super::host::Host;
 
 /// What a socket would hold back.
 const BUFFER: usize = 64 * 1024;

@@ -4,35 +4,29 @@
 //! sockets are pipes within the process, and their clocks those of the runtime, which are stopped and jump to whatever
 //! is due next. So a minute in the mesh takes as long as what happens in it.
 
+mod dial;
+pub(crate) mod host;
 mod link;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix::WeakAddr;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::Instant;
 
+use self::host::{Host, Net, Place, State};
 use crate::config::Config;
 use crate::error::StartError;
-use crate::mesh::DialError;
-use crate::node::router::Router;
 use crate::node::router::clock::Clock;
-use crate::node::router::inputs::Accepted;
-use crate::node::transport::Transport;
-use crate::node::transport::dial::Dial;
 use crate::node::transport::network::Network;
 use crate::start::{Node, run};
-use crate::wire::Address;
-
-use link::Quality;
 
 /// When every simulation begins, unix seconds.
 const EPOCH: u64 = 1_700_000_000;
@@ -77,23 +71,6 @@ const DIALLED: usize = 2;
 pub struct SimNet {
     net: Arc<Net>,
     configure: Arc<dyn Fn(usize, Config) -> Config + Send + Sync>,
-}
-
-struct Net {
-    seed: u64,
-    state: Mutex<State>,
-    /// Changes whenever somebody may reach somebody else again.
-    healed: watch::Sender<()>,
-}
-
-struct State {
-    chance: StdRng,
-    latency: RangeInclusive<Duration>,
-    loss: f64,
-    hosts: BTreeMap<SocketAddr, (Arc<Place>, WeakAddr<Router>)>,
-    /// Since when time is virtual.
-    began: Option<Instant>,
-    links: u64,
 }
 
 impl fmt::Debug for SimNet {
@@ -200,8 +177,8 @@ impl SimNet {
         let clock = Clock::simulated(EPOCH + passed, Arc::clone(&host.place.skew));
         let network = Network::Sim(host.clone());
         let node = run(config, None, addr, addr.into(), network, clock)?;
-        let router = node.router.downgrade();
-        self.net.state().hosts.insert(addr, (host.place, router));
+        let door = node.router.downgrade().recipient();
+        self.net.state().hosts.insert(addr, (host.place, door));
         Ok(node)
     }
 
@@ -240,113 +217,10 @@ impl SimNet {
     }
 }
 
-fn whole(time: Duration) -> Duration {
-    Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
-}
-
 /// Each in a network of its own, as peers on the Internet mostly are: peers lists lead to one in each.
 fn address_of(number: usize) -> SocketAddr {
     let bits = u32::try_from(number).unwrap_or(u32::MAX);
     let [_, high, middle, low] = bits.to_be_bytes();
     let ip = Ipv4Addr::new(60_u8.wrapping_add(middle) % 100 + 30, low, high, 1);
     SocketAddr::from((ip, PORT))
-}
-
-impl Net {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One node's place in the network.
-#[derive(Clone)]
-pub(crate) struct Host {
-    net: Arc<Net>,
-    place: Arc<Place>,
-}
-
-#[derive(Debug, Default)]
-struct Place {
-    /// Those on one side reach each other.
-    side: AtomicI64,
-    skew: Arc<AtomicI64>,
-}
-
-impl Place {
-    fn side(&self) -> i64 {
-        self.side.load(Ordering::Relaxed)
-    }
-}
-
-impl fmt::Debug for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.place.fmt(f)
-    }
-}
-
-impl Host {
-    /// Waits until nothing lies between the two.
-    async fn can_reach(&self, to: &Host) {
-        let mut healed = self.net.healed.subscribe();
-        while self.place.side() != to.place.side() {
-            if healed.changed().await.is_err() {
-                return;
-            }
-        }
-    }
-
-    pub(crate) async fn dial(self, from: SocketAddr, to: Address, within: Duration) -> Dial {
-        let dialling = self.connect(from, to);
-        timeout(within, dialling)
-            .await
-            .unwrap_or(Err(DialError::Timeout))
-    }
-
-    async fn connect(&self, from: SocketAddr, to: Address) -> Dial {
-        let no_such = |_| DialError::Unreachable(String::from("a simulated network has no names"));
-        let addr: SocketAddr = to.to_string().parse().map_err(no_such)?;
-        let (quality, port, found) = {
-            let mut state = self.net.state();
-            let State {
-                chance,
-                latency,
-                loss,
-                hosts,
-                links,
-                ..
-            } = &mut *state;
-            let quality = Quality {
-                // The runtime's timers count whole milliseconds: what is finer would depend on when they began to.
-                latency: whole(chance.random_range(latency.clone())),
-                loss: *loss,
-                seed: chance.random(),
-            };
-            *links += 1;
-            // As a system gives them: one after another.
-            let port = 32_768 + (*links % 28_000) as u16;
-            (quality, port, hosts.get(&addr).cloned())
-        };
-        sleep(quality.latency).await;
-        let Some((place, router)) = found else {
-            // Nobody is there to refuse.
-            return std::future::pending().await;
-        };
-        let host = Host {
-            net: Arc::clone(&self.net),
-            place,
-        };
-        self.can_reach(&host).await;
-        sleep(quality.latency).await;
-        let router = router.upgrade().ok_or(DialError::Refused)?;
-        let (near, far) = link::open(self, &host, quality);
-        let accepted = Accepted {
-            transport: Transport::pipe(far),
-            from: SocketAddr::new(from.ip(), port),
-        };
-        router
-            .send(accepted)
-            .await
-            .map_err(|_| DialError::Refused)?;
-        Ok((Transport::pipe(near), addr))
-    }
 }

@@ -1,21 +1,9 @@
 //! Questions that arrive: an actor handles [`Asked<Q>`] and answers with `Option<Q::Reply>`.
 
-use std::any::Any;
-use std::fmt;
-use std::time::Duration;
-
-use actix::{Context, Handler, MessageResult, Recipient};
-
-use super::payload::format::{read_message, write};
-use super::payload::{Query, kind};
-use crate::node::requests::answering::{
-    AddAnswerer, Answerer, Answering, NoAnswer, Registration, Value,
-};
-use crate::node::{Router, SubscriptionId};
+use super::payload::format::write;
+use super::payload::{Payload, Query, kind};
+use crate::node::requests::answering::{NoAnswer, Value};
 use crate::wire::{Message, Packet};
-
-/// How long an answer may take.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A question, and the message it came in.
 ///
@@ -43,115 +31,8 @@ impl<Q: Query> actix::Message for Asked<Q> {
     type Result = Option<Q::Reply>;
 }
 
-/// Have an actor answer the questions of a kind that others ask this node.
-///
-/// Answers at once with the name of the registration, for [`Unsubscribe`](crate::Unsubscribe). Several actors may
-/// answer one kind: they are asked in the order they came until one answers. Of a kind 64 questions are answered at
-/// once and 1,024 more (4 MiB) may wait, of one neighbour a quarter of them; further ones are told `busy`, and
-/// [`Event::QuestionRefused`](crate::Event::QuestionRefused) tells here.
-#[derive(actix::Message)]
-#[rtype(result = "SubscriptionId")]
-#[non_exhaustive]
-pub struct Answer<Q: Query> {
-    /// Who answers. It is kept alive until the registration ends.
-    pub recipient: Recipient<Asked<Q>>,
-    /// The name under which it is asked: see [`Node::register`](crate::Node::register). Default `None`: it answers
-    /// whoever asks for the kind.
-    pub name: Option<String>,
-    /// How long an answer may take, before the next actor is asked. Default 60 s.
-    pub within: Duration,
-}
-
-impl<Q: Query> Answer<Q> {
-    /// Questions are answered by this actor.
-    pub fn by(recipient: impl Into<Recipient<Asked<Q>>>) -> Self {
-        Self {
-            recipient: recipient.into(),
-            name: None,
-            within: PATIENCE,
-        }
-    }
-
-    /// Sets the name under which it is asked: at most 64 bytes of it count.
-    #[must_use]
-    pub fn named(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
-        self
-    }
-
-    /// Sets how long an answer may take.
-    #[must_use]
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = time;
-        self
-    }
-}
-
-impl<Q: Query> fmt::Debug for Answer<Q> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer")
-            .field("kind", &Q::KIND)
-            .field("name", &self.name)
-            .field("within", &self.within)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<Q: Query> Handler<Answer<Q>> for Router {
-    type Result = MessageResult<Answer<Q>>;
-
-    fn handle(&mut self, answer: Answer<Q>, _: &mut Context<Self>) -> Self::Result {
-        let Answer {
-            recipient,
-            name,
-            within,
-        } = answer;
-        let mut roles = Vec::with_capacity(2);
-        if let Some(name) = &name {
-            roles.push(super::names::finder(name, recipient.clone()));
-        }
-        roles.push(Registration {
-            kind: Packet::from(kind::<Q>()),
-            name: name.unwrap_or_default(),
-            answerer: Box::new(Answers(recipient)),
-        });
-        MessageResult(self.add_answerer(AddAnswerer { roles, within }))
-    }
-}
-
-/// Whoever answers questions of a type.
-struct Answers<Q: Query>(Recipient<Asked<Q>>);
-
-impl<Q: Query> Answerer for Answers<Q> {
-    fn is_connected(&self) -> bool {
-        self.0.connected()
-    }
-
-    fn ask(&self, question: &Message) -> Answering {
-        let asking = match read_message(question) {
-            Ok(value) => self.0.send(Asked::new(value, question.clone())),
-            Err(error) => {
-                return Box::pin(std::future::ready(Err(NoAnswer::Unreadable(
-                    error.to_string(),
-                ))));
-            }
-        };
-        Box::pin(async move {
-            match asking.await {
-                Ok(Some(reply)) => value(&reply),
-                Ok(None) => Err(NoAnswer::NotForMe),
-                Err(_) => Err(NoAnswer::Gone),
-            }
-        })
-    }
-
-    fn recipient(&self) -> Box<dyn Any + Send> {
-        Box::new(self.0.clone())
-    }
-}
-
 /// An answer, ready to be sent.
-pub(super) fn value<T: super::Payload>(reply: &T) -> Result<Value, NoAnswer> {
+pub(super) fn value<T: Payload>(reply: &T) -> Result<Value, NoAnswer> {
     let value = write(reply).map_err(|error| NoAnswer::Unwritable(error.to_string()))?;
     Ok(Value {
         kind: Packet::from(kind::<T>()),

@@ -36,6 +36,7 @@
 //! read wherever the other is. [`Request::plain`] asks in it, so that the question comes out of `recv()`; what is
 //! asked in it is answered in it.
 
+pub(crate) mod answer;
 pub(crate) mod asked;
 pub(crate) mod names;
 pub(crate) mod node;
@@ -46,7 +47,8 @@ pub(crate) mod remote;
 pub(crate) mod request;
 pub(crate) mod send;
 
-pub use asked::{Answer, Asked};
+pub use answer::Answer;
+pub use asked::Asked;
 pub use node::{NodeGone, NotReady};
 #[cfg(feature = "tls")]
 pub(crate) use payload::format::read_message as read_value;

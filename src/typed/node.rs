@@ -6,7 +6,8 @@ use std::time::Duration;
 use actix::{Actor as _, Recipient};
 use tokio::time::timeout;
 
-use super::asked::{Answer, Asked};
+use super::answer::Answer;
+use super::asked::Asked;
 use super::names::Named;
 use super::payload::{Payload, Query};
 use super::proposed::Proposed;

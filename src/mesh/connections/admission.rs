@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::mesh::Mesh;
 use crate::mesh::connections::handshake::Handshake;
 use crate::mesh::effect::{Effect, Effects};
 use crate::mesh::event::{CloseReason, Direction};
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::Mesh;
 use crate::mesh::membership::address_scope::network;
 use crate::wire::{Address, NodeId};
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::mesh::event::Direction;
+use crate::mesh::effect::{Answer, Effect, Effects};
+use crate::mesh::error::ConnectError;
+use crate::mesh::event::{CloseReason, Direction};
 use crate::mesh::input::{ConnId, Ticket};
 use crate::wire::{Address, NodeId};
 
@@ -82,6 +84,39 @@ pub(in crate::mesh) struct Pending {
     pub(in crate::mesh) waiting: Vec<(Ticket, Option<NodeId>)>,
     /// When it must have handed in its handshake.
     pub(in crate::mesh) until: Duration,
+}
+
+impl Pending {
+    /// Tells those who waited for a connection whom it led to.
+    pub(in crate::mesh) fn succeed(&self, id: &NodeId, out: &mut Effects) {
+        for (ticket, expect) in &self.waiting {
+            let result = match expect {
+                Some(expected) if expected != id => Err(ConnectError::Closed {
+                    addr: self.address.clone(),
+                    reason: CloseReason::WrongId {
+                        expected: Box::new(expected.clone()),
+                        found: Box::new(id.clone()),
+                    },
+                }),
+                _ => Ok(id.clone()),
+            };
+            out.push(Effect::Answer {
+                ticket: *ticket,
+                answer: Answer::Connect(result),
+            });
+        }
+    }
+
+    /// Tells those who waited for a connection that there is none.
+    pub(in crate::mesh) fn fail(&self, error: &ConnectError, out: &mut Effects) {
+        for (ticket, _) in &self.waiting {
+            let answer = Answer::Connect(Err(error.clone()));
+            out.push(Effect::Answer {
+                ticket: *ticket,
+                answer,
+            });
+        }
+    }
 }
 
 /// See the module.

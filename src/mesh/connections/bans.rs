@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::mesh::Mesh;
 use crate::mesh::effect::{Effect, Effects};
 use crate::mesh::event::Event;
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::Mesh;
 use crate::mesh::membership::address_scope::{Scope, scope_of};
 use crate::wire::Address;
 

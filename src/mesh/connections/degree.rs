@@ -8,11 +8,11 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::mesh::Mesh;
 use crate::mesh::connections::routing_table::{Entry, NEVER_ASKED};
 use crate::mesh::effect::{Effect, Effects};
 use crate::mesh::event::{CloseReason, Direction};
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::Mesh;
 use crate::mesh::membership::address_scope::network;
 use crate::mesh::membership::capability::Verb;
 use crate::mesh::token_bucket::TokenBucket;

@@ -3,14 +3,14 @@
 //! Owns the way from the awaiting list into the routing table. Both sides say their handshake at
 //! once; only when the other's has been accepted is anything else said on a connection.
 
+use crate::mesh::Mesh;
 use crate::mesh::connections::awaiting::{Pending, Purpose};
-use crate::mesh::connections::routing_table::{Entry, Traffic};
-use crate::mesh::effect::{Answer, Effect, Effects};
-use crate::mesh::error::ConnectError;
+use crate::mesh::connections::routing_table::Entry;
+use crate::mesh::effect::{Effect, Effects};
 use crate::mesh::event::{CloseReason, Direction, Event};
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::Mesh;
 use crate::mesh::membership::address_scope::seen_at;
+use crate::mesh::stats::Traffic;
 use crate::wire::{
     Address, Batch, Control, Dialect, Flag, Frame, Method, Methods, NodeId, SubnetId,
 };
@@ -271,7 +271,7 @@ impl Mesh {
         self.report_skew(now, id, time, out);
         self.send_peers(now, conn, out);
         self.note_address(now, pending, id);
-        connected_to(pending, id, out);
+        pending.succeed(id, out);
         if pending.purpose.expect().is_some_and(|wanted| wanted != id) {
             self.on_missed(now, pending, format!("found {id} there"), out);
         }
@@ -384,25 +384,5 @@ impl Mesh {
             method: entry.compression,
         });
         self.answer_peers(now, conn, out);
-    }
-}
-
-/// Tells those who waited for a connection whom it led to.
-pub(in crate::mesh) fn connected_to(pending: &Pending, id: &NodeId, out: &mut Effects) {
-    for (ticket, expect) in &pending.waiting {
-        let result = match expect {
-            Some(expected) if expected != id => Err(ConnectError::Closed {
-                addr: pending.address.clone(),
-                reason: CloseReason::WrongId {
-                    expected: Box::new(expected.clone()),
-                    found: Box::new(id.clone()),
-                },
-            }),
-            _ => Ok(id.clone()),
-        };
-        out.push(Effect::Answer {
-            ticket: *ticket,
-            answer: Answer::Connect(result),
-        });
     }
 }

@@ -6,7 +6,10 @@
 pub(super) mod admission;
 pub(super) mod awaiting;
 pub(super) mod bans;
+pub(super) mod closing;
+pub(super) mod contest;
 pub(super) mod degree;
+pub(super) mod dials;
 pub(super) mod handshake;
 pub(super) mod routing_table;
 pub(super) mod simultaneous_dial;

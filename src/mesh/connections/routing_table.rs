@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::mesh::connections::simultaneous_dial::Contest;
+use crate::mesh::connections::contest::Contest;
 use crate::mesh::effect::Targets;
 use crate::mesh::event::Direction;
 use crate::mesh::input::ConnId;
@@ -18,23 +18,9 @@ use crate::mesh::membership::topology::TopologyState;
 use crate::mesh::messaging::announce::AnnouncementLimits;
 use crate::mesh::messaging::renegotiate::Kept;
 use crate::mesh::messaging::route::RouteState;
+use crate::mesh::stats::Traffic;
 use crate::mesh::token_bucket::TokenBucket;
 use crate::wire::{Address, ClaimKey, Dialect, Method, Methods, NodeId};
-
-/// What came in or went out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Traffic {
-    /// Whole messages.
-    pub messages: u64,
-    /// Bytes as they are on the wire.
-    pub bytes: u64,
-}
-
-impl Traffic {
-    pub(crate) fn is_nothing(&self) -> bool {
-        *self == Self::default()
-    }
-}
 
 /// A peer in the routing table, as told to users.
 #[derive(Clone, Debug, Serialize)]

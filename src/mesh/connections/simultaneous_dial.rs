@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::mesh::connections::awaiting::{Pending, Purpose};
-use crate::mesh::connections::handshake::{Handshake, connected_to};
+use crate::mesh::Mesh;
+use crate::mesh::connections::awaiting::Purpose;
+use crate::mesh::connections::contest::{Claim, Contest};
+use crate::mesh::connections::handshake::Handshake;
 use crate::mesh::connections::routing_table::Entry;
 use crate::mesh::effect::{Effect, Effects};
 use crate::mesh::event::{CloseReason, Direction, Event};
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::Mesh;
 use crate::mesh::membership::address_scope::scope_of;
 use crate::mesh::membership::capability::Verb;
 use crate::wire::{Address, Batch, Control, NodeId, is_extension};
@@ -49,48 +50,6 @@ const CONTENDERS: usize = 64;
 const SECOND_CHANCE: Duration = Duration::from_secs(60);
 
 const MAX_SECOND_CHANCES: usize = 64;
-
-/// What a contest leaves at each connection that has part in it.
-#[derive(Debug, Default)]
-pub(in crate::mesh) struct Contest {
-    /// Of the old connection: when it was last contested.
-    contested: Option<Duration>,
-    /// Of the old connection: something came in on it since it was asked.
-    alive: bool,
-    /// Our handshake is to be said on it once more, no earlier than then.
-    greet_at: Option<Duration>,
-    /// What the peer asked us to repeat on its other connections, and when, while there is none.
-    owed: Option<(Bytes, Duration)>,
-    /// We have said, or heard, that nothing more is said on it.
-    moved_sent: bool,
-    moved_heard: bool,
-    /// Of the new connection.
-    claim: Option<Box<Claim>>,
-}
-
-/// A second connection under an id that is connected.
-#[derive(Debug)]
-struct Claim {
-    pending: Pending,
-    /// The time in its handshake.
-    time: u64,
-    until: Duration,
-    /// What the old connection was asked to have repeated on this one.
-    token: Bytes,
-    /// It was repeated on this one.
-    echoed: bool,
-    /// The old connection says that there is another one, dialled from this connection's side.
-    vouched: bool,
-    /// What came in: each read, and which of its frames is the first that counts.
-    held: Vec<(Batch, usize)>,
-}
-
-impl Claim {
-    /// Whether both connections are known to be those of one node.
-    fn is_same_node(&self) -> bool {
-        self.echoed && self.vouched
-    }
-}
 
 impl Entry {
     fn contest(&mut self) -> &mut Contest {
@@ -142,7 +101,7 @@ impl Mesh {
         if pending.purpose != Purpose::Accepted {
             self.book.answers_at(&pending.address, &id);
         }
-        connected_to(&pending, &id, out);
+        pending.succeed(&id, out);
         pending.waiting.clear();
         let token: [u8; 16] = rand::RngExt::random(&mut self.rng);
         let token = Bytes::from(format!("{:032x}", u128::from_be_bytes(token)));

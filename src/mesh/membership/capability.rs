@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::mesh::Mesh;
 use crate::mesh::effect::{Effect, Effects, Targets};
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::Mesh;
 use crate::mesh::messaging::renegotiate::Kept;
 use crate::mesh::token_bucket::TokenBucket;
 use crate::wire::{Control, Extension, Flag};

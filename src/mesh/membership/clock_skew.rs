@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
+use crate::mesh::Mesh;
 use crate::mesh::effect::{Effect, Effects};
 use crate::mesh::event::Event;
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::Mesh;
 use crate::wire::{Control, Frame, NodeId};
 
 /// Clocks this far apart are told to the user, in seconds.

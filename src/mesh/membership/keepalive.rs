@@ -4,10 +4,10 @@
 
 use std::num::NonZeroU64;
 
+use crate::mesh::Mesh;
 use crate::mesh::effect::Effects;
 use crate::mesh::event::CloseReason;
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::Mesh;
 use crate::wire::{Control, Flag, RequestId};
 
 impl Mesh {

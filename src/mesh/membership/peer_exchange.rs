@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
 
+use crate::mesh::Mesh;
 use crate::mesh::connections::awaiting::Purpose;
 use crate::mesh::connections::routing_table::Entry;
 use crate::mesh::effect::Effects;
 use crate::mesh::event::Direction;
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::Mesh;
 use crate::mesh::membership::address_scope::{Scope, network, scope_of};
 use crate::wire::{Address, Control, Flag, NodeId, PeerEntry};
 

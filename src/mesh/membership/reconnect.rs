@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
+use crate::mesh::Mesh;
 use crate::mesh::connections::awaiting::Purpose;
 use crate::mesh::connections::routing_table::Entry;
 use crate::mesh::effect::Effects;
 use crate::mesh::event::CloseReason;
 use crate::mesh::input::Now;
-use crate::mesh::machine::Mesh;
 use crate::mesh::membership::peer_book::{Backoff, Place};
 use crate::wire::Address;
 

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::capability::Verb;
+use crate::mesh::Mesh;
 use crate::mesh::effect::Effects;
 use crate::mesh::event::Direction;
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::Mesh;
 use crate::wire::{Address, Method, NodeId};
 
 /// Neighbours that one node tells of.

@@ -3,11 +3,11 @@
 //! Owns the choice of targets and of the second a message is stamped with. A message never goes
 //! back to its author, nor to the connection it came from, and its id is never computed anew.
 
+use crate::mesh::Mesh;
 use crate::mesh::effect::{Effect, Effects, Sent, Skipped, Targets};
 use crate::mesh::error::SendError;
 use crate::mesh::event::SkipReason;
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::Mesh;
 use crate::mesh::messaging::waterfall::Seen;
 use crate::mesh::trace;
 use crate::wire::{

@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use crate::mesh::Mesh;
 use crate::mesh::effect::{Answer, Effect, Effects, Sent, Targets};
 use crate::mesh::error::{PassOnError, SendError};
 use crate::mesh::event::Event;
 use crate::mesh::input::{ConnId, Now, Ticket};
-use crate::mesh::machine::Mesh;
 use crate::mesh::token_bucket::TokenBucket;
 use crate::wire::{Address, Flag, Frames, Hold, NodeId, Packet, Packets, RequestId, SubFlag};
 

@@ -3,12 +3,12 @@
 //! Owns the walk of what comes in, and the rule under which main flag each control message counts.
 //! What a control message then leads to is decided in the file of its noun.
 
+use crate::mesh::Mesh;
 use crate::mesh::connections::bans::Misbehavior;
 use crate::mesh::connections::handshake::Handshake;
 use crate::mesh::effect::{Effect, Effects};
 use crate::mesh::event::CloseReason;
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::Mesh;
 use crate::mesh::messaging::waterfall::Seen;
 use crate::mesh::trace;
 use crate::wire::{Batch, Claim, Claims, Control, Copies, Flag, Frame, IdRule, Messages, SubFlag};

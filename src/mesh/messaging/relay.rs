@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::mesh::Mesh;
 use crate::mesh::effect::{Effect, Effects, Targets};
 use crate::mesh::event::{Event, SkipReason};
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::Mesh;
 use crate::mesh::messaging::announce::Large;
 use crate::mesh::trace;
 use crate::wire::{Batch, Frame, IdRule};

@@ -5,9 +5,9 @@
 use std::mem;
 use std::time::Duration;
 
+use crate::mesh::Mesh;
 use crate::mesh::effect::{Effect, Effects, Targets};
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::Mesh;
 use crate::mesh::params::Params;
 use crate::wire::{Batch, Control, Flag, Frames, Hold, Method, Methods, Packet};
 

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use serde::Serialize;
 use smallvec::SmallVec;
 
+use crate::mesh::Mesh;
 use crate::mesh::effect::Effects;
 use crate::mesh::event_text::printable;
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::Mesh;
 use crate::mesh::membership::capability::Verb;
 use crate::wire::{Frame, MessageId, NodeId, Packets, SubFlag};
 

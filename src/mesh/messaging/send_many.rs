@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::mesh::Mesh;
 use crate::mesh::connections::routing_table::Routing;
 use crate::mesh::effect::{Effect, Effects, Sent, Targets};
 use crate::mesh::error::SendError;
 use crate::mesh::input::Now;
-use crate::mesh::machine::Mesh;
 use crate::mesh::messaging::broadcast::{Admitted, Outgoing};
 use crate::mesh::messaging::waterfall::Seen;
 use crate::mesh::trace;

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use crate::mesh::Mesh;
 use crate::mesh::connections::bans::Misbehavior;
 use crate::mesh::effect::{Effect, Effects};
 use crate::mesh::event::{CloseReason, Event};
-use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::Mesh;
+use crate::mesh::input::{ConnId, Now, ProposalId};
 use crate::mesh::token_bucket::TokenBucket;
 use crate::wire::{
     Batch, Control, Copies, Flag, Frame, Generation, Hold, Message, Messages, NodeId, Packet,
@@ -36,10 +36,6 @@ pub enum Acceptance {
     /// It is dropped, and whoever wrote it should have known. A neighbour that wrote it itself is blamed for it.
     Reject,
 }
-
-/// A message that a validator is asked about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProposalId(pub u64);
 
 /// Which kinds a validator is asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -53,12 +53,12 @@ use self::queue::{Queue, Transit};
 use self::report::Meter;
 pub use self::report::{Degrees, Round, Spread};
 pub use self::validators::Judge;
+use super::Mesh;
 use super::Outgoing;
 use super::effect::{Answer, Effect, Effects, Sent};
 use super::error::SendError;
 use super::event::Event;
 use super::input::{ConnId, Ended, Input, Now, Ticket};
-use super::machine::Mesh;
 use super::params::Params;
 use crate::wire::{Address, Batch, Flag, Hold, Message, NodeId, Packets, Subnet};
 

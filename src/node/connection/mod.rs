@@ -3,6 +3,7 @@
 //! Owns the stream and its end. Knows the Router weakly and nothing of the protocol; its
 //! end is reported once, from `stopped`.
 
+pub(crate) mod notices;
 pub(crate) mod rate_limit;
 pub(crate) mod read_buffer;
 pub(crate) mod reader;
@@ -22,14 +23,14 @@ use smallvec::SmallVec;
 #[cfg(feature = "websocket")]
 use crate::mesh::TlsRefusal;
 use crate::mesh::{ConnId, Ended};
+use crate::node::Router;
 use crate::node::budget::{Account, Pool};
+use crate::node::connection::notices::Gone;
+#[cfg(feature = "tls")]
+use crate::node::connection::notices::Proven;
 use crate::node::connection::rate_limit::Rates;
 use crate::node::connection::reader::{BESIDE, Reader, Source};
 use crate::node::connection::writer::{Chunk, OutboundQueue, Patience};
-use crate::node::router::Router;
-use crate::node::router::inputs::Gone;
-#[cfg(feature = "tls")]
-use crate::node::router::inputs::Proven;
 use crate::node::stop_on_last_addr::StopOnLastAddr;
 #[cfg(feature = "tls")]
 use crate::node::transport::Secured;

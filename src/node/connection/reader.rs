@@ -17,9 +17,9 @@ use tokio_util::codec::Decoder as _;
 use crate::mesh::{ConnId, Ended};
 use crate::node::budget::{Account, Closed, FramePermit, MemoryPermit};
 use crate::node::connection::Terms;
+use crate::node::connection::notices::Received;
 use crate::node::connection::rate_limit::RateLimit;
 use crate::node::connection::read_buffer::{self, ReadBufferPool};
-use crate::node::router::inputs::Received;
 use crate::node::transport::Transport;
 use crate::wire::{Batch, Codec, Cut, Hold, StreamError};
 

@@ -19,6 +19,7 @@ use crate::mesh::{
     ConnectError, Direction, Event, Neighborhood, PassedMessage, Route, SendError, Sent, Stats,
     Traffic, Trouble, WhisperError, Whispered,
 };
+use crate::node::reply::Answer;
 use crate::node::requests::pending::RequestStats;
 use crate::wire::{
     Address, Flag, Generation, HostPort, Message, MessageId, Method, NodeId, Packet, Packets,
@@ -481,5 +482,17 @@ impl Unsent {
     /// What a `Router` answers: for an actor that stands in for one in a test.
     pub fn new(peer: NodeId, traffic: Traffic) -> Self {
         Self { peer, traffic }
+    }
+}
+
+impl Answer for Peer {
+    fn refusal(&self) -> Option<String> {
+        None
+    }
+}
+
+impl Answer for ShutdownReport {
+    fn refusal(&self) -> Option<String> {
+        None
     }
 }

@@ -7,10 +7,10 @@ use super::answering::{AddAnswerer, Answerers, Local, NoAnswer, Question, Taken,
 use super::envelope::{Decline, Envelope, Role};
 use super::pending::{Arrived, Expect, Forget, PendingTable, RequestStats};
 use crate::mesh::Event;
+use crate::node::Router;
 use crate::node::messages::Whisper;
 use crate::node::messages::subscribe::SubscriptionId;
 use crate::node::reply::Reply;
-use crate::node::router::Router;
 use crate::wire::{Flag, Message, Packet, Packets};
 
 /// Events about values of others: at once, and then one for so many ticks of a second.

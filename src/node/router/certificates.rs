@@ -8,7 +8,7 @@ use actix::fut::wrap_future;
 use actix::{ActorFutureExt as _, AsyncContext as _, Context};
 
 use crate::mesh::{Event, Now};
-use crate::node::router::Router;
+use crate::node::Router;
 use crate::tls::{Expiry, Tls, unix_now};
 
 /// How often links are held against the trust in force though nothing changed: certificates expire.

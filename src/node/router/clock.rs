@@ -8,7 +8,7 @@ use actix::{Context, Handler};
 use tokio::time::Instant;
 
 use crate::mesh::Now;
-use crate::node::router::Router;
+use crate::node::Router;
 
 /// Reads both clocks.
 #[derive(Clone, Debug)]

@@ -17,8 +17,8 @@ use crate::node::messages::{
 };
 use crate::node::reply::{OwedReply, Share};
 use crate::node::reply::{Promise, Reply};
-use crate::node::router::{Asker, Router};
 use crate::node::sending::queue::{QueuedSend, Room};
+use crate::node::{Asker, Router};
 use crate::wire::{Hold, Message, NodeId};
 
 impl Handler<Connect> for Router {

@@ -5,8 +5,8 @@ use actix::{Context, Handler};
 use crate::mesh::{PassOnError, SendError, Sent, WhisperError, Whispered};
 use crate::node::messages::foreign::{PassOn, PassOnTo, TellSought, Vouch};
 use crate::node::reply::{Promise, Reply};
-use crate::node::router::{Asker, Router};
 use crate::node::sending::queue::{QueuedSend, Room};
+use crate::node::{Asker, Router};
 use crate::wire::Hold;
 
 impl Handler<PassOn> for Router {

@@ -1,80 +1,21 @@
-//! What connections, dials and the listener tell the Router.
+//! The Router hears what connections, dials and the listener tell it.
 //!
 //! Each is handed to the core as an input; what the core decides is done before the next. What users ask for stands in
 //! [`commands`](super::commands).
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-
 use actix::{Context, Handler};
 
-use crate::mesh::{ConnId, Direction, Effect, Ended, Event, Input, QueuedWhisper, Traffic};
-use crate::node::budget::{BatchSlot, MemoryPermit};
+use crate::mesh::{Direction, Effect, Event, Input, Traffic};
+use crate::node::Router;
 use crate::node::connection::Opening;
+#[cfg(feature = "tls")]
+use crate::node::connection::notices::Proven;
+use crate::node::connection::notices::{Gone, Received};
 use crate::node::reply::Unheard;
-use crate::node::router::Router;
 use crate::node::router::observability::log;
-use crate::node::transport::Transport;
-use crate::node::transport::dial::Dial;
-#[cfg(feature = "tls")]
-use crate::wire::NodeId;
-use crate::wire::{Batch, Hold};
-
-/// A batch of frames came in on a link. Answers whether the link's handshake is done, once all that the
-/// batch led to has been ordered.
-#[derive(actix::Message)]
-#[rtype(result = "bool")]
-pub(crate) struct Received {
-    pub(crate) conn: ConnId,
-    pub(crate) batch: Batch,
-    /// What the batch costs its connection.
-    pub(crate) charge: Arc<MemoryPermit>,
-    /// Given back when the batch was handled.
-    pub(crate) turn: BatchSlot,
-}
-
-/// A link's actor has ended.
-#[derive(Debug, actix::Message)]
-#[rtype(result = "()")]
-pub(crate) struct Gone {
-    pub(crate) conn: ConnId,
-    pub(crate) why: Ended,
-    pub(crate) unsent: Traffic,
-    /// Those among what was not written that were whispers of ours.
-    pub(crate) whispers: Vec<QueuedWhisper>,
-}
-
-/// The other end of a link has proven who it is.
-#[cfg(feature = "tls")]
-#[derive(Debug, actix::Message)]
-#[rtype(result = "()")]
-pub(crate) struct Proven {
-    pub(crate) conn: ConnId,
-    pub(crate) id: NodeId,
-}
-
-/// A stranger has connected.
-#[derive(Debug, actix::Message)]
-#[rtype(result = "()")]
-pub(crate) struct Accepted {
-    pub(crate) transport: Transport,
-    pub(crate) from: SocketAddr,
-}
-
-/// A dial has ended.
-#[derive(Debug, actix::Message)]
-#[rtype(result = "()")]
-pub(crate) struct Dialed {
-    pub(crate) conn: ConnId,
-    pub(crate) dial: Dial,
-}
-
-/// Accepting is paused.
-#[derive(Debug, actix::Message)]
-#[rtype(result = "()")]
-pub(crate) struct ListenerFailed {
-    pub(crate) why: String,
-}
+use crate::node::transport::dial::Dialed;
+use crate::node::transport::listener::{Accepted, ListenerFailed};
+use crate::wire::Hold;
 
 impl Handler<Received> for Router {
     type Result = bool;

@@ -5,9 +5,9 @@
 use actix::{Context, Handler, MessageResult};
 
 use crate::mesh::{Direction, Event};
+use crate::node::Router;
 use crate::node::messages::Peer;
 use crate::node::reply::{Promise, Reply};
-use crate::node::router::Router;
 use crate::wire::Address;
 
 /// Addresses whose last failure is remembered.

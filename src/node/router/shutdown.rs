@@ -9,9 +9,9 @@ use actix::{ActorContext as _, AsyncContext as _, Context, Handler};
 use tokio::time::Instant;
 
 use crate::mesh::{Mesh, Traffic};
+use crate::node::Router;
 use crate::node::messages::{Shutdown, ShutdownReport, Unsent};
 use crate::node::reply::{Promise, Reply};
-use crate::node::router::Router;
 use crate::node::router::observability::log;
 use crate::wire::NodeId;
 

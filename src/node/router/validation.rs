@@ -4,9 +4,9 @@ use actix::fut::wrap_future;
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult};
 
 use crate::mesh::{Acceptance, Event, ProposalId, ValidationRule};
+use crate::node::Router;
 use crate::node::messages::subscribe::SubscriptionId;
 use crate::node::messages::validate::Validate;
-use crate::node::router::Router;
 use crate::wire::{Hold, Message};
 
 impl Handler<Validate> for Router {

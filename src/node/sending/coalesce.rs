@@ -10,9 +10,9 @@ use actix::fut;
 use actix::{AsyncContext as _, Context};
 
 use crate::mesh::{Outgoing, SendError, Sent};
+use crate::node::Router;
 use crate::node::messages::Send;
 use crate::node::reply::OwedReply;
-use crate::node::router::Router;
 use crate::node::sending::queue::Room;
 use crate::wire::Hold;
 

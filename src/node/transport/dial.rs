@@ -13,9 +13,18 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::lookup_host;
 use tokio::time::{sleep, timeout};
 
+use crate::mesh::ConnId;
 use crate::mesh::DialError;
 use crate::node::transport::{self, Transport};
 use crate::wire::Address;
+
+/// A dial has ended.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub(crate) struct Dialed {
+    pub(crate) conn: ConnId,
+    pub(crate) dial: Dial,
+}
 
 /// How long an attempt goes alone before the next address is tried beside it.
 const STAGGER: Duration = Duration::from_millis(250);

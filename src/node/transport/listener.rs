@@ -14,10 +14,24 @@ use actix::{
 use tokio::net::{TcpListener, lookup_host};
 
 use crate::error::StartError;
-use crate::node::router::Router;
-use crate::node::router::inputs::{Accepted, ListenerFailed};
+use crate::node::Router;
 use crate::node::stop_on_last_addr::StopOnLastAddr;
 use crate::node::transport::{self, Transport};
+
+/// A stranger has connected.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub(crate) struct Accepted {
+    pub(crate) transport: Transport,
+    pub(crate) from: SocketAddr,
+}
+
+/// Accepting is paused.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub(crate) struct ListenerFailed {
+    pub(crate) why: String,
+}
 
 /// After a failed accept: at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));

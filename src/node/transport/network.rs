@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::node::transport::dial::{self, Dial};
 #[cfg(feature = "sim")]
-use crate::sim_net::Host;
+use crate::sim_net::host::Host;
 use crate::wire::Address;
 
 /// See the module.

@@ -9,10 +9,10 @@ use smallvec::SmallVec;
 
 use super::SMALLEST;
 use super::name::Name;
+use crate::mesh::Mesh;
 use crate::mesh::connections::routing_table::Routing;
 use crate::mesh::effect::Effects;
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::Mesh;
 use crate::mesh::membership::capability::Verb;
 use crate::wire::Frame;
 

@@ -11,9 +11,9 @@ use rand::RngExt as _;
 
 use super::stream::{Stream, Sum};
 use super::{NO_COPIES, digest};
+use crate::mesh::Mesh;
 use crate::mesh::effect::Effects;
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::Mesh;
 use crate::mesh::membership::capability::Verb;
 use crate::wire::Frame;
 

@@ -16,9 +16,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use self::stream::Stream;
+use crate::mesh::Mesh;
 use crate::mesh::effect::{Effects, Targets};
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::Mesh;
 use crate::mesh::membership::capability::Verb;
 use crate::mesh::messaging::announce::SMALLEST;
 use crate::mesh::messaging::store_budget::StoreBudget;

@@ -9,9 +9,9 @@ use bytes::Bytes;
 
 use super::NO_COPIES;
 use super::stream::Sum;
+use crate::mesh::Mesh;
 use crate::mesh::effect::{Effect, Effects, Targets};
 use crate::mesh::input::{ConnId, Now};
-use crate::mesh::machine::Mesh;
 use crate::wire::NodeId;
 
 impl Mesh {

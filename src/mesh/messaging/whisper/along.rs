@@ -10,10 +10,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 
+use crate::mesh::Mesh;
 use crate::mesh::effect::{Answer, Effect, Effects, Whispered};
 use crate::mesh::error::WhisperError;
 use crate::mesh::input::{ConnId, Now, Ticket};
-use crate::mesh::machine::Mesh;
 use crate::mesh::membership::capability::Verb;
 use crate::mesh::messaging::whisper::searches::Waiting;
 use crate::wire::{Batch, Control, Flag, MessageId, NodeId};

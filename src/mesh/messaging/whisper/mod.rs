@@ -9,11 +9,11 @@ pub(in crate::mesh) mod searches;
 
 use std::time::Duration;
 
+use crate::mesh::Mesh;
 use crate::mesh::effect::{Answer, Effect, Effects, Targets, Whispered};
 use crate::mesh::error::{SendError, WhisperError};
 use crate::mesh::event::Event;
 use crate::mesh::input::{ConnId, Now, Ticket};
-use crate::mesh::machine::Mesh;
 use crate::mesh::messaging::whisper::searches::Waiting;
 use crate::mesh::trace;
 use crate::wire::{Flag, Frames, Hold, MessageId, NodeId, Packet, Packets};

@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use crate::mesh::Mesh;
 use crate::mesh::connections::awaiting::{Pending, Purpose};
 use crate::mesh::effect::{Effect, Effects};
 use crate::mesh::error::WhisperError;
 use crate::mesh::input::{ConnId, Now, Ticket};
-use crate::mesh::machine::Mesh;
 use crate::mesh::membership::address_scope::{Scope, scope_of};
 use crate::mesh::membership::peer_exchange::Named;
 use crate::wire::{Address, Control, Hold, NodeId, Packets, RequestId};

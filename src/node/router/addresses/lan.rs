@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use actix::WeakAddr;
 use mdns_sd::{ResolvedService, ServiceDaemon, ServiceEvent, ServiceInfo};
 
-use crate::node::router::Router;
+use crate::node::Router;
 use crate::node::router::addresses::seeds::MayBeAt;
 use crate::wire::{NodeId, SubnetId};
 

@@ -13,7 +13,7 @@ use actix::fut::wrap_future;
 use actix::{ActorFutureExt as _, AsyncContext as _, Context};
 
 use crate::mesh::{Event, Place};
-use crate::node::router::Router;
+use crate::node::Router;
 
 /// The file is written no more often than this.
 const PAUSE: Duration = Duration::from_secs(10);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::{AsyncContext as _, Context, Handler};
 use tokio::net::lookup_host;
 
-use crate::node::router::Router;
+use crate::node::Router;
 use crate::wire::Address;
 
 /// How often a name is looked up while more links are wanted: nodes come and go behind it.
