@@ -261,7 +261,7 @@ impl Config {
     /// [`max_outgoing`](Self::max_outgoing) are connected, all of them are dialled, and the name is looked up again every 30 s.
     ///
     /// The address may be text, as `"example.org:4444"`; a text that is no address is a
-    /// [`StartError::BadAddress`]. An address that [`Connect`](crate::Connect) has led to is kept as well, until
+    /// [`StartError::BadAddress`](crate::StartError::BadAddress). An address that [`Connect`](crate::Connect) has led to is kept as well, until
     /// [`Disconnect`](crate::Disconnect).
     #[doc(alias = "keep")]
     #[must_use]
@@ -616,7 +616,7 @@ impl Config {
     /// Sets over how many threads connections are spread. Default 0: all live on the thread that starts the node.
     ///
     /// More threads raise the throughput of a node with many busy peers by about half, and its latency as well. If
-    /// one cannot be started, the node does not start: [`StartError::Threads`].
+    /// one cannot be started, the node does not start: [`StartError::Threads`](crate::StartError::Threads).
     #[must_use]
     pub fn arbiters(mut self, threads: usize) -> Self {
         self.arbiters = threads;

@@ -160,15 +160,35 @@
 //!   1 wire   bytes and messages          says, pure
 //! ```
 //!
-//! A floor uses those below it. [`mesh`] and [`wire`] know neither actix nor tokio's runtime: without the default
-//! feature `node` they are all there is.
+//! A floor uses those below it. `mesh` and `wire` know neither actix nor tokio's runtime: without the default feature `node`
+//! they are all there is. As modules they are public with the feature `unstable`, whose name says what they promise; what
+//! users need of them stands here.
 
 // docs.rs says beside each item which feature it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Cargo.toml allows them, for tests; in what runs, each use says what bounds it (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
+// Public to those who ask for it: what they have in common with this crate's own tests may change in any version.
+#[cfg(not(feature = "unstable"))]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "public with `unstable`"
+)]
+mod mesh;
+#[cfg(feature = "unstable")]
 pub mod mesh;
+#[cfg(not(feature = "unstable"))]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "public with `unstable`"
+)]
+mod wire;
+#[cfg(feature = "unstable")]
 pub mod wire;
 
 // Words only: there is nothing in it to compile, and its links lead to the actors.

@@ -40,7 +40,8 @@
 //! [configuration](Side::guests), end after two minutes without use, and number 64 at most. Where ids are proven by
 //! certificates, no guest can be believed, and whispers do not cross.
 //!
-//! This module composes public messages of the `Router` from outside and knows nothing of the floors below it.
+//! This module composes messages to the `Router` from outside and knows nothing of the floors below it. With the feature
+//! `unstable` those that only bridges send are public too (`PassOn`, `PassOnTo`, `TellSought`, `Vouch`), for bridges of other kinds.
 
 mod ear;
 mod guests;
@@ -61,7 +62,12 @@ use actix::{
 use crate::node::{Filter, Status, Subscribe, SubscribeEvents, SubscriptionId, Unsubscribe};
 use crate::wire::Message;
 
+// What a bridge is composed of: with `unstable`, others can be composed of it too.
+#[cfg(feature = "unstable")]
 pub use crate::mesh::PassOnError;
+#[cfg(not(feature = "unstable"))]
+pub(crate) use crate::node::messages::foreign::{PassOn, PassOnTo, TellSought, Vouch};
+#[cfg(feature = "unstable")]
 pub use crate::node::messages::foreign::{PassOn, PassOnTo, TellSought, Vouch};
 pub use report::{BridgeReport, BridgeStatus, Carried, SideReport};
 pub use side::Side;

@@ -17,6 +17,7 @@ const MAX_TEXT: usize = 320;
 /// How bad something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Severity {
     /// Messages are lost, or the node is cut off.
     Error,

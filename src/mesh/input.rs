@@ -39,6 +39,7 @@ pub struct ProposalId(pub u64);
 /// Why a dial came to nothing. Raised by whoever dials for the core.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize)]
 #[serde(tag = "code", content = "detail", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum DialError {
     /// Nobody listens there.
     #[error("nobody listens there: check the address, and that the peer is running")]

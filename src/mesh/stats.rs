@@ -11,6 +11,7 @@ const TROUBLES: usize = 64;
 
 /// What came in or went out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Traffic {
     /// Whole messages.
     pub messages: u64,

@@ -17,6 +17,7 @@ pub struct Address {
 
 /// The text is no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AddressError {
     /// There is no colon followed by a number up to 65535.
     #[error("an address is written host:port, with a port up to 65535")]

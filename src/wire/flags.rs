@@ -11,6 +11,7 @@ use super::hex;
 ///
 /// Only broadcast, waterfall and renegotiate change what a node does; any other value is treated like a whisper.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Flag {
     /// To everybody, relayed once by each node.
     Broadcast,
@@ -85,6 +86,7 @@ impl<'de> Deserialize<'de> for Flag {
 
 /// Sub-flag (packet 0 of the payload) with a meaning to the mesh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum SubFlag {
     /// A user's message.
     Broadcast,

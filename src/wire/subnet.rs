@@ -11,10 +11,11 @@ use super::{base58, generation::Generation, id::SubnetId};
 ///
 /// The default is `mesh`, `Plaintext`, as in the reference peers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Subnet {
     /// Any text.
     pub name: String,
-    /// `Plaintext`, or `SSL` for the reference peers' TLS.
+    /// The name of what protects connections: `Plaintext`, `TLS`, `SSL`, `ws` or `wss`.
     pub encryption: String,
 }
 

@@ -6,6 +6,7 @@
 
 mod bridge;
 mod ca;
+mod command_error;
 mod config_file;
 mod frames;
 mod help;
@@ -14,7 +15,6 @@ mod logging;
 mod node;
 mod output;
 mod probe;
-mod refusal;
 mod top;
 
 use std::error::Error;
@@ -170,7 +170,7 @@ mod tests {
             ),
             (
                 "lines whose commands are under way",
-                mebibytes(crate::node::talk::UNDER_WAY as usize),
+                mebibytes(crate::node::session::UNDER_WAY as usize),
             ),
             ("messages waiting for a slow reader", "65,536".to_owned()),
         ];
@@ -178,8 +178,8 @@ mod tests {
             let row = format!("| {what} | {figure} |");
             assert!(page.contains(&row), "docs/limits.md lacks {row}");
         }
-        assert_eq!(crate::node::voice::ITEMS, 65_536);
-        let bytes = format!("And {}; then", mebibytes(crate::node::voice::BYTES));
+        assert_eq!(crate::node::printer::ITEMS, 65_536);
+        let bytes = format!("And {}; then", mebibytes(crate::node::printer::BYTES));
         assert!(page.contains(&bytes), "docs/limits.md lacks {bytes}");
         // A table is not torn apart by an empty line.
         let lines: Vec<&str> = page.lines().collect();

@@ -28,6 +28,7 @@ const KIND_TOLD: usize = 64;
 /// What a validator says about a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Acceptance {
     /// It is delivered, and a broadcast is relayed.
     Accept,

@@ -4,6 +4,7 @@
 //! ([`subscribe`](subscribe)). Every message may also be answered with
 //! [`MailboxError::Closed`](actix::MailboxError::Closed), once the node has shut down.
 
+#[cfg_attr(not(feature = "unstable"), allow(unreachable_pub))]
 pub(crate) mod foreign;
 mod histogram;
 pub(crate) mod subscribe;

@@ -456,6 +456,7 @@ pub struct Offer {
 
 /// What becomes of an [`Offer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, actix::dev::MessageResponse)]
+#[non_exhaustive]
 pub enum Verdict {
     /// Nobody behind this interceptor gets it.
     Consume,

@@ -25,6 +25,7 @@ pub(in crate::wire) fn is_ambiguous(body: &[u8]) -> bool {
 
 /// A way to compress a frame's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Method {
     /// RFC 1950.
     #[serde(rename = "zlib")]

@@ -18,6 +18,7 @@ pub(crate) const MAX_LEN: usize = 128;
 
 /// The text is no id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum IdError {
     /// No characters at all.
     #[error("an id cannot be empty")]

@@ -11,8 +11,8 @@ use serde::Serialize;
 use tokio_util::codec::Decoder as _;
 
 use crate::Failure;
+use crate::command_error::CommandError;
 use crate::lines::{Line, Lines};
-use crate::refusal::Refusal;
 
 /// Bytes a line may have: enough for the largest frame in hexadecimal.
 pub(crate) const LINE: usize = 16 << 20;
@@ -57,11 +57,11 @@ struct Decoded {
 #[serde(untagged)]
 enum Printed {
     Frame(Decoded),
-    None { error: Refusal },
+    None { error: CommandError },
 }
 
-impl From<Refusal> for Printed {
-    fn from(error: Refusal) -> Self {
+impl From<CommandError> for Printed {
+    fn from(error: CommandError) -> Self {
         Self::None { error }
     }
 }
@@ -119,12 +119,12 @@ fn decode_any(bytes: &BytesMut) -> Vec<Printed> {
     printed
 }
 
-fn bytes_of(line: Line) -> Result<BytesMut, Refusal> {
+fn bytes_of(line: Line) -> Result<BytesMut, CommandError> {
     let text = match line {
         Line::Whole(text) => text,
         Line::TooLong(limit, _) => {
             let why = format!("a line has at most {limit} bytes");
-            return Err(Refusal::new("bad_line", why));
+            return Err(CommandError::new("bad_line", why));
         }
     };
     let bytes = std::str::from_utf8(&text)
@@ -132,20 +132,20 @@ fn bytes_of(line: Line) -> Result<BytesMut, Refusal> {
         .map(str::trim)
         .and_then(hex::decode);
     let why = "a frame is written as pairs of hexadecimal digits, its 4-byte length first";
-    Ok(bytes.ok_or_else(|| Refusal::new("bad_hex", why))?[..].into())
+    Ok(bytes.ok_or_else(|| CommandError::new("bad_hex", why))?[..].into())
 }
 
 fn read(
     generation: Generation,
     mut bytes: BytesMut,
     printed: &mut Vec<Printed>,
-) -> Result<(), Refusal> {
+) -> Result<(), CommandError> {
     let mut codec = Codec::new(generation, Limits::default());
     codec.established();
     while let Some(batch) = codec.decode_eof(&mut bytes)? {
         printed.extend(batch.iter().map(|frame| match frame {
             Ok(frame) => proven(&frame),
-            Err(error) => Refusal::from(*error).into(),
+            Err(error) => CommandError::from(*error).into(),
         }));
     }
     Ok(())
@@ -154,7 +154,7 @@ fn read(
 fn proven(frame: &Frame<'_>) -> Printed {
     let nobody = NodeId::parse("1").map(|from| frame.message(&from, &mut Copies::new(0)));
     match frame.prove() {
-        Err(error) => Refusal::from(error).into(),
+        Err(error) => CommandError::from(error).into(),
         Ok(()) => Printed::Frame(Decoded {
             flag: frame.flag(),
             sender: String::from_utf8_lossy(frame.sender()).into_owned(),

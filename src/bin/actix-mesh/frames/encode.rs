@@ -9,8 +9,8 @@ use actix_mesh::{EncodeError, Flag, Generation, Limits, MessageId, Method, NodeI
 use serde::{Deserialize, Serialize};
 
 use crate::Failure;
+use crate::command_error::CommandError;
 use crate::lines::{Line, Lines};
-use crate::refusal::Refusal;
 
 /// Bytes a line may have: the largest frame fits, unless most of it has to be escaped.
 const LINE: usize = 16 << 20;
@@ -63,7 +63,7 @@ struct Given {
 
 #[derive(Serialize)]
 struct NotEncoded {
-    error: Refusal,
+    error: CommandError,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
@@ -106,12 +106,12 @@ struct Encoder {
 }
 
 impl Encoder {
-    fn encode(&mut self, line: Line) -> Result<Vec<u8>, Refusal> {
+    fn encode(&mut self, line: Line) -> Result<Vec<u8>, CommandError> {
         let given = read(line)?;
         let plain = self.compose(&given)?;
         match given.compression {
             None => Ok(plain),
-            Some(method) if !method.is_of(self.generation) => Err(Refusal::new(
+            Some(method) if !method.is_of(self.generation) => Err(CommandError::new(
                 "unknown_compression",
                 format!("generation {} has no {method}", self.generation),
             )),
@@ -119,7 +119,7 @@ impl Encoder {
         }
     }
 
-    fn compose(&self, given: &Given) -> Result<Vec<u8>, Refusal> {
+    fn compose(&self, given: &Given) -> Result<Vec<u8>, CommandError> {
         let Given {
             flag,
             sender,
@@ -149,7 +149,7 @@ impl Encoder {
     }
 
     /// The frame of that body in that method's form, whether or not that is smaller.
-    fn deflate(&mut self, method: Method, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+    fn deflate(&mut self, method: Method, body: &[u8]) -> Result<Vec<u8>, CommandError> {
         let body = self
             .deflater
             .deflate(method, body)
@@ -167,12 +167,12 @@ impl Encoder {
     }
 }
 
-fn read(line: Line) -> Result<Given, Refusal> {
+fn read(line: Line) -> Result<Given, CommandError> {
     match line {
         Line::Whole(text) => {
-            serde_json::from_slice(&text).map_err(|error| Refusal::new("bad_line", error))
+            serde_json::from_slice(&text).map_err(|error| CommandError::new("bad_line", error))
         }
-        Line::TooLong(limit, _) => Err(Refusal::new(
+        Line::TooLong(limit, _) => Err(CommandError::new(
             "bad_line",
             format!("a line has at most {limit} bytes"),
         )),

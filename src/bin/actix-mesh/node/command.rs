@@ -1,7 +1,7 @@
 //! What the user of a node can ask of it, and what comes of it.
 //!
 //! Owns the commands and their JSON form; how they are typed in a terminal and how their results are shown
-//! belongs to the fronts.
+//! belongs to the interfaces.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,8 +15,8 @@ use actix_mesh::{
 };
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::known::Known;
-use crate::refusal::Refusal;
+use super::directory::Directory;
+use crate::command_error::CommandError;
 
 /// Something to do. In JSON `{"do": NAME, ...}`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -78,14 +78,14 @@ pub(crate) enum Done {
 }
 
 /// The end of a command.
-pub(crate) type Outcome = Result<Done, Refusal>;
+pub(crate) type Outcome = Result<Done, CommandError>;
 
 /// A command on its way to its end.
 pub(crate) type UnderWay = Pin<Box<dyn Future<Output = Outcome>>>;
 
 impl Command {
     /// Gives the command to the node as soon as this is polled: once is enough to have it in the Router's mailbox.
-    pub(crate) fn begin(self, router: &Addr<Router>, known: &Known) -> UnderWay {
+    pub(crate) fn begin(self, router: &Addr<Router>, directory: &Directory) -> UnderWay {
         match self {
             Self::Connect { addr, expect } => connect(router, addr, expect),
             Self::Send {
@@ -99,7 +99,7 @@ impl Command {
                 kind,
                 within,
             } => whisper(router, to, packets, kind, within),
-            Self::Reply { to, packets } => match known.author(&to) {
+            Self::Reply { to, packets } => match directory.author(&to) {
                 Ok(author) => whisper(router, author, packets, None, None),
                 Err(refusal) => Box::pin(async { Err(refusal) }),
             },
@@ -149,7 +149,7 @@ fn disconnect(router: &Addr<Router>, peer: NodeId) -> UnderWay {
         Disconnect::from(peer.clone()),
         |found| match found {
             true => Ok(Done::Peer { peer }),
-            false => Err(Refusal::new(
+            false => Err(CommandError::new(
                 "unknown_peer",
                 format!("{peer} is not connected"),
             )),

@@ -16,18 +16,18 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 /// Compression methods by their names.
 fn method(text: &str) -> Result<Method, String> {
-    let known = Method::available();
+    let directory = Method::available();
     let name = |method: &Method| {
         serde_json::to_value(method)
             .ok()?
             .as_str()
             .map(str::to_owned)
     };
-    let found = known
+    let found = directory
         .iter()
         .find(|method| name(method).as_deref() == Some(text));
     found.copied().ok_or_else(|| {
-        let names: Vec<_> = known.iter().filter_map(name).collect();
+        let names: Vec<_> = directory.iter().filter_map(name).collect();
         format!("the methods of this build are {}", names.join(", "))
     })
 }

@@ -10,7 +10,7 @@ use rustyline::{DefaultEditor, ExternalPrinter};
 use tokio::sync::mpsc;
 
 use super::AHEAD;
-use super::talk::Input;
+use super::session::Input;
 use crate::lines::Line;
 use crate::output::Output;
 

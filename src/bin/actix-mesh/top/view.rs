@@ -305,7 +305,7 @@ impl View {
         match severity {
             Severity::Error => self.colour(Color::Red),
             Severity::Warning => self.colour(Color::Yellow),
-            Severity::Info => Style::new(),
+            _ => Style::new(),
         }
     }
 }

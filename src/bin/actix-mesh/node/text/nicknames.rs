@@ -74,7 +74,7 @@ impl Nicknames {
             return Heard::NoName;
         };
         match self.names.insert(message.sender().clone(), name.to_owned()) {
-            Some(before) if before == name => return Heard::Known,
+            Some(before) if before == name => return Heard::Directory,
             Some(_) => {}
             None => self.order.push_back(message.sender().clone()),
         }
@@ -101,7 +101,7 @@ pub(super) enum Heard {
     /// A name, and another than before.
     New,
     /// The name that its author had.
-    Known,
+    Directory,
     /// Something else.
     NoName,
 }
@@ -141,7 +141,7 @@ mod tests {
         let named = |name: &str| message("abcdefghijkmn", [KIND, name]);
         assert_eq!(names.heard(&named("Änne")), Heard::New);
         assert_eq!(names.who(&id("abcdefghijkmn")), "Änne abcdefghij");
-        assert_eq!(names.heard(&named("Änne")), Heard::Known);
+        assert_eq!(names.heard(&named("Änne")), Heard::Directory);
         assert_eq!(names.heard(&named("Ann")), Heard::New);
         assert_eq!(names.who(&id("abcdefghijkmn")), "Ann abcdefghij");
     }

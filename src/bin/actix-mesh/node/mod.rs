@@ -1,20 +1,20 @@
 //! `node`: a node of the mesh, for a person in a terminal or for a program that reads and writes lines.
 //!
-//! Owns the life of the process: start, talk, drain. What is said is up to the fronts, and what
+//! Owns the life of the process: start, talk, drain. What is said is up to the interfaces, and what
 //! the node does up to the crate.
 
 mod command;
-mod front;
+mod directory;
 mod http;
+mod interface;
 mod json;
-mod known;
+pub(crate) mod printer;
 pub(crate) mod seq;
+pub(crate) mod session;
 mod settings;
 pub(crate) mod signals;
-pub(crate) mod talk;
 mod terminal;
 mod text;
-pub(crate) mod voice;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -34,12 +34,12 @@ use tokio::time::timeout;
 use crate::lines::Lines;
 use crate::output::Output;
 use crate::{Failure, warn};
-use front::Front;
-use known::Known;
+use directory::Directory;
+use interface::Interface;
+use printer::{Printer, Said};
+use session::{End, Input, Session};
 use settings::Settings;
 use signals::Signals;
-use talk::{End, Input, Talk};
-use voice::{Said, Voice};
 
 /// Bytes a line of input may have: the largest message, of which each byte may take six, and what stands around it.
 pub(crate) const LINE: usize = 6 * (4 << 20) + (64 << 10);
@@ -227,7 +227,7 @@ impl Args {
         })
     }
 
-    fn front(&self) -> Rc<dyn Front> {
+    fn interface(&self) -> Rc<dyn Interface> {
         match self.format {
             Format::Text => Rc::new(text::Text::new(self.wire, text::Style::of_terminal())),
             Format::Json => Rc::new(json::Json),
@@ -259,7 +259,10 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
 async fn live(args: Args) -> Result<(), Failure> {
     let mut signals = Signals::heed()?;
     let node = args.config()?.start().await?;
-    let (front, known) = (args.front(), Rc::new(RefCell::new(Known::default())));
+    let (interface, directory) = (
+        args.interface(),
+        Rc::new(RefCell::new(Directory::default())),
+    );
     // A service is told what to do by its manager, even in a terminal.
     let edited = args.format == Format::Text && !args.detach_input;
     let terminal = edited.then(terminal::Terminal::open).flatten();
@@ -268,29 +271,29 @@ async fn live(args: Args) -> Result<(), Failure> {
         None => (Output::open()?, None, None),
     };
     // The queue is empty; a broken one is noticed below.
-    let _ = output.say(front.ready(&node, args.wire)).await;
+    let _ = output.say(interface.ready(&node, args.wire)).await;
     tell_manager(Stage::Ready);
     let page = args.http.serve(&node.router)?;
     if let Some(page) = &page {
         // As above.
-        let _ = output.say(front.page(page.url())).await;
+        let _ = output.say(interface.page(page.url())).await;
     }
-    let voice = Voice {
+    let printer = Printer {
         router: node.router.clone(),
-        front: Rc::clone(&front),
-        known: Rc::clone(&known),
+        interface: Rc::clone(&interface),
+        directory: Rc::clone(&directory),
         output: output.clone(),
     };
-    let voice = voice.subscribe(&node.router).await?;
-    let mut talk = Talk::new(node.router.clone(), front, known, output.clone());
+    let printer = printer.subscribe(&node.router).await?;
+    let mut session = Session::new(node.router.clone(), interface, directory, output.clone());
     let piped = args.format == Format::Text && !io::stdin().is_terminal();
     let end = tokio::select! {
-        end = converse(&mut talk, args, lines) => end?,
+        end = converse(&mut session, args, lines) => end?,
         () = output.gone() => End::OfOutput,
         () = signals.next() => End::Signal,
     };
-    let unsent = talk.unsent();
-    let ended = leave(talk, &end, node.router, voice, output.clone());
+    let unsent = session.unsent();
+    let ended = leave(session, &end, node.router, printer, output.clone());
     tell_manager(Stage::Stopping);
     tokio::select! {
         () = ended => {}
@@ -333,14 +336,14 @@ fn tell_manager(_: Stage) {}
 
 /// Dials, and talks with the user until one of them ends it.
 async fn converse(
-    talk: &mut Talk,
+    session: &mut Session,
     args: Args,
     lines: Option<mpsc::Receiver<Input>>,
 ) -> io::Result<End> {
-    args.connect.into_iter().for_each(|addr| talk.dial(addr));
+    args.connect.into_iter().for_each(|addr| session.dial(addr));
     if args.format == Format::Text {
         // So that `echo hello | actix-mesh node --connect ..` has somebody to say it to.
-        talk.settle().await;
+        session.settle().await;
     }
     if args.detach_input || is_nothing() {
         std::future::pending::<()>().await;
@@ -349,7 +352,7 @@ async fn converse(
         Some(lines) => lines,
         None => input()?,
     };
-    Ok(talk.listen(lines).await)
+    Ok(session.listen(lines).await)
 }
 
 /// Whether standard input is the empty device, as services have it: there will never be a line, and its end means nothing.
@@ -382,14 +385,14 @@ fn input() -> io::Result<mpsc::Receiver<Input>> {
 
 /// Ends what is under way, then the node, then the output: each within its time.
 async fn leave(
-    mut talk: Talk,
+    mut session: Session,
     end: &End,
     router: Addr<Router>,
-    voice: Addr<Voice>,
+    printer: Addr<Printer>,
     output: Output,
 ) {
     if let End::OfInput | End::Quit | End::Failed(_) = end {
-        at_most(LAST_COMMANDS, talk.settle()).await;
+        at_most(LAST_COMMANDS, session.settle()).await;
     }
     if let Ok(report) = router.send(Shutdown::new()).await {
         tell(&report);
@@ -397,9 +400,9 @@ async fn leave(
     if !matches!(end, End::OfOutput) {
         at_most(LAST_LINES, async {
             // What was still under way has been answered with the node's end.
-            talk.settle().await;
+            session.settle().await;
             // It lives as long as we hold it.
-            let _ = voice.send(Said).await;
+            let _ = printer.send(Said).await;
             output.finish().await;
         })
         .await;

@@ -1,17 +1,17 @@
-//! The front for people: what is typed is broadcast, what begins with a slash is a command.
+//! The interface for people: what is typed is broadcast, what begins with a slash is a command.
 //!
 //! Owns the words of the terminal. Nothing a peer sends reaches the terminal but as visible text.
 
+mod format;
 mod nicknames;
-mod show;
 
 use std::cell::RefCell;
 
 use actix_mesh::{Event, Generation, Message, Node, Packets};
 
 use super::command::{Command, Outcome};
-use super::front::{Front, Read};
-use super::known::Known;
+use super::directory::Directory;
+use super::interface::{Interface, Read};
 use super::seq::Seq;
 use crate::lines::Line;
 use nicknames::{Heard, Nicknames};
@@ -84,20 +84,20 @@ pub(crate) struct Text {
     names: RefCell<Nicknames>,
 }
 
-impl Front for Text {
+impl Interface for Text {
     fn ready(&self, node: &Node, wire: Generation) -> String {
-        show::ready(node, wire)
+        format::ready(node, wire)
     }
 
     fn page(&self, url: &str) -> String {
         format!("page: {url}")
     }
 
-    fn read(&self, line: Line, known: &Known) -> Read {
+    fn read(&self, line: Line, directory: &Directory) -> Read {
         let command = match line {
             Line::TooLong(limit, _) => Err(format!("a line has at most {limit} bytes")),
             Line::Whole(text) => match String::from_utf8(text) {
-                Ok(text) => return self.read_text(text.trim_end_matches('\r'), known),
+                Ok(text) => return self.read_text(text.trim_end_matches('\r'), directory),
                 Err(_) => Err("this line is not UTF-8".into()),
             },
         };
@@ -106,24 +106,24 @@ impl Front for Text {
 
     fn answer(&self, _: Seq, outcome: Outcome) -> Option<String> {
         match outcome {
-            Ok(done) => show::done(&done, &self.names.borrow()),
-            Err(refusal) => Some(show::complaint(&refusal.message)),
+            Ok(done) => format::done(&done, &self.names.borrow()),
+            Err(refusal) => Some(format::complaint(&refusal.message)),
         }
     }
 
     fn message(&self, message: &Message) -> Option<String> {
         match self.names.borrow_mut().heard(message) {
-            Heard::Known => return None,
-            Heard::New => return Some(self.style.dress(&show::named(message), None, now())),
+            Heard::Directory => return None,
+            Heard::New => return Some(self.style.dress(&format::named(message), None, now())),
             Heard::NoName => {}
         }
-        let line = show::message(message, self.wire, &self.names.borrow());
+        let line = format::message(message, self.wire, &self.names.borrow());
         let author = message.sender().as_bytes();
         Some(self.style.dress(&line, Some(author), now()))
     }
 
     fn event(&self, event: &Event) -> Option<String> {
-        let line = show::event(event, &self.names.borrow())?;
+        let line = format::event(event, &self.names.borrow())?;
         Some(self.style.dress(&line, None, now()))
     }
 
@@ -154,26 +154,28 @@ impl Text {
         Self { wire, style, names }
     }
 
-    fn read_text(&self, text: &str, known: &Known) -> Read {
+    fn read_text(&self, text: &str, directory: &Directory) -> Read {
         match text.strip_prefix('/') {
             None if text.is_empty() => Read::Nothing,
             None => read(Ok(broadcast(text))),
             Some(rest) if rest.starts_with('/') => read(Ok(broadcast(rest))),
             Some("help") => Read::Say(HELP.into()),
-            Some(rest) if word(rest).0 == "id" => Read::Say(show::ids(&known.ids(word(rest).1))),
-            Some(rest) if word(rest).0 == "nick" => self.nick(word(rest).1, known),
-            Some(rest) => read(command(rest, known)),
+            Some(rest) if word(rest).0 == "id" => {
+                Read::Say(format::ids(&directory.ids(word(rest).1)))
+            }
+            Some(rest) if word(rest).0 == "nick" => self.nick(word(rest).1, directory),
+            Some(rest) => read(command(rest, directory)),
         }
     }
 
-    fn nick(&self, name: &str, known: &Known) -> Read {
+    fn nick(&self, name: &str, directory: &Directory) -> Read {
         let taken = match name {
             "" => Err("type /nick NAME".into()),
             name => self.names.borrow_mut().take(name),
         };
         match taken {
-            Err(why) => Read::Say(show::complaint(&why)),
-            Ok(()) if known.has_peers() => read(Ok(call_me(name))),
+            Err(why) => Read::Say(format::complaint(&why)),
+            Ok(()) if directory.has_peers() => read(Ok(call_me(name))),
             Ok(()) => Read::Say("nobody is connected yet; whoever joins will be told".into()),
         }
     }
@@ -194,7 +196,7 @@ fn read(command: Result<Command, String>) -> Read {
             seq: Seq::default(),
             command,
         },
-        Err(why) => Read::Say(show::complaint(&why)),
+        Err(why) => Read::Say(format::complaint(&why)),
     }
 }
 
@@ -207,13 +209,13 @@ fn broadcast(text: &str) -> Command {
 }
 
 /// What was typed behind the slash.
-fn command(typed: &str, known: &Known) -> Result<Command, String> {
+fn command(typed: &str, directory: &Directory) -> Result<Command, String> {
     let (name, rest) = word(typed);
     match name {
         "connect" => connect(rest),
-        "whisper" => whisper(rest, known),
+        "whisper" => whisper(rest, directory),
         "disconnect" => Ok(Command::Disconnect {
-            peer: known.named(needed(rest, "/disconnect ID")?)?,
+            peer: directory.named(needed(rest, "/disconnect ID")?)?,
         }),
         "peers" => Ok(Command::Peers {}),
         "status" => Ok(Command::Status {}),
@@ -234,11 +236,11 @@ fn connect(rest: &str) -> Result<Command, String> {
     Ok(Command::Connect { addr, expect })
 }
 
-fn whisper(rest: &str, known: &Known) -> Result<Command, String> {
+fn whisper(rest: &str, directory: &Directory) -> Result<Command, String> {
     let (id, text) = word(rest);
     let text = needed(text, "/whisper ID TEXT")?;
     Ok(Command::Whisper {
-        to: known.named(id)?,
+        to: directory.named(id)?,
         packets: Packets::from(text),
         kind: None,
         within: None,
@@ -262,7 +264,7 @@ fn word(text: &str) -> (&str, &str) {
 mod tests {
     use actix_mesh::NodeId;
 
-    use super::super::known::tests::message;
+    use super::super::directory::tests::message;
     use super::*;
 
     const PLAIN: Style = Style {
@@ -292,9 +294,9 @@ mod tests {
     }
 
     fn read(line: &str) -> Read {
-        let mut known = Known::default();
-        known.heard(&message("M", "abcdef"));
-        Text::new(Generation::V0_4, PLAIN).read(Line::Whole(line.into()), &known)
+        let mut directory = Directory::default();
+        directory.heard(&message("M", "abcdef"));
+        Text::new(Generation::V0_4, PLAIN).read(Line::Whole(line.into()), &directory)
     }
 
     fn command(line: &str) -> Command {
@@ -381,14 +383,17 @@ mod tests {
         assert!(HELP.lines().all(|line| line.chars().count() <= 80));
         let text = Text::new(Generation::V0_4, PLAIN);
         for line in [Line::TooLong(3, Seq::default()), Line::Whole(vec![0xff])] {
-            assert!(matches!(text.read(line, &Known::default()), Read::Say(_)));
+            assert!(matches!(
+                text.read(line, &Directory::default()),
+                Read::Say(_)
+            ));
         }
     }
 
     #[test]
     fn a_name_is_told_to_everybody_and_to_whoever_joins() {
         let text = Text::new(Generation::V0_4, PLAIN);
-        let mut known = Known::default();
+        let mut directory = Directory::default();
         let addr = "127.0.0.1:4444".parse().unwrap();
         let peer = || "abcdef".parse::<NodeId>().unwrap();
         let joined = Event::PeerJoined {
@@ -398,9 +403,9 @@ mod tests {
         };
         assert_eq!(text.introduce(&joined), None);
         let typed = || Line::Whole("/nick Ann".into());
-        assert!(matches!(text.read(typed(), &known), Read::Say(_)));
-        known.told(&joined);
-        let Read::Do { command, .. } = text.read(typed(), &known) else {
+        assert!(matches!(text.read(typed(), &directory), Read::Say(_)));
+        directory.told(&joined);
+        let Read::Do { command, .. } = text.read(typed(), &directory) else {
             panic!("nothing to do")
         };
         assert_eq!(command, call_me("Ann"));

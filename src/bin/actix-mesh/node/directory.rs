@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use actix_mesh::{Event, Message, MessageId, NodeId};
 
-use crate::refusal::Refusal;
+use crate::command_error::CommandError;
 
 /// Messages whose authors are remembered; older ones are forgotten first.
 const REMEMBERED: usize = 4096;
@@ -22,14 +22,14 @@ struct Author {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
+pub(crate) struct Directory {
     peers: BTreeSet<NodeId>,
     authors: HashMap<MessageId, Author>,
     /// The messages in the order they came.
     order: VecDeque<MessageId>,
 }
 
-impl Known {
+impl Directory {
     /// A message came. Two authors may write messages of one id; then none of them is meant by it.
     pub(crate) fn heard(&mut self, message: &Message) {
         if let Some(author) = self.authors.get_mut(message.id()) {
@@ -68,20 +68,20 @@ impl Known {
     }
 
     /// Who wrote that message.
-    pub(crate) fn author(&self, id: &MessageId) -> Result<NodeId, Refusal> {
+    pub(crate) fn author(&self, id: &MessageId) -> Result<NodeId, CommandError> {
         match self.authors.get(id) {
             Some(author) if author.is_ambiguous => {
                 let why = format!(
                     "several authors have sent a message {id}: whisper to the one who is meant"
                 );
-                Err(Refusal::new("ambiguous_message", why))
+                Err(CommandError::new("ambiguous_message", why))
             }
             Some(author) => Ok(author.first.clone()),
             None => {
                 let why = format!(
                     "message {id} is not among the last {REMEMBERED} received: whisper to its sender"
                 );
-                Err(Refusal::new("unknown_message", why))
+                Err(CommandError::new("unknown_message", why))
             }
         }
     }
@@ -140,45 +140,51 @@ pub(crate) mod tests {
 
     #[test]
     fn only_so_many_authors_are_remembered() {
-        let mut known = Known::default();
+        let mut directory = Directory::default();
         let id = |number: usize| format!("M{}", number.to_string().replace('0', "x"));
         for number in 0..=REMEMBERED {
-            known.heard(&message(&id(number), "A"));
+            directory.heard(&message(&id(number), "A"));
         }
         assert_eq!(
-            known.author(&id(0).parse().unwrap()).unwrap_err().code,
+            directory.author(&id(0).parse().unwrap()).unwrap_err().code,
             "unknown_message"
         );
-        assert_eq!(known.author(&id(1).parse().unwrap()).unwrap().as_str(), "A");
         assert_eq!(
-            (known.authors.len(), known.order.len()),
+            directory.author(&id(1).parse().unwrap()).unwrap().as_str(),
+            "A"
+        );
+        assert_eq!(
+            (directory.authors.len(), directory.order.len()),
             (REMEMBERED, REMEMBERED)
         );
     }
 
     #[test]
     fn an_id_that_two_authors_have_sent_means_neither() {
-        let mut known = Known::default();
-        known.heard(&message("M", "A"));
-        known.heard(&message("M", "A"));
-        assert_eq!(known.author(&"M".parse().unwrap()).unwrap().as_str(), "A");
-        known.heard(&message("M", "C"));
-        let ambiguous = known.author(&"M".parse().unwrap()).unwrap_err();
+        let mut directory = Directory::default();
+        directory.heard(&message("M", "A"));
+        directory.heard(&message("M", "A"));
+        assert_eq!(
+            directory.author(&"M".parse().unwrap()).unwrap().as_str(),
+            "A"
+        );
+        directory.heard(&message("M", "C"));
+        let ambiguous = directory.author(&"M".parse().unwrap()).unwrap_err();
         assert_eq!(ambiguous.code, "ambiguous_message");
-        assert_eq!(known.order.len(), 1);
+        assert_eq!(directory.order.len(), 1);
     }
 
     #[test]
     fn the_beginning_of_an_id_names_a_node_if_it_is_the_only_one() {
-        let mut known = Known::default();
+        let mut directory = Directory::default();
         ["abc", "abd", "ab"]
             .iter()
-            .for_each(|peer| known.told(&joined(peer)));
-        known.heard(&message("M", "xyz"));
+            .for_each(|peer| directory.told(&joined(peer)));
+        directory.heard(&message("M", "xyz"));
         for (start, id) in [("abc", "abc"), ("ab", "ab"), ("xy", "xyz"), ("qq", "qq")] {
-            assert_eq!(known.named(start).unwrap().as_str(), id);
+            assert_eq!(directory.named(start).unwrap().as_str(), id);
         }
-        assert!(known.named("a").is_err());
-        assert!(known.named("0").is_err(), "no base58");
+        assert!(directory.named("a").is_err());
+        assert!(directory.named("0").is_err(), "no base58");
     }
 }

@@ -15,8 +15,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::command::Command;
-use super::front::{Front, Read};
-use super::known::Known;
+use super::directory::Directory;
+use super::interface::{Interface, Read};
 use super::seq::Seq;
 use crate::lines::Line;
 use crate::output::{Gone, Output};
@@ -48,10 +48,10 @@ pub(crate) enum End {
 }
 
 /// See the module.
-pub(crate) struct Talk {
+pub(crate) struct Session {
     router: Addr<Router>,
-    front: Rc<dyn Front>,
-    known: Rc<RefCell<Known>>,
+    interface: Rc<dyn Interface>,
+    directory: Rc<RefCell<Directory>>,
     output: Output,
     room: Arc<Semaphore>,
     tasks: JoinSet<()>,
@@ -59,18 +59,18 @@ pub(crate) struct Talk {
     unsent: Rc<Cell<usize>>,
 }
 
-impl Talk {
+impl Session {
     pub(crate) fn new(
         router: Addr<Router>,
-        front: Rc<dyn Front>,
-        known: Rc<RefCell<Known>>,
+        interface: Rc<dyn Interface>,
+        directory: Rc<RefCell<Directory>>,
         output: Output,
     ) -> Self {
         let room = Arc::new(Semaphore::new(UNDER_WAY as usize));
         Self {
             router,
-            front,
-            known,
+            interface,
+            directory,
             output,
             room,
             tasks: JoinSet::new(),
@@ -81,7 +81,7 @@ impl Talk {
     /// Begins a connection that nobody waits for; why it comes to nothing is told on standard error.
     pub(crate) fn dial(&mut self, addr: Address) {
         let command = Command::Connect { addr, expect: None };
-        let outcome = command.begin(&self.router, &self.known.borrow());
+        let outcome = command.begin(&self.router, &self.directory.borrow());
         self.tasks.spawn_local(async move {
             if let Err(refusal) = outcome.await {
                 warn(&format!("--connect: {}", refusal.message));
@@ -112,13 +112,13 @@ impl Talk {
 
     async fn on_line(&mut self, line: Line) -> Result<Option<End>, Gone> {
         let cost = cost(&line);
-        let read = self.front.read(line, &self.known.borrow());
+        let read = self.interface.read(line, &self.directory.borrow());
         match read {
             Read::Nothing => {}
             Read::Say(said) => self.output.say(said).await?,
             Read::Do { seq, command } => {
-                if let Some(first) = self.front.before(&command) {
-                    let outcome = first.begin(&self.router, &self.known.borrow());
+                if let Some(first) = self.interface.before(&command) {
+                    let outcome = first.begin(&self.router, &self.directory.borrow());
                     self.tasks.spawn_local(async { drop(outcome.await) });
                 }
                 let quits = command == Command::Quit {};
@@ -138,10 +138,10 @@ impl Talk {
             command,
             Command::Send { .. } | Command::Whisper { .. } | Command::Reply { .. }
         );
-        let mut outcome = command.begin(&self.router, &self.known.borrow());
+        let mut outcome = command.begin(&self.router, &self.directory.borrow());
         // Begun here and not in the task, so that commands are begun in the order of their lines.
         let begun = poll_fn(|cx| Poll::Ready(outcome.as_mut().poll(cx))).await;
-        let (front, output) = (Rc::clone(&self.front), self.output.clone());
+        let (interface, output) = (Rc::clone(&self.interface), self.output.clone());
         let unsent = Rc::clone(&self.unsent);
         self.tasks.spawn_local(async move {
             let outcome = match begun {
@@ -151,7 +151,7 @@ impl Talk {
             if is_message && outcome.is_err() {
                 unsent.set(unsent.get() + 1);
             }
-            if let Some(answer) = front.answer(seq, outcome) {
+            if let Some(answer) = interface.answer(seq, outcome) {
                 // Whoever started us watches for the end of the output.
                 let _ = output.say(answer).await;
             }

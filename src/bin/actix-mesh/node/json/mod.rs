@@ -1,4 +1,4 @@
-//! The front for programs: one JSON object a line, each way.
+//! The interface for programs: one JSON object a line, each way.
 //!
 //! Owns the names of the fields outside of commands, answers and events themselves.
 
@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use self::strict::Strict;
 use super::command::{Command, Done, Outcome};
-use super::front::{Front, Read};
-use super::known::Known;
+use super::directory::Directory;
+use super::interface::{Interface, Read};
 use super::seq::Seq;
+use crate::command_error::CommandError;
 use crate::lines::Line;
-use crate::refusal::Refusal;
 
 /// Lines said by the program itself; the crate's own events are lines as they are.
 #[derive(Serialize)]
@@ -65,14 +65,14 @@ struct Subnet<'a> {
 #[serde(rename_all = "snake_case")]
 enum Told {
     Ok(Done),
-    Error(Refusal),
+    Error(CommandError),
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Json;
 
-impl Front for Json {
+impl Interface for Json {
     fn ready(&self, node: &Node, wire: Generation) -> String {
         line(&Said::Ready {
             id: &node.id,
@@ -90,10 +90,10 @@ impl Front for Json {
         line(&Said::Page { url })
     }
 
-    fn read(&self, line: Line, _: &Known) -> Read {
+    fn read(&self, line: Line, _: &Directory) -> Read {
         match parse(line) {
             Ok((seq, command)) => Read::Do { seq, command },
-            Err((seq, why)) => Read::Say(answer(seq, Err(Refusal::new("bad_line", why)))),
+            Err((seq, why)) => Read::Say(answer(seq, Err(CommandError::new("bad_line", why)))),
         }
     }
 
@@ -166,12 +166,12 @@ mod tests {
     use actix_mesh::{CloseReason, Direction, Packets};
     use serde_json::json;
 
-    use super::super::known::tests::message;
+    use super::super::directory::tests::message;
     use super::super::seq::tests::seq as seq_of;
     use super::*;
 
     fn read(line: &str) -> Read {
-        Json.read(Line::Whole(line.into()), &Known::default())
+        Json.read(Line::Whole(line.into()), &Directory::default())
     }
 
     fn command(line: &str) -> Command {
@@ -183,7 +183,7 @@ mod tests {
 
     /// The refusal of a bad line, and its `seq`.
     fn refusal(line: Line) -> (Value, Value) {
-        let Read::Say(said) = Json.read(line, &Known::default()) else {
+        let Read::Say(said) = Json.read(line, &Directory::default()) else {
             panic!("a bad line was taken")
         };
         let mut said: Value = serde_json::from_str(&said).unwrap();
@@ -403,7 +403,7 @@ mod tests {
     #[test]
     fn a_refusal_stands_under_error() {
         let said = Json
-            .answer(seq_of("1"), Err(Refusal::new("refused", "why")))
+            .answer(seq_of("1"), Err(CommandError::new("refused", "why")))
             .unwrap();
         assert_eq!(
             said,

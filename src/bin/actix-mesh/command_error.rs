@@ -9,12 +9,12 @@ use serde::Serialize;
 
 /// `{"code", "message"}`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Refusal {
+pub(crate) struct CommandError {
     pub(crate) code: &'static str,
     pub(crate) message: String,
 }
 
-impl Refusal {
+impl CommandError {
     pub(crate) fn new(code: &'static str, message: impl ToString) -> Self {
         let message = message.to_string();
         Self { code, message }
@@ -23,7 +23,7 @@ impl Refusal {
 
 macro_rules! refused_by {
     ($($error:ty),*) => {$(
-        impl From<$error> for Refusal {
+        impl From<$error> for CommandError {
             fn from(error: $error) -> Self {
                 Self::new(error.code(), error)
             }
@@ -41,7 +41,7 @@ refused_by!(
 );
 
 /// The Router answers everything while it lives.
-impl From<MailboxError> for Refusal {
+impl From<MailboxError> for CommandError {
     fn from(_: MailboxError) -> Self {
         Self::new("shutting_down", "the node is shutting down")
     }

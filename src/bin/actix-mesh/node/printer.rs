@@ -10,35 +10,35 @@ use actix::fut::wrap_future;
 use actix::{Actor, Addr, AsyncContext as _, AtomicResponse, Context, Handler, MailboxError};
 use actix_mesh::{Event, Filter, Message, Router, Subscribe, SubscribeEvents};
 
-use super::front::Front;
-use super::known::Known;
+use super::directory::Directory;
+use super::interface::Interface;
 use crate::output::Output;
 
 /// How much may wait for a slow reader of our output.
 pub(crate) const ITEMS: usize = 1 << 16;
 pub(crate) const BYTES: usize = 16 << 20;
 
-pub(crate) struct Voice {
+pub(crate) struct Printer {
     pub(crate) router: Addr<Router>,
-    pub(crate) front: Rc<dyn Front>,
-    pub(crate) known: Rc<RefCell<Known>>,
+    pub(crate) interface: Rc<dyn Interface>,
+    pub(crate) directory: Rc<RefCell<Directory>>,
     pub(crate) output: Output,
 }
 
-impl Voice {
+impl Printer {
     /// Has everything said that the node delivers and tells.
     pub(crate) async fn subscribe(self, router: &Addr<Router>) -> Result<Addr<Self>, MailboxError> {
-        let voice = self.start();
-        let events = SubscribeEvents::new(voice.clone())
+        let printer = self.start();
+        let events = SubscribeEvents::new(printer.clone())
             .items(ITEMS)
             .bytes(BYTES);
-        let messages = Subscribe::messages(voice.clone())
+        let messages = Subscribe::messages(printer.clone())
             .filter(Filter::new().any_kind())
             .items(ITEMS)
             .bytes(BYTES);
         router.send(events).await?;
         router.send(messages).await?;
-        Ok(voice)
+        Ok(printer)
     }
 
     fn say(&self, line: Option<String>) -> AtomicResponse<Self, ()> {
@@ -52,30 +52,30 @@ impl Voice {
     }
 }
 
-impl Actor for Voice {
+impl Actor for Printer {
     type Context = Context<Self>;
 }
 
-impl Handler<Message> for Voice {
+impl Handler<Message> for Printer {
     type Result = AtomicResponse<Self, ()>;
 
     fn handle(&mut self, message: Message, _: &mut Context<Self>) -> Self::Result {
-        self.known.borrow_mut().heard(&message);
-        self.say(self.front.message(&message))
+        self.directory.borrow_mut().heard(&message);
+        self.say(self.interface.message(&message))
     }
 }
 
-impl Handler<Event> for Voice {
+impl Handler<Event> for Printer {
     type Result = AtomicResponse<Self, ()>;
 
     fn handle(&mut self, event: Event, ctx: &mut Context<Self>) -> Self::Result {
-        self.known.borrow_mut().told(&event);
-        if let Some(command) = self.front.introduce(&event) {
-            let introduced = command.begin(&self.router, &self.known.borrow());
+        self.directory.borrow_mut().told(&event);
+        if let Some(command) = self.interface.introduce(&event) {
+            let introduced = command.begin(&self.router, &self.directory.borrow());
             // Nobody asked for it, so nobody is told: a peer that has left again needs no introduction.
             ctx.spawn(wrap_future(async { drop(introduced.await) }));
         }
-        self.say(self.front.event(&event))
+        self.say(self.interface.event(&event))
     }
 }
 
@@ -84,7 +84,7 @@ impl Handler<Event> for Voice {
 #[rtype(result = "()")]
 pub(crate) struct Said;
 
-impl Handler<Said> for Voice {
+impl Handler<Said> for Printer {
     type Result = ();
 
     fn handle(&mut self, _: Said, _: &mut Context<Self>) {}

@@ -5,12 +5,12 @@
 use actix_mesh::{Event, Generation, Message, Node};
 
 use super::command::{Command, Outcome};
-use super::known::Known;
+use super::directory::Directory;
 use super::seq::Seq;
 use crate::lines::Line;
 
 /// A way to talk with the user. What it gives is said as a line of its own, or more; `None` is not worth saying.
-pub(crate) trait Front {
+pub(crate) trait Interface {
     /// Said first.
     fn ready(&self, node: &Node, wire: Generation) -> String;
 
@@ -18,7 +18,7 @@ pub(crate) trait Front {
     fn page(&self, url: &str) -> String;
 
     /// Understands a line.
-    fn read(&self, line: Line, known: &Known) -> Read;
+    fn read(&self, line: Line, directory: &Directory) -> Read;
 
     /// Says what came of a command.
     fn answer(&self, seq: Seq, outcome: Outcome) -> Option<String>;
