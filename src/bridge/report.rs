@@ -8,6 +8,8 @@ use super::side::Side;
 use crate::mesh::{PassOnError, WhisperError};
 
 /// Ask a [`Bridge`](super::Bridge) what it did. Answers at once.
+///
+/// See [`bridge`](crate::bridge) for an example.
 #[derive(Clone, Copy, Debug, Default, actix::Message)]
 #[rtype(result = "BridgeReport")]
 pub struct BridgeStatus;

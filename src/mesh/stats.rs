@@ -20,6 +20,14 @@ pub struct Traffic {
 }
 
 impl Traffic {
+    /// What is left of it without that.
+    pub(crate) fn less(self, other: Self) -> Self {
+        Self {
+            messages: self.messages.saturating_sub(other.messages),
+            bytes: self.bytes.saturating_sub(other.bytes),
+        }
+    }
+
     pub(crate) fn is_nothing(&self) -> bool {
         *self == Self::default()
     }

@@ -249,6 +249,19 @@ impl Handler<Event> for Presence {
 }
 
 /// Say something else of this node from now on.
+///
+/// ```
+/// use actix::Actor;
+/// use actix_mesh::Config;
+/// use actix_mesh::replicated::{Announce, Presence};
+/// use serde_json::json;
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let a = Config::new().start().await?;
+/// let presence = Presence::of(&a).start();
+/// presence.send(Announce(json!({ "load": 0.7 }))).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, actix::Message)]
 #[rtype(result = "()")]
 pub struct Announce(pub Value);
@@ -263,6 +276,8 @@ impl Handler<Announce> for Presence {
 }
 
 /// Who is here besides this node, in the order of their ids.
+///
+/// See [`Presence`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Vec<Present>")]
 pub struct Here;
@@ -280,6 +295,18 @@ impl Handler<Here> for Presence {
 }
 
 /// How is the list?
+///
+/// ```
+/// use actix::Actor;
+/// use actix_mesh::Config;
+/// use actix_mesh::replicated::{Presence, PresenceStatus};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let a = Config::new().start().await?;
+/// let presence = Presence::of(&a).start();
+/// assert_eq!(presence.send(PresenceStatus).await?.passed_over, 0);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "PresenceReport")]
 pub struct PresenceStatus;
@@ -319,6 +346,29 @@ pub enum PresenceChanged {
 }
 
 /// Tell an actor of every change from now on. Whoever falls behind misses some, and finds who is there by [`Here`].
+///
+/// ```
+/// use actix::{Actor, Context, Handler};
+/// use actix_mesh::Config;
+/// use actix_mesh::replicated::{Presence, PresenceChanged, WatchPresence};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// struct Doorman;
+/// impl Actor for Doorman {
+///     type Context = Context<Self>;
+/// }
+/// impl Handler<PresenceChanged> for Doorman {
+///     type Result = ();
+///     fn handle(&mut self, changed: PresenceChanged, _: &mut Context<Self>) {
+///         println!("{changed:?}");
+///     }
+/// }
+///
+/// let a = Config::new().start().await?;
+/// let presence = Presence::of(&a).start();
+/// presence.send(WatchPresence(Doorman.start().recipient())).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, actix::Message)]
 #[rtype(result = "()")]
 pub struct WatchPresence(pub Recipient<PresenceChanged>);

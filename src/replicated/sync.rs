@@ -446,6 +446,23 @@ impl Handler<Event> for Sync {
 ///
 /// A key that was set in this very second is set at the next: seconds are what tells old from new. So one that is set often
 /// queues up, for at most 10 s.
+///
+/// # Errors
+/// A [`SyncError`] says who holds the key, or what to wait for. It says too if the value stands here and could not be sent.
+///
+/// ```
+/// use actix::Actor;
+/// use actix_mesh::Config;
+/// use actix_mesh::replicated::{Get, Set, Sync};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let a = Config::new().start().await?;
+/// let dictionary = Sync::of(&a).start();
+/// dictionary.send(Set::new("colour", "green")).await??;
+/// let entry = dictionary.send(Get::new("colour")).await?.expect("it was just set");
+/// assert_eq!(entry.value.as_str(), Some("green"));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Result<(), SyncError>")]
 #[non_exhaustive]
@@ -538,6 +555,8 @@ impl Sync {
 }
 
 /// The value of a key, if it has one.
+///
+/// See [`Set`] for an example.
 #[derive(Clone, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Option<Entry>")]
 #[non_exhaustive]
@@ -563,6 +582,18 @@ impl Handler<Get> for Sync {
 }
 
 /// All keys and their values, in the order of the keys.
+///
+/// ```
+/// use actix::Actor;
+/// use actix_mesh::Config;
+/// use actix_mesh::replicated::{Entries, Sync};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let a = Config::new().start().await?;
+/// let dictionary = Sync::of(&a).start();
+/// assert!(dictionary.send(Entries).await?.is_empty());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Vec<(Packet, Entry)>")]
 pub struct Entries;
@@ -609,6 +640,29 @@ pub enum Changed {
 }
 
 /// Tell an actor of every change from now on. Whoever falls behind misses some, and finds the outcome in [`Entries`].
+///
+/// ```
+/// use actix::{Actor, Context, Handler};
+/// use actix_mesh::Config;
+/// use actix_mesh::replicated::{Changed, Sync, WatchSync};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// struct Painter;
+/// impl Actor for Painter {
+///     type Context = Context<Self>;
+/// }
+/// impl Handler<Changed> for Painter {
+///     type Result = ();
+///     fn handle(&mut self, changed: Changed, _: &mut Context<Self>) {
+///         println!("{changed:?}");
+///     }
+/// }
+///
+/// let a = Config::new().start().await?;
+/// let dictionary = Sync::of(&a).start();
+/// dictionary.send(WatchSync(Painter.start().recipient())).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, actix::Message)]
 #[rtype(result = "()")]
 pub struct WatchSync(pub Recipient<Changed>);
@@ -622,6 +676,18 @@ impl Handler<WatchSync> for Sync {
 }
 
 /// How is the dictionary?
+///
+/// ```
+/// use actix::Actor;
+/// use actix_mesh::Config;
+/// use actix_mesh::replicated::{Sync, SyncStatus};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let a = Config::new().start().await?;
+/// let dictionary = Sync::of(&a).start();
+/// assert_eq!(dictionary.send(SyncStatus).await?.refused, 0);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "SyncReport")]
 pub struct SyncStatus;

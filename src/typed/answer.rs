@@ -23,6 +23,42 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// answer one kind: they are asked in the order they came until one answers. Of a kind 64 questions are answered at
 /// once and 1,024 more (4 MiB) may wait, of one neighbour a quarter of them; further ones are told `busy`, and
 /// [`Event::QuestionRefused`](crate::Event::QuestionRefused) tells here.
+///
+/// ```
+/// use actix::{Actor, Context, Handler};
+/// use actix_mesh::{Answer, Asked, Config, Payload, Query};
+/// use serde::{Deserialize, Serialize};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// #[derive(Serialize, Deserialize)]
+/// struct Square(i64);
+/// #[derive(Serialize, Deserialize)]
+/// struct Squared(i64);
+/// impl Payload for Square {
+///     const KIND: &'static str = "square/1";
+/// }
+/// impl Payload for Squared {
+///     const KIND: &'static str = "squared/1";
+/// }
+/// impl Query for Square {
+///     type Reply = Squared;
+/// }
+///
+/// struct Squarer;
+/// impl Actor for Squarer {
+///     type Context = Context<Self>;
+/// }
+/// impl Handler<Asked<Square>> for Squarer {
+///     type Result = Option<Squared>;
+///     fn handle(&mut self, asked: Asked<Square>, _: &mut Context<Self>) -> Self::Result {
+///         Some(Squared(asked.value.0 * asked.value.0))
+///     }
+/// }
+///
+/// let a = Config::new().start().await?;
+/// a.router.send(Answer::by(Squarer.start())).await?;
+/// # Ok(()) }
+/// ```
 #[derive(actix::Message)]
 #[rtype(result = "SubscriptionId")]
 #[non_exhaustive]

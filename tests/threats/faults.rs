@@ -7,8 +7,8 @@ use std::time::Duration;
 use actix::{Actor, Context, Handler};
 use actix_mesh::wire::Flag;
 use actix_mesh::{
-    CloseReason, Config, Connect, Event, Message, Node, Send, Shutdown, Subscribe, Unsubscribe,
-    Whisper,
+    CloseReason, Config, Connect, Event, Message, Node, Peers, Send, Shutdown, Subscribe,
+    Unsubscribe, Whisper,
 };
 
 use crate::assert_serves;
@@ -278,6 +278,30 @@ fn f19_what_was_not_written_to_a_peer_that_left_is_told() {
         "{unwritten:?} of {accepted}"
     );
     assert_eq!(victim.status().unwritten, unwritten);
+}
+
+#[test]
+fn f19_what_waits_for_a_peer_is_not_counted_as_sent_to_it() {
+    let victim = Victim::with(|config| config.stall_timeout(Duration::from_secs(2)));
+    let mute = Raw::join(&victim);
+    let accepted = (0..64)
+        .map(|_| format!("{}{}", some_text("large"), "x".repeat(60_000)))
+        .take_while(|large| victim.ask(Send::new(large.clone()).or_busy()).is_ok())
+        .count() as u64;
+    let peers = victim.ask(Peers);
+    let sent = peers.iter().find(|peer| peer.id == *mute.id());
+    let sent = sent.expect("it is given two seconds").sent;
+    assert!(sent.messages < accepted, "{sent:?} of {accepted}");
+    let unwritten = victim.told(|event| match event {
+        Event::PeerLeft {
+            peer, unwritten, ..
+        } if peer == mute.id() => Some(*unwritten),
+        _ => None,
+    });
+    assert!(
+        sent.messages + unwritten.messages >= accepted,
+        "{sent:?} and {unwritten:?} of {accepted}"
+    );
 }
 
 #[test]

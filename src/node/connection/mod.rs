@@ -15,14 +15,17 @@ use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::Duration;
 
-use actix::{Actor, ActorContext as _, ActorFuture, AsyncContext as _, Context, Handler, WeakAddr};
+use actix::{
+    Actor, ActorContext as _, ActorFuture, AsyncContext as _, Context, Handler, MessageResult,
+    WeakAddr,
+};
 #[cfg(any(feature = "tls", feature = "websocket"))]
 use actix::{ActorFutureExt as _, WrapFuture as _};
 use smallvec::SmallVec;
 
 #[cfg(feature = "websocket")]
 use crate::mesh::TlsRefusal;
-use crate::mesh::{ConnId, Ended};
+use crate::mesh::{ConnId, Ended, Traffic};
 use crate::node::Router;
 use crate::node::budget::{Account, Pool};
 use crate::node::connection::notices::Gone;
@@ -57,6 +60,11 @@ pub(crate) struct Orders {
     #[cfg(feature = "tls")]
     pub(crate) recheck: bool,
 }
+
+/// How much of what was ordered is not written yet?
+#[derive(Clone, Copy, Debug, actix::Message)]
+#[rtype(result = "Traffic")]
+pub(crate) struct Unwritten;
 
 /// What every connection of a node is made with.
 #[derive(Clone, Debug)]
@@ -189,6 +197,13 @@ impl Connection {
         ctx.stop();
     }
 
+    fn unwritten(&self) -> Traffic {
+        let outbound = self.outbound.as_ref();
+        outbound
+            .map(|outbound| outbound.unsent())
+            .unwrap_or_default()
+    }
+
     fn flush(&mut self, ctx: &mut Context<Self>) {
         if !self.flushing && !self.shut {
             self.flushing = true;
@@ -271,7 +286,6 @@ impl Actor for Connection {
         if let Some(router) = self.source.terms.router.upgrade() {
             let why = self.ended.take().map_or(Ended::ByPeer, |why| *why);
             let outbound = self.outbound.as_ref();
-            let unsent = outbound.map(|outbound| outbound.unsent());
             let whispers = outbound.map(|outbound| outbound.unsent_whispers());
             #[expect(
                 clippy::disallowed_methods,
@@ -280,7 +294,7 @@ impl Actor for Connection {
             router.do_send(Gone {
                 conn: self.source.conn,
                 why,
-                unsent: unsent.unwrap_or_default(),
+                unsent: self.unwritten(),
                 whispers: whispers.unwrap_or_default(),
             });
         }
@@ -308,6 +322,14 @@ impl Handler<Orders> for Connection {
             return self.end(Ended::Insecure { refusal, by_peer }, ctx);
         }
         self.flush(ctx);
+    }
+}
+
+impl Handler<Unwritten> for Connection {
+    type Result = MessageResult<Unwritten>;
+
+    fn handle(&mut self, _: Unwritten, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.unwritten())
     }
 }
 

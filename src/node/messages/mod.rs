@@ -44,6 +44,21 @@ impl actix::Message for Event {
 /// Answers when the peer's handshake has been accepted, with its id; or with the reason why there is no
 /// connection: refused, timeout, another subnet (theirs and ours), this node itself,
 /// another id than expected. The connection timeout and the handshake timeout bound the wait.
+///
+/// # Errors
+/// A [`ConnectError`] names the address and says what went wrong there: nobody listens, it took too long, the subnets differ,
+/// another id answered, or the text is no address.
+///
+/// ```
+/// use actix_mesh::{Config, Connect};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let a = Config::new().start().await?;
+/// let b = Config::new().start().await?;
+/// let peer = a.router.send(Connect::to(b.addr)).await??;
+/// assert_eq!(peer, b.id);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Result<NodeId, ConnectError>")]
 #[non_exhaustive]
@@ -83,6 +98,26 @@ impl Connect {
 /// Fails if no peer is connected (unless allowed), if a packet is not valid UTF-8 (unless the node allows
 /// binary), if the kind is one of the mesh's own, or if it does not fit a frame. The same payload sent again
 /// within a second is stamped with the next free second, so that peers do not take it for a repetition.
+///
+/// # Errors
+/// A [`SendError`] says whose turn it is: nobody is connected yet, the message is not one that can be sent, or too much
+/// waits already. What was refused was handed to no peer.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use actix_mesh::{Config, Recv, Send};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let a = Config::new().start().await?;
+/// let b = Config::new().connect(a.addr).start().await?;
+/// a.ready(1, Duration::from_secs(5)).await?;
+/// let sent = a.router.send(Send::new(["user/7", "is out of date"])).await??;
+/// assert_eq!(sent.handed_to[..], [b.id.clone()]);
+/// let heard = b.router.send(Recv::one().wait(Duration::from_secs(5))).await?;
+/// assert_eq!(heard[0].packets()[1].as_str(), Some("user/7"));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Result<Sent, SendError>")]
 #[non_exhaustive]
@@ -148,6 +183,25 @@ impl Send {
 /// of what a short message costs its sender, is gone once for all of them. What does not fit the send budget waits in
 /// line, where 32 MiB at most may wait (each message counts 512 bytes more than it has): send a few dozen, await the
 /// answer of those before, go on.
+///
+/// # Errors
+/// Each place of the answer is that of a [`Send`](struct@Send): one that is refused keeps none of the others from going out.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use actix_mesh::{Config, Send, SendMany};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let a = Config::new().start().await?;
+/// let b = Config::new().connect(a.addr).start().await?;
+/// a.ready(1, Duration::from_secs(5)).await?;
+/// let lines = ["one", "two", "three"].map(Send::new);
+/// for sent in a.router.send(SendMany::from_iter(lines)).await? {
+///     assert_eq!(sent?.handed_to[..], [b.id.clone()]);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Vec<Result<Sent, SendError>>")]
 pub struct SendMany(
@@ -167,6 +221,26 @@ impl FromIterator<Send> for SendMany {
 /// message once its handshake has proven its id. Answers when the message has been handed to the peer's
 /// connection; or, at the latest when `within` is over, with what kept it from getting there. Waits for room
 /// in the send budget as [`Send`](struct@Send) does.
+///
+/// # Errors
+/// A [`WhisperError`] says how far it got: nobody knows the peer, it could not be reached in time, or, as for a
+/// [`Send`](struct@Send), the message is not one that can be sent.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use actix_mesh::{Config, Recv, Whisper};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let a = Config::new().start().await?;
+/// let b = Config::new().connect(a.addr).start().await?;
+/// a.ready(1, Duration::from_secs(5)).await?;
+/// let sent = a.router.send(Whisper::new(b.id.clone(), "for you alone")).await??;
+/// assert!(!sent.discovered, "b is connected: nobody had to be asked for it");
+/// let heard = b.router.send(Recv::one().wait(Duration::from_secs(5))).await?;
+/// assert_eq!(heard[0].text(), "for you alone");
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Result<Whispered, WhisperError>")]
 #[non_exhaustive]
@@ -229,7 +303,22 @@ impl Message {
 
 /// Close the connection to a peer, after what is queued for it has been written.
 ///
-/// Answers at once: false if it was not connected. Nothing keeps it from coming back.
+/// Answers at once: false if it was not connected. For a while ([`Config::rejoin_delay`](crate::Config::rejoin_delay), 30 s) it is
+/// neither dialled nor let in again, unless a user [connects](Connect) to it.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use actix_mesh::{Config, Disconnect};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let a = Config::new().start().await?;
+/// let b = Config::new().connect(a.addr).start().await?;
+/// a.ready(1, Duration::from_secs(5)).await?;
+/// assert!(a.router.send(Disconnect::from(b.id.clone())).await?);
+/// assert!(!a.router.send(Disconnect::from(b.id)).await?, "it is not connected any more");
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "bool")]
 #[non_exhaustive]
@@ -245,7 +334,21 @@ impl Disconnect {
     }
 }
 
-/// List the connected peers. Answers at once, in the order of their ids.
+/// List the connected peers, in the order of their ids. Answers when each connection has said what it has written.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use actix_mesh::{Config, Peers};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let a = Config::new().start().await?;
+/// let b = Config::new().connect(a.addr).start().await?;
+/// a.ready(1, Duration::from_secs(5)).await?;
+/// let peers = a.router.send(Peers).await?;
+/// assert_eq!(peers[0].id, b.id);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Vec<Peer>")]
 pub struct Peers;
@@ -266,7 +369,7 @@ pub struct Peer {
     pub since: u64,
     /// What it sent us: messages, and bytes as they went over the wire.
     pub received: Traffic,
-    /// What was handed to its connection, likewise.
+    /// What was written to it, likewise: what still waits in this node's queue is not counted, and a message written in part is not.
     pub sent: Traffic,
     /// Whether its key proves its id, as it does in a closed mesh.
     pub proven: bool,
@@ -289,6 +392,17 @@ impl Peer {
 }
 
 /// List the dials, and the connections whose handshake has not been accepted. Answers at once.
+///
+/// ```
+/// use actix_mesh::{Awaiting, Config};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let a = Config::new().start().await?;
+/// for awaited in a.router.send(Awaiting).await? {
+///     println!("{} is not a peer yet", awaited.addr);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Vec<Awaited>")]
 pub struct Awaiting;
@@ -323,6 +437,19 @@ impl Awaited {
 ///
 /// Answers at once with how many were asked; whom they lead to is told by
 /// [`Event::PeerJoined`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use actix_mesh::{Config, RequestPeers};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let a = Config::new().start().await?;
+/// let b = Config::new().connect(a.addr).start().await?;
+/// a.ready(1, Duration::from_secs(5)).await?;
+/// assert_eq!(b.router.send(RequestPeers).await?, 1);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, actix::Message)]
 #[rtype(result = "usize")]
 pub struct RequestPeers;
@@ -332,6 +459,17 @@ pub struct RequestPeers;
 /// Answers at once with the last word of each; what is asked for now shows the next time. A peer is asked at most every
 /// four seconds. Only nodes with [`Config::share_topology`](crate::Config::share_topology) ask and answer. It is hearsay:
 /// a peer may say anything.
+///
+/// ```
+/// use actix_mesh::{Config, Topology};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let a = Config::new().share_topology(true).start().await?;
+/// for neighborhood in a.router.send(Topology).await? {
+///     println!("{neighborhood:?}");
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Vec<Neighborhood>")]
 pub struct Topology;
@@ -341,6 +479,15 @@ pub struct Topology;
 ///
 /// At most so many of the 1,024 that are kept. They are kept only with
 /// [`Config::share_topology`](crate::Config::share_topology); what a message carries never is.
+///
+/// ```
+/// use actix_mesh::{Config, PassedMessages};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let a = Config::new().share_topology(true).start().await?;
+/// assert!(a.router.send(PassedMessages(10)).await?.is_empty(), "nothing passed yet");
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Vec<PassedMessage>")]
 pub struct PassedMessages(pub usize);
@@ -351,11 +498,31 @@ pub struct PassedMessages(pub usize);
 /// for a message, again if it did not know it, and for another one after half a second. Only nodes with
 /// [`Config::share_topology`](crate::Config::share_topology) ask and answer, of the last 1,024 broadcasts that passed
 /// through them. What others say is hearsay.
+///
+/// ```
+/// use actix_mesh::{Config, RouteOf, Send};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let a = Config::new().share_topology(true).start().await?;
+/// let sent = a.router.send(Send::new("to all").allow_empty()).await??;
+/// println!("{:?}", a.router.send(RouteOf(sent.id)).await?);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Route")]
 pub struct RouteOf(pub MessageId);
 
 /// Ask how the node is. Answers at once.
+///
+/// ```
+/// use actix_mesh::{Config, Status};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let a = Config::new().start().await?;
+/// let status = a.router.send(Status).await?;
+/// assert_eq!((status.peers, status.stats.delivered), (0, 0));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Box<StatusReport>")]
 pub struct Status;
@@ -419,6 +586,18 @@ pub struct StatusReport {
 /// Answers when that is done, or when `drain` is over, with what did not get through. Messages that still
 /// wait for room in the send budget are sent first if there is time, and refused otherwise; everything asked
 /// for from now on is refused. After the answer the Router is gone.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use actix_mesh::{Config, Shutdown};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let a = Config::new().start().await?;
+/// let report = a.router.send(Shutdown::new().drain(Duration::from_secs(1))).await?;
+/// assert!(report.is_clean());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "ShutdownReport")]
 #[non_exhaustive]

@@ -159,6 +159,28 @@ pub enum Overflow {
 ///
 /// The recipient is a strong address: it keeps its actor alive until [`Unsubscribe`] or the node's end. The
 /// subscription ends by itself when the actor has stopped.
+///
+/// ```
+/// use actix::{Actor, Context, Handler};
+/// use actix_mesh::{Config, Filter, Message, Subscribe};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// struct Cache;
+/// impl Actor for Cache {
+///     type Context = Context<Self>;
+/// }
+/// impl Handler<Message> for Cache {
+///     type Result = ();
+///     fn handle(&mut self, message: Message, _: &mut Context<Self>) {
+///         println!("{} is out of date", message.text());
+///     }
+/// }
+///
+/// let a = Config::new().start().await?;
+/// let stale = Filter::new().kind("invalidate");
+/// a.router.send(Subscribe::messages(Cache.start()).filter(stale)).await?;
+/// # Ok(()) }
+/// ```
 #[derive(actix::Message)]
 #[rtype(result = "SubscriptionId")]
 #[non_exhaustive]
@@ -326,6 +348,25 @@ where
 
 /// End a subscription or an interception. Answers at once: false if there is none of that name. What is
 /// queued for it is dropped; what is in the recipient's mailbox is not.
+///
+/// ```
+/// use actix::{Actor, Context, Handler};
+/// use actix_mesh::{Config, Message, Subscribe, Unsubscribe};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # struct Cache;
+/// # impl Actor for Cache {
+/// #     type Context = Context<Self>;
+/// # }
+/// # impl Handler<Message> for Cache {
+/// #     type Result = ();
+/// #     fn handle(&mut self, _: Message, _: &mut Context<Self>) {}
+/// # }
+/// let a = Config::new().start().await?;
+/// let id = a.router.send(Subscribe::messages(Cache.start())).await?;
+/// assert!(a.router.send(Unsubscribe::from(id)).await?);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "bool")]
 #[non_exhaustive]
@@ -349,6 +390,21 @@ impl Unsubscribe {
 /// is counted by the next message's [`missed`](Message::missed).
 ///
 /// Messages of other kinds are pulled by their [`kind`](Self::kind), each out of an inbox of its own with the same bounds.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use actix_mesh::{Config, Recv, Send};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let a = Config::new().start().await?;
+/// let b = Config::new().connect(a.addr).start().await?;
+/// a.ready(1, Duration::from_secs(5)).await?;
+/// a.router.send(Send::new("to all")).await??;
+/// let heard = b.router.send(Recv::up_to(16).wait(Duration::from_secs(5))).await?;
+/// assert_eq!(heard[0].text(), "to all");
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Vec<Message>")]
 #[non_exhaustive]
@@ -399,6 +455,31 @@ impl Recv {
 /// budget of the connection they came from. An interceptor that does not decide by the deadline has lost its
 /// say: the message passes on, [`Event::Lagged`] tells, and until it answers it is not asked again. Like a
 /// subscription, it keeps its actor alive and ends with it.
+///
+/// ```
+/// use actix::{Actor, Context, Handler};
+/// use actix_mesh::{Config, Intercept, Offer, Verdict};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// /// Keeps what is secret from everybody behind it.
+/// struct Censor;
+/// impl Actor for Censor {
+///     type Context = Context<Self>;
+/// }
+/// impl Handler<Offer> for Censor {
+///     type Result = Verdict;
+///     fn handle(&mut self, offer: Offer, _: &mut Context<Self>) -> Verdict {
+///         match offer.message.text().starts_with("secret") {
+///             true => Verdict::Consume,
+///             false => Verdict::Pass,
+///         }
+///     }
+/// }
+///
+/// let a = Config::new().start().await?;
+/// a.router.send(Intercept::by(Censor.start())).await?;
+/// # Ok(()) }
+/// ```
 #[derive(actix::Message)]
 #[rtype(result = "SubscriptionId")]
 #[non_exhaustive]

@@ -1,11 +1,15 @@
 //! What users ask of the node, each handed to the part that does it.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use actix::fut::wrap_future;
-use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult};
+use actix::{
+    ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult, ResponseFuture,
+};
+use futures_util::future::join_all;
 
-use crate::mesh::{self, ConnectError, Mesh, SendError, Sent, WhisperError, Whispered};
+use crate::mesh::{self, ConnectError, Mesh, SendError, Sent, Traffic, WhisperError, Whispered};
 use crate::node::delivery::filter::CompiledFilter;
 use crate::node::delivery::subscriptions::Taker;
 use crate::node::messages::subscribe::{
@@ -203,23 +207,37 @@ impl Handler<RouteOf> for Router {
 }
 
 impl Handler<Peers> for Router {
-    type Result = Vec<Peer>;
+    type Result = ResponseFuture<Vec<Peer>>;
 
-    fn handle(&mut self, _: Peers, _: &mut Context<Self>) -> Vec<Peer> {
-        self.all_peers()
+    fn handle(&mut self, _: Peers, _: &mut Context<Self>) -> Self::Result {
+        Box::pin(self.all_peers())
     }
 }
 
 impl Router {
-    pub(crate) fn all_peers(&self) -> Vec<Peer> {
-        let mut peers: Vec<Peer> = self
+    /// All connected peers. Each connection is asked what of its orders it has not written yet; one that has ended meanwhile is
+    /// none of a peer any more.
+    pub(crate) fn all_peers(&self) -> impl Future<Output = Vec<Peer>> + use<> {
+        let mut peers: Vec<_> = self
             .mesh
             .peers()
             .into_iter()
-            .map(|peer| self.peer(peer))
+            .filter_map(|peer| Some((self.links.unwritten(peer.conn)?, self.peer(peer))))
             .collect();
-        peers.sort_unstable_by(|one, other| one.id.cmp(&other.id));
-        peers
+        peers.sort_unstable_by(|(_, one), (_, other)| one.id.cmp(&other.id));
+        async move {
+            let (unwritten, peers): (Vec<_>, Vec<_>) = peers.into_iter().unzip();
+            let unwritten = join_all(unwritten).await;
+            let written = |(mut peer, unwritten): (Peer, Option<Traffic>)| {
+                peer.sent = peer.sent.less(unwritten?);
+                Some(peer)
+            };
+            peers
+                .into_iter()
+                .zip(unwritten)
+                .filter_map(written)
+                .collect()
+        }
     }
 
     fn peer(&self, peer: mesh::Peer) -> Peer {
@@ -230,7 +248,7 @@ impl Router {
             compression: peer.compression,
             since: peer.since,
             received: peer.received,
-            sent: self.links.sent(peer.conn),
+            sent: self.links.handed(peer.conn),
             proven: peer.proven,
         }
     }

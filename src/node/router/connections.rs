@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 
 use crate::mesh::{ConnId, Targets, Traffic};
 use crate::node::connection::writer::Chunk;
-use crate::node::connection::{Connection, Opening, Orders, Stream, Terms};
+use crate::node::connection::{Connection, Opening, Orders, Stream, Terms, Unwritten};
 use crate::node::router::arbiters::Threads;
 use crate::node::router::compress::AdaptiveCompression;
 use crate::node::router::observability::spans::Spans;
@@ -160,11 +160,20 @@ impl Links {
         }
     }
 
-    /// What was handed to a link.
-    pub(crate) fn sent(&self, conn: ConnId) -> Traffic {
+    /// What was handed to a link, written or not.
+    pub(crate) fn handed(&self, conn: ConnId) -> Traffic {
         self.open
             .get(&conn)
             .map_or_else(Traffic::default, |link| link.sent)
+    }
+
+    /// Asks a link what of that is not written yet; `None` if it ends before it answers.
+    pub(crate) fn unwritten(
+        &self,
+        conn: ConnId,
+    ) -> Option<impl Future<Output = Option<Traffic>> + use<>> {
+        let answer = self.open.get(&conn)?.actor.send(Unwritten);
+        Some(async move { answer.await.ok() })
     }
 
     /// Has frames written to these.

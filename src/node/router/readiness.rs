@@ -78,8 +78,11 @@ impl Router {
                 continue;
             }
             if wanted <= connected {
-                // Whoever asked may have stopped waiting.
-                drop(promise.keep(self.all_peers()));
+                let peers = self.all_peers();
+                actix_rt::spawn(async move {
+                    // Whoever asked may have stopped waiting.
+                    drop(promise.keep(peers.await));
+                });
             } else {
                 self.readiness.waiting.push((wanted, promise));
             }
