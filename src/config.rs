@@ -261,8 +261,8 @@ impl Config {
     /// [`max_outgoing`](Self::max_outgoing) are connected, all of them are dialled, and the name is looked up again every 30 s.
     ///
     /// The address may be text, as `"example.org:4444"`; a text that is no address is a
-    /// [`StartError::BadAddress`](crate::StartError::BadAddress). An address that [`Connect`](crate::Connect) has led to is kept as well, until
-    /// [`Disconnect`](crate::Disconnect).
+    /// [`StartError::BadAddress`](crate::StartError::BadAddress). An address that [`Connect`](crate::Connect) has led to is kept
+    /// as well, until [`Disconnect`](crate::Disconnect).
     #[doc(alias = "keep")]
     #[must_use]
     pub fn connect(mut self, address: impl Into<HostPort>) -> Self {

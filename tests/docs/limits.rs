@@ -1,4 +1,5 @@
-//! Holds `docs/limits.md` to the code: each default in it is the one that is in force, and each setting stands in it.
+//! Writes the defaults in `docs/limits.md` from the code, or holds it to them: each default in it is the one that is in force,
+//! and each setting stands in it.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -42,9 +43,33 @@ fn agree(title: &str, of: &impl Debug, values: &[(&str, String)]) {
     for (name, value) in values {
         let row = names.iter().position(|found| found == name);
         let row = row.unwrap_or_else(|| panic!("{title}: no row of {name}"));
-        assert_eq!(rows[row][1].replace('`', ""), *value, "{title}: {name}");
+        hold(&rows[row], value);
     }
     assert_eq!(rows.len(), names.len());
+}
+
+/// The row tells this value. With `UPDATE=1` it does from now on.
+fn hold(row: &[&str], value: &str) {
+    let told = row[1].trim_matches('`');
+    if told == value {
+        return;
+    }
+    assert!(
+        std::env::var_os("UPDATE").is_some(),
+        "docs/limits.md says that {} is {told}, and it is {value}: UPDATE=1 writes it there",
+        row[0]
+    );
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/limits.md");
+    let text = std::fs::read_to_string(file).unwrap();
+    let (old, new) = (row[1], row[1].replace(told, value));
+    let before = format!("| {} | {old} |", row[0]);
+    assert_eq!(
+        text.matches(&before).count(),
+        1,
+        "one row begins with {before}"
+    );
+    let after = format!("| {} | {new} |", row[0]);
+    std::fs::write(file, text.replace(&before, &after)).unwrap();
 }
 
 fn number(number: u64) -> String {
@@ -177,7 +202,10 @@ fn what_the_core_is_told_is_told_as_it_is() {
         number(params.seconds_ahead),
         count(params.max_waiting_whispers),
     ];
-    assert_eq!(rows.iter().map(|row| row[1]).collect::<Vec<_>>(), values);
+    assert_eq!(rows.len(), values.len());
+    rows.iter()
+        .zip(values)
+        .for_each(|(row, value)| hold(row, &value));
 }
 
 struct Nobody;
@@ -234,10 +262,10 @@ async fn what_messages_set_is_told_as_it_is() {
         ),
         ("Shutdown: drain", time(Shutdown::new().drain)),
     ];
-    let told = section("Queues and deadlines");
-    let told = told
-        .iter()
-        .map(|row| (row[0].replace('`', ""), row[1].replace('`', "")));
-    let values = values.map(|(name, value)| (text(name), value));
-    assert_eq!(told.collect::<Vec<_>>(), values);
+    let rows = section("Queues and deadlines");
+    let told: Vec<_> = rows.iter().map(|row| row[0].replace('`', "")).collect();
+    assert_eq!(told, values.each_ref().map(|(name, _)| *name));
+    rows.iter()
+        .zip(values)
+        .for_each(|(row, (_, value))| hold(row, &value));
 }
