@@ -18,5 +18,5 @@ fn a_mistake_is_told_with_its_way_out() {
         return;
     }
     let cases = trybuild::TestCases::new();
-    cases.compile_fail("tests/mistakes/*.rs");
+    cases.compile_fail("tests/mistakes/*/*.rs");
 }

@@ -1,4 +1,4 @@
-//! `examples/rooms.rs` as two processes: what is posted to one is heard at the other, in that room alone.
+//! `examples/rooms` as two processes: what is posted to one is heard at the other, in that room alone.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

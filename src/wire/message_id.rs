@@ -9,7 +9,7 @@ use super::{
     error::DecodeError,
     packet::Packet,
     sha384,
-    stamped::{Digest, Packets, Stamped},
+    sha384::stamped::{Digest, Packets, Stamped},
 };
 
 /// What an id was hashed over.

@@ -32,7 +32,6 @@ mod message_id;
 mod packet;
 mod sha384;
 mod simd;
-mod stamped;
 mod subnet;
 mod value;
 

@@ -219,7 +219,7 @@ fn a_bridge_carries_a_broadcast_from_0_4_to_0_7_and_the_reply_back() {
     let (Some(package), Some(new)) = (support::package::ready(), ALL[3].peer("new")) else {
         return;
     };
-    let mut python = support::package::python("live/peer.py");
+    let mut python = support::package::python("live/py2p/peer.py");
     let process = Coprocess::start("old", python.arg(package));
     // The author is found by a search, so its py2p must name where it can be dialled.
     let started = process.order(json!({"do": "start"}));

@@ -13,20 +13,10 @@ mod proxy;
 mod py2p;
 mod wire;
 
-mod broadcast;
-mod compression;
+mod conversations;
 mod crossing;
-mod discovery;
-mod extensions;
 mod flood;
-mod handshake;
 mod hostile;
 mod leaving;
-mod relay;
-mod renegotiate;
-mod ssl;
-mod subnet;
-mod typed;
-mod whisper;
 
 use support::{GLANCE, PATIENCE, QUIET, coprocess, package, peer};

@@ -56,7 +56,7 @@ impl Ours {
 
 fn py2p(leasing: bool) -> Option<(Coprocess, Value)> {
     let package = package::ready()?;
-    let process = Coprocess::start("py", package::python("live/sync.py").arg(package));
+    let process = Coprocess::start("py", package::python("live/py2p/sync.py").arg(package));
     let started = process.order(json!({"do": "start", "leasing": leasing}));
     Some((process, started))
 }

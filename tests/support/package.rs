@@ -35,7 +35,7 @@ pub(crate) fn python(script: &str) -> Command {
 
 fn install() -> Result<PathBuf, String> {
     let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("py2p-{VERSION}"));
-    let output = python("live/install.py")
+    let output = python("live/py2p/install.py")
         .arg(&package)
         .arg(VERSION)
         .output();

@@ -233,7 +233,7 @@ fn conversations_of_later_generations_are_understood() {
         ("js_js_0_7", Generation::V0_7),
     ] {
         let mut controls = 0;
-        for row in load(&format!("transcript_{name}.json"), "frames") {
+        for row in load(&format!("transcripts/{name}.json"), "frames") {
             let Some(decoded) = row.get("decoded") else {
                 continue;
             };

@@ -247,7 +247,7 @@ fn conversations_are_understood() {
         ("py_js", "both"),
     ] {
         let mut dialects = Vec::new();
-        for row in load(&format!("transcript_{name}_0_4.json"), "frames") {
+        for row in load(&format!("transcripts/{name}_0_4.json"), "frames") {
             if let Some(decoded) = row.get("decoded") {
                 let spoken = understands(
                     &format!("{name} {}", row["n"]),

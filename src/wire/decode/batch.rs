@@ -12,7 +12,7 @@ use crate::wire::{
     generation::Generation,
     layout::{Layout, PREFIX},
     message_id::{self, IdRule},
-    stamped,
+    sha384::stamped,
 };
 
 /// The frames of one read, in order. Those that do not decode are among them as errors.

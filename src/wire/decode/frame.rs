@@ -13,7 +13,7 @@ use crate::wire::{
     layout::{Layout, Piece, message_pack},
     message::{Message, Part},
     packet::{self, Packet, Packets},
-    stamped::{self, Stamped},
+    sha384::stamped::{self, Stamped},
     value::{self, Form},
 };
 

@@ -26,7 +26,7 @@ pub(super) use elsewhere::{digests, encode_digests};
 mod elsewhere {
     use crate::wire::{
         base58::digits::Digits,
-        stamped::{Digest, Packets, Stamped},
+        sha384::stamped::{Digest, Packets, Stamped},
     };
 
     pub(in crate::wire) fn digests<'a, P: Packets<'a>>(_: &[Stamped<P>]) -> Option<Vec<Digest>> {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::wire::{
     base58::{self, Digits},
-    stamped::{Digest, FEWEST, Packets, Stamped},
+    sha384::stamped::{Digest, FEWEST, Packets, Stamped},
 };
 
 /// Bytes that follow the message: a mark, and its length in bits.

@@ -1,0 +1,6 @@
+//! Who is known, asked and kept.
+
+mod clock_skew;
+mod extensions;
+mod keepalive;
+mod peers;
