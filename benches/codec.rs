@@ -7,8 +7,8 @@
 mod harness;
 
 use actix_mesh::wire::{
-    Batch, ClaimKey, Claims, Codec, Composer, Deflater, Draft, Flag, Generation, Inflater, Limits,
-    Method, NodeId, Packet, base58,
+    Batch, Codec, Composer, Deflater, Draft, FingerprintKey, Fingerprints, Flag, Generation,
+    Inflater, Limits, Method, NodeId, Packet, base58,
 };
 use bytes::BytesMut;
 use harness::{Way, side_by_side};
@@ -118,7 +118,7 @@ fn decoding(size: usize) {
     let chunk = frames(size, count);
     let mut codec = Codec::new(GENERATION, Limits::default());
     codec.established();
-    let key = ClaimKey::new(1, 2);
+    let key = FingerprintKey::new(1, 2);
     let batch = Batch::from_frames(GENERATION, Limits::default(), &chunk).unwrap();
     side_by_side(
         &format!("decoding a chunk of {count} frames of {one} B, each frame"),
@@ -128,13 +128,19 @@ fn decoding(size: usize) {
                 codec.decode(&mut BytesMut::from(&chunk[..]))
             }),
             Way::new("what its frames claim", count, || {
-                let claims = batch.iter().flatten().map(|frame| frame.claim(&key).strict);
-                claims.fold(0, |all, claim| all ^ claim)
+                let fingerprints = batch
+                    .iter()
+                    .flatten()
+                    .map(|frame| frame.fingerprint(&key).strict);
+                fingerprints.fold(0, |all, fingerprint| all ^ fingerprint)
             }),
             Way::new("the same, all from one sender", count, || {
-                let mut claims = Claims::new(&key);
-                let claims = batch.iter().flatten().map(|frame| claims.of(&frame).strict);
-                claims.fold(0, |all, claim| all ^ claim)
+                let mut fingerprints = Fingerprints::new(&key);
+                let fingerprints = batch
+                    .iter()
+                    .flatten()
+                    .map(|frame| fingerprints.of(&frame).strict);
+                fingerprints.fold(0, |all, fingerprint| all ^ fingerprint)
             }),
         ],
     );
@@ -147,14 +153,14 @@ fn proofs(size: usize) {
         batch
             .iter()
             .flatten()
-            .filter(|frame| frame.prove().is_ok())
+            .filter(|frame| frame.verify().is_ok())
             .count()
     })];
     for count in [1, 2, 3, 8, 16, 64] {
         let (batch, which) = (&batch, &all[..count]);
         let mut verdicts = Vec::new();
         ways.push(Way::new(format!("{count} at a time"), count, move || {
-            batch.prove(which, &mut verdicts);
+            batch.verify(which, &mut verdicts);
             assert!(verdicts.iter().all(Result::is_ok));
         }));
     }

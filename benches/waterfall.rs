@@ -8,7 +8,7 @@ mod harness;
 
 /// What the cache's file takes from the floor below it.
 mod wire {
-    pub(crate) use actix_mesh::wire::Claim;
+    pub(crate) use actix_mesh::wire::Fingerprint;
 }
 
 #[allow(dead_code, unreachable_pub, reason = "the cache is used here in part")]
@@ -18,7 +18,7 @@ mod waterfall;
 use std::time::Duration;
 
 use actix_mesh::wire::{
-    Claim, ClaimKey, Composer, Flag, Generation, Limits, NodeId, Packet, base58,
+    Composer, Fingerprint, FingerprintKey, Flag, Generation, Limits, NodeId, Packet, base58,
 };
 use harness::{Way, side_by_side, timed};
 use waterfall::{Seen, Waterfall};
@@ -27,14 +27,14 @@ const NOW: u64 = 1_700_000_000;
 const WINDOW: u64 = 60;
 const MILLION: usize = 1_000_000;
 
-/// Claims are digests under a key: for the cache, random numbers.
-fn claim(n: u64) -> Claim {
+/// Fingerprints are digests under a key: for the cache, random numbers.
+fn fingerprint(n: u64) -> Fingerprint {
     let mix = |mut x: u64| {
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         x ^ (x >> 31)
     };
-    Claim {
+    Fingerprint {
         id: mix(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
         strict: mix(n ^ 0x5555_5555_5555_5555),
     }
@@ -49,7 +49,10 @@ fn filled(live: usize) -> Waterfall {
     let mut cache = Waterfall::new(WINDOW, 2 * MILLION);
     for n in 0..live {
         let time = stamp(n, live);
-        assert_eq!(cache.remember(time, time, claim(n as u64)), Seen::Fresh);
+        assert_eq!(
+            cache.remember(time, time, fingerprint(n as u64)),
+            Seen::Fresh
+        );
     }
     cache
 }
@@ -73,7 +76,9 @@ fn looking_up() {
                 let mut known = 0;
                 for _ in 0..ASKED {
                     n = (n + 7919) % live;
-                    known += usize::from(cache.look(stamp(n, live), claim(n as u64)) == Seen::Same);
+                    known += usize::from(
+                        cache.look(stamp(n, live), fingerprint(n as u64)) == Seen::Same,
+                    );
                 }
                 assert_eq!(known, ASKED);
             },
@@ -89,7 +94,7 @@ fn looking_up() {
             let mut known = 0;
             for _ in 0..ASKED {
                 n = (n + 7919) % MILLION;
-                let unknown = claim((MILLION + n) as u64);
+                let unknown = fingerprint((MILLION + n) as u64);
                 known += usize::from(cache.look(stamp(n, MILLION), unknown) != Seen::Fresh);
             }
             assert_eq!(known, 0);
@@ -99,7 +104,7 @@ fn looking_up() {
     ways.push(Way::new("making up the claims alone", ASKED, move || {
         (0..ASKED).fold(0, |all, _| {
             n = (n + 7919) % MILLION;
-            all ^ claim(n as u64).id ^ stamp(n, MILLION)
+            all ^ fingerprint(n as u64).id ^ stamp(n, MILLION)
         })
     }));
     side_by_side("waterfall: a look-up", ways);
@@ -107,7 +112,7 @@ fn looking_up() {
 
 /// What comes before a look-up: digesting what a frame claims, under a key.
 fn digesting() -> Way<'static> {
-    let key = ClaimKey::new(1, 2);
+    let key = FingerprintKey::new(1, 2);
     let me = NodeId::parse(base58::encode(&[0xa5; 48])).unwrap();
     let composer = Composer::new(Generation::V0_4, Limits::default(), me);
     let compose = |n: usize| {
@@ -119,8 +124,8 @@ fn digesting() -> Way<'static> {
         "digesting a claim, before the look-up",
         messages.len(),
         move || {
-            let claims = messages.iter().map(|message| message.claim(&key));
-            claims.fold(0, |all, claim| all ^ claim.strict)
+            let fingerprints = messages.iter().map(|message| message.fingerprint(&key));
+            fingerprints.fold(0, |all, fingerprint| all ^ fingerprint.strict)
         },
     )
 }
@@ -129,11 +134,11 @@ fn digesting() -> Way<'static> {
 fn stream(
     count: usize,
     stamp: impl Fn(usize) -> u64,
-    mut each: impl FnMut(&mut Waterfall, u64, Claim),
+    mut each: impl FnMut(&mut Waterfall, u64, Fingerprint),
 ) {
     let mut cache = Waterfall::new(WINDOW, 2 * MILLION);
     for n in 0..count {
-        each(&mut cache, stamp(n), claim(n as u64));
+        each(&mut cache, stamp(n), fingerprint(n as u64));
     }
 }
 
@@ -156,13 +161,13 @@ fn told(title: &str, count: usize, stamp: impl Fn(usize) -> u64) {
         return;
     }
     let (took, ()) = timed(|| {
-        stream(count, &stamp, |cache, time, claim| {
-            cache.remember(time, time, claim);
+        stream(count, &stamp, |cache, time, fingerprint| {
+            cache.remember(time, time, fingerprint);
         });
     });
     let mut longest = [Duration::ZERO; 4];
-    stream(count, &stamp, |cache, time, claim| {
-        let (took, _) = timed(|| cache.remember(time, time, claim));
+    stream(count, &stamp, |cache, time, fingerprint| {
+        let (took, _) = timed(|| cache.remember(time, time, fingerprint));
         if took > longest[0] {
             longest[0] = took;
             longest.sort();

@@ -4,22 +4,22 @@
 #![no_main]
 #![allow(dead_code)]
 
+#[path = "../../src/bin/actix-mesh/command_error.rs"]
+mod command_error;
 #[path = "../../src/bin/actix-mesh/lines.rs"]
 mod lines;
-#[path = "../../src/bin/actix-mesh/refusal.rs"]
-mod refusal;
 
 #[path = "../../src/bin/actix-mesh/node"]
 mod node {
     pub(crate) mod command;
-    pub(crate) mod front;
+    pub(crate) mod directory;
+    pub(crate) mod interface;
     pub(crate) mod json;
-    pub(crate) mod known;
     pub(crate) mod seq;
     pub(crate) mod text;
 }
 
-use node::front::{Front as _, Read};
+use node::interface::{Interface as _, Read};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     for line in lines::Lines::new(data, 64) {
@@ -28,18 +28,18 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
             assert!(text.len() <= 64 && !text.contains(&b'\n'));
         }
     }
-    let (text, known) = (
+    let (text, directory) = (
         node::text::Text::new(
             actix_mesh::Generation::V0_4,
             node::text::Style::of_terminal(),
         ),
-        node::known::Known::default(),
+        node::directory::Directory::default(),
     );
     for line in lines::Lines::new(data, 1 << 20).flatten() {
-        text.read(line, &known);
+        text.read(line, &directory);
     }
     for line in lines::Lines::new(data, 1 << 20).flatten() {
-        if let Read::Say(said) = node::json::Json.read(line, &known) {
+        if let Read::Say(said) = node::json::Json.read(line, &directory) {
             let said: serde_json::Value = serde_json::from_str(&said).expect("said in JSON");
             assert_eq!(said["error"]["code"], "bad_line");
         }

@@ -12,7 +12,7 @@ use crate::node::messages::{Awaited, StatusReport};
 /// Seconds after which a problem that was not seen again is not shown any more.
 const FADES: u64 = 180;
 /// Problems remembered; of more, the one seen longest ago goes.
-const MOST: usize = 64;
+const MAX_PROBLEMS: usize = 64;
 /// Seconds a node may be without peers before that is a problem.
 const LONELY: u64 = 5;
 
@@ -364,7 +364,7 @@ impl Diagnosis {
         advice: Advice,
     ) {
         let key = (code, printable(whom, 300));
-        if !self.known.contains_key(&key) && self.known.len() >= MOST {
+        if !self.known.contains_key(&key) && self.known.len() >= MAX_PROBLEMS {
             let oldest = self.known.iter().min_by_key(|(_, known)| known.last);
             if let Some(key) = oldest.map(|(key, _)| key.clone()) {
                 self.known.remove(&key);
@@ -542,6 +542,6 @@ mod tests {
         for port in 1..2000_u16 {
             diagnosis.heard(u64::from(port), &refused(&format!("192.0.2.1:{port}")));
         }
-        assert_eq!(diagnosis.known.len(), MOST);
+        assert_eq!(diagnosis.known.len(), MAX_PROBLEMS);
     }
 }

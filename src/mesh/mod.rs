@@ -112,7 +112,7 @@ use self::messaging::whisper::searches::Searches;
 use self::stats::{DROPPED, RecentProblems};
 #[cfg(not(feature = "node"))]
 use self::token_bucket::TokenBucket;
-use crate::wire::{ClaimKey, Composer, Copies, NodeId, PeerEntry, SubnetId};
+use crate::wire::{Composer, Copies, FingerprintKey, NodeId, PeerEntry, SubnetId};
 
 /// A node's whole protocol, without a socket: what happens goes in, what is to be done comes out.
 ///
@@ -129,7 +129,7 @@ pub struct Mesh {
     params: Params,
     composer: Composer,
     subnet_id: SubnetId,
-    key: ClaimKey,
+    key: FingerprintKey,
     rng: StdRng,
     routing: Routing,
     awaiting: AwaitingList,
@@ -182,7 +182,7 @@ impl Mesh {
     /// A node called `me`. Everything it does by chance follows from `seed`.
     pub fn new(params: Params, me: NodeId, seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let key = ClaimKey::new(rng.random(), rng.random());
+        let key = FingerprintKey::new(rng.random(), rng.random());
         let stored = StoreBudget::default();
         Self {
             subnet_id: params.subnet.id(params.generation),

@@ -15,7 +15,7 @@ use crate::node::{Router, SubscriptionId};
 use crate::wire::{Message, Packet};
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Have an actor answer the questions of a kind that others ask this node.
 ///
@@ -78,7 +78,7 @@ impl<Q: Query> Answer<Q> {
         Self {
             recipient: recipient.into(),
             name: None,
-            within: PATIENCE,
+            within: ANSWER_TIMEOUT,
         }
     }
 

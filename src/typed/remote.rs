@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix::{Actor, Addr, Context, Handler, ResponseFuture};
 
 use super::payload::{Payload, Query};
-use super::request::{PATIENCE, Request, RequestError};
+use super::request::{REQUEST_TIMEOUT, Request, RequestError};
 use super::send::TellError;
 use crate::mesh::{SendError, Whispered};
 use crate::node::{Router, Whisper};
@@ -44,7 +44,7 @@ impl<Q> Ask<Q> {
     pub fn new(query: Q) -> Self {
         Self {
             query,
-            within: PATIENCE,
+            within: REQUEST_TIMEOUT,
         }
     }
 

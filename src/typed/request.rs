@@ -22,7 +22,7 @@ use crate::node::{Router, Send as Broadcast, Whisper};
 use crate::wire::{Message, NodeId, Packet, Packets};
 
 /// How long answers are waited for, if nothing is said.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Answers kept of all that come for one question, and their bytes.
 const MAX_ANSWERS: (usize, usize) = (1024, 4 << 20);
 
@@ -198,7 +198,7 @@ impl<Q: Query> Request<Q> {
             value,
             to: None,
             name: String::new(),
-            within: PATIENCE,
+            within: REQUEST_TIMEOUT,
             plain: false,
             query: PhantomData,
         }

@@ -1,4 +1,4 @@
-//! The proof of a message: its id is the hash of its payload and its time, by one of two rules.
+//! Whether a message is what its id says: its id is the hash of its payload and its time, by one of two rules.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256, Sha384};
@@ -42,20 +42,15 @@ fn stamped<'a>(payload: &'a [Packet], time: u64) -> Stamped<impl Packets<'a>> {
 }
 
 impl Frame<'_> {
-    /// Whether the id is the hash of payload and time, by either rule.
-    pub fn prove(&self) -> Result<(), DecodeError> {
-        self.proof().map(drop)
-    }
-
-    /// The rule by which the id is the hash of payload and time. A payload that is not text has another id by the other rule:
+    /// Verifies that the id is the hash of payload and time; says by which rule. A payload that is not text has another id by the other rule:
     /// peers of one language refuse the ids of the other.
-    pub fn proof(&self) -> Result<IdRule, DecodeError> {
-        prove(self)
+    pub fn verify(&self) -> Result<IdRule, DecodeError> {
+        verify(self)
     }
 }
 
 /// Which rule makes the frame's id the id of its payload.
-fn prove(frame: &Frame<'_>) -> Result<IdRule, DecodeError> {
+fn verify(frame: &Frame<'_>) -> Result<IdRule, DecodeError> {
     if !frame.generation.profile().text_only {
         let digest = Sha256::digest(frame.hashed_body());
         return match digest[..] == *frame.id() {
@@ -67,17 +62,17 @@ fn prove(frame: &Frame<'_>) -> Result<IdRule, DecodeError> {
 }
 
 /// The same of several frames, hashed together: one verdict for each.
-pub(crate) fn prove_each(
+pub(crate) fn verify_each(
     frames: &[Result<Frame<'_>, DecodeError>],
 ) -> impl Iterator<Item = Result<IdRule, DecodeError>> {
     let decoded = || frames.iter().flatten();
     // An id that names no digest costs no more than one that names a wrong one, which anybody can send.
     let messages: Vec<_> = decoded().map(Frame::stamped).collect();
     let digests = sha384::digests(&messages);
-    let mut proven = base58::spell_each(decoded().map(Frame::id), &digests).into_iter();
+    let mut verdicts = base58::spell_each(decoded().map(Frame::id), &digests).into_iter();
     frames.iter().map(move |frame| {
         let frame = frame.as_ref().map_err(|error| *error)?;
-        judge(frame, proven.next().unwrap_or_default())
+        judge(frame, verdicts.next().unwrap_or_default())
     })
 }
 

@@ -42,7 +42,7 @@ pub(crate) use control::is_extension;
 pub use control::{Control, Dialect, Extension, PeerEntry};
 pub use decode::{
     batch::Batch,
-    fingerprint::{Claim, ClaimKey, Claims},
+    fingerprint::{Fingerprint, FingerprintKey, Fingerprints},
     frame::{Copies, Frame, PacketIter},
     stream::{Codec, Cut},
 };

@@ -176,7 +176,7 @@ fn read(frame: &[u8]) -> (Result<Content, DecodeError>, Option<IdRule>) {
     let proven = batch
         .get(0)
         .map_err(|error| *error)
-        .and_then(|frame| Ok((frame, frame.proof()?)));
+        .and_then(|frame| Ok((frame, frame.verify()?)));
     match proven {
         Err(error) => (Err(error), None),
         Ok((frame, rule)) => {

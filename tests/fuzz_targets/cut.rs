@@ -37,7 +37,7 @@ fn tell(batch: &Batch) -> Vec<Told> {
             frame.id().to_vec(),
             frame.time(),
             frame.payload().map(<[u8]>::to_vec).collect(),
-            frame.prove().is_ok(),
+            frame.verify().is_ok(),
         ))
     });
     told.collect()
@@ -57,7 +57,7 @@ pub(crate) fn frame(data: &[u8]) {
             assert_eq!(taken + src.len(), data.len());
             let mut proofs = Vec::new();
             let all: Vec<usize> = (0..batch.len()).collect();
-            batch.prove(&all, &mut proofs);
+            batch.verify(&all, &mut proofs);
             let told = tell(&batch);
             for (proof, told) in proofs.iter().zip(&told) {
                 assert_eq!(proof.is_ok(), told.as_ref().is_ok_and(|told| told.4));

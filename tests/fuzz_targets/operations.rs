@@ -473,7 +473,7 @@ impl<'a> Driver<'a> {
         let batch = Batch::from_frames(generation(), Limits::default(), frames).unwrap();
         for frame in batch.iter() {
             let frame = frame.expect("we say nothing that does not decode");
-            frame.prove().expect("nor under a false id");
+            frame.verify().expect("nor under a false id");
             let is_handshake = frame
                 .kind()
                 .and_then(|kind| SubFlag::read(kind, generation()))

@@ -241,7 +241,7 @@ impl Raw {
         let frame = batch
             .get(0)
             .expect("the node says nothing that is no frame");
-        frame.prove().expect("nor anything under a false id");
+        frame.verify().expect("nor anything under a false id");
         Some(Heard {
             flag: frame.flag(),
             sender: NodeId::parse(frame.sender()).unwrap(),

@@ -1,6 +1,6 @@
 //! Who is whom: claims of names that are taken, and of messages that others wrote.
 
-use actix_mesh::wire::{Batch, ClaimKey, Control, Flag, Limits};
+use actix_mesh::wire::{Batch, Control, FingerprintKey, Flag, Limits};
 use actix_mesh::{CloseReason, Event, Peers};
 
 use crate::support::raw::{GENERATION, Raw, some_text, user};
@@ -93,17 +93,17 @@ fn t21_one_broadcast_has_one_id_on_every_link() {
 
 /// Ids that fall into one place of a table of 128 whose hash has no key of its own.
 fn colliding(member: &Raw, time: u64) -> Vec<Vec<u8>> {
-    let unkeyed = ClaimKey::new(0, 0);
+    let unkeyed = FingerprintKey::new(0, 0);
     let frames = (0..20_000).map(|n| member.frame(&Flag::Broadcast, &user(&n.to_string()), time));
     let collide = |frame: &Vec<u8>| place(frame, &unkeyed) == 0;
     frames.filter(collide).collect()
 }
 
 /// Where a frame's claim falls in a table of 128.
-fn place(frame: &[u8], key: &ClaimKey) -> usize {
+fn place(frame: &[u8], key: &FingerprintKey) -> usize {
     let batch = Batch::from_frames(GENERATION, Limits::default(), frame).unwrap();
-    let claim = batch.get(0).unwrap().claim(key);
-    usize::try_from(claim.id % 128).unwrap()
+    let fingerprint = batch.get(0).unwrap().fingerprint(key);
+    usize::try_from(fingerprint.id % 128).unwrap()
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn t11_ids_that_collide_under_a_known_hash_neither_collide_nor_get_lost() {
     let frames = colliding(&member, unix());
     assert!(frames.len() > 100);
     // With a key that the sender does not know they are spread as any others.
-    let key = ClaimKey::new(0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210);
+    let key = FingerprintKey::new(0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210);
     let mut places = [0; 128];
     for frame in &frames {
         places[place(frame, &key)] += 1;

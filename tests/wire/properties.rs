@@ -1,9 +1,9 @@
 //! Properties of the wire that hold for all inputs.
 
 use actix_mesh::wire::{
-    Address, Batch, ClaimKey, Claims, Codec, Composer, Control, Copies, DecodeError, Deflater,
-    Draft, Flag, Frame, Frames, Generation, Inflater, Limits, MessageId, Method, NodeId, Packet,
-    Packets, base58,
+    Address, Batch, Codec, Composer, Control, Copies, DecodeError, Deflater, Draft, FingerprintKey,
+    Fingerprints, Flag, Frame, Frames, Generation, Inflater, Limits, MessageId, Method, NodeId,
+    Packet, Packets, base58,
 };
 use bytes::BytesMut;
 use proptest::{collection::vec, prelude::*, sample};
@@ -210,7 +210,7 @@ proptest! {
         let composed = composer().compose_as(&given.sender, &given.flag, &given.payload, given.time).unwrap();
         let batch = read(&on_the_wire(&given));
         let frame = batch.get(0).unwrap();
-        prop_assert_eq!(frame.prove(), Ok(()));
+        prop_assert_eq!(frame.verify().map(drop), Ok(()));
         prop_assert_eq!(frame.flag(), given.flag.clone());
         prop_assert_eq!(frame.is_broadcast(), given.flag.is_broadcast());
         prop_assert_eq!(frame.sender(), given.sender.as_bytes());
@@ -219,18 +219,18 @@ proptest! {
         prop_assert!(frame.payload().eq(given.payload.iter().map(Packet::as_bytes)));
         prop_assert_eq!(frame.is_text(), given.payload.iter().all(|packet| packet.as_str().is_some()));
         prop_assert_eq!(frame.compression(), given.method);
-        let key = ClaimKey::new(KEY.0, KEY.1);
-        prop_assert_eq!(frame.claim(&key), composed.claim(&key));
+        let key = FingerprintKey::new(KEY.0, KEY.1);
+        prop_assert_eq!(frame.fingerprint(&key), composed.fingerprint(&key));
     }
 
     #[test]
     fn frames_claim_the_same_alone_and_behind_others(given in vec(a_frame(), 0..12)) {
-        let key = ClaimKey::new(KEY.0, KEY.1);
+        let key = FingerprintKey::new(KEY.0, KEY.1);
         let batch = read(&given.concat());
-        let mut claims = Claims::new(&key);
+        let mut fingerprints = Fingerprints::new(&key);
         for frame in batch.iter().flatten() {
-            prop_assert_eq!(claims.of(&frame), frame.claim(&key));
-            prop_assert_eq!(claims.of(&frame), frame.claim(&key));
+            prop_assert_eq!(fingerprints.of(&frame), frame.fingerprint(&key));
+            prop_assert_eq!(fingerprints.of(&frame), frame.fingerprint(&key));
         }
     }
 
@@ -274,7 +274,7 @@ proptest! {
         let payload: usize = given.payload.iter().map(|packet| packet.as_bytes().len()).sum();
         let at = bytes.len() - payload + at.index(payload);
         bytes[at] ^= flip;
-        prop_assert_eq!(read(&bytes).get(0).unwrap().prove(), Err(DecodeError::IdMismatch));
+        prop_assert_eq!(read(&bytes).get(0).unwrap().verify().map(drop), Err(DecodeError::IdMismatch));
     }
 
     #[test]
@@ -284,11 +284,11 @@ proptest! {
         let batch = read(&named.collect::<Vec<_>>().concat());
         let all: Vec<usize> = (0..batch.len()).collect();
         let mut together = Vec::new();
-        batch.prove(&all, &mut together);
+        batch.verify(&all, &mut together);
         let expected: Vec<_> = ids.into_iter().map(|(_, proof)| proof).collect();
         let proven: Vec<_> = together.iter().map(|proof| proof.map(drop)).collect();
         prop_assert_eq!(proven, expected);
-        let alone: Vec<_> = batch.iter().map(|frame| frame.unwrap().proof()).collect();
+        let alone: Vec<_> = batch.iter().map(|frame| frame.unwrap().verify()).collect();
         prop_assert_eq!(alone, together);
     }
 
@@ -518,13 +518,13 @@ fn a_digest() -> impl Strategy<Value = [u8; 48]> {
 fn exercise(batch: &Batch) {
     let all: Vec<usize> = (0..batch.len() + 1).collect();
     let mut verdicts = Vec::new();
-    batch.prove(&all, &mut verdicts);
+    batch.verify(&all, &mut verdicts);
     assert_eq!(verdicts.len(), all.len());
     for frame in batch.iter().flatten() {
         let _ = (
             frame.kind(),
             frame.is_text(),
-            frame.claim(&ClaimKey::new(KEY.0, KEY.1)),
+            frame.fingerprint(&FingerprintKey::new(KEY.0, KEY.1)),
             said(&frame),
         );
         let _ = frame.message(&NodeId::parse("B").unwrap(), &mut Copies::new(0));

@@ -186,7 +186,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
 }
 
 async fn live(args: Args) -> Result<(), Failure> {
-    let mut signals = Signals::heed()?;
+    let mut signals = Signals::listen()?;
     let (mut bridge, mut sides, mut nodes) = (Bridge::new(), Vec::new(), Vec::new());
     for spec in &args.sides {
         let (node, side) = spec.start().await?;

@@ -123,7 +123,8 @@ impl Mesh {
 
     fn read_handshake(&self, frame: &Frame<'_>) -> Result<Handshake, CloseReason> {
         frame
-            .prove()
+            .verify()
+            .map(drop)
             .map_err(|error| CloseReason::BadFrame(error.to_string()))?;
         if frame.flag() != Flag::Whisper {
             return Err(CloseReason::SpokeTooSoon);

@@ -20,7 +20,7 @@ use crate::mesh::messaging::renegotiate::Kept;
 use crate::mesh::messaging::route::RouteState;
 use crate::mesh::stats::Traffic;
 use crate::mesh::token_bucket::TokenBucket;
-use crate::wire::{Address, ClaimKey, Dialect, Method, Methods, NodeId};
+use crate::wire::{Address, Dialect, FingerprintKey, Method, Methods, NodeId};
 
 /// A peer in the routing table, as told to users.
 #[derive(Clone, Debug, Serialize)]
@@ -184,7 +184,7 @@ pub(in crate::mesh) struct Routing {
     /// Of each peer by the digest of its id, which itself stands in the entry alone: it is long. Peers choose their
     /// ids, and without the key they do not choose where those land.
     by_id: BTreeSet<(u64, ConnId)>,
-    key: ClaimKey,
+    key: FingerprintKey,
     /// How many entries hang on binary: none, nearly always.
     fragile: usize,
     /// How many understand extensions.
@@ -192,7 +192,7 @@ pub(in crate::mesh) struct Routing {
 }
 
 impl Routing {
-    pub(in crate::mesh) fn new(key: ClaimKey) -> Self {
+    pub(in crate::mesh) fn new(key: FingerprintKey) -> Self {
         Self {
             entries: BTreeMap::new(),
             by_id: BTreeSet::new(),

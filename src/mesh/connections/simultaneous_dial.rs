@@ -155,7 +155,7 @@ impl Mesh {
         for index in first..batch.len() {
             let Ok(frame) = batch.get(index) else { break };
             if frame.kind().is_some_and(is_extension)
-                && frame.prove().is_ok()
+                && frame.verify().is_ok()
                 && let Some(Ok(Control::Extension(extension))) =
                     Control::read(&frame, self.params.generation)
                 && Verb::settles(&extension.verb)

@@ -99,7 +99,7 @@ impl Mesh {
         let due = entry.ping.is_none() || entry.pinged_at + ASK_AGAIN <= now.monotonic;
         if let Some(Ok(control)) = Control::read(frame, self.params.generation)
             && self.is_pong(conn, &control)
-            && frame.prove().is_ok()
+            && frame.verify().is_ok()
         {
             self.on_pong(now, conn, frame.time(), out);
         } else if due {

@@ -11,7 +11,8 @@ use crate::mesh::input::{ConnId, Now};
 use crate::mesh::messaging::waterfall::Seen;
 use crate::mesh::trace;
 use crate::wire::{
-    Claim, Composed, Control, Flag, Frames, Head, Hold, Packet, Packets, SubFlag, is_extension,
+    Composed, Control, Fingerprint, Flag, Frames, Head, Hold, Packet, Packets, SubFlag,
+    is_extension,
 };
 
 /// A message of the user's own for every peer.
@@ -172,7 +173,7 @@ impl Mesh {
         for ahead in 0..=self.params.seconds_ahead {
             let time = now.unix.saturating_add(ahead);
             let composed = self.composer.compose(flag, payload, time)?;
-            match self.waterfall.look(time, composed.claim(&self.key)) {
+            match self.waterfall.look(time, composed.fingerprint(&self.key)) {
                 Seen::Fresh => return Ok(self.claimed(now, time, composed)),
                 Seen::Twin => shared = shared.or(Some((time, composed))),
                 Seen::Same => {}
@@ -185,13 +186,18 @@ impl Mesh {
     }
 
     fn claimed(&mut self, now: Now, time: u64, composed: Composed) -> Composed {
-        self.take_id(now, time, composed.claim(&self.key));
+        self.take_id(now, time, composed.fingerprint(&self.key));
         composed
     }
 
     /// Claims the id of a message of ours; false if it is taken.
-    pub(in crate::mesh) fn take_id(&mut self, now: Now, time: u64, claim: Claim) -> bool {
-        self.waterfall.remember(now.unix, time, claim) == Seen::Fresh
+    pub(in crate::mesh) fn take_id(
+        &mut self,
+        now: Now,
+        time: u64,
+        fingerprint: Fingerprint,
+    ) -> bool {
+        self.waterfall.remember(now.unix, time, fingerprint) == Seen::Fresh
     }
 
     /// A broadcast control message of our own, remembered like any broadcast.

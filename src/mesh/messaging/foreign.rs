@@ -102,7 +102,7 @@ impl Mesh {
                 foreign.time,
             )
             .map_err(SendError::from)?;
-        if !self.take_id(now, foreign.time, composed.claim(&self.key)) {
+        if !self.take_id(now, foreign.time, composed.fingerprint(&self.key)) {
             return Err(PassOnError::Known);
         }
         let frames = Frames {

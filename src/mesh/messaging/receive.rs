@@ -1,4 +1,4 @@
-//! From a batch of frames to what each of them means: claims first, proof for the fresh ones only.
+//! From a batch of frames to what each of them means: fingerprints first, verification for the fresh ones only.
 //!
 //! Owns the walk of what comes in, and the rule under which main flag each control message counts.
 //! What a control message then leads to is decided in the file of its noun.
@@ -11,13 +11,15 @@ use crate::mesh::event::CloseReason;
 use crate::mesh::input::{ConnId, Now};
 use crate::mesh::messaging::waterfall::Seen;
 use crate::mesh::trace;
-use crate::wire::{Batch, Claim, Claims, Control, Copies, Flag, Frame, IdRule, Messages, SubFlag};
+use crate::wire::{
+    Batch, Control, Copies, Fingerprint, Fingerprints, Flag, Frame, IdRule, Messages, SubFlag,
+};
 
 /// A frame of a batch that must be proven before it counts.
 struct Candidate {
     index: usize,
     /// For broadcasts: when it claims to be written, and what it claims to be.
-    claim: Option<(u64, Claim)>,
+    fingerprint: Option<(u64, Fingerprint)>,
     /// The digest of its author; of one for us alone, nothing.
     author: u64,
 }
@@ -64,7 +66,7 @@ impl Mesh {
     ) {
         self.copies = Copies::new(batch.wire_len());
         let (mut candidates, mut broken) = self.candidates(now, conn, &batch, first, out);
-        let proven = prove(&batch, &mut candidates);
+        let proven = verify(&batch, &mut candidates);
         broken = proven.failed.or(broken);
         let (traced, validates) = (trace::is_on(), !self.validates_nothing());
         let keeps = self.keeps_passed();
@@ -72,7 +74,7 @@ impl Mesh {
             let mut more = (0, 0);
             candidates.retain(|it| {
                 let place = (&batch, it.index);
-                it.claim.is_none() || self.has_room_to_wait(conn, place, &mut more)
+                it.fingerprint.is_none() || self.has_room_to_wait(conn, place, &mut more)
             });
         }
         self.remember_all(now, &mut candidates);
@@ -85,21 +87,21 @@ impl Mesh {
             if traced && let Some(entry) = self.routing.get(conn) {
                 trace::received(self.me(), &entry.id, &frame);
             }
-            if candidate.claim.is_some() && last != Some(candidate.author) {
+            if candidate.fingerprint.is_some() && last != Some(candidate.author) {
                 last = Some(candidate.author);
                 self.authors.heard(candidate.author, conn, now.monotonic);
             }
-            if candidate.claim.is_some() {
+            if candidate.fingerprint.is_some() {
                 self.note_large(&frame);
             }
-            if keeps && candidate.claim.is_some() {
+            if keeps && candidate.fingerprint.is_some() {
                 self.note_heard(now, conn, &frame);
             }
             let place = (&batch, candidate.index);
             if validates && self.hold_for_validation(now, conn, place, proven.by_bytes, out) {
                 continue;
             }
-            let relayed = match candidate.claim {
+            let relayed = match candidate.fingerprint {
                 Some(_) => self.on_broadcast(now, conn, &frame, out),
                 None => {
                     self.on_directed(now, conn, &frame, out);
@@ -130,17 +132,17 @@ impl Mesh {
         out: &mut Effects,
     ) -> (Vec<Candidate>, Option<String>) {
         let mut candidates = Vec::with_capacity(batch.len());
-        let mut claims = Claims::new(&self.key);
+        let mut fingerprints = Fingerprints::new(&self.key);
         let mut broken = None;
         for index in first..batch.len() {
             match batch.get(index) {
                 Ok(frame) if frame.is_broadcast() => {
                     if self.is_timely(now, conn, &frame, out) {
-                        let claim = Some((frame.time(), claims.of(&frame)));
-                        let author = claims.author();
+                        let fingerprint = Some((frame.time(), fingerprints.of(&frame)));
+                        let author = fingerprints.author();
                         candidates.push(Candidate {
                             index,
-                            claim,
+                            fingerprint,
                             author,
                         });
                     } else {
@@ -149,7 +151,7 @@ impl Mesh {
                 }
                 Ok(_) => candidates.push(Candidate {
                     index,
-                    claim: None,
+                    fingerprint: None,
                     author: 0,
                 }),
                 Err(error) => {
@@ -198,9 +200,10 @@ impl Mesh {
         let before = candidates.len();
         let prunes = self.prunes() && self.is_extended(conn);
         candidates.retain(|candidate| {
-            let claim = candidate.claim;
-            let is_known =
-                claim.is_some_and(|(time, claim)| self.waterfall.look(time, claim) == Seen::Same);
+            let fingerprint = candidate.fingerprint;
+            let is_known = fingerprint.is_some_and(|(time, fingerprint)| {
+                self.waterfall.look(time, fingerprint) == Seen::Same
+            });
             if is_known && let Ok(frame) = batch.get(candidate.index) {
                 self.note_copy(conn, &frame);
                 if prunes {
@@ -215,10 +218,13 @@ impl Mesh {
     /// Remembers the broadcasts, which are proven, and leaves out what came twice in one batch. As above, one behind the
     /// other.
     fn remember_all(&mut self, now: Now, candidates: &mut Vec<Candidate>) {
-        let claims: Vec<_> = candidates.iter().filter_map(|it| it.claim).collect();
-        let mut seen = self.waterfall.remember_all(now.unix, &claims).into_iter();
+        let fingerprints: Vec<_> = candidates.iter().filter_map(|it| it.fingerprint).collect();
+        let mut seen = self
+            .waterfall
+            .remember_all(now.unix, &fingerprints)
+            .into_iter();
         candidates.retain(|candidate| {
-            let Some(seen) = candidate.claim.and_then(|_| seen.next()) else {
+            let Some(seen) = candidate.fingerprint.and_then(|_| seen.next()) else {
                 return true;
             };
             self.stats.id_twins += u64::from(seen == Seen::Twin);
@@ -404,18 +410,21 @@ struct Proven {
 }
 
 /// Proves the candidates and leaves out the first that fails and all after it.
-fn prove(batch: &Batch, candidates: &mut Vec<Candidate>) -> Proven {
+fn verify(batch: &Batch, candidates: &mut Vec<Candidate>) -> Proven {
     let which: Vec<usize> = candidates.iter().map(|candidate| candidate.index).collect();
-    let mut proofs = Vec::with_capacity(which.len());
-    batch.prove(&which, &mut proofs);
-    let proven = proofs.iter().take_while(|proof| proof.is_ok()).count();
+    let mut verdicts = Vec::with_capacity(which.len());
+    batch.verify(&which, &mut verdicts);
+    let proven = verdicts
+        .iter()
+        .take_while(|verdict| verdict.is_ok())
+        .count();
     candidates.truncate(proven);
-    let failed = proofs.get(proven).and_then(|proof| proof.err());
+    let failed = verdicts.get(proven).and_then(|verdict| verdict.err());
     Proven {
         failed: failed.map(|error| error.to_string()),
-        by_bytes: proofs[..proven]
+        by_bytes: verdicts[..proven]
             .iter()
-            .all(|proof| *proof == Ok(IdRule::Bytes)),
+            .all(|verdict| *verdict == Ok(IdRule::Bytes)),
     }
 }
 

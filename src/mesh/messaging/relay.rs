@@ -128,7 +128,7 @@ impl Mesh {
     /// Peers that a message which is not text would harm. The two languages make different ids of
     /// it: js2p hangs on the one, py2p closes on the other.
     fn harmed(&self, frame: &Frame<'_>) -> Vec<(ConnId, SkipReason)> {
-        let by_bytes = frame.proof() == Ok(IdRule::Bytes);
+        let by_bytes = frame.verify() == Ok(IdRule::Bytes);
         let harmed = self
             .routing
             .iter()

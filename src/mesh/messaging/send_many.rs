@@ -17,7 +17,7 @@ use crate::mesh::input::Now;
 use crate::mesh::messaging::broadcast::{Admitted, Outgoing};
 use crate::mesh::messaging::waterfall::Seen;
 use crate::mesh::trace;
-use crate::wire::{Claims, Draft, EncodeError, Flag, Frames, Head, Hold, NodeId, Together};
+use crate::wire::{Draft, EncodeError, Fingerprints, Flag, Frames, Head, Hold, NodeId, Together};
 
 /// Broadcasts of a burst that stand one behind the other: for a link one piece costs less than one by one.
 struct Piece {
@@ -121,11 +121,11 @@ impl Mesh {
     /// look-ups wait for memory, and so they wait together.
     fn take_ids(&mut self, now: Now, messages: &[Result<Head, EncodeError>]) -> Vec<bool> {
         let me = self.composer.me();
-        let mut digests = Claims::new(&self.key);
-        let mut claim = |head: &Head| (head.time, head.claim(&mut digests, me));
+        let mut digests = Fingerprints::new(&self.key);
+        let mut fingerprint = |head: &Head| (head.time, head.fingerprint(&mut digests, me));
         let heads = messages.iter().flatten();
-        let claims: Vec<_> = heads.map(&mut claim).collect();
-        let seen = self.waterfall.remember_all(now.unix, &claims);
+        let fingerprints: Vec<_> = heads.map(&mut fingerprint).collect();
+        let seen = self.waterfall.remember_all(now.unix, &fingerprints);
         seen.into_iter().map(|seen| seen == Seen::Fresh).collect()
     }
 

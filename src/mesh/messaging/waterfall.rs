@@ -1,13 +1,13 @@
 //! The waterfall cache: which broadcasts were seen, for as long as they could come again.
 //!
-//! Owns the memory of claims, sorted by the second each message is stamped with. A message names
+//! Owns the memory of fingerprints, sorted by the second each message is stamped with. A message names
 //! its second, so a look-up touches one second's tables, and a whole second is forgotten at once
 //! when it expires. It knows nothing of peers, and reads no clock.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
 
-use crate::wire::Claim;
+use crate::wire::Fingerprint;
 
 /// Tables a second is spread over: each grows by itself, so no insertion moves a whole second.
 const SHARDS: usize = 32;
@@ -19,7 +19,7 @@ const AHEAD_SHARE: usize = 8;
 /// Seconds after which a second that was forgotten before its time is closed.
 const GRACE: u64 = 1;
 
-/// What is known of a claim.
+/// What is known of a fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
     /// Not seen.
@@ -30,7 +30,7 @@ pub(crate) enum Seen {
     Twin,
 }
 
-/// A claim in eight bytes: forty bits of the id's digest, by which it is found, and twenty-four of the rest. Both
+/// A fingerprint in eight bytes: forty bits of the id's digest, by which it is found, and twenty-four of the rest. Both
 /// are of keyed hashes. Beside a million others of its second, a fresh message is taken for a seen one once in 2^49,
 /// and its id for a taken one once in 2^25; nobody without the key can do anything about it.
 #[derive(Clone, Copy)]
@@ -39,8 +39,8 @@ struct Mark(u64);
 const STRICT: u32 = 24;
 
 impl Mark {
-    fn of(claim: Claim) -> Self {
-        Self(claim.id << STRICT | claim.strict >> (u64::BITS - STRICT))
+    fn of(fingerprint: Fingerprint) -> Self {
+        Self(fingerprint.id << STRICT | fingerprint.strict >> (u64::BITS - STRICT))
     }
 
     fn id(self) -> u64 {
@@ -92,7 +92,7 @@ type Table = HashSet<Mark, std::hash::BuildHasherDefault<Keyed>>;
 #[derive(Default)]
 struct Second {
     shards: [Table; SHARDS],
-    /// Claims whose id was taken by another message.
+    /// Fingerprints whose id was taken by another message.
     twins: HashSet<(u64, u64)>,
     entries: usize,
     /// How many it may come to hold, as far as that can be told.
@@ -109,18 +109,18 @@ impl Second {
     }
 
     #[inline]
-    fn look(&self, claim: Claim) -> Seen {
-        let mark = Mark::of(claim);
-        match self.shards[shard(claim.id)].get(&mark) {
+    fn look(&self, fingerprint: Fingerprint) -> Seen {
+        let mark = Mark::of(fingerprint);
+        match self.shards[shard(fingerprint.id)].get(&mark) {
             None => Seen::Fresh,
             Some(seen) if seen.0 == mark.0 => Seen::Same,
-            Some(_) => self.look_among_twins(claim),
+            Some(_) => self.look_among_twins(fingerprint),
         }
     }
 
     #[cold]
-    fn look_among_twins(&self, claim: Claim) -> Seen {
-        if self.twins.contains(&(claim.id, claim.strict)) {
+    fn look_among_twins(&self, fingerprint: Fingerprint) -> Seen {
+        if self.twins.contains(&(fingerprint.id, fingerprint.strict)) {
             Seen::Same
         } else {
             Seen::Twin
@@ -128,31 +128,31 @@ impl Second {
     }
 
     #[inline]
-    fn remember(&mut self, claim: Claim) -> Seen {
-        let shard = &mut self.shards[shard(claim.id)];
+    fn remember(&mut self, fingerprint: Fingerprint) -> Seen {
+        let shard = &mut self.shards[shard(fingerprint.id)];
         if shard.is_empty() {
             make_room(shard, self.expected / SHARDS);
         }
-        if shard.insert(Mark::of(claim)) {
+        if shard.insert(Mark::of(fingerprint)) {
             self.entries += 1;
             return Seen::Fresh;
         }
-        self.remember_again(claim)
+        self.remember_again(fingerprint)
     }
 
     /// One whose id is taken.
     #[cold]
-    fn remember_again(&mut self, claim: Claim) -> Seen {
-        let seen = self.look(claim);
+    fn remember_again(&mut self, fingerprint: Fingerprint) -> Seen {
+        let seen = self.look(fingerprint);
         if seen == Seen::Twin {
-            self.twins.insert((claim.id, claim.strict));
+            self.twins.insert((fingerprint.id, fingerprint.strict));
             self.entries += 1;
         }
         seen
     }
 }
 
-/// Out of the way of what is done for each claim.
+/// Out of the way of what is done for each fingerprint.
 #[cold]
 fn make_room(shard: &mut Table, expected: usize) {
     shard.reserve(expected);
@@ -231,36 +231,43 @@ impl Waterfall {
         }
     }
 
-    /// What is known of a claim stamped `time`.
+    /// What is known of a fingerprint stamped `time`.
     #[inline]
-    pub(crate) fn look(&self, time: u64, claim: Claim) -> Seen {
+    pub(crate) fn look(&self, time: u64, fingerprint: Fingerprint) -> Seen {
         self.second(time)
-            .map_or(Seen::Fresh, |second| second.look(claim))
+            .map_or(Seen::Fresh, |second| second.look(fingerprint))
     }
 
-    /// Remembers a claim; says what was known of it before.
+    /// Remembers a fingerprint; says what was known of it before.
     ///
     /// `time` must have been found neither expired nor premature: this bounds the seconds kept.
-    pub(crate) fn remember(&mut self, unix: u64, time: u64, claim: Claim) -> Seen {
+    pub(crate) fn remember(&mut self, unix: u64, time: u64, fingerprint: Fingerprint) -> Seen {
         self.make_ready(unix, time);
         let second = self.second_mut(time);
-        let seen = second.map_or(Seen::Fresh, |second| second.remember(claim));
+        let seen = second.map_or(Seen::Fresh, |second| second.remember(fingerprint));
         self.entries += usize::from(seen != Seen::Same);
         seen
     }
 
     /// As [`remember`](Self::remember) would one after the other. A loop that does nothing else lets several of them
     /// wait for memory at a time.
-    pub(crate) fn remember_all(&mut self, unix: u64, claims: &[(u64, Claim)]) -> Vec<Seen> {
-        let mut seen = Vec::with_capacity(claims.len());
-        for mut rest in claims.chunk_by(|before, next| before.0 == next.0) {
+    pub(crate) fn remember_all(
+        &mut self,
+        unix: u64,
+        fingerprints: &[(u64, Fingerprint)],
+    ) -> Vec<Seen> {
+        let mut seen = Vec::with_capacity(fingerprints.len());
+        for mut rest in fingerprints.chunk_by(|before, next| before.0 == next.0) {
             while let Some(&(time, _)) = rest.first() {
                 self.make_ready(unix, time);
                 let room = self.capacity.saturating_sub(self.entries).max(1);
                 let (now, later) = rest.split_at(room.min(rest.len()));
                 if let Some(second) = self.second_mut(time) {
                     let before = second.entries;
-                    seen.extend(now.iter().map(|(_, claim)| second.remember(*claim)));
+                    seen.extend(
+                        now.iter()
+                            .map(|(_, fingerprint)| second.remember(*fingerprint)),
+                    );
                     let added = second.entries - before;
                     self.entries += added;
                 }
@@ -270,7 +277,7 @@ impl Waterfall {
         seen
     }
 
-    /// Makes room for a claim stamped `time`, and its second.
+    /// Makes room for a fingerprint stamped `time`, and its second.
     fn make_ready(&mut self, unix: u64, time: u64) {
         self.forget(unix);
         let mut evicted = 0;
@@ -299,7 +306,7 @@ impl Waterfall {
         }
     }
 
-    /// Forgets the oldest second; how many claims that were.
+    /// Forgets the oldest second; how many fingerprints that were.
     fn forget_oldest(&mut self) -> usize {
         self.first = self.first.saturating_add(1);
         let Some(Some(second)) = self.seconds.pop_front() else {
@@ -311,12 +318,12 @@ impl Waterfall {
         second.entries
     }
 
-    /// Claims remembered.
+    /// Fingerprints remembered.
     pub(crate) fn len(&self) -> usize {
         self.entries
     }
 
-    /// Claims forgotten before their time because the cache was full.
+    /// Fingerprints forgotten before their time because the cache was full.
     pub(crate) fn evicted(&self) -> u64 {
         self.evicted
     }
@@ -331,7 +338,7 @@ impl Waterfall {
         self.seconds.get_mut(index)?.as_deref_mut()
     }
 
-    /// A second that is to have its first claim, when so many have just been evicted.
+    /// A second that is to have its first fingerprint, when so many have just been evicted.
     fn begin_second(&mut self, time: u64, evicted: usize) {
         self.reach(time);
         let index = usize::try_from(time - self.first).unwrap_or(0);
@@ -376,7 +383,7 @@ impl Waterfall {
         }
     }
 
-    /// Forgets the oldest second that has any claims; how many that were.
+    /// Forgets the oldest second that has any fingerprints; how many that were.
     fn evict_oldest(&mut self, unix: u64) -> usize {
         let mut evicted = 0;
         let mut time = self.first;
@@ -404,9 +411,9 @@ fn is_over(unix: u64, time: u64) -> bool {
 mod tests {
     use super::*;
 
-    fn claim(id: u64, strict: u64) -> Claim {
+    fn fingerprint(id: u64, strict: u64) -> Fingerprint {
         let strict = spread(strict);
-        Claim { id, strict }
+        Fingerprint { id, strict }
     }
 
     fn spread(n: u64) -> u64 {
@@ -416,29 +423,29 @@ mod tests {
     #[test]
     fn the_same_claim_is_fresh_once() {
         let mut cache = Waterfall::new(60, 1000);
-        assert_eq!(cache.remember(100, 100, claim(7, 1)), Seen::Fresh);
-        assert_eq!(cache.look(100, claim(7, 1)), Seen::Same);
-        assert_eq!(cache.remember(160, 100, claim(7, 1)), Seen::Same);
+        assert_eq!(cache.remember(100, 100, fingerprint(7, 1)), Seen::Fresh);
+        assert_eq!(cache.look(100, fingerprint(7, 1)), Seen::Same);
+        assert_eq!(cache.remember(160, 100, fingerprint(7, 1)), Seen::Same);
     }
 
     #[test]
     fn two_authors_of_one_id_are_twins_and_both_remembered() {
         let mut cache = Waterfall::new(60, 1000);
-        cache.remember(100, 100, claim(7, 1));
-        assert_eq!(cache.remember(100, 100, claim(7, 2)), Seen::Twin);
-        assert_eq!(cache.look(100, claim(7, 2)), Seen::Same);
-        assert_eq!(cache.look(100, claim(7, 3)), Seen::Twin);
+        cache.remember(100, 100, fingerprint(7, 1));
+        assert_eq!(cache.remember(100, 100, fingerprint(7, 2)), Seen::Twin);
+        assert_eq!(cache.look(100, fingerprint(7, 2)), Seen::Same);
+        assert_eq!(cache.look(100, fingerprint(7, 3)), Seen::Twin);
     }
 
     #[test]
     fn a_claim_is_kept_until_its_own_second_expires() {
         let mut cache = Waterfall::new(60, 1000);
-        cache.remember(100, 160, claim(1, 1)); // as far in the future as is accepted
-        cache.remember(100, 40, claim(2, 2)); // as old as is accepted
+        cache.remember(100, 160, fingerprint(1, 1)); // as far in the future as is accepted
+        cache.remember(100, 40, fingerprint(2, 2)); // as old as is accepted
         cache.forget(101);
         assert_eq!(cache.len(), 1);
         cache.forget(220);
-        assert_eq!(cache.look(160, claim(1, 1)), Seen::Same);
+        assert_eq!(cache.look(160, fingerprint(1, 1)), Seen::Same);
         cache.forget(221);
         assert_eq!(cache.len(), 0);
         assert!(cache.expired(221, 160) && !cache.expired(220, 160));
@@ -448,10 +455,10 @@ mod tests {
     fn t26_a_second_that_was_forgotten_before_its_time_is_closed() {
         let mut cache = Waterfall::new(60, 100);
         for n in 0..100 {
-            cache.remember(1000, 990, claim(n, n));
+            cache.remember(1000, 990, fingerprint(n, n));
         }
         assert!(!cache.closed(990));
-        cache.remember(1000, 1000, claim(200, 200));
+        cache.remember(1000, 1000, fingerprint(200, 200));
         assert!(cache.closed(990) && cache.closed(980) && !cache.closed(991));
         cache.forget(1061);
         assert!(cache.expired(1061, 990));
@@ -461,7 +468,7 @@ mod tests {
     fn t26_a_second_that_goes_on_is_closed_once_it_is_over() {
         let mut cache = Waterfall::new(60, 100);
         for n in 0..250 {
-            cache.remember(1000, 1000, claim(n, n));
+            cache.remember(1000, 1000, fingerprint(n, n));
         }
         assert!(
             !cache.closed(1000),
@@ -476,17 +483,17 @@ mod tests {
     #[test]
     fn t26_stamps_ahead_have_a_share_and_push_out_nobody_else() {
         let mut cache = Waterfall::new(60, 800);
-        cache.remember(1000, 1000, claim(1, 1));
+        cache.remember(1000, 1000, fingerprint(1, 1));
         let mut taken = 0;
         for n in 0..10_000 {
             let time = 1003 + n % 57;
             if !cache.crowded_ahead(1000, time) {
-                cache.remember(1000, time, claim(10 + n, n));
+                cache.remember(1000, time, fingerprint(10 + n, n));
                 taken += 1;
             }
         }
         assert_eq!(taken, 100);
-        assert_eq!(cache.look(1000, claim(1, 1)), Seen::Same);
+        assert_eq!(cache.look(1000, fingerprint(1, 1)), Seen::Same);
         assert!(
             !cache.crowded_ahead(1000, 1002),
             "a clock may be a little off"
@@ -500,8 +507,8 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_closes_nothing_for_ever() {
         let mut cache = Waterfall::new(60, 1);
-        cache.remember(5000, 4990, claim(1, 1));
-        cache.remember(5000, 5000, claim(2, 2));
+        cache.remember(5000, 4990, fingerprint(1, 1));
+        cache.remember(5000, 5000, fingerprint(2, 2));
         assert!(cache.closed(4990));
         cache.forget(1000);
         assert!(!cache.closed(1000));
@@ -511,15 +518,15 @@ mod tests {
     fn a_full_cache_forgets_its_oldest_second_first() {
         let mut cache = Waterfall::new(60, 100);
         for n in 0..100 {
-            cache.remember(100, 50 + n % 10, claim(spread(n), n));
+            cache.remember(100, 50 + n % 10, fingerprint(spread(n), n));
         }
         assert_eq!(
-            cache.remember(100, 100, claim(spread(1000), 0)),
+            cache.remember(100, 100, fingerprint(spread(1000), 0)),
             Seen::Fresh
         );
         assert_eq!((cache.len(), cache.evicted()), (91, 10));
-        assert_eq!(cache.look(50, claim(spread(0), 0)), Seen::Fresh);
-        assert_eq!(cache.look(51, claim(spread(1), 1)), Seen::Same);
+        assert_eq!(cache.look(50, fingerprint(spread(0), 0)), Seen::Fresh);
+        assert_eq!(cache.look(51, fingerprint(spread(1), 1)), Seen::Same);
     }
 
     #[test]
@@ -528,10 +535,10 @@ mod tests {
         for time in 0..300_u64 {
             // No second resembles the one before, so that none is begun in the memory of another.
             let count = if time % 2 == 0 { 100 } else { 10_000 };
-            let claims: Vec<_> = (0..count)
-                .map(|n| (time, claim(spread(time * 10_000 + n), n)))
+            let fingerprints: Vec<_> = (0..count)
+                .map(|n| (time, fingerprint(spread(time * 10_000 + n), n)))
                 .collect();
-            let seen = cache.remember_all(time, &claims);
+            let seen = cache.remember_all(time, &fingerprints);
             assert!(seen.iter().all(|seen| *seen == Seen::Fresh));
             assert!(cache.spent.len() <= 8 * SHARDS, "{}", cache.spent.len());
         }
@@ -546,19 +553,19 @@ mod tests {
     fn many_at_once_are_remembered_as_one_by_one() {
         let (mut at_once, mut alone) = (Waterfall::new(60, 50), Waterfall::new(60, 50));
         for round in 0..20 {
-            let claims: Vec<_> = (0..30)
+            let fingerprints: Vec<_> = (0..30)
                 .map(|n| {
                     (
                         100 + n % 3 + round,
-                        claim(spread((n * n + round) % 40), n % 2),
+                        fingerprint(spread((n * n + round) % 40), n % 2),
                     )
                 })
                 .collect();
-            let one_by_one = claims
+            let one_by_one = fingerprints
                 .iter()
-                .map(|&(time, claim)| alone.remember(120, time, claim));
+                .map(|&(time, fingerprint)| alone.remember(120, time, fingerprint));
             let one_by_one: Vec<_> = one_by_one.collect();
-            assert_eq!(at_once.remember_all(120, &claims), one_by_one);
+            assert_eq!(at_once.remember_all(120, &fingerprints), one_by_one);
             assert_eq!(
                 (at_once.len(), at_once.evicted()),
                 (alone.len(), alone.evicted())
@@ -567,7 +574,7 @@ mod tests {
         assert!(alone.evicted() > 0);
     }
 
-    /// How many claims the tables have room for, those to be given back included.
+    /// How many fingerprints the tables have room for, those to be given back included.
     fn room(cache: &Waterfall) -> usize {
         let seconds = cache.seconds.iter().flatten();
         let tables = seconds.flat_map(|second| &second.shards);
@@ -581,7 +588,7 @@ mod tests {
         let mut before = 0;
         for n in 0..10 * MANY as u64 {
             let evicted = cache.evicted();
-            cache.remember(7, 7, claim(spread(n), n));
+            cache.remember(7, 7, fingerprint(spread(n), n));
             if cache.evicted() > evicted {
                 assert_eq!(cache.len(), 1);
                 assert_eq!((room(&cache), cache.spent.len()), (before, 0));
@@ -591,7 +598,7 @@ mod tests {
         assert_eq!(cache.evicted(), 9 * MANY as u64);
     }
 
-    /// In all these streams the tables have room for at most 2.5 claims for each that may be remembered.
+    /// In all these streams the tables have room for at most 2.5 fingerprints for each that may be remembered.
     #[test]
     fn memory_is_bounded_however_the_seconds_differ() {
         const MANY: u32 = 50_000;
@@ -609,8 +616,9 @@ mod tests {
             let mut most = 0;
             for time in 0..150 {
                 cache.forget(time);
-                let claims = (0..stream(time)).map(|n| (time, claim(spread(time << 20 | n), n)));
-                for burst in claims.collect::<Vec<_>>().chunks(300) {
+                let fingerprints =
+                    (0..stream(time)).map(|n| (time, fingerprint(spread(time << 20 | n), n)));
+                for burst in fingerprints.collect::<Vec<_>>().chunks(300) {
                     cache.remember_all(time, burst);
                     most = most.max(room(&cache));
                 }
@@ -627,7 +635,7 @@ mod tests {
             .into_iter()
             .enumerate()
         {
-            cache.remember(unix, unix, claim(spread(n as u64), 0));
+            cache.remember(unix, unix, fingerprint(spread(n as u64), 0));
             assert!(
                 cache.seconds.len() <= 2 * 121 + 1,
                 "{}",

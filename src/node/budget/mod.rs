@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Who has waited this long for room may use more of the pool.
-const PATIENCE: Duration = Duration::from_millis(25);
+const WAIT_FOR_MORE: Duration = Duration::from_millis(25);
 /// A connection may use this part of what is free of the pool.
 const SHARE: usize = 8;
 /// All slow peers together may use this part of the pool: then they are closed.
@@ -196,7 +196,7 @@ impl Account {
             return Ok(());
         }
         let room = self.until(|| self.has_room(false).then_some(()));
-        if let Ok(room) = tokio::time::timeout(PATIENCE, room).await {
+        if let Ok(room) = tokio::time::timeout(WAIT_FOR_MORE, room).await {
             return room;
         }
         self.until(|| self.has_room(true).then_some(())).await

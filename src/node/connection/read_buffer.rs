@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 
 /// Kept by each thread at most, of whatever sizes were wanted last: 2 MiB after the longest reads.
-const MOST: usize = 4;
+const MAX_SPARE_BUFFERS: usize = 4;
 
 /// A read buffer, and how much room was asked for.
 pub(crate) struct ReadBufferPool {
@@ -39,7 +39,7 @@ pub(crate) fn take(room: usize) -> ReadBufferPool {
 pub(crate) fn give_back(mut pool: ReadBufferPool) {
     pool.bytes.clear();
     SPARE.with_borrow_mut(|spares| {
-        if spares.len() == MOST {
+        if spares.len() == MAX_SPARE_BUFFERS {
             spares.pop_front();
         }
         spares.push_back(pool);

@@ -36,7 +36,7 @@ const STALE: Duration = Duration::from_secs(60);
 const OVERHEAD: usize = 128;
 /// The last resort: all that is relayed or sent is bounded by the budgets it came from, and answers by the
 /// rate at which the core gives them.
-const MOST: usize = 64 * 1024 * 1024;
+const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 
 /// Whole frames for one peer.
 #[derive(Debug)]
@@ -153,7 +153,7 @@ impl OutboundQueue {
         transport: &mut Transport,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Ended>> {
-        if self.waiting > MOST {
+        if self.waiting > MAX_QUEUED_BYTES {
             return Poll::Ready(Err(Ended::Stalled));
         }
         while !self.is_empty() {

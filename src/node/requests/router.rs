@@ -248,9 +248,9 @@ impl Router {
 
 /// A kind as it is told.
 fn shown(kind: &Packet) -> String {
-    const MOST: usize = 64;
+    const MAX_CHARACTERS: usize = 64;
     let text = String::from_utf8_lossy(kind.as_bytes());
-    text.chars().take(MOST).collect()
+    text.chars().take(MAX_CHARACTERS).collect()
 }
 
 impl Handler<Expect> for Router {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::wire::{Deflater, Frames, Method};
 
 /// So many in vain, one behind the other, before fewer are tried.
-const PATIENCE: u32 = 16;
+const MAX_VAIN_TRIES: u32 = 16;
 /// Then one in so many is, so that a change is noticed.
 const SELDOM: u32 = 16;
 /// Lengths of as many binary digits are counted together.
@@ -25,7 +25,7 @@ struct Class {
 
 impl Class {
     fn is_due(&mut self) -> bool {
-        let due = self.vain < PATIENCE || self.passed + 1 >= SELDOM;
+        let due = self.vain < MAX_VAIN_TRIES || self.passed + 1 >= SELDOM;
         self.passed = if due { 0 } else { self.passed + 1 };
         due
     }

@@ -17,7 +17,7 @@ use crate::node::sending::queue::Room;
 use crate::wire::Hold;
 
 /// A batch ends with this many messages or bytes: more gain nothing, and the first of them should leave.
-const MOST: (usize, usize) = (64, 1024 * 1024);
+const MAX_BATCH: (usize, usize) = (64, 1024 * 1024);
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ impl Coalescer {
     }
 
     fn is_full(&self) -> bool {
-        self.messages.len() >= MOST.0 || self.bytes >= MOST.1
+        self.messages.len() >= MAX_BATCH.0 || self.bytes >= MAX_BATCH.1
     }
 }
 

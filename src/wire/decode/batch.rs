@@ -176,19 +176,19 @@ impl Batch {
 
     /// Proves several frames: `out` becomes one verdict for each of `which`. A frame is proven if its id is the hash of its
     /// payload and time, by the rule it says; a message must not be kept, relayed or delivered before.
-    pub fn prove(&self, which: &[usize], out: &mut Vec<Result<IdRule, DecodeError>>) {
+    pub fn verify(&self, which: &[usize], out: &mut Vec<Result<IdRule, DecodeError>>) {
         out.clear();
         let together = !matches!(self.generation.profile().layout, Layout::MessagePack);
         if which.len() < stamped::FEWEST || !together {
-            let prove = |&index| self.get(index).map_err(|error| *error)?.proof();
-            return out.extend(which.iter().map(prove));
+            let verify = |&index| self.get(index).map_err(|error| *error)?.verify();
+            return out.extend(which.iter().map(verify));
         }
         for which in which.chunks(PROVEN_AT_ONCE) {
             let frames: Vec<_> = which
                 .iter()
                 .map(|&index| self.get(index).map_err(|error| *error))
                 .collect();
-            out.extend(message_id::prove_each(&frames));
+            out.extend(message_id::verify_each(&frames));
         }
     }
 }

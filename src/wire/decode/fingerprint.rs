@@ -1,4 +1,4 @@
-//! Claims: what a frame says it is, digested before anything is proven, for telling seen frames from fresh ones.
+//! Fingerprints: what a frame says it is, digested before anything is proven, for telling seen frames from fresh ones.
 
 use std::{fmt, hash::Hasher as _};
 
@@ -6,15 +6,15 @@ use siphasher::sip::SipHasher13;
 
 use crate::wire::decode::frame::Frame;
 
-/// The key under which claims are digested. Peers choose what is hashed; with a key from a source of randomness they
+/// The key under which fingerprints are made. Peers choose what is hashed; with a key from a source of randomness they
 /// do not choose where it lands.
 #[derive(Clone, Copy)]
-pub struct ClaimKey(u64, u64);
+pub struct FingerprintKey(u64, u64);
 
-impl ClaimKey {
+impl FingerprintKey {
     /// A key of two random halves.
-    pub fn new(k0: u64, k1: u64) -> ClaimKey {
-        ClaimKey(k0, k1)
+    pub fn new(k0: u64, k1: u64) -> FingerprintKey {
+        FingerprintKey(k0, k1)
     }
 
     fn hasher(&self) -> SipHasher13 {
@@ -27,16 +27,16 @@ impl ClaimKey {
 }
 
 /// Hides the key.
-impl fmt::Debug for ClaimKey {
+impl fmt::Debug for FingerprintKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ClaimKey(..)")
+        f.write_str("FingerprintKey(..)")
     }
 }
 
 /// Keyed digests of what a frame claims. Main flag and spelling of the time are not part of it: a message and its relay
-/// make the same claim.
+/// have the same fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Claim {
+pub struct Fingerprint {
     /// Of the id alone: what the reference peers take for the message's identity. Of a payload that is not text, of time and
     /// payload.
     pub id: u64,
@@ -46,49 +46,49 @@ pub struct Claim {
 
 impl Frame<'_> {
     /// Digests of what the frame claims to be.
-    pub fn claim(&self, key: &ClaimKey) -> Claim {
-        Claims::new(key).of(self)
+    pub fn fingerprint(&self, key: &FingerprintKey) -> Fingerprint {
+        Fingerprints::new(key).of(self)
     }
 }
 
 /// Characters of an id that are digested: 187 bits of a hash. Whoever claims another id that begins alike cannot prove it.
 const TOLD_APART: usize = 32;
 
-/// Digests the claims of frames that come one behind the other: the same sender is digested once.
+/// Takes the fingerprints of frames that come one behind the other: the same sender is digested once.
 #[derive(Debug)]
-pub struct Claims<'a> {
-    key: ClaimKey,
+pub struct Fingerprints<'a> {
+    key: FingerprintKey,
     sender: &'a [u8],
     digest: u64,
 }
 
-impl<'a> Claims<'a> {
-    /// Claims digested under that key.
-    pub fn new(key: &ClaimKey) -> Claims<'a> {
-        Claims {
+impl<'a> Fingerprints<'a> {
+    /// Fingerprints under that key.
+    pub fn new(key: &FingerprintKey) -> Fingerprints<'a> {
+        Fingerprints {
             key: *key,
             sender: &[],
             digest: key.digest(&[]),
         }
     }
 
-    /// The same as [`Frame::claim`].
-    pub fn of(&mut self, frame: &Frame<'a>) -> Claim {
+    /// The same as [`Frame::fingerprint`].
+    pub fn of(&mut self, frame: &Frame<'a>) -> Fingerprint {
         if frame.is_text() {
-            self.claim(frame.sender(), &frame.known_id(), frame.lengths())
+            self.fingerprint(frame.sender(), &frame.known_id(), frame.lengths())
         } else {
-            self.claim_of_bytes(frame.sender(), frame.time(), frame.payload())
+            self.of_bytes(frame.sender(), frame.time(), frame.payload())
         }
     }
 
     /// Payload that is not text may go under either of two ids, and by one of the rules many payloads go under one id: what
     /// tells such messages apart are their bytes.
-    pub(in crate::wire) fn claim_of_bytes<'p>(
+    pub(in crate::wire) fn of_bytes<'p>(
         &mut self,
         sender: &'a [u8],
         time: u64,
         payload: impl Iterator<Item = &'p [u8]>,
-    ) -> Claim {
+    ) -> Fingerprint {
         self.digest_sender(sender);
         let mut hash = self.key.hasher();
         hash.write_u64(time);
@@ -98,7 +98,7 @@ impl<'a> Claims<'a> {
         }
         let id = hash.finish();
         hash.write_u64(self.digest);
-        Claim {
+        Fingerprint {
             id,
             strict: hash.finish(),
         }
@@ -117,19 +117,19 @@ impl<'a> Claims<'a> {
     }
 
     /// The sender's digest stands for the sender. No peer can know it, so none can shift the border between id and sender.
-    pub(in crate::wire) fn claim(
+    pub(in crate::wire) fn fingerprint(
         &mut self,
         sender: &'a [u8],
         id: &[u8],
         lengths: impl Iterator<Item = usize>,
-    ) -> Claim {
+    ) -> Fingerprint {
         self.digest_sender(sender);
         let mut hash = self.key.hasher();
         hash.write(&id[..id.len().min(TOLD_APART)]);
         let id = hash.finish();
         hash.write_u64(self.digest);
         lengths.for_each(|length| hash.write_u32(u32::try_from(length).unwrap_or(u32::MAX)));
-        Claim {
+        Fingerprint {
             id,
             strict: hash.finish(),
         }

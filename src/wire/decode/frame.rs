@@ -18,7 +18,7 @@ use crate::wire::{
 };
 
 /// A decoded frame. Its sender and id have the shape of ids, its time is a number; nothing else is proven before
-/// [`Frame::prove`].
+/// [`Frame::verify`].
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
     pub(crate) generation: Generation,

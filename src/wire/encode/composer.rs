@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::wire::{
     base58::{self, Digits},
-    decode::fingerprint::{Claim, ClaimKey, Claims},
+    decode::fingerprint::{Fingerprint, FingerprintKey, Fingerprints},
     encode::encoded::Frames,
     error::EncodeError,
     flags::Flag,
@@ -22,7 +22,7 @@ use crate::wire::{
 };
 
 /// What the length prefix can say.
-const MOST: usize = u32::MAX as usize;
+const MAX_BODY_BYTES: usize = u32::MAX as usize;
 
 /// Makes the messages of one node.
 #[derive(Clone, Debug)]
@@ -60,13 +60,17 @@ pub struct Head {
 }
 
 impl Head {
-    /// The claim that the frame makes when it comes back from this sender's peers.
-    pub fn claim<'a>(&self, claims: &mut Claims<'a>, sender: &'a NodeId) -> Claim {
+    /// The fingerprint that the frame has when it comes back from this sender's peers.
+    pub fn fingerprint<'a>(
+        &self,
+        fingerprints: &mut Fingerprints<'a>,
+        sender: &'a NodeId,
+    ) -> Fingerprint {
         if let Some(payload) = &self.binary {
             let payload = payload.iter().map(Packet::as_bytes);
-            return claims.claim_of_bytes(sender.as_bytes(), self.time, payload);
+            return fingerprints.of_bytes(sender.as_bytes(), self.time, payload);
         }
-        claims.claim(
+        fingerprints.fingerprint(
             sender.as_bytes(),
             self.digest
                 .as_ref()
@@ -104,9 +108,10 @@ pub struct Together {
 }
 
 impl Composed {
-    /// The claim that the frame makes when it comes back.
-    pub fn claim(&self, key: &ClaimKey) -> Claim {
-        self.head.claim(&mut Claims::new(key), &self.sender)
+    /// The fingerprint that the frame has when it comes back.
+    pub fn fingerprint(&self, key: &FingerprintKey) -> Fingerprint {
+        self.head
+            .fingerprint(&mut Fingerprints::new(key), &self.sender)
     }
 }
 
@@ -324,7 +329,7 @@ impl Composer {
     }
 
     fn check_size(&self, size: usize) -> Result<(), EncodeError> {
-        let limit = self.limits.frame.min(MOST);
+        let limit = self.limits.frame.min(MAX_BODY_BYTES);
         match size <= limit {
             true => Ok(()),
             false => Err(EncodeError::TooLarge { size, limit }),

@@ -153,9 +153,9 @@ fn read(
 
 fn proven(frame: &Frame<'_>) -> Printed {
     let nobody = NodeId::parse("1").map(|from| frame.message(&from, &mut Copies::new(0)));
-    match frame.prove() {
+    match frame.verify() {
         Err(error) => CommandError::from(error).into(),
-        Ok(()) => Printed::Frame(Decoded {
+        Ok(_) => Printed::Frame(Decoded {
             flag: frame.flag(),
             sender: String::from_utf8_lossy(frame.sender()).into_owned(),
             id: frame.message_id().to_string(),

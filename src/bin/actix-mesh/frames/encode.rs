@@ -144,7 +144,7 @@ impl Encoder {
         let composed = composer.compose_under(id.clone(), sender, flag, packets, *time)?;
         let plain = Vec::from(composed.frames.plain);
         let batch = Batch::from_frames(generation, Limits::default(), &plain)?;
-        batch.get(0).map_err(|error| *error)?.prove()?;
+        batch.get(0).map_err(|error| *error)?.verify()?;
         Ok(plain)
     }
 

@@ -257,7 +257,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
 }
 
 async fn live(args: Args) -> Result<(), Failure> {
-    let mut signals = Signals::heed()?;
+    let mut signals = Signals::listen()?;
     let node = args.config()?.start().await?;
     let (interface, directory) = (
         args.interface(),

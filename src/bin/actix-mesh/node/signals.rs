@@ -12,7 +12,7 @@ pub(crate) struct Signals([Signal; 3]);
 
 #[cfg(unix)]
 impl Signals {
-    pub(crate) fn heed() -> io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         let kinds = [
             SignalKind::interrupt(),
             SignalKind::terminate(),
@@ -40,7 +40,7 @@ pub(crate) struct Signals;
 
 #[cfg(not(unix))]
 impl Signals {
-    pub(crate) fn heed() -> io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         Ok(Self)
     }
 

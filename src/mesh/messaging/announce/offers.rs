@@ -21,7 +21,7 @@ const OFFERS_OF_ONE: usize = 1024;
 
 /// Whoever was asked for a message has this time, and the longer the larger it is: a second for each so many bytes. Three
 /// times this, and many more have been asked, are less than the time for which others keep it.
-const PATIENCE: Duration = Duration::from_secs(2);
+const WANT_TIMEOUT: Duration = Duration::from_secs(2);
 const BYTES_A_SECOND: u64 = 4 << 20;
 
 /// What nobody sent is given up after this time.
@@ -100,7 +100,7 @@ impl Mesh {
             by: SmallVec::new(),
             asked: 0,
             awaits_author,
-            until: now.monotonic + PATIENCE,
+            until: now.monotonic + WANT_TIMEOUT,
             since: now.monotonic,
         });
         // Whoever offers it last and says least cannot make the others wait.
@@ -121,7 +121,7 @@ impl Mesh {
             };
             offer.asked += 1;
             let takes = Duration::from_secs(offer.size / BYTES_A_SECOND);
-            offer.until = now.monotonic + PATIENCE + takes;
+            offer.until = now.monotonic + WANT_TIMEOUT + takes;
             let said = vec![Bytes::from(offer.name.clone())];
             let stays = self.routing.get(conn).is_some_and(|it| !it.duplicate);
             if stays && self.extend(now, conn, Verb::Want, said, out) {
@@ -152,7 +152,7 @@ impl Mesh {
             && offer.until <= now.monotonic
         {
             // It may be on its way yet, or somebody else may offer it.
-            offer.until = now.monotonic + PATIENCE;
+            offer.until = now.monotonic + WANT_TIMEOUT;
         }
     }
 
@@ -204,7 +204,7 @@ impl Mesh {
         }
         let digest = self.key.digest(Name::of(frame).text().as_bytes());
         let is_offered = self.announcements.offers.contains_key(&digest);
-        if is_offered && frame.is_text() && frame.prove().is_ok() {
+        if is_offered && frame.is_text() && frame.verify().is_ok() {
             self.announcements.know(digest);
             self.drop_offer(digest);
         }

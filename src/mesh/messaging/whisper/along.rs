@@ -25,7 +25,7 @@ const MAX_HOPS: u8 = 16;
 const MAX_PASSAGES: usize = 1024;
 
 /// A receipt for another's whisper is awaited this long.
-const PATIENCE: Duration = Duration::from_secs(15);
+const RECEIPT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Longest whisper that goes along a path, before it is armoured.
 const MAX_LEN: usize = 64 << 10;
@@ -213,7 +213,7 @@ impl Mesh {
         let is_users = frame.flag() == Flag::Whisper
             && frame.kind().is_some()
             && Control::read(&frame, params.generation).is_none();
-        if batch.len() != 1 || !is_users || frame.prove().is_err() {
+        if batch.len() != 1 || !is_users || frame.verify().is_err() {
             return false;
         }
         if !self.validates_nothing() && self.hold_for_validation(now, conn, (&batch, 0), false, out)
@@ -238,7 +238,7 @@ impl Mesh {
             along.hops.min(MAX_HOPS) - 1,
             along.frame.clone(),
         );
-        let until = now.monotonic + PATIENCE;
+        let until = now.monotonic + RECEIPT_TIMEOUT;
         self.hand_on(now, way, From::Peer(conn, number), what, until, out)
     }
 

@@ -318,7 +318,7 @@ fn t38_a_twin_that_is_not_text_does_not_stand_for_the_text_that_is_offered() {
     twin[at..at + bytes.len()].copy_from_slice(&bytes);
     let batch = Batch::from_frames(GENERATION, Limits::default(), &twin).unwrap();
     assert_eq!(
-        batch.get(0).unwrap().proof(),
+        batch.get(0).unwrap().verify(),
         Ok(IdRule::LossyText),
         "it is one"
     );

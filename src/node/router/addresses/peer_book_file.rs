@@ -18,7 +18,7 @@ use crate::node::Router;
 /// The file is written no more often than this.
 const PAUSE: Duration = Duration::from_secs(10);
 /// A file larger than this is none of ours.
-const MOST: u64 = 4 << 20;
+const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// See the module.
 #[derive(Debug)]
@@ -128,7 +128,9 @@ fn failed(path: &Path, error: &io::Error) -> Event {
 
 fn read(path: &Path) -> io::Result<Vec<Place>> {
     let mut text = String::new();
-    fs::File::open(path)?.take(MOST).read_to_string(&mut text)?;
+    fs::File::open(path)?
+        .take(MAX_FILE_BYTES)
+        .read_to_string(&mut text)?;
     Ok(serde_json::from_str(&text)?)
 }
 
