@@ -24,6 +24,7 @@ impl Mesh {
             Input::Proven { conn, id } => self.on_proven(conn, id),
             Input::Received { conn, batch } => self.on_received(now, conn, batch, out),
             Input::Closed { conn, why } => self.on_closed(now, conn, why, out),
+            Input::Taking { conn } => self.on_taking(now, conn),
             Input::AcceptFailed { why } => self.on_accept_failed(now, why, out),
             Input::Tick => self.on_tick(now, out),
         }

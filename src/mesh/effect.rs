@@ -52,6 +52,13 @@ pub enum Effect {
         /// `None`: send plain.
         method: Option<Method>,
     },
+    /// See whether the peer takes some of what waits for it within four seconds, and report
+    /// [`Taking`](super::Input::Taking) if it does. Where all was written at once, or nothing is taken, there is nothing to
+    /// report.
+    Watch {
+        /// Which connection.
+        conn: ConnId,
+    },
     /// Write what is queued, then close. The core has already forgotten the connection.
     Close {
         /// Which connection, or dial.

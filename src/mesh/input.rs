@@ -178,6 +178,11 @@ pub enum Input {
         /// How it ended.
         why: Ended,
     },
+    /// A peer took some of what waited for it, as was asked with [`Effect::Watch`](super::Effect::Watch).
+    Taking {
+        /// Which connection.
+        conn: ConnId,
+    },
     /// Strangers cannot be accepted for a while.
     AcceptFailed {
         /// What the operating system said.

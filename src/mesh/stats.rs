@@ -21,6 +21,7 @@ pub struct Traffic {
 
 impl Traffic {
     /// What is left of it without that.
+    #[cfg(feature = "node")]
     pub(crate) fn less(self, other: Self) -> Self {
         Self {
             messages: self.messages.saturating_sub(other.messages),

@@ -437,7 +437,9 @@ impl<'a> Driver<'a> {
                     assert!(link.connected && !link.established);
                     link.established = true;
                 }
-                Effect::SetCompression { conn, .. } => assert!(self.links[conn].established),
+                Effect::SetCompression { conn, .. } | Effect::Watch { conn } => {
+                    assert!(self.links[conn].established);
+                }
                 Effect::Close { conn, .. } => {
                     assert!(
                         self.links.remove(conn).is_some(),

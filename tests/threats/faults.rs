@@ -305,6 +305,22 @@ fn f19_what_waits_for_a_peer_is_not_counted_as_sent_to_it() {
 }
 
 #[test]
+fn f19_what_a_shutdown_did_not_write_is_told() {
+    let victim = Victim::start();
+    let mute = Raw::join(&victim);
+    for _ in 0..64 {
+        let large = format!("{}{}", some_text("large"), "x".repeat(60_000));
+        victim.ask(Send::new(large).or_busy()).ok();
+    }
+    let report = victim.ask(Shutdown::new().drain(Duration::from_secs(1)));
+    let unwritten = victim.told(|event| match event {
+        Event::Unwritten { peer, unwritten } if peer == mute.id() => Some(*unwritten),
+        _ => None,
+    });
+    assert_eq!(report.unsent[0].traffic, unwritten);
+}
+
+#[test]
 fn f19_whispers_that_were_accepted_and_never_written_are_named() {
     let victim = Victim::with(|config| config.stall_timeout(Duration::from_secs(1)));
     let mute = Raw::join(&victim);

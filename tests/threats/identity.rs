@@ -1,7 +1,10 @@
 //! Who is whom: claims of names that are taken, and of messages that others wrote.
 
+use std::io::Read as _;
+use std::time::Duration;
+
 use actix_mesh::wire::{Batch, Control, FingerprintKey, Flag, Limits};
-use actix_mesh::{CloseReason, Event, Peers};
+use actix_mesh::{CloseReason, Event, Peers, Send};
 
 use crate::support::raw::{GENERATION, Raw, some_text, user};
 use crate::support::victim::Victim;
@@ -36,6 +39,33 @@ fn t13_no_claim_unseats_a_live_peer() {
     drop(impostor);
     let ids: Vec<_> = victim.ask(Peers).into_iter().map(|peer| peer.id).collect();
     assert!(ids.contains(first.id()) && ids.contains(changeling.id()) && ids.len() == 2);
+}
+
+#[test]
+fn t13_a_peer_that_reads_slowly_is_not_unseated() {
+    let victim = Victim::with(|config| config.socket_buffer(16 * 1024));
+    let slow = Raw::join(&victim);
+    let mut stream = slow.stream.try_clone().unwrap();
+    std::thread::spawn(move || {
+        let mut piece = [0; 6 * 1024];
+        while stream.read(&mut piece).is_ok_and(|read| read > 0) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    // The question whether it is there waits behind this, for half a minute.
+    for _ in 0..60 {
+        let large = format!("{}{}", some_text("large"), "x".repeat(30_000));
+        victim.ask(Send::new(large).or_busy()).ok();
+    }
+    let mut impostor = Raw::dial_as(&victim, slow.id().clone());
+    impostor.greet(|_| {});
+    victim.told(|event| match event {
+        Event::IdConflict { peer, .. } if peer == slow.id() => Some(()),
+        Event::PeerLeft { peer, reason, .. } => panic!("{peer} left: {reason}"),
+        _ => None,
+    });
+    assert!(impostor.is_closed_within(PATIENCE));
+    assert!(victim.has_peer(slow.id()));
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub(in crate::mesh) struct Claim {
     pub(in crate::mesh) pending: Pending,
     /// The time in its handshake.
     pub(in crate::mesh) time: u64,
+    /// Since when it waits.
+    pub(in crate::mesh) since: Duration,
     pub(in crate::mesh) until: Duration,
     /// What the old connection was asked to have repeated on this one.
     pub(in crate::mesh) token: Bytes,

@@ -110,6 +110,7 @@ impl Mesh {
         entry.contest().claim = Some(Box::new(Claim {
             pending,
             time,
+            since: now.monotonic,
             until: now.monotonic + PROBE,
             token: token.clone(),
             echoed: false,
@@ -140,6 +141,8 @@ impl Mesh {
         if !self.extend(now, old, Verb::Bind, vec![token], out) {
             self.ask_for_sign_of_life(now, old, out);
         }
+        // The question may stand behind much that waits for a slow peer.
+        out.push(Effect::Watch { conn: old });
     }
 
     /// What came in on a connection that is held back: only what settles the contest counts at once.
@@ -367,7 +370,9 @@ impl Mesh {
         let Some(claim) = claim else {
             return;
         };
-        self.welcome(now, new, &claim.pending, &id, claim.time, known, out);
+        // What it said of its clock when it came it would say later by now.
+        let time = claim.time + now.monotonic.saturating_sub(claim.since).as_secs();
+        self.welcome(now, new, &claim.pending, &id, time, known, out);
         self.release(now, new, claim.held, out);
     }
 

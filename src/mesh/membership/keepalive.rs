@@ -5,7 +5,7 @@
 use std::num::NonZeroU64;
 
 use crate::mesh::Mesh;
-use crate::mesh::effect::Effects;
+use crate::mesh::effect::{Effect, Effects};
 use crate::mesh::event::CloseReason;
 use crate::mesh::input::{ConnId, Now};
 use crate::wire::{Control, Flag, RequestId};
@@ -38,7 +38,17 @@ impl Mesh {
         if let Some(entry) = self.routing.get_mut(conn) {
             (entry.heard, entry.probed) = (now.monotonic + patience, true);
             self.ask_for_sign_of_life(now, conn, out);
+            out.push(Effect::Watch { conn });
         }
+    }
+
+    /// A peer takes what waits for it: our question may be behind that, and it cannot answer what it has not read.
+    pub(in crate::mesh) fn on_taking(&mut self, now: Now, conn: ConnId) {
+        let Some(entry) = self.routing.get_mut(conn) else {
+            return;
+        };
+        entry.note_alive();
+        (entry.heard, entry.probed) = (now.monotonic, false);
     }
 
     /// The question alone: how long the answer may take is for the asker to decide.

@@ -646,7 +646,7 @@ impl Network {
                         line.established = true;
                     }
                 }
-                Effect::SetCompression { .. } => {}
+                Effect::SetCompression { .. } | Effect::Watch { .. } => {}
                 Effect::Close { conn, .. } => self.hang_up((node, conn)),
                 Effect::Deliver(messages) => self.deliver(node, source, messages.into_vec()),
                 Effect::Propose {

@@ -28,9 +28,9 @@ use crate::mesh::TlsRefusal;
 use crate::mesh::{ConnId, Ended, Traffic};
 use crate::node::Router;
 use crate::node::budget::{Account, Pool};
-use crate::node::connection::notices::Gone;
 #[cfg(feature = "tls")]
 use crate::node::connection::notices::Proven;
+use crate::node::connection::notices::{Gone, Taking};
 use crate::node::connection::rate_limit::Rates;
 use crate::node::connection::reader::{BESIDE, Reader, Source};
 use crate::node::connection::writer::{Chunk, OutboundQueue, Patience};
@@ -49,11 +49,18 @@ use crate::wire::{Address, Generation, Limits};
 /// After a write failed: how long what the peer said last may take to be read.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// What still waits after this long waits for the peer, and not for its turn.
+const FULL: Duration = Duration::from_millis(500);
+/// A peer that reads at all has made room again within this time.
+const TAKEN: Duration = Duration::from_millis(3500);
+
 /// What the Router wants done on a link: all that a batch of effects brought for it.
 #[derive(Debug, Default, actix::Message)]
 #[rtype(result = "()")]
 pub(crate) struct Orders {
     pub(crate) write: SmallVec<[Chunk; 1]>,
+    /// See whether the peer takes what waits for it.
+    pub(crate) watch: bool,
     /// Write what is queued, then close; within this time.
     pub(crate) close: Option<Duration>,
     /// See whether the peer is still let in.
@@ -197,6 +204,26 @@ impl Connection {
         ctx.stop();
     }
 
+    /// Reports the peer if it takes some of what waits for it now. What the system's buffer takes says nothing: it is full.
+    fn watch(&mut self, ctx: &mut Context<Self>) {
+        let Some(before) = self.outbound.as_ref().map(|outbound| outbound.written()) else {
+            return;
+        };
+        ctx.run_later(TAKEN, move |link, _| {
+            let outbound = link.outbound.as_ref();
+            let took = outbound.is_none_or(|outbound| outbound.written() != before);
+            if took && let Some(router) = link.source.terms.router.upgrade() {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "once for each time that the Router asks"
+                )]
+                router.do_send(Taking {
+                    conn: link.source.conn,
+                });
+            }
+        });
+    }
+
     fn unwritten(&self) -> Traffic {
         let outbound = self.outbound.as_ref();
         outbound
@@ -309,6 +336,9 @@ impl Handler<Orders> for Connection {
             let terms = &self.source.terms;
             let empty = || Box::new(OutboundQueue::new(terms.patience, Arc::clone(&terms.pool)));
             self.outbound.get_or_insert_with(empty).push(chunk);
+        }
+        if orders.watch {
+            ctx.run_later(FULL, Self::watch);
         }
         if let Some(within) = orders.close {
             self.close(within, ctx);

@@ -21,6 +21,13 @@ pub(crate) struct Received {
     pub(crate) turn: BatchSlot,
 }
 
+/// The peer took some of what waited for it, as the Router wished to know.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub(crate) struct Taking {
+    pub(crate) conn: ConnId,
+}
+
 /// A link's actor has ended.
 #[derive(Debug, actix::Message)]
 #[rtype(result = "()")]

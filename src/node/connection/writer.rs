@@ -128,6 +128,11 @@ impl OutboundQueue {
         self.queue.is_empty()
     }
 
+    /// Bytes written since something began to wait.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
     /// What waits; a frame partly written counts as waiting.
     pub(crate) fn unsent(&self) -> Traffic {
         let mut chunks = self.queue.iter();

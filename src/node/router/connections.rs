@@ -195,6 +195,13 @@ impl Links {
         }
     }
 
+    /// Has a link see whether its peer takes what waits for it.
+    pub(crate) fn watch(&mut self, conn: ConnId) {
+        if let Some(link) = self.open.get_mut(&conn) {
+            Self::orders(conn, link, &mut self.orders).watch = true;
+        }
+    }
+
     /// Closes a link within this time, after what is ordered for it, and at once if many are closing; gives up a
     /// dial at once. `peer`: whose it is.
     pub(crate) fn close(&mut self, conn: ConnId, peer: Option<NodeId>, within: Duration) {

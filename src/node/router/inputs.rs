@@ -10,7 +10,7 @@ use crate::node::Router;
 use crate::node::connection::Opening;
 #[cfg(feature = "tls")]
 use crate::node::connection::notices::Proven;
-use crate::node::connection::notices::{Gone, Received};
+use crate::node::connection::notices::{Gone, Received, Taking};
 use crate::node::reply::Unheard;
 use crate::node::router::observability::log;
 use crate::node::transport::dial::Dialed;
@@ -116,6 +116,17 @@ impl Handler<Proven> for Router {
     }
 }
 
+impl Handler<Taking> for Router {
+    type Result = ();
+
+    fn handle(&mut self, taking: Taking, ctx: &mut Context<Self>) {
+        let conn = taking.conn;
+        self.step(ctx, |mesh, now, out| {
+            mesh.handle(now, Input::Taking { conn }, out)
+        });
+    }
+}
+
 impl Handler<Gone> for Router {
     type Result = ();
 
@@ -134,8 +145,9 @@ impl Handler<Gone> for Router {
             self.unwritten.messages += unsent.messages;
             self.unwritten.bytes += unsent.bytes;
             if let Some(draining) = &mut self.draining {
-                draining.note(peer, unsent);
-            } else if closed_by_us {
+                draining.note(peer.clone(), unsent);
+            }
+            if closed_by_us {
                 let unwritten = unsent;
                 self.notify(Event::Unwritten { peer, unwritten });
             } else {

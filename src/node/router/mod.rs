@@ -90,6 +90,7 @@ impl Router {
             Effect::Transmit { to, frames } => self.links.transmit(&to, &frames),
             Effect::Establish { conn, peer } => self.links.establish(conn, &peer),
             Effect::SetCompression { conn, method } => self.links.set_compression(conn, method),
+            Effect::Watch { conn } => self.links.watch(conn),
             Effect::Close { conn, peer, .. } => {
                 self.links.close(conn, peer, self.closing_time());
             }

@@ -28,6 +28,20 @@ fn f1_a_silent_peer_is_asked_for_a_sign_of_life_and_then_given_up() {
 }
 
 #[test]
+fn f1_a_silent_peer_that_takes_what_waits_for_it_is_not_given_up() {
+    let mut rig = Rig::with(|params| params.max_outgoing = 0);
+    let slow = rig.join("a");
+    let out = rig.pass(20);
+    let watched = |effect: &Effect| matches!(effect, Effect::Watch { conn } if *conn == slow.conn);
+    assert!(out.iter().any(watched));
+    rig.input(Input::Taking { conn: slow.conn });
+    assert!(closed(&rig.pass(10)).is_empty());
+    // It is asked again, and given up once it takes nothing.
+    assert!(rig.pass(10).iter().any(watched));
+    assert_eq!(closed(&rig.pass(10)), ["unresponsive"]);
+}
+
+#[test]
 fn a_lost_peer_that_was_asked_for_is_dialled_again_until_it_is_let_go() {
     let mut rig = Rig::new();
     let there = address("127.0.0.1:2001");
