@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::error::StartError;
 use crate::mesh::Mesh;
 use crate::node::connection::rate_limit::Rates;
-use crate::node::connection::writer::Patience;
+use crate::node::connection::writer::slow_peer::Patience;
 use crate::node::router::addresses::peer_book_file::PeerBook;
 use crate::node::router::addresses::seeds::Seeds;
 use crate::node::router::arbiters::Threads;

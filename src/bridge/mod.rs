@@ -43,12 +43,12 @@
 //! This module composes messages to the `Router` from outside and knows nothing of the floors below it. With the feature
 //! `unstable` those that only bridges send are public too (`PassOn`, `PassOnTo`, `TellSought`, `Vouch`), for bridges of other kinds.
 
-mod ear;
 mod guests;
 #[cfg(feature = "nats")]
 pub mod nats;
 mod report;
 mod side;
+mod subscribers;
 mod translation;
 
 use std::cell::RefCell;
@@ -66,16 +66,16 @@ use crate::wire::Message;
 #[cfg(feature = "unstable")]
 pub use crate::mesh::PassOnError;
 #[cfg(not(feature = "unstable"))]
-pub(crate) use crate::node::messages::foreign::{PassOn, PassOnTo, TellSought, Vouch};
+pub(crate) use crate::node::messages::pass_on::{PassOn, PassOnTo, TellSought, Vouch};
 #[cfg(feature = "unstable")]
-pub use crate::node::messages::foreign::{PassOn, PassOnTo, TellSought, Vouch};
+pub use crate::node::messages::pass_on::{PassOn, PassOnTo, TellSought, Vouch};
 pub use report::{BridgeReport, BridgeStatus, Carried, SideReport};
 pub use side::Side;
 
-use ear::{Ear, Lookout};
 use guests::Guests;
 use report::Ledger;
 use side::Authors;
+use subscribers::{EventSubscriber, MessageSubscriber};
 
 /// How often guests are looked over.
 const LOOK_OVER: std::time::Duration = std::time::Duration::from_secs(10);
@@ -161,13 +161,16 @@ impl Bridge {
         self.check().await?;
         let sides = self.joint.borrow().sides.clone();
         for (index, side) in sides.iter().enumerate() {
-            let ear = Ear::new(index, Rc::clone(&self.joint)).start();
-            let lookout = Lookout::new(index, Rc::clone(&self.joint)).start();
+            let hears = MessageSubscriber::new(index, Rc::clone(&self.joint)).start();
+            let watches = EventSubscriber::new(index, Rc::clone(&self.joint)).start();
             let gone = side.gone();
             side.router.send(TellSought).await.map_err(&gone)?;
-            let heard = side.router.send(everything(Subscribe::messages(ear))).await;
+            let heard = side
+                .router
+                .send(everything(Subscribe::messages(hears)))
+                .await;
             self.subscriptions.push((index, heard.map_err(&gone)?));
-            let told = side.router.send(SubscribeEvents::new(lookout)).await;
+            let told = side.router.send(SubscribeEvents::new(watches)).await;
             self.subscriptions.push((index, told.map_err(&gone)?));
         }
         Ok(Actor::start(self))

@@ -74,7 +74,7 @@ pub use input::{ConnId, DialError, Ended, Input, Now, OtherProtocol, ProposalId,
 pub use membership::peer_book::Place;
 pub use membership::topology::{Neighbor, Neighborhood};
 pub use messaging::broadcast::Outgoing;
-pub use messaging::foreign::Foreign;
+pub use messaging::pass_on::Foreign;
 pub use messaging::route::{Hop, PassedMessage, Route};
 pub use messaging::validation::{Acceptance, ValidationRule};
 #[cfg(feature = "node")]
@@ -99,15 +99,15 @@ use self::membership::address_scope::Scope;
 use self::membership::peer_book::{PeerBook, Tried};
 use self::membership::peer_exchange::MIN_ASK_PAUSE;
 use self::messaging::announce::Announcements;
-use self::messaging::foreign::Foreigners;
+use self::messaging::pass_on::Foreigners;
 use self::messaging::prune::Streams;
 use self::messaging::renegotiate::Kept;
 use self::messaging::route::PassedMessages;
 use self::messaging::store_budget::StoreBudget;
 use self::messaging::validation::Validation;
 use self::messaging::waterfall::Waterfall;
-use self::messaging::whisper::along::Passages;
 use self::messaging::whisper::authors::Authors;
+use self::messaging::whisper::reply_path::Passages;
 use self::messaging::whisper::searches::Searches;
 use self::stats::{DROPPED, RecentProblems};
 #[cfg(not(feature = "node"))]

@@ -71,13 +71,13 @@ use crate::mesh::{
 use crate::node::budget::Pool;
 use crate::node::connection::Terms;
 use crate::node::connection::rate_limit::Rates;
-use crate::node::connection::writer::Patience;
+use crate::node::connection::writer::slow_peer::Patience;
 use crate::node::delivery::inbox::Inboxes;
 use crate::node::delivery::interceptors::Interception;
 use crate::node::delivery::subscriptions::Subscriptions;
 use crate::node::delivery::validators::Validators;
 use crate::node::reply::Promise;
-use crate::node::requests::router::Requests;
+use crate::node::requests::exchange::Requests;
 #[cfg(feature = "mdns")]
 use crate::node::router::addresses::lan;
 use crate::node::router::addresses::peer_book_file::PeerBook;
@@ -87,8 +87,8 @@ use crate::node::router::arbiters::Threads;
 use crate::node::router::certificates::Certificates;
 use crate::node::router::clock::Clock;
 use crate::node::router::connections::Links;
+use crate::node::router::observability::distributions::Observed;
 use crate::node::router::observability::log::{self, EventLog};
-use crate::node::router::observability::observed::Observed;
 use crate::node::router::readiness::Readiness;
 use crate::node::router::shutdown::Draining;
 use crate::node::sending::coalesce::Coalescer;

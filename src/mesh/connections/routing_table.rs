@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::mesh::connections::contest::Contest;
+use crate::mesh::connections::id_contest::Contest;
 use crate::mesh::effect::Targets;
 use crate::mesh::event::Direction;
 use crate::mesh::input::ConnId;

@@ -11,8 +11,8 @@ use bytes::Bytes;
 
 use crate::mesh::Mesh;
 use crate::mesh::connections::awaiting::Purpose;
-use crate::mesh::connections::contest::{Claim, Contest};
 use crate::mesh::connections::handshake::Handshake;
+use crate::mesh::connections::id_contest::{Claim, Contest};
 use crate::mesh::connections::routing_table::Entry;
 use crate::mesh::effect::{Effect, Effects};
 use crate::mesh::event::{CloseReason, Direction, Event};

@@ -5,7 +5,7 @@
 
 pub(super) mod announce;
 pub(super) mod broadcast;
-pub(super) mod foreign;
+pub(super) mod pass_on;
 pub(super) mod prune;
 pub(super) mod receive;
 pub(super) mod relay;

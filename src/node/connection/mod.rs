@@ -33,7 +33,8 @@ use crate::node::connection::notices::Proven;
 use crate::node::connection::notices::{Gone, Taking};
 use crate::node::connection::rate_limit::Rates;
 use crate::node::connection::reader::{BESIDE, Reader, Source};
-use crate::node::connection::writer::{Chunk, OutboundQueue, Patience};
+use crate::node::connection::writer::slow_peer::Patience;
+use crate::node::connection::writer::{Chunk, OutboundQueue};
 use crate::node::stop_on_last_addr::StopOnLastAddr;
 #[cfg(feature = "tls")]
 use crate::node::transport::Secured;

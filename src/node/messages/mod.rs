@@ -4,9 +4,9 @@
 //! ([`subscribe`](subscribe)). Every message may also be answered with
 //! [`MailboxError::Closed`](actix::MailboxError::Closed), once the node has shut down.
 
-#[cfg_attr(not(feature = "unstable"), allow(unreachable_pub))]
-pub(crate) mod foreign;
 mod histogram;
+#[cfg_attr(not(feature = "unstable"), allow(unreachable_pub))]
+pub(crate) mod pass_on;
 pub(crate) mod subscribe;
 pub(crate) mod validate;
 

@@ -13,5 +13,5 @@
 
 pub(crate) mod answering;
 pub(crate) mod envelope;
+pub(crate) mod exchange;
 pub(crate) mod pending;
-pub(crate) mod router;

@@ -10,7 +10,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use crate::mesh::{PassOnError, SendError, Sent, WhisperError, Whispered};
 use crate::node::budget::Pool;
-use crate::node::messages::foreign::{PassOn, PassOnTo};
+use crate::node::messages::pass_on::{PassOn, PassOnTo};
 use crate::node::messages::{Send, Whisper};
 use crate::node::reply::OwedReply;
 use crate::node::reply::Promise;

@@ -2,25 +2,25 @@
 //!
 //! Knows nothing of frames: bodies in, bodies out.
 
-mod deflate;
-mod inflate;
+mod compress;
+mod decompress;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use deflate::Deflater;
-pub use inflate::{Inflated, Inflater};
+pub use compress::Deflater;
+pub use decompress::{Inflated, Inflater};
 
 #[cfg(feature = "snappy")]
-pub(in crate::wire) use inflate::SNAPPY_EXPANSION;
+pub(in crate::wire) use decompress::SNAPPY_EXPANSION;
 
 /// Whether a plain body begins as a stream of zlib or gzip does, which an id in bytes does by chance once in a thousand times.
 ///
 /// js2p inflates such a body without looking at the stream's checksum: it refuses some as damaged, and is busy for
 /// seconds and gigabytes with others. Who compresses them leaves it nothing to guess.
 pub(in crate::wire) fn is_ambiguous(body: &[u8]) -> bool {
-    body.starts_with(&[0x1f, 0x8b]) || inflate::begins_as_zlib(body)
+    body.starts_with(&[0x1f, 0x8b]) || decompress::begins_as_zlib(body)
 }
 
 /// A way to compress a frame's body.

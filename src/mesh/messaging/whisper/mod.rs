@@ -3,8 +3,8 @@
 //! Owns the whispers that wait: each asks the mesh where its peer is, dials what is answered, makes
 //! sure by the handshake that it is the right one, is sent, or fails at its deadline with a reason.
 
-pub(in crate::mesh) mod along;
 pub(in crate::mesh) mod authors;
+pub(in crate::mesh) mod reply_path;
 pub(in crate::mesh) mod searches;
 
 use std::time::Duration;

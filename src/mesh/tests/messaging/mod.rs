@@ -1,9 +1,9 @@
 //! What peers say to each other once they are connected.
 
-mod along;
 mod announce;
 mod broadcast;
 mod prune;
 mod renegotiate;
+mod reply_path;
 mod validation;
 mod whisper;

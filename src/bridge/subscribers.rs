@@ -1,4 +1,4 @@
-//! The ears of a bridge on one side: what is said there, and who is looked for there.
+//! The subscribers of a bridge on one side: what is said there, and who is looked for there.
 //!
 //! Owns the way of a message across. A message is handled when every other side has taken or refused it, so a bridge that
 //! cannot keep up misses messages of its own subscription's queue, where they are counted.
@@ -14,22 +14,22 @@ use crate::mesh::Event;
 use crate::wire::{Flag, Message};
 
 /// Hears the messages of a side.
-pub(super) struct Ear {
+pub(super) struct MessageSubscriber {
     side: usize,
     joint: Joint,
 }
 
-impl Ear {
+impl MessageSubscriber {
     pub(super) fn new(side: usize, joint: Joint) -> Self {
         Self { side, joint }
     }
 }
 
-impl Actor for Ear {
+impl Actor for MessageSubscriber {
     type Context = Context<Self>;
 }
 
-impl Handler<Message> for Ear {
+impl Handler<Message> for MessageSubscriber {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, message: Message, _: &mut Context<Self>) -> Self::Result {
@@ -78,22 +78,22 @@ async fn carry(from: usize, joint: &Joint, message: &Message) {
 }
 
 /// Hears who is looked for on a side.
-pub(super) struct Lookout {
+pub(super) struct EventSubscriber {
     side: usize,
     joint: Joint,
 }
 
-impl Lookout {
+impl EventSubscriber {
     pub(super) fn new(side: usize, joint: Joint) -> Self {
         Self { side, joint }
     }
 }
 
-impl Actor for Lookout {
+impl Actor for EventSubscriber {
     type Context = Context<Self>;
 }
 
-impl Handler<Event> for Lookout {
+impl Handler<Event> for EventSubscriber {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, event: Event, _: &mut Context<Self>) -> Self::Result {

@@ -3,7 +3,7 @@
 use actix::{Context, Handler};
 
 use crate::mesh::{PassOnError, SendError, Sent, WhisperError, Whispered};
-use crate::node::messages::foreign::{PassOn, PassOnTo, TellSought, Vouch};
+use crate::node::messages::pass_on::{PassOn, PassOnTo, TellSought, Vouch};
 use crate::node::reply::{Promise, Reply};
 use crate::node::sending::queue::{QueuedSend, Room};
 use crate::node::{Asker, Router};

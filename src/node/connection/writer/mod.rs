@@ -1,23 +1,22 @@
 //! What waits to be written to one peer, and its writing.
 //!
-//! Owns the queue, the vectored writes and the verdict that a peer takes too little. What waits for a
+//! Owns the queue and the vectored writes; when a peer takes too little stands in [`slow_peer`]. What waits for a
 //! peer that takes next to nothing holds back nobody: it gives back the room of where it came from, for
 //! some that all slow peers share. Knows neither actors nor what the bytes mean.
 
+pub(crate) mod slow_peer;
+
 use std::collections::VecDeque;
-use std::future::Future as _;
 use std::io::{self, IoSlice};
 use std::mem;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, Sleep};
 
+use self::slow_peer::{LOOK, Patience, Stall};
 use crate::mesh::{Ended, QueuedWhisper, Traffic};
-use crate::node::budget::{Backlogged, Pool};
+use crate::node::budget::Pool;
 use crate::node::transport::Transport;
 use crate::wire::{Hold, frames_beyond};
 
@@ -25,13 +24,6 @@ use crate::wire::{Hold, frames_beyond};
 const SLICES: usize = 64;
 /// Bytes of one write: about what a socket's buffer takes at once.
 const WRITE: usize = 256 * 1024;
-/// How often a peer for which something waits is looked at.
-const LOOK: Duration = Duration::from_millis(100);
-/// A peer so far behind is closed when there is no room left for slow ones, unless most are.
-const HASTE: Duration = Duration::from_secs(1);
-/// What waits at one moment must have been written so much later, whatever the peer takes: a broadcast that waited
-/// for longer is dropped as expired wherever it arrives.
-const STALE: Duration = Duration::from_secs(60);
 /// What a chunk costs besides its bytes.
 const OVERHEAD: usize = 128;
 /// The last resort: all that is relayed or sent is bounded by the budgets it came from, and answers by the
@@ -57,14 +49,6 @@ impl Chunk {
     }
 }
 
-/// How little a peer may take, and for how long.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
-    pub(crate) time: Duration,
-    /// Bytes a second; less is next to nothing.
-    pub(crate) rate: u32,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct OutboundQueue {
@@ -83,20 +67,6 @@ pub(crate) struct OutboundQueue {
     /// Chunks at the head of the queue that have such room already.
     moved: usize,
     stall: Option<Box<Stall>>,
-}
-
-/// While the peer does not take all there is.
-#[derive(Debug)]
-struct Stall {
-    look: Pin<Box<Sleep>>,
-    /// When it was last looked at, and what was written then.
-    looked: (Instant, u64),
-    /// How far it is behind what it has to take at least.
-    behind: Duration,
-    /// While that is much.
-    counted: Option<Backlogged>,
-    /// At some moment, how much will have been written once all that waited then is.
-    mark: (Instant, u64),
 }
 
 impl OutboundQueue {
@@ -219,77 +189,6 @@ impl OutboundQueue {
         }
     }
 
-    fn behind(&self) -> Duration {
-        self.stall
-            .as_ref()
-            .map_or(Duration::ZERO, |stall| stall.behind)
-    }
-
-    fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
-        while let Poll::Ready(behind) = self.poll_look(cx) {
-            if behind >= self.patience.time || self.is_unwelcome(behind) || self.is_stale() {
-                return Poll::Ready(Ended::Stalled);
-            }
-        }
-        Poll::Pending
-    }
-
-    /// Waits until it is time to look, and says how far the peer is behind.
-    fn poll_look(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
-        let (written, rate) = (self.written, self.patience.rate);
-        let all = self.all();
-        let look = LOOK.min(self.patience.time);
-        let stall = self.stall.get_or_insert_with(|| {
-            Box::new(Stall {
-                look: Box::pin(tokio::time::sleep(look)),
-                looked: (Instant::now(), written),
-                behind: Duration::ZERO,
-                counted: None,
-                mark: (Instant::now(), all),
-            })
-        });
-        stall.look.as_mut().poll(cx).map(|()| {
-            let now = Instant::now();
-            stall.look.as_mut().reset(now + look);
-            stall.note(now, written, rate)
-        })
-    }
-
-    /// Whether there is no room for what waits for a peer that is so far behind.
-    fn is_unwelcome(&mut self, behind: Duration) -> bool {
-        self.count(behind >= HASTE);
-        behind >= LOOK.min(self.patience.time)
-            && !self.move_over()
-            && behind >= HASTE
-            && self.pool.few_are_behind()
-    }
-
-    /// What will have been written when nothing waits any more.
-    fn all(&self) -> u64 {
-        self.written + self.waiting as u64
-    }
-
-    /// Whether something has waited too long. A large frame alone holds back nobody and may take its time.
-    fn is_stale(&mut self) -> bool {
-        let (now, all) = (Instant::now(), self.all());
-        let Some(stall) = &mut self.stall else {
-            return false;
-        };
-        if self.written >= stall.mark.1 {
-            stall.mark = (now, all);
-        }
-        let waited = now.saturating_duration_since(stall.mark.0);
-        self.queue.len() > 1 && waited >= STALE.max(self.patience.time)
-    }
-
-    /// Lets the pool know whether the peer takes next to nothing.
-    fn count(&mut self, behind: bool) {
-        if let Some(stall) = &mut self.stall {
-            let counted = stall.counted.take();
-            stall.counted = behind.then(|| counted.unwrap_or_else(|| self.pool.one_behind()));
-        }
-    }
-
     /// Lets what waits go of the room of where it came from, as far as there is other room for it; whether
     /// there was.
     fn move_over(&mut self) -> bool {
@@ -308,18 +207,6 @@ impl OutboundQueue {
     }
 }
 
-impl Stall {
-    /// Reckons what was taken since it was last looked at against what should have been.
-    fn note(&mut self, now: Instant, written: u64, rate: u32) -> Duration {
-        let (then, before) = mem::replace(&mut self.looked, (now, written));
-        let taken = (written - before) as f64 / f64::from(rate.max(1));
-        let taken = Duration::try_from_secs_f64(taken).unwrap_or(Duration::MAX);
-        let passed = now.saturating_duration_since(then);
-        self.behind = (self.behind + passed).saturating_sub(taken);
-        self.behind
-    }
-}
-
 fn failed(error: &io::Error) -> Ended {
     Ended::Failed(error.to_string())
 }
@@ -328,9 +215,13 @@ fn failed(error: &io::Error) -> Ended {
 mod tests {
     use std::future::poll_fn;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
 
+    use tokio::time::Instant;
+
+    use super::slow_peer::{HASTE, STALE};
     use super::*;
     use crate::node::budget::Account;
 
