@@ -371,7 +371,8 @@ impl Mesh {
             return;
         };
         // What it said of its clock when it came it would say later by now.
-        let time = claim.time + now.monotonic.saturating_sub(claim.since).as_secs();
+        let held = now.monotonic.saturating_sub(claim.since);
+        let time = claim.time.saturating_add(held.as_secs());
         self.welcome(now, new, &claim.pending, &id, time, known, out);
         self.release(now, new, claim.held, out);
     }

@@ -118,6 +118,10 @@ impl Rig {
     }
 
     pub(super) fn handshake(name: &str, change: impl FnOnce(&mut Control)) -> Bytes {
+        Self::handshake_at(name, NOON, change)
+    }
+
+    pub(super) fn handshake_at(name: &str, time: u64, change: impl FnOnce(&mut Control)) -> Bytes {
         let mut control = Control::Handshake {
             id: id(name),
             subnet: Subnet::default().id(GENERATION),
@@ -129,7 +133,7 @@ impl Rig {
         change(&mut control);
         let payload = control.packets(GENERATION);
         composer(name)
-            .compose(&Flag::Whisper, &payload, NOON)
+            .compose(&Flag::Whisper, &payload, time)
             .unwrap()
             .frames
             .plain

@@ -15,13 +15,11 @@ use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::Duration;
 
-use actix::{
-    Actor, ActorContext as _, ActorFuture, AsyncContext as _, Context, Handler, MessageResult,
-    WeakAddr,
-};
+use actix::{Actor, ActorContext as _, ActorFuture, AsyncContext as _, Context, Handler, WeakAddr};
 #[cfg(any(feature = "tls", feature = "websocket"))]
 use actix::{ActorFutureExt as _, WrapFuture as _};
 use smallvec::SmallVec;
+use tokio::sync::oneshot;
 
 #[cfg(feature = "websocket")]
 use crate::mesh::TlsRefusal;
@@ -69,10 +67,11 @@ pub(crate) struct Orders {
     pub(crate) recheck: bool,
 }
 
-/// How much of what was ordered is not written yet?
-#[derive(Clone, Copy, Debug, actix::Message)]
-#[rtype(result = "Traffic")]
-pub(crate) struct Unwritten;
+/// How much of what was ordered before this is not written yet? The answer goes its own way: a message that waits for its answer
+/// may be overtaken by orders, where the mailbox is full.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub(crate) struct Unwritten(pub(crate) oneshot::Sender<Traffic>);
 
 /// What every connection of a node is made with.
 #[derive(Clone, Debug)]
@@ -357,10 +356,11 @@ impl Handler<Orders> for Connection {
 }
 
 impl Handler<Unwritten> for Connection {
-    type Result = MessageResult<Unwritten>;
+    type Result = ();
 
-    fn handle(&mut self, _: Unwritten, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(self.unwritten())
+    fn handle(&mut self, asked: Unwritten, _: &mut Context<Self>) {
+        // Whoever asked may have stopped waiting.
+        let _ = asked.0.send(self.unwritten());
     }
 }
 

@@ -13,6 +13,7 @@ use actix::{Actor as _, Addr};
 use actix_rt::task::JoinHandle;
 use bytes::Bytes;
 use smallvec::SmallVec;
+use tokio::sync::oneshot;
 
 use crate::mesh::{ConnId, Targets, Traffic};
 use crate::node::connection::writer::Chunk;
@@ -172,7 +173,12 @@ impl Links {
         &self,
         conn: ConnId,
     ) -> Option<impl Future<Output = Option<Traffic>> + use<>> {
-        let answer = self.open.get(&conn)?.actor.send(Unwritten);
+        let (tell, answer) = oneshot::channel();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "one for each connection and each message of a user that asks"
+        )]
+        self.open.get(&conn)?.actor.do_send(Unwritten(tell));
         Some(async move { answer.await.ok() })
     }
 

@@ -120,6 +120,18 @@ fn f13_a_peer_behind_a_dead_link_is_back_after_five_seconds() {
 }
 
 #[test]
+fn t13_a_claim_from_the_end_of_time_does_no_harm() {
+    let mut rig = Rig::new();
+    rig.join("a");
+    rig.pass(60);
+    let conn = rig.accept("127.0.0.1:50001");
+    rig.hear(conn, &Rig::handshake_at("a", u64::MAX, |_| {}));
+    let out = rig.pass(6);
+    assert_eq!(closed(&out), ["unresponsive"]);
+    assert_eq!(rig.mesh.peers()[0].conn, conn);
+}
+
+#[test]
 fn t13_nobody_else_can_repeat_what_only_the_peer_was_asked() {
     let mut rig = Rig::new();
     let a = rig.join_with("a", extended);
