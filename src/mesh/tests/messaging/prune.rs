@@ -319,16 +319,13 @@ fn t39_a_way_that_holds_back_is_left_and_after_three_times_not_relied_on() {
 
 #[test]
 fn t39_others_wait_for_what_came_late_and_are_sent_it_at_once() {
-    let (
-        Four {
-            mut rig,
-            ways,
-            below,
-            author,
-            ..
-        },
-        _,
-    ) = pruned();
+    let Four {
+        mut rig,
+        ways,
+        below,
+        author,
+        ..
+    } = pruned().0;
     rig.hear(ways[1].conn, &small(&author, "first"));
     wait(&mut rig, 3);
     let out = rig.hear(ways[1].conn, &small(&author, "late"));
@@ -338,16 +335,13 @@ fn t39_others_wait_for_what_came_late_and_are_sent_it_at_once() {
 
 #[test]
 fn t39_who_confirms_nothing_fills_the_store_and_then_nobody_is_spared() {
-    let (
-        Four {
-            mut rig,
-            ways,
-            below,
-            author,
-            ..
-        },
-        _,
-    ) = pruned();
+    let Four {
+        mut rig,
+        ways,
+        below,
+        author,
+        ..
+    } = pruned().0;
     let padding = "x".repeat(3000);
     let mut spared = 0;
     for number in 0..4000 {
@@ -448,16 +442,13 @@ fn t39_authors_without_end_are_bounded_and_forgotten() {
 
 #[test]
 fn t39_what_makes_no_sense_is_malformed_and_what_is_not_known_does_nothing() {
-    let (
-        Four {
-            mut rig,
-            ways,
-            below,
-            author,
-            theirs,
-        },
-        _,
-    ) = pruned();
+    let Four {
+        mut rig,
+        ways,
+        below,
+        author,
+        theirs,
+    } = pruned().0;
     let before = rig.mesh.stats().malformed;
     let nonsense = [
         ("prune", "x"),
@@ -491,16 +482,13 @@ fn t39_what_makes_no_sense_is_malformed_and_what_is_not_known_does_nothing() {
 
 #[test]
 fn large_ones_and_control_messages_are_not_spared() {
-    let (
-        Four {
-            mut rig,
-            ways,
-            below,
-            author,
-            ..
-        },
-        _,
-    ) = pruned();
+    let Four {
+        mut rig,
+        ways,
+        below,
+        author,
+        ..
+    } = pruned().0;
     let long = "x".repeat(4 << 10);
     let out = rig.hear(ways[0].conn, &small(&author, &long));
     assert!(sent(&out, &long).contains(&below.conn));
@@ -537,16 +525,13 @@ fn who_does_not_prune_neither_asks_nor_obeys() {
 
 #[test]
 fn a_link_that_moves_or_goes_takes_what_is_stored_along() {
-    let (
-        Four {
-            mut rig,
-            ways,
-            below,
-            author,
-            ..
-        },
-        _,
-    ) = pruned();
+    let Four {
+        mut rig,
+        ways,
+        below,
+        author,
+        ..
+    } = pruned().0;
     rig.hear(ways[0].conn, &small(&author, "second"));
     let why = Ended::ByPeer;
     let conn = below.conn;
@@ -615,16 +600,13 @@ fn whose_way_has_lost_its_own_asks_others_too() {
 
 #[test]
 fn what_is_older_than_others_of_its_author_is_passed_on_to_all() {
-    let (
-        Four {
-            mut rig,
-            ways,
-            below,
-            author,
-            ..
-        },
-        _,
-    ) = pruned();
+    let Four {
+        mut rig,
+        ways,
+        below,
+        author,
+        ..
+    } = pruned().0;
     for (age, spared) in [(0, true), (1, true), (2, false), (0, true)] {
         let text = format!("{age} seconds old, spared {spared}");
         let time = NOON + 1 - age;
