@@ -425,7 +425,7 @@ fn tell(report: &ShutdownReport) {
     if !unsent.is_empty() {
         let peers: Vec<_> = unsent
             .iter()
-            .map(|unsent| format!("{} ({} messages)", unsent.peer, unsent.traffic.messages))
+            .map(|unsent| format!("{} ({} not written)", unsent.peer, unsent.traffic.messages))
             .collect();
         warn(&format!(
             "ended before these peers had taken everything: {}",

@@ -16,18 +16,18 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 /// Compression methods by their names.
 fn method(text: &str) -> Result<Method, String> {
-    let directory = Method::available();
+    let known = Method::available();
     let name = |method: &Method| {
         serde_json::to_value(method)
             .ok()?
             .as_str()
             .map(str::to_owned)
     };
-    let found = directory
+    let found = known
         .iter()
         .find(|method| name(method).as_deref() == Some(text));
     found.copied().ok_or_else(|| {
-        let names: Vec<_> = directory.iter().filter_map(name).collect();
+        let names: Vec<_> = known.iter().filter_map(name).collect();
         format!("the methods of this build are {}", names.join(", "))
     })
 }
@@ -64,6 +64,9 @@ macro_rules! settings {
             /// Spare small broadcasts on links where they would come a second time
             #[arg(long, env = "ACTIX_MESH_PRUNE", hide_short_help = true)]
             prune: bool,
+            /// Send small broadcasts on every link, whatever `--prune` says: what a node does by itself
+            #[arg(long, env = "ACTIX_MESH_NO_PRUNE", hide = true)]
+            no_prune: bool,
         }
 
         impl Settings {
@@ -83,7 +86,7 @@ macro_rules! settings {
                 Ok(config
                     .ban_loopback(self.ban_loopback)
                     .extensions(!self.no_extensions)
-                    .prune(self.prune))
+                    .prune(self.prune && !self.no_prune))
             }
         }
     };

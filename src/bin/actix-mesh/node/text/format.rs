@@ -160,7 +160,7 @@ pub(super) fn done(done: &Done, names: &Nicknames) -> Option<String> {
 /// Ids in full, one a line.
 pub(super) fn ids(ids: &BTreeSet<&NodeId>) -> String {
     if ids.is_empty() {
-        return complaint("no node that is directory here has an id that begins like this");
+        return complaint("no node that is known here has an id that begins like this");
     }
     ids.iter()
         .map(|id| id.as_str())
