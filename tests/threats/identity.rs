@@ -69,6 +69,27 @@ fn t13_a_peer_that_reads_slowly_is_not_unseated() {
 }
 
 #[test]
+fn f13_what_the_system_takes_for_a_dead_peer_is_no_sign_of_its_life() {
+    let victim = Victim::start();
+    // Whether it reads nothing because it is dead cannot be told from here.
+    let dead = Raw::join(&victim);
+    let mut again = Raw::dial_as(&victim, dead.id().clone());
+    again.greet(|_| {});
+    let began = std::time::Instant::now();
+    while began.elapsed() < Duration::from_secs(5) {
+        victim.ask(Send::new(some_text("meanwhile"))).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let reason = victim.told(|event| match event {
+        Event::PeerLeft { peer, reason, .. } if peer == dead.id() => Some(reason.clone()),
+        Event::IdConflict { peer, .. } => panic!("{peer} is thought to live"),
+        _ => None,
+    });
+    assert_eq!(reason, CloseReason::Unresponsive);
+    assert!(victim.has_peer(again.id()));
+}
+
+#[test]
 fn t13_a_claim_to_be_the_node_itself_is_refused() {
     let victim = Victim::start();
     let mut impostor = Raw::dial_as(&victim, victim.id.clone());

@@ -206,7 +206,8 @@ impl Connection {
 
     /// Reports the peer if it takes some of what waits for it now. What the system's buffer takes says nothing: it is full.
     fn watch(&mut self, ctx: &mut Context<Self>) {
-        let Some(before) = self.outbound.as_ref().map(|outbound| outbound.written()) else {
+        let stalled = self.outbound.as_ref().filter(|queue| queue.is_stalled());
+        let Some(before) = stalled.map(|outbound| outbound.written()) else {
             return;
         };
         ctx.run_later(TAKEN, move |link, _| {

@@ -103,6 +103,11 @@ impl OutboundQueue {
         self.written
     }
 
+    /// Whether the transport has refused to take more: what is written from now on, the peer has made room for.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.stall.is_some()
+    }
+
     /// What waits; a frame partly written counts as waiting.
     pub(crate) fn unsent(&self) -> Traffic {
         let mut chunks = self.queue.iter();
