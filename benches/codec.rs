@@ -1,4 +1,4 @@
-//! What the wire costs: composing, decoding, base58, ids, proofs, compression.
+//! The cost of the wire layer: composing, decoding, base58, ids, proofs, compression.
 //!
 //! `cargo bench --bench codec`, or with a part of a title: `cargo bench --bench codec -- proof`.
 
@@ -16,7 +16,7 @@ use tokio_util::codec::Decoder as _;
 
 const GENERATION: Generation = Generation::V0_4;
 const TIME: u64 = 1_700_000_000;
-/// What one read takes at most.
+/// The most that one read takes.
 const CHUNK: usize = 64 * 1024;
 
 fn main() {
@@ -40,7 +40,7 @@ fn composer() -> Composer {
     Composer::new(GENERATION, Limits::default(), me)
 }
 
-/// Payloads of that many bytes, all different.
+/// Makes payloads of that many bytes, all different.
 fn payloads(size: usize, count: usize) -> Vec<Vec<Packet>> {
     let body = |index: usize| format!("{index:08}").into_bytes().repeat(size / 8 + 1);
     (0..count)

@@ -1,5 +1,5 @@
-//! What a message costs the core: decoded, told from what was seen, proven, passed on to two peers; heard again; and
-//! sent, which is to be composed, remembered, and passed on to three.
+//! The cost of a message in the core. Inbound: decoded, looked up, proven, and relayed to two peers. Duplicate:
+//! received again. Outbound: composed, remembered, and sent to three peers.
 //!
 //! `cargo bench --bench core`. Every batch is one read of up to 64 KiB; nothing is written to a socket.
 
@@ -20,7 +20,7 @@ use bytes::BytesMut;
 use harness::{Way, side_by_side, timed};
 use tokio_util::codec::Decoder as _;
 
-/// `WIRE=0.7 cargo bench --bench core`: of another generation.
+/// The generation: `WIRE=0.7 cargo bench --bench core` measures another.
 static GENERATION: LazyLock<Generation> = LazyLock::new(|| {
     let wire = std::env::var("WIRE").unwrap_or_else(|_| String::from("0.4"));
     wire.parse().unwrap()
@@ -48,7 +48,7 @@ fn address(port: u16) -> Address {
     format!("127.0.0.1:{port}").parse().unwrap()
 }
 
-/// A node with peers that the benchmark plays.
+/// A node whose peers are simulated by the benchmark.
 struct Node {
     mesh: Mesh,
     peers: Vec<ConnId>,
@@ -104,7 +104,7 @@ impl Node {
         assert_eq!(self.mesh.peers().len(), self.peers.len());
     }
 
-    /// One read from that peer.
+    /// Handles one read from that peer.
     fn hear(&mut self, peer: usize, bytes: &[u8]) {
         let batch = self
             .codec
@@ -118,7 +118,7 @@ impl Node {
     }
 }
 
-/// Chunks of messages that were never used before.
+/// Makes chunks of messages that were never used before.
 fn chunks(size: usize, frames: usize, first: &mut u64, count: usize) -> Vec<Vec<u8>> {
     let author = Composer::new(*GENERATION, Limits::default(), Node::id("a far author"));
     let mut chunk = || {
@@ -145,7 +145,7 @@ fn relaying(size: usize, frames: usize, audience: bool) {
     if !harness::wanted(&title) {
         return;
     }
-    // One peer says it all first, the next says it again.
+    // One peer sends everything first, the next sends it again.
     let count = (256 * 1024 / (frames * (size + 170))).clamp(1, 400);
     let node = RefCell::new(Node::new(audience));
     let heard = RefCell::new(Vec::new());
@@ -172,7 +172,7 @@ fn relaying(size: usize, frames: usize, audience: bool) {
     );
 }
 
-/// Messages of our own that were never sent before.
+/// Makes outgoing messages that were never sent before.
 fn own(size: usize, count: usize, first: &mut u64) -> Vec<Outgoing> {
     let mut own = || {
         *first += 1;

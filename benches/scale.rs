@@ -1,7 +1,7 @@
-//! How broadcasts fare in meshes of 20 to 100,000 nodes: redundant copies, hops, time to the last node.
+//! Broadcasts in meshes of 20 to 100,000 nodes: redundant copies, hops, time to the last node.
 //!
 //! `cargo bench --bench scale` runs the scenarios of iroh-gossip's published simulation (its seeds, its latencies of 10
-//! to 50 ms that stay the same on each link, its accounting) and prints its own figures beside ours.
+//! to 50 ms that are constant per link, its accounting) and prints its published figures beside ours.
 //!
 //! | argument | runs |
 //! |---|---|
@@ -9,7 +9,7 @@
 //! | `large` | Single and Multi with 10,000 nodes |
 //! | `huge` | Single with 100,000 nodes |
 //! | `repeat` | 20 authors that all publish in each of 30 rounds, 1,000 nodes |
-//! | `crowd` | All with 100 nodes: each round by itself |
+//! | `crowd` | All with 100 nodes: each round separately |
 //! | `bulk` | one author at a time, messages of 64 KiB and 1 MiB, 1,000 nodes that write 100 Mbit/s each: beside the flood |
 //! | `deaths` | 10 and 30 of 100 nodes die, closing their links or silently, and 20 others go on publishing, 1,000 nodes |
 //! | `flood` | the same scenarios as without an argument, with everything that spares copies turned off |
@@ -25,32 +25,32 @@ use actix_mesh::mesh::sim::{Network, Node, Round};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-/// Those of iroh-gossip's `simulations/all.toml`.
+/// The seeds of iroh-gossip's `simulations/all.toml`.
 const SEEDS: [u64; 4] = [0, 1, 212_312_388_123, 123];
 
-/// Until the links have settled.
+/// The time for the links to settle.
 const WARM_UP: Duration = Duration::from_secs(60);
 
-/// A round that takes longer than this misses somebody.
+/// A round that takes longer than this misses a node.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Who publishes in a round.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Authors {
-    /// One and the same node.
+    /// Always the same node.
     Single,
-    /// One node by lot.
+    /// One random node.
     Multi,
     /// Every node.
     All,
-    /// The same twenty nodes, all of them.
+    /// All of the same twenty nodes.
     Twenty,
 }
 
-/// What iroh-gossip 0.101 gives: true means over the same seeds.
+/// The figures of iroh-gossip 0.101: true means over the same seeds.
 struct Published {
     rmr: f64,
-    /// Last hop but one.
+    /// The last hop, minus one.
     ldh: f64,
     ms: f64,
 }
@@ -165,7 +165,7 @@ fn seeds(scenario: &Scenario) -> &'static [u64] {
     &SEEDS[..wanted.unwrap_or(most).min(SEEDS.len())]
 }
 
-/// A mesh in which everybody came by one that came before.
+/// Makes a mesh in which every node joined through an earlier one.
 fn grown(nodes: usize, seed: u64, spare: bool) -> (Network, Vec<Node>, StdRng) {
     let mut dice = StdRng::seed_from_u64(seed);
     let latency = Duration::from_millis(10)..Duration::from_millis(50);
@@ -177,7 +177,7 @@ fn grown(nodes: usize, seed: u64, spare: bool) -> (Network, Vec<Node>, StdRng) {
     let all: Vec<Node> = (0..nodes)
         .map(|_| net.add_with(|params| set(params, spare)))
         .collect();
-    // About as many come in each second, however many there are.
+    // All nodes join within 20 s, however many there are.
     let pause = Duration::from_secs(20) / u32::try_from(nodes).unwrap();
     for (index, node) in all.iter().enumerate().skip(1) {
         net.connect(*node, all[dice.random_range(0..index)]);
@@ -228,7 +228,7 @@ fn run(scenario: &Scenario, spare: bool) {
             "{}/{:.1}/{}/{}",
             degree.min, degree.mean, degree.spread.p99, degree.spread.last
         );
-        // Each author was heard once by then, or nearly.
+        // Each author has been heard about once by then.
         let first = match scenario.authors {
             Authors::All | Authors::Twenty => 1,
             _ => rounds.len() / 3,
@@ -275,7 +275,7 @@ fn count(number: u64) -> f64 {
     number as f64
 }
 
-/// Large messages over uplinks of 100 Mbit/s.
+/// Measures large messages over uplinks of 100 Mbit/s.
 fn bulk(size: usize, spare: bool) {
     let start = Instant::now();
     let bulk = scenario(Authors::Multi, 1000, 10);
@@ -310,7 +310,7 @@ fn bulk(size: usize, spare: bool) {
     print(&bulk, &all, &all, &degrees, start.elapsed());
 }
 
-/// Each round of All with 100 nodes: what the first one costs, and those after it.
+/// Measures each round of All with 100 nodes: the cost of the first, and of the later ones.
 fn crowd(spare: bool) {
     let crowd = scenario(Authors::All, 100, 5);
     for seed in seeds(&crowd) {
@@ -323,7 +323,7 @@ fn crowd(spare: bool) {
     }
 }
 
-/// What the next messages of 20 authors take when a share of 1,000 nodes dies at once: with a word, or without.
+/// Measures the next messages of 20 authors after a share of 1,000 nodes dies at once, closing their links or silently.
 fn deaths(share: f64, quiet: bool, spare: bool) {
     let scenario = scenario(Authors::Twenty, 1000, 5);
     for seed in seeds(&scenario) {

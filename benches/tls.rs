@@ -1,10 +1,10 @@
-//! What TLS adds to a message on its way from A over B to C: to that of a node, and to bytes that are merely passed on.
+//! The cost of TLS for a message from A over B to C: between nodes, and for bytes that are only forwarded.
 //!
 //!     cargo bench --bench tls --features tls
 //!
-//! The bytes are passed on by three blocking threads, over TCP and over rustls: nothing is decoded, proven or delivered. So
-//! the difference of these two is what rustls itself takes, and that of the nodes what TLS costs a mesh. All ways take
-//! turns; what is told are medians, of CPU time and of the ratios of rounds.
+//! Three blocking threads forward the bytes, over TCP and over rustls: nothing is decoded, proven or delivered. So the
+//! difference between these two is the cost of rustls, and that between the nodes is the cost of TLS for a mesh. All
+//! alternatives take turns; the figures are medians of CPU time, and of the ratios of rounds.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may panic")]
 
@@ -37,15 +37,15 @@ const ROUNDS: usize = 9;
 /// Bytes of payload in a round.
 const ROUND: usize = 128 << 20;
 const PIECE: usize = 64 << 10;
-/// Messages that are under way, and their bytes.
+/// Messages in flight, and their bytes.
 const WINDOW: (usize, usize) = (2048, 1 << 20);
 
-/// How something got there.
+/// The cost of getting the messages there.
 #[derive(Clone, Copy)]
 struct Spent {
-    /// CPU nanoseconds a message, of all three.
+    /// CPU nanoseconds per message, for all three.
     cost: f64,
-    /// Messages a second.
+    /// Messages per second.
     rate: f64,
 }
 
@@ -106,11 +106,11 @@ fn measured(count: usize, run: impl FnOnce()) -> Spent {
     }
 }
 
-/// A stream of either kind.
+/// A stream with or without TLS.
 trait Stream: Read + Write + std::marker::Send {}
 impl<T: Read + Write + std::marker::Send> Stream for T {}
 
-/// Both ends of a connection whose handshake is done.
+/// Returns both ends of a connection after its handshake.
 fn connection(ca: Option<&Path>) -> (Box<dyn Stream>, Box<dyn Stream>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let dialled = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -161,7 +161,7 @@ fn configured(ca: &Path) -> (Arc<ClientConfig>, Arc<ServerConfig>) {
     (Arc::new(client), Arc::new(server))
 }
 
-/// As many bytes as the messages have, in pieces, by three threads.
+/// Forwards as many bytes as the messages have, in pieces, with three threads.
 fn pipe(ca: Option<&Path>, size: usize) -> Spent {
     let (mut from_a, mut to_b) = connection(ca);
     let (mut from_b, mut to_c) = connection(ca);
@@ -196,7 +196,7 @@ fn take(from: &mut impl Read, bytes: usize, mut then: impl FnMut(&[u8])) {
     }
 }
 
-/// Counts what C hears.
+/// Counts the messages that C receives.
 struct Counter {
     heard: Rc<Cell<usize>>,
     last: usize,
@@ -228,7 +228,7 @@ async fn node(ca: Option<&Path>, name: &str) -> Node {
     config.start().await.unwrap()
 }
 
-/// The messages by nodes, in one thread: what one waits for another does meanwhile.
+/// Sends the messages between nodes on one thread: while one waits, another works.
 fn nodes(ca: Option<&Path>, size: usize) -> Spent {
     actix::System::new().block_on(async {
         let (a, b, c) = (

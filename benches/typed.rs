@@ -1,10 +1,10 @@
-//! What types cost above packets: a request and its answer beside a whisper and its reply, a typed publish beside packets
-//! that are written and read by hand.
+//! The cost of types over packets: a request and its answer beside a whisper and its reply, and a typed publish beside
+//! packets encoded and decoded by hand.
 //!
 //!     cargo bench --bench typed
 //!
-//! Two nodes in this process, on one thread, connected over loopback. Told is the CPU time of the process for each round
-//! trip, or each message published and handled; both ways take turns.
+//! Two nodes in this process, on one thread, connected over loopback. The figures are CPU time of the process per round
+//! trip, or per message published and handled; the two alternatives take turns.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may panic")]
 
@@ -61,7 +61,7 @@ impl Payload for Price {
     const KIND: &'static str = "price/1";
 }
 
-/// The same by hand, under another kind.
+/// The kind of the same payload, encoded by hand.
 const BY_HAND: &str = "price/0";
 
 fn price(number: u64) -> Price {
@@ -123,7 +123,7 @@ impl Handler<Message> for Ear {
     }
 }
 
-/// Counts what it handles.
+/// Counts the messages it handles.
 struct Counter {
     cents: Rc<Cell<u64>>,
     count: UnboundedSender<u64>,
@@ -263,7 +263,7 @@ impl Pair {
     }
 }
 
-/// CPU time of the process while this runs to its end.
+/// Returns the CPU time of the process while the future runs to completion.
 fn timed(system: &actix::SystemRunner, what: impl Future<Output = ()>) -> Duration {
     let start = process_clock();
     system.block_on(what);

@@ -1,12 +1,12 @@
-//! What the waterfall cache costs with a million live ids: a look-up, an insertion, and the longest pause.
+//! The cost of the waterfall cache with a million live ids: a look-up, an insertion, and the longest pause.
 //!
-//! `cargo bench --bench waterfall`. The cache is no part of the public API: its file is compiled in as it stands.
+//! `cargo bench --bench waterfall`. The cache is not part of the public API: its source file is compiled in.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may panic")]
 
 mod harness;
 
-/// What the cache's file takes from the floor below it.
+/// The items that the cache's file imports from the wire layer.
 mod wire {
     pub(crate) use actix_mesh::wire::Fingerprint;
 }
@@ -27,7 +27,7 @@ const NOW: u64 = 1_700_000_000;
 const WINDOW: u64 = 60;
 const MILLION: usize = 1_000_000;
 
-/// Fingerprints are digests under a key: for the cache, random numbers.
+/// Makes a random fingerprint: to the cache, digests under a key are random numbers.
 fn fingerprint(n: u64) -> Fingerprint {
     let mix = |mut x: u64| {
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -40,7 +40,7 @@ fn fingerprint(n: u64) -> Fingerprint {
     }
 }
 
-/// The stamp of message number `n` of a steady stream, of which `live` fit the window.
+/// Returns the stamp of message number `n` of a steady stream, of which `live` fit in the window.
 fn stamp(n: usize, live: usize) -> u64 {
     NOW + (n as u64) * WINDOW / (live as u64)
 }
@@ -62,7 +62,7 @@ fn main() {
     streaming();
 }
 
-/// Each look-up at another place, as peers repeat messages of any age.
+/// Looks up a different place each time, as peers repeat messages of any age.
 fn looking_up() {
     const ASKED: usize = 4096;
     let mut ways = Vec::new();
@@ -110,7 +110,7 @@ fn looking_up() {
     side_by_side("waterfall: a look-up", ways);
 }
 
-/// What comes before a look-up: digesting what a frame claims, under a key.
+/// Measures the step before a look-up: digesting a frame's claims under a key.
 fn digesting() -> Way<'static> {
     let key = FingerprintKey::new(1, 2);
     let me = NodeId::parse(base58::encode(&[0xa5; 48])).unwrap();
@@ -130,7 +130,7 @@ fn digesting() -> Way<'static> {
     )
 }
 
-/// Feeds the cache that many messages with those stamps, the clock going along.
+/// Feeds the cache that many messages with those stamps; the clock advances with them.
 fn stream(
     count: usize,
     stamp: impl Fn(usize) -> u64,
@@ -142,7 +142,7 @@ fn stream(
     }
 }
 
-/// What a message costs in a stream, and the most that one did.
+/// Measures the cost of a message in a stream, and the slowest one.
 fn streaming() {
     const COUNT: usize = 5 * MILLION / 2;
     told("a million a minute, for two and a half", COUNT, |n| {

@@ -1,9 +1,9 @@
-//! A chat over the mesh: what is typed goes to everybody, what others say is printed.
+//! A chat over the mesh: typed lines are broadcast, received messages are printed.
 //!
 //!     cargo run --example chat                       the first one: prints its address
 //!     cargo run --example chat -- 127.0.0.1:4444     joins at that address
 //!
-//! Ends with its input.
+//! Ends on EOF.
 
 use actix::{Actor, Context, Handler};
 use actix_mesh::{
@@ -11,10 +11,10 @@ use actix_mesh::{
 };
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-/// Packet 0 of what we say: other programs of the mesh leave it alone.
+/// Packet 0 of our messages: other programs of the mesh ignore it.
 const KIND: &str = "chat";
 
-/// Prints what happens.
+/// Prints messages and events.
 struct Screen;
 
 impl Actor for Screen {

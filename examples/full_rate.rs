@@ -1,11 +1,11 @@
-//! A mesh at its limit: every node sends all it can, and every message is counted at every other node.
+//! A mesh at full load: every node sends as fast as it can, and every message is counted at every other node.
 //!
 //!     cargo run --release --example full_rate                        8 nodes, 3 seconds, messages of 100 bytes
 //!     cargo run --release --example full_rate -- 16 60 1000          16 nodes, a minute, 1,000 bytes
 //!     cargo run --release --example full_rate -- 24 60 64000 ring    each with two neighbours only
 //!     cargo run --release --example full_rate -- 8 10 100 prune      with copies spared: not for long at the limit
 //!
-//! Prints what was sent and delivered, and fails if anything was lost, delivered twice, or cost a connection.
+//! Prints what was sent and delivered, and fails if a message was lost or delivered twice, or a connection was closed.
 
 use std::cell::Cell;
 use std::error::Error;
@@ -17,12 +17,12 @@ use actix_mesh::{
     Config, Connect, Event, Message, Node, Overflow, Peers, Send, Subscribe, SubscribeEvents,
 };
 
-/// If nothing is delivered for so long, the rest is lost.
+/// If nothing is delivered for this long, the rest is lost.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Messages that a node's user asks for at once.
+/// Messages that each node sends before awaiting answers.
 const AT_ONCE: usize = 16;
 
-/// Counts what a node hears. A node that is sent a message twice would count one too many.
+/// Counts the messages a node receives. A duplicate would make the count too high.
 struct Counter {
     heard: Rc<Cell<u64>>,
 }
@@ -49,7 +49,7 @@ impl Handler<Event> for Counter {
     }
 }
 
-/// Nodes, each connected to all before it, or in a ring; what all of them hear is counted together.
+/// Starts nodes, each connected to all before it, or in a ring; they share one count of received messages.
 async fn mesh(
     count: usize,
     ring: bool,
@@ -88,7 +88,7 @@ async fn mesh(
     Ok(nodes)
 }
 
-/// Text that hardly shrinks: what inflates to many times its size is read at a bounded pace.
+/// Returns text that hardly compresses: input that inflates to many times its size is read at a limited rate.
 fn filling(bytes: usize, seed: usize) -> String {
     let mut state = seed as u64 + 0x9e37_79b9_7f4a_7c15;
     let mut letter = || {
@@ -100,7 +100,7 @@ fn filling(bytes: usize, seed: usize) -> String {
     (0..bytes).map(|_| letter()).collect()
 }
 
-/// Sends until the time is up; how many.
+/// Sends until the deadline; returns how many messages.
 async fn send_all(node: Node, at: usize, until: Instant, bytes: usize) -> u64 {
     let filling = filling(bytes, at);
     let mut sent = 0;
@@ -144,7 +144,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             (last, since) = (heard.get(), Instant::now());
         }
     }
-    // Whatever was delivered twice has had its chance to arrive.
+    // Give duplicates time to arrive.
     tokio::time::sleep(Duration::from_millis(200)).await;
     let took = begun.elapsed().as_secs_f64();
     let delivered = heard.get();

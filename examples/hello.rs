@@ -1,4 +1,4 @@
-//! Two nodes in one process say hello: the smallest program that uses the mesh.
+//! Two nodes in one process say hello: the smallest program with a mesh.
 //!
 //!     cargo run --example hello
 

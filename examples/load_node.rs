@@ -1,24 +1,24 @@
-//! A node under load: what the numbers in `docs/performance.md` are measured with.
+//! A node under load: produces the figures in `docs/performance.md`.
 //!
 //!     load_node --id N --base PORT [--connect ID,ID..] [--idle COUNT] [--opt compression=zlib] [--opt one-by-one]
 //!         [--opt wire=0.7] [--opt tls=DIR] [--opt prune]
 //!
-//! With `--opt tls=DIR` it joins a closed mesh with the certificate DIR/N, as `actix-mesh ca issue DIR N` makes it.
+//! With `--opt tls=DIR` it joins a closed mesh with the certificate DIR/N, as issued by `actix-mesh ca issue DIR N`.
 //!
-//! Node N listens on PORT + N of the loopback and dials the nodes it is told to. It is driven by lines:
+//! Node N listens on port PORT + N of the loopback and dials the given nodes. It reads commands as lines:
 //!
 //! | line | answer |
 //! |---|---|
-//! | `peers` | `PEERS n`: so many are connected |
-//! | `expect PUBLISHERS N ACK_EVERY` | `OK`; a new round begins: from each publisher, N messages |
-//! | `mark` | `OK`: CPU time counts from here |
-//! | `pub N SIZE WINDOW ID,ID..` | none: publishes, at most WINDOW beyond what the slowest of these has received |
+//! | `peers` | `PEERS n`: the number of connected peers |
+//! | `expect PUBLISHERS N ACK_EVERY` | `OK`; starts a new round: N messages from each publisher |
+//! | `mark` | `OK`: CPU time is counted from here |
+//! | `pub N SIZE WINDOW ID,ID..` | none: publishes, at most WINDOW ahead of the slowest of these receivers |
 //! | `stat` | `STAT {json}` |
-//! | `quit`, or the end | the process ends |
+//! | `quit`, or EOF | the process ends |
 //!
-//! It says `READY` when its peers are connected, and `DONE` when all that was expected has come. Receivers
-//! tell publishers how much they have on a UDP port of each node's own, PORT + 100 + N. Messages are sent many in
-//! one order and delivered in bundles, or, with `--opt one-by-one`, each by itself. With `--idle` it is that many nodes
+//! It prints `READY` when its peers are connected, and `DONE` when all expected messages have arrived. Receivers
+//! acknowledge to publishers over UDP, on each node's own port, PORT + 100 + N. Messages are sent in batches and
+//! delivered in bundles, or, with `--opt one-by-one`, each separately. With `--idle` the process runs that many nodes
 //! that do nothing.
 
 use std::cell::{Cell, RefCell};
@@ -43,11 +43,11 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 const STAMP: usize = 17;
-/// Sent before the first of them is answered: messages, and their bytes.
+/// Messages sent before the first is answered, and their bytes.
 const UNDER_WAY: (usize, usize) = (128, 1024 * 1024);
-/// An acknowledgement may be lost; it is said again this often.
+/// Acknowledgements are repeated this often, since one may be lost.
 const AGAIN: Duration = Duration::from_millis(50);
-/// Nodes of one measurement.
+/// The most nodes of one measurement.
 const NODES: usize = 64;
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
@@ -109,7 +109,7 @@ impl Args {
         (Ipv4Addr::LOCALHOST, self.base + 100 + id).into()
     }
 
-    /// The topology stays as it is told: no peer is dialled because another names it.
+    /// Keeps the topology as given: no peer is dialled because another names it.
     fn config(&self, id: u16) -> Fallible<Config> {
         let config = Config::new()
             .generation(self.wire)
@@ -134,18 +134,18 @@ fn nanoseconds(clock: ClockId) -> u64 {
     seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or_default()
 }
 
-/// The same for all processes of a machine.
+/// Returns a clock shared by all processes of this machine.
 fn now() -> u64 {
     nanoseconds(ClockId::Monotonic)
 }
 
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
-    // If nobody reads it any more, the end of the input tells.
+    // If the reader is gone, EOF on the input ends the process.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// What is written at the beginning of each payload, seven bits to a character: packets are text.
+/// The beginning of each payload, written seven bits to a character because packets are text.
 struct Stamp {
     round: u64,
     publisher: u64,
@@ -187,7 +187,7 @@ fn read_septets(from: &[u8]) -> u64 {
     septets.fold(0, |number, septet| number << 7 | u64::from(*septet))
 }
 
-/// Text that does not shrink below what base64 shrinks.
+/// Returns text that compresses no better than base64.
 fn filler(size: usize, seed: u16) -> Vec<u8> {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-";
     let mut state = u64::from(seed) << 32 | 0x9e37_79b9;
@@ -200,16 +200,16 @@ fn filler(size: usize, seed: u16) -> Vec<u8> {
     (0..size).map(letter).collect()
 }
 
-/// What came from one publisher.
+/// The messages received from one publisher.
 #[derive(Clone, Default)]
 struct Heard {
-    /// A bit for each number.
+    /// One bit per message number.
     numbers: Vec<u64>,
     count: u64,
     acknowledged: u64,
 }
 
-/// What one round expects, and what has come of it.
+/// The messages one round expects, and those received.
 #[derive(Default)]
 struct Round {
     number: u64,
@@ -225,7 +225,7 @@ struct Round {
 }
 
 impl Round {
-    /// Counts a message; how many have come from its publisher if that is to be acknowledged.
+    /// Counts a message; returns its publisher's count if it has to be acknowledged.
     fn hear(&mut self, stamp: &Stamp, now: u64) -> Option<u64> {
         let publisher = usize::try_from(stamp.publisher).ok()?;
         let heard = self.heard.get_mut(publisher)?;
@@ -256,7 +256,7 @@ impl Round {
                 .push(self.last_heard.saturating_sub(stamp.sent) / 1000);
         }
         let due = heard.count - heard.acknowledged >= self.ack_every || heard.count == self.each;
-        // Who expects nobody only relays.
+        // A node that expects no publisher only relays.
         if self.publishers == 0 || !due {
             return None;
         }
@@ -323,7 +323,7 @@ impl Meter {
         ack[..8].copy_from_slice(&u64::from(self.args.id).to_le_bytes());
         ack[8..16].copy_from_slice(&round.number.to_le_bytes());
         ack[16..].copy_from_slice(&count.to_le_bytes());
-        // A lost one is said again.
+        // A lost acknowledgement is repeated.
         let _ = self.acks.send_to(&ack, self.args.acks_of(publisher));
     }
 
@@ -373,7 +373,7 @@ impl Meter {
     }
 }
 
-/// Kilobytes, as the system counts them.
+/// Reads a figure in kilobytes, as the system reports it.
 fn memory(what: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(what));
@@ -402,7 +402,7 @@ impl Handler<Bundle<Message>> for Receiver {
     }
 }
 
-/// How an actor takes its messages if it takes them one by one.
+/// Used when the actor takes its messages one by one.
 impl Handler<Message> for Receiver {
     type Result = ();
 
@@ -411,18 +411,18 @@ impl Handler<Message> for Receiver {
     }
 }
 
-/// One order to publish.
+/// A publish command.
 struct Publish {
     count: u64,
     window: u64,
     round: u64,
     publisher: u16,
     receivers: Vec<u16>,
-    /// What each receiver has, by its id.
+    /// The count of each receiver, by its id.
     received: [u64; NODES],
-    /// What is sent, but for the stamp.
+    /// The payload, without the stamp.
     payload: Vec<u8>,
-    /// Messages of one order, and how many orders may be under way.
+    /// Messages per batch, and how many batches may be in flight.
     together: u64,
     orders: usize,
     sent: u64,
@@ -527,7 +527,7 @@ impl Publish {
     }
 }
 
-/// What is under way to the node.
+/// A batch sent to the node.
 enum Order {
     One(Request<Router, Send>),
     Many(Request<Router, SendMany>),
@@ -547,7 +547,7 @@ impl Order {
     }
 }
 
-/// Does what the lines say, until there are no more.
+/// Executes commands until EOF.
 async fn obey(
     mut lines: mpsc::UnboundedReceiver<String>,
     node: Node,
@@ -594,7 +594,7 @@ async fn obey(
     Ok(())
 }
 
-/// The lines of the standard input, read where they may block.
+/// Reads lines of standard input on a thread that may block.
 fn lines() -> mpsc::UnboundedReceiver<String> {
     let (sender, receiver) = mpsc::unbounded_channel();
     std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! An actor that is found by its name, and found anew when it has moved to another node.
+//! An actor found by name, and found again after it has moved to another node.
 //! `cargo run --example named_actor`
 
 use std::time::Duration;
@@ -62,7 +62,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         billing.send(Ask::new(Invoice { order: 1 })).await??.by
     );
 
-    // It moves; whoever holds the recipient does not notice.
+    // The actor moves; the recipient keeps working.
     first.unsubscribe(registration).await?;
     let there = Billing("the second node").start().recipient();
     second.register::<Invoice>("billing", there).await?;

@@ -1,7 +1,7 @@
-//! A node beside a program that knows no actix system: `cargo run --example plain_tokio`.
+//! A node in a program without an actix system: `cargo run --example plain_tokio`.
 //!
-//! The node has a thread of its own, so that what blocks here does not hold it up. What it is sent is sent as anywhere;
-//! an actor that listens lives on its thread, and hands over what is heard through a channel.
+//! The node has its own thread, so blocking code here does not delay it. Messages are sent as usual; a listening actor
+//! runs on the node's thread and hands what it receives to a channel.
 
 use std::error::Error;
 use std::time::Duration;
@@ -20,7 +20,7 @@ impl Payload for Invalidate {
     const KIND: &'static str = "invalidate/1";
 }
 
-/// On the node's thread: what takes long there holds up the node.
+/// Runs on the node's thread: slow code here delays the node.
 struct Ear(mpsc::Sender<Invalidate>);
 
 impl Actor for Ear {
@@ -31,7 +31,7 @@ impl Handler<Received<Invalidate>> for Ear {
     type Result = ();
 
     fn handle(&mut self, got: Received<Invalidate>, _: &mut Context<Self>) {
-        // Of a cache that falls behind, what is lost is told.
+        // If the cache falls behind, report the lost invalidations.
         if self.0.try_send(got.value).is_err() {
             eprintln!("an invalidation was lost: drop the whole cache");
         }

@@ -1,19 +1,19 @@
-//! A service somewhere in the mesh: asked by broadcast, answering by whisper, over a node in between.
+//! A service somewhere in the mesh: questions are broadcast, and answers are whispered, through a node in between.
 //!
 //!     cargo run --example request_reply
 //!
-//! The client knows neither the service's id nor its address. It broadcasts its question under a kind of its
-//! own; whoever offers that service replies to the author, who is found through the mesh and dialled.
+//! The client knows neither the service's id nor its address. It broadcasts its question under its own kind; the
+//! service replies to the author, who is found through the mesh and dialled.
 
 use std::time::Duration;
 
 use actix::{Actor, Addr, Context, Handler};
 use actix_mesh::{Config, Connect, Filter, Message, Node, Recv, Router, Send, Shutdown, Subscribe};
 
-/// Packet 0 of the questions this service answers.
+/// Packet 0 of the questions that the service answers.
 const KIND: &str = "sum";
 
-/// Adds numbers for anybody.
+/// Adds numbers for any client.
 struct Adder {
     router: Addr<Router>,
 }

@@ -1,5 +1,5 @@
-//! A service that drains when it is asked to end: what was accepted is sent, and what was not is reported.
-//! `cargo run --example shutdown`, then Ctrl-C, or `kill -TERM`; with an argument it ends by itself after so many seconds.
+//! A service that drains on shutdown: accepted messages are sent, and unsent ones are reported.
+//! `cargo run --example shutdown`, then Ctrl-C, or `kill -TERM`; with an argument it ends after so many seconds.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let router = service.router.clone();
     actix::spawn(async move {
         for number in 0_u64.. {
-            // It ends with the node.
+            // The loop ends with the node.
             if !matches!(
                 router.send(Send::new(format!("reading {number}"))).await,
                 Ok(Ok(_))

@@ -1,7 +1,7 @@
-//! A user's own actor tested on fifty simulated nodes: `cargo run --example simulated`.
+//! Tests an actor of your own on fifty simulated nodes: `cargo run --example simulated`.
 //!
-//! The actor counts who is there. It holds an `Addr<Router>` and is told `Message`s, here as in production; a minute in
-//! the mesh, with slow and lossy links and a partition, takes as long as what happens in it.
+//! The actor counts the nodes present. It holds an `Addr<Router>` and receives `Message`s, as in production. A minute
+//! of mesh time, with slow and lossy links and a partition, takes only as long as its computation.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -11,7 +11,7 @@ use actix::prelude::*;
 use actix_mesh::prelude::*;
 use actix_mesh::{Router, SimNet};
 
-/// Says every twenty seconds that it is there, and notes who else does.
+/// Announces itself every twenty seconds, and records the others that do.
 struct RollCall {
     mesh: Addr<Router>,
     present: BTreeSet<NodeId>,
@@ -22,7 +22,7 @@ impl Actor for RollCall {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         let call = |actor: &mut Self, _: &mut _| {
-            // Nobody need be there yet: what comes of it is told as an event.
+            // There may be no peer yet; the result is reported as an event.
             let _ = actor.mesh.try_send(MeshSend::new("here"));
         };
         ctx.run_interval(Duration::from_secs(20), call);
@@ -37,7 +37,7 @@ impl Handler<MeshMessage> for RollCall {
     }
 }
 
-/// How many others it has heard since it was asked last.
+/// How many other nodes it has heard since it was last asked.
 #[derive(Message)]
 #[rtype(result = "usize")]
 struct Present;

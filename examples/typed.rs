@@ -51,7 +51,7 @@ impl Actor for Worker {
     type Context = Context<Self>;
 }
 impl Handler<Asked<Square>> for Worker {
-    type Result = Option<Squared>; // None: not for me; futures as actix has them
+    type Result = Option<Squared>; // None: not for this actor; a future works too
     fn handle(&mut self, asked: Asked<Square>, _: &mut Self::Context) -> Self::Result {
         Some(Squared {
             n: asked.value.n * asked.value.n,
@@ -83,8 +83,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             .await?,
         Squared { n: 144 }
     );
-    let first = b.request(&Square { n: 3 }).within(seconds(2)).await?; // whoever answers first
-    let all = b.request(&Square { n: 4 }).within(seconds(2)).all().await?; // each answer with who gave it
+    let first = b.request(&Square { n: 3 }).within(seconds(2)).await?; // the first answer
+    let all = b.request(&Square { n: 4 }).within(seconds(2)).all().await?; // every answer, with its node
     println!("{first:?} {}", all.len());
     Ok(())
 }

@@ -1,7 +1,6 @@
-//! Everything that can be set about a node: what each setting does, its default, and when to change it.
+//! The settings of a node: what each one does, its default, and when to change it.
 //!
-//! Composes the parameters of the floors below and knows what each of them is for; nothing below
-//! knows this file.
+//! Composes the parameters of the layers below, and knows the purpose of each. No layer below knows this file.
 
 mod check;
 
@@ -18,7 +17,7 @@ use crate::wire::{Generation, HostPort, Limits, Method, NodeId, Subnet};
 
 /// The settings of a node. Start from [`Config::new`], change what differs, then [`start`](Config::start).
 ///
-/// Serializes to a map of all settings by name, for programs that show what is in force.
+/// Serializes to a map of all settings but `tls` by name, for programs that show the settings in force.
 ///
 /// ```
 /// # #[actix::main] async fn main() -> Result<(), actix_mesh::StartError> {
@@ -136,35 +135,37 @@ impl Default for Config {
 
 /// Addresses and identity.
 impl Config {
-    /// Returns the defaults: subnet `mesh`, generation 0.4, listening on a free port of the loopback.
+    /// Returns the defaults: subnet `mesh`, generation 0.4, listening on a free loopback port.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Sets where to listen, as `host:port`; port 0 picks a free one. Default `127.0.0.1:0`.
     ///
-    /// The default is the loopback on purpose: plaintext authenticates nobody, so opening a node to a network
-    /// (`0.0.0.0:4444`, `[::]:4444`) is left to whoever knows the network.
+    /// The default is the loopback because plaintext authenticates nobody. Set `0.0.0.0:4444` or `[::]:4444` when other
+    /// machines have to reach the node.
     #[must_use]
     pub fn listen(mut self, listen: impl ToString) -> Self {
         self.listen = listen.to_string();
         self
     }
 
-    /// Sets the outward address, which peers are told to dial. Default: the bound address, with `0.0.0.0` or
-    /// `[::]` replaced by this machine's address in its local network.
+    /// Sets the outward address, which peers are told to dial. Default: the bound address, with `0.0.0.0` or `[::]`
+    /// replaced by this machine's address in its local network.
     ///
-    /// Set it behind a NAT or a proxy. If it is wrong, only nodes that we dial ourselves ever meet us.
+    /// Set it behind a NAT or a proxy. If it is wrong, no peer can dial this node, and it meets only nodes that it
+    /// dials.
     #[must_use]
     pub fn advertise(mut self, address: impl Into<HostPort>) -> Self {
         self.advertise = Some(address.into());
         self
     }
 
-    /// Sets name and encryption of the subnet. Default `mesh`, [`Encryption::Plaintext`], as the reference peers.
+    /// Sets the name and the encryption of the subnet. Default `mesh`, [`Encryption::Plaintext`], as the reference
+    /// peers.
     ///
-    /// Nodes of different subnets refuse each other; the encryption is part of a subnet's identity. A node with an
-    /// encryption that this build does not speak does not start.
+    /// Nodes of different subnets refuse each other, and the encryption is part of a subnet's identity. With an
+    /// encryption that this build does not support, the node does not start.
     #[must_use]
     pub fn subnet(mut self, name: impl Into<String>, encryption: impl Into<Encryption>) -> Self {
         self.subnet = name.into();
@@ -172,11 +173,11 @@ impl Config {
         self
     }
 
-    /// Closes the mesh: links are secured by TLS 1.3, each end shows a certificate, and ids are proven by keys. Default:
-    /// none, and links are plaintext.
+    /// Closes the mesh: TLS 1.3 secures connections, both ends show certificates, and keys prove ids. Default: none,
+    /// and connections are plaintext.
     ///
-    /// The encryption of the subnet is [`Encryption::Tls`] then, and the node's id is that of its key. A stranger gets no
-    /// byte of the mesh: it sees our certificate, as TLS 1.3 shows it to whoever dials, and an alert. See
+    /// Sets the encryption to [`Encryption::Tls`] and derives the node's id from its key. A stranger sees this node's
+    /// certificate, as TLS 1.3 shows it to anyone who dials, and an alert, but no byte of the mesh. See
     /// [`tls`](crate::tls).
     #[cfg(feature = "tls")]
     #[must_use]
@@ -186,10 +187,10 @@ impl Config {
         self
     }
 
-    /// Speaks the reference peers' encryption `SSL`: TLS with certificates that nobody checks.
+    /// Uses the reference peers' encryption `SSL`: TLS with certificates that nobody checks.
     ///
-    /// It **authenticates nobody**: whoever is on the path can read and change everything, and any stranger is let in, as on
-    /// plaintext. It is there to meet py2p nodes that are configured so; for a closed mesh take [`tls`](Self::tls).
+    /// It **authenticates nobody**: anyone on the path can read and change everything, and any stranger is accepted, as
+    /// with plaintext. Use it only to meet py2p nodes that are set to it; for a closed mesh use [`tls`](Self::tls).
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn unauthenticated_ssl(mut self) -> Self {
@@ -198,12 +199,13 @@ impl Config {
         self
     }
 
-    /// Speaks WebSocket over TLS, [`Encryption::SecureWebSocket`], as browsers and js2p dial it.
+    /// Uses WebSocket over TLS, [`Encryption::SecureWebSocket`], as browsers and js2p dial it.
     ///
-    /// The certificate of `tls` is shown to whoever dials, and has to bear the name or address that is dialled: unless
-    /// [`advertise`](Self::advertise) is set, the node tells peers to dial the first name in it. Those that dial show none, so
-    /// **no id is proven and no stranger refused**; what is won over `ws` is that nobody on the path reads or changes
-    /// anything. A node that is dialled by this one is held against the authorities, revocations and allow-list of `tls`.
+    /// The node shows the certificate of `tls` to anyone who dials, so the certificate must contain the name or address
+    /// that is dialled. Unless [`advertise`](Self::advertise) is set, the node tells peers to dial the first name in
+    /// it. Dialling nodes show no certificate, so **no id is proven and no stranger refused**. The gain over `ws` is
+    /// that nobody on the path can read or change anything. Nodes that this one dials are checked against the
+    /// authorities, revocations and allow-list of `tls`.
     #[cfg(all(feature = "tls", feature = "websocket"))]
     #[cfg_attr(docsrs, doc(cfg(all(feature = "tls", feature = "websocket"))))]
     #[must_use]
@@ -213,10 +215,11 @@ impl Config {
         self
     }
 
-    /// Lets pages of this origin join a mesh of [`Encryption::WebSocket`] or
-    /// [`SecureWebSocket`](Encryption::SecureWebSocket), as `"https://example.org"`. Default: none, since
-    /// any page that a browser on this machine shows could try. Call it once for each origin; programs that are no browsers
-    /// name none, and are let in.
+    /// Lets pages of this origin, such as `"https://example.org"`, join a mesh of [`Encryption::WebSocket`] or
+    /// [`SecureWebSocket`](Encryption::SecureWebSocket). Default: none, because any page open in a browser on this
+    /// machine could try. Call it once for each origin.
+    ///
+    /// Programs other than browsers send no origin and are always accepted.
     #[cfg(feature = "websocket")]
     #[cfg_attr(docsrs, doc(cfg(feature = "websocket")))]
     #[must_use]
@@ -226,25 +229,27 @@ impl Config {
     }
 
     /// Sets the generation of the protocol. Default 0.4. Generations refuse each other by design.
+    ///
+    /// Set 0.7 to meet peers that `pip` and `npm` install today.
     #[must_use]
     pub fn generation(mut self, generation: Generation) -> Self {
         self.generation = generation;
         self
     }
 
-    /// Makes the node's id and its choices follow from this number, for tests. Default: random.
+    /// Derives the node's id and its random choices from this number, for tests. Default: random.
     ///
-    /// Two nodes with the same seed and outward address have the same id and cannot meet.
+    /// Two nodes with the same seed and outward address have the same id and refuse each other.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Sets the node's id. Default: derived from its address, its subnet and chance.
+    /// Sets the node's id. Default: derived from its address, its subnet and randomness.
     ///
-    /// For a node that stands in for another, as a [bridge](crate::bridge) starts them. Two connected nodes with one id refuse
-    /// each other.
+    /// Set it for a node that stands in for another, as a bridge does. Two connected nodes with one id refuse each
+    /// other. A closed mesh ignores it: there the id follows from the key.
     #[must_use]
     pub fn id(mut self, id: NodeId) -> Self {
         self.id = Some(id);
@@ -254,15 +259,16 @@ impl Config {
 
 /// Finding and keeping peers.
 impl Config {
-    /// Stays connected to this address: dials it until a peer there is connected, and again whenever that peer is
-    /// lost. Default: none. Call it once for each address.
+    /// Stays connected to this address: dials it until a peer there is connected, and again whenever that peer is lost.
+    /// Default: none. Call it once for each address.
     ///
-    /// A name may have many addresses, as a headless service in Kubernetes has: while fewer than
-    /// [`max_outgoing`](Self::max_outgoing) are connected, all of them are dialled, and the name is looked up again every 30 s.
+    /// A name may have many addresses, like a headless service in Kubernetes. While the node has fewer than
+    /// [`max_outgoing`](Self::max_outgoing) outgoing connections, it looks the name up every 30 s and dials as many of
+    /// its addresses as are missing.
     ///
-    /// The address may be text, as `"example.org:4444"`; a text that is no address is a
-    /// [`StartError::BadAddress`](crate::StartError::BadAddress). An address that [`Connect`](crate::Connect) has led to is kept
-    /// as well, until [`Disconnect`](crate::Disconnect).
+    /// The address may be text, such as `"example.org:4444"`. Text that is not an address is a
+    /// [`StartError::BadAddress`](crate::StartError::BadAddress). An address that [`Connect`](crate::Connect) led to is
+    /// kept as well, until [`Disconnect`](crate::Disconnect).
     #[doc(alias = "keep")]
     #[must_use]
     pub fn connect(mut self, address: impl Into<HostPort>) -> Self {
@@ -270,10 +276,10 @@ impl Config {
         self
     }
 
-    /// Announces this node on the local network and meets others of its subnet there (mDNS). Default: no.
+    /// Announces this node on the local network and meets other nodes of its subnet there (mDNS). Default: no.
     ///
-    /// Whoever is on the network can read the subnet's id and the node's, and can announce nodes that are none: of such
-    /// addresses only those of private networks are dialled, each once a minute, as long as links are wanted.
+    /// Anyone on the network can read the ids of the subnet and the node, and can announce anything. So the node dials
+    /// only announced addresses of private networks, each at most once a minute, while it wants more connections.
     #[cfg(feature = "mdns")]
     #[cfg_attr(docsrs, doc(cfg(feature = "mdns")))]
     #[must_use]
@@ -282,37 +288,42 @@ impl Config {
         self
     }
 
-    /// Sets a file in which the addresses of peers are kept between runs. Default: none.
+    /// Sets a file in which the addresses of peers are kept between runs. Default: none. Set it so that a restarted
+    /// node finds its mesh without a seed.
     ///
-    /// A node that is alone dials them; it always dials the last two that it had dialled. A missing file is made;
-    /// an unreadable one is reported as [`Event::PeerBookFailed`](crate::Event::PeerBookFailed) and replaced.
+    /// A node without peers dials these addresses; the last two that it had dialled itself are dialled at every start.
+    /// A missing file is created. An unreadable one is reported as
+    /// [`Event::PeerBookFailed`](crate::Event::PeerBookFailed) and replaced.
     #[must_use]
     pub fn peer_book(mut self, path: impl Into<PathBuf>) -> Self {
         self.peer_book = Some(path.into());
         self
     }
 
-    /// Sets how long a dial may take, name resolution included. Default 5 s (the references wait 1 s, too short
-    /// for far links).
+    /// Sets how long a dial may take, including name resolution. Default 5 s; the reference peers wait 1 s, which is
+    /// too short for distant hosts.
+    ///
+    /// Raise it if names resolve slowly; lower it if [`Connect`](crate::Connect) should fail sooner.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Sets how long a new connection may take to send its handshake. Default 5 s.
+    /// Sets the deadline for the handshake of a new connection. Default 5 s.
     ///
-    /// Raise it if peers on slow links are refused; lower it if silent strangers pile up.
+    /// Raise it if peers on slow connections are refused; lower it if silent strangers pile up.
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
         self
     }
 
-    /// Caps the reconnect delay: a lost peer is dialled again after 1 s, with exponential back-off and up to 50 %
-    /// jitter, at the latest after this time. Default 30 s; `None`: lost peers are not dialled again.
+    /// Caps the reconnect delay: a lost peer is dialled again with exponential back-off from 1 s and up to 50 % jitter.
+    /// Default 30 s; `None`: neither lost peers nor addresses given to [`connect`](Self::connect) are dialled.
     ///
-    /// Lower it if a torn mesh has to heal faster; raise it if many nodes dial a dead one.
+    /// After 40 failures the delay is 20 times as long for addresses that no user asked for. Lower it if a partitioned
+    /// mesh has to heal faster; raise it if many nodes dial a dead one.
     #[doc(alias = "reconnect_cap")]
     #[must_use]
     pub fn max_reconnect_delay(mut self, delay: impl Into<Option<Duration>>) -> Self {
@@ -320,18 +331,22 @@ impl Config {
         self
     }
 
-    /// Sets for how long a peer that was disconnected on request is neither dialled nor let in again; a
-    /// [`Connect`](crate::Connect) to it ends that time. Default 30 s; `None`: it may come back at once.
+    /// Sets how long a peer that was disconnected on request is neither dialled nor accepted. Default 30 s; `None`: it
+    /// may come back at once.
     ///
-    /// The peer is refused as [`Unwanted`](crate::CloseReason::Unwanted) meanwhile.
+    /// Until then it is refused as [`Unwanted`](crate::CloseReason::Unwanted). A [`Connect`](crate::Connect) to it ends
+    /// the delay.
     #[must_use]
     pub fn rejoin_delay(mut self, delay: impl Into<Option<Duration>>) -> Self {
         self.rejoin_delay = delay.into().filter(|delay| !delay.is_zero());
         self
     }
 
-    /// Sets after how long a silent peer is sent a keepalive probe; without an answer within half of that time
-    /// again it is closed as [`Unresponsive`](crate::CloseReason::Unresponsive). Default 20 s; `None`: never.
+    /// Sets after how long a silent peer is sent a keepalive probe. Default 20 s; `None`: never.
+    ///
+    /// A peer that does not answer within half of that time is closed as
+    /// [`Unresponsive`](crate::CloseReason::Unresponsive), so a dead peer is noticed within 30 s. Lower it if the
+    /// network drops idle connections; raise it to send fewer probes.
     #[doc(alias = "silence")]
     #[must_use]
     pub fn keepalive_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
@@ -339,52 +354,61 @@ impl Config {
         self
     }
 
-    /// Sets how many connections this node opens to addresses from peers lists. Default 4, as the reference
-    /// peers. [`Connect`](crate::Connect) and incoming connections are not counted.
+    /// Sets up to how many outgoing connections this node dials addresses from peers lists. Default 4, as the reference
+    /// peers. Connections of [`Connect`](crate::Connect) count, but are not limited by it; incoming ones do not count.
+    ///
+    /// Raise it if the mesh falls apart when a few nodes leave; lower it to receive fewer copies of each broadcast.
     #[must_use]
     pub fn max_outgoing(mut self, max: usize) -> Self {
         self.max_outgoing = max;
         self
     }
 
-    /// Sets whether this node announces to its peers that it understands what actix-mesh nodes say to each other
-    /// beyond the protocol. Default `true`.
+    /// Sets whether this node announces to its peers that it supports the actix-mesh extensions of the protocol.
+    /// Default `true`.
     ///
-    /// py2p and js2p peers see none of it. Set it to `false` to behave towards every peer as towards them; the node
-    /// stays a full member. What is said is listed in `docs/extensions.md`.
+    /// py2p and js2p peers see none of them. Set it to `false` to treat every peer like a py2p or js2p peer; the node
+    /// remains a full member. `docs/extensions.md` lists the extensions.
     #[must_use]
     pub fn extensions(mut self, extensions: bool) -> Self {
         self.extensions = extensions;
         self
     }
 
-    /// Sets from how many bytes on a broadcast of another node is offered to actix-mesh peers before it is passed on. Default
-    /// 16 KiB, at least 4 KiB; 0: each is passed on at once.
+    /// Sets the size in bytes from which another node's broadcast is offered to actix-mesh peers before it is relayed.
+    /// Default 16 KiB, at least 4 KiB; 0: every broadcast is relayed at once.
     ///
-    /// A flood brings each message over every link. What is offered comes once: a node asks the first that offers it,
-    /// and others if that one does not send it within two seconds. Offers cost a round trip and spare the copies. The
-    /// author sends at once to all its peers, every node to its py2p and js2p peers, and a node with fewer than three peers to all.
-    /// Offered messages are kept for ten seconds, at most 8 MiB with what [`prune`](Self::prune) stores; what does not fit is
-    /// passed on at once.
+    /// Flooding carries each message over every connection. An offered message arrives once: a node requests it from
+    /// the first peer that offers it, and from others if that one does not send it within two seconds. An offer costs a
+    /// round trip and saves the copies. Lower it to save more copies; raise it if the round trips cost more than the
+    /// copies.
+    ///
+    /// Some messages are not offered: an author sends its own at once to all its peers, every node sends at once to its
+    /// py2p and js2p peers, and a node with fewer than three peers to all of them. Offered messages are stored for ten
+    /// seconds, at most 8 MiB together with those that [`prune`](Self::prune) stores. Messages that do not fit are
+    /// relayed at once.
     #[must_use]
     pub fn announce_from(mut self, bytes: usize) -> Self {
         self.announce_from = bytes;
         self
     }
 
-    /// Sets whether small broadcasts are spared on links where they would come a second time. Default `false`.
+    /// Sets whether small broadcasts are not sent on connections where they would arrive a second time. Default
+    /// `false`.
     ///
-    /// A flood brings each message over every link. With this, a node asks actix-mesh peers that have it set, too, not to send
-    /// what one author says if it comes sooner on another link: after an author's first message each comes once, by the way on
-    /// which the first came, and directly where the author is a peer. Links that break and nodes that die lose nothing by it:
-    /// peers store what they do not send until it is confirmed, and send it after two seconds without that, or at once when a
-    /// link is lost. They store at most 8 MiB together with what [`announce_from`](Self::announce_from) stores; what does not
-    /// fit is sent. The first messages of an author who was silent for five minutes are flooded, as are broadcasts of 4 KiB and
-    /// more, and all to py2p and js2p peers.
+    /// Flooding carries each message over every connection. With `prune`, a node asks actix-mesh peers that set it too
+    /// not to send an author's messages that arrive sooner on another connection. After an author's first message each
+    /// one arrives once, along the path of the first, or directly if the author is a peer. No message is lost when
+    /// connections break or nodes die: peers store the messages that they do not send until they are confirmed, and
+    /// send them after two seconds without confirmation, or at once when a connection is lost. They store at most 8 MiB
+    /// together with those of [`announce_from`](Self::announce_from), and send messages that do not fit. Still flooded
+    /// are the first messages of an author that was silent for five minutes, broadcasts of 4 KiB or more, and
+    /// everything to py2p and js2p peers.
     ///
-    /// It is not for a mesh that says more than some of its nodes can take. A flood slows down everybody who publishes, the
-    /// copies being work for all. Without them those that have time to spare publish on, and nodes that stay behind for some
-    /// ten seconds are closed as slow ([`stall_timeout`](Self::stall_timeout)), with what waits for them.
+    /// Do not set it in a mesh with more traffic than some of its nodes can read. Flooding slows down all publishers,
+    /// because every node has to handle the copies. Without copies the fast nodes publish on, and a node that stays
+    /// behind for some ten seconds is closed as slow ([`stall_timeout`](Self::stall_timeout)), and the data queued for
+    /// it is lost.
     #[must_use]
     pub fn prune(mut self, prune: bool) -> Self {
         self.prune = prune;
@@ -392,23 +416,27 @@ impl Config {
     }
 
     /// Sets whether this node tells its neighbours to peers that ask, and may ask for theirs with
-    /// [`Topology`](crate::Topology). Default `false`: whom a node is connected to, and at which addresses, is nobody's
-    /// business unless its operator says so.
+    /// [`Topology`](crate::Topology). Default `false`: a node's neighbours and their addresses are private unless its
+    /// operator decides otherwise.
+    ///
+    /// Set it if a dashboard has to show more than its own node's neighbours.
     #[must_use]
     pub fn share_topology(mut self, share: bool) -> Self {
         self.share_topology = share;
         self
     }
 
-    /// Sets beyond how many peers this node asks some of them to go elsewhere. Default 12, and never less than three times
-    /// [`max_outgoing`](Self::max_outgoing); 0: it asks nobody.
+    /// Sets the number of peers above which this node asks some to go elsewhere. Default 12, and never less than three
+    /// times [`max_outgoing`](Self::max_outgoing); 0: it asks none.
     ///
-    /// Each link brings its own copy of every broadcast, so a node that many have found pays for all of them. Asked are
-    /// actix-mesh nodes that came because a peers list named this one, the link that can be missed most easily first; a
-    /// node that has others goes, and both ends see [`PeerLeft`](crate::Event::PeerLeft) with
-    /// [`CloseReason::Spare`](crate::CloseReason::Spare). What is on its way arrives. A link never goes that a user of
-    /// either end asked for, one to a py2p or js2p peer, or one by which the peer would be left with fewer than three; so
-    /// the bound is soft.
+    /// Each connection brings its own copy of every broadcast, so a node that many have found pays for all of them. The
+    /// node asks incoming actix-mesh peers, the most redundant first. A peer that can do without the connection leaves,
+    /// and both ends see [`PeerLeft`](crate::Event::PeerLeft) with [`CloseReason::Spare`](crate::CloseReason::Spare).
+    /// Messages in flight still arrive.
+    ///
+    /// The limit is soft: a connection stays if a user of either end asked for it, if it leads to a py2p or js2p peer,
+    /// or if the peer would be left with fewer than three. Raise it if connections come and go; lower it if the copies
+    /// cost too much.
     #[must_use]
     pub fn soft_max_peers(mut self, peers: usize) -> Self {
         self.soft_max_peers = peers;
@@ -418,43 +446,45 @@ impl Config {
     /// Sets how many peers may connect to this node. Default 1,024.
     ///
     /// When the node is full, a peer from the most represented network is evicted in favour of one from a smaller
-    /// network, and whoever is turned away gets a peers list. Each peer may cost
-    /// [`inbound_budget`](Self::inbound_budget) of memory.
+    /// network. The peer that is evicted or refused gets a peers list. Raise it for a node that many have to reach;
+    /// lower it to bound memory: each peer may cost [`inbound_budget`](Self::inbound_budget).
     #[must_use]
     pub fn max_incoming(mut self, max: usize) -> Self {
         self.max_incoming = max;
         self
     }
 
-    /// Sets how many incoming connections may wait for their handshake. Default 384. Beyond it the oldest one of
-    /// the host that has the most of them is closed.
+    /// Sets how many incoming connections may await their handshake. Default 384. Beyond it the oldest connection of
+    /// the host with the most is closed.
     ///
-    /// So a host that opens 2,000 connections a second and says nothing leaves each of its own 190 ms, and so it
-    /// leaves an honest newcomer behind the same NAT: more than a round trip on most links.
+    /// A host that opens 2,000 silent connections a second leaves each of its own 190 ms, and as much to an honest
+    /// newcomer behind the same NAT: more than a round trip on most connections. Raise it if hundreds of peers connect
+    /// at the same moment; lower it if file descriptors are scarce.
     #[must_use]
     pub fn max_pending(mut self, max: usize) -> Self {
         self.max_pending = max;
         self
     }
 
-    /// Sets whether a loopback address can be banned for misbehavior. Default no: all programs of this machine
-    /// share that address, so one that errs would shut out the others.
+    /// Sets whether a loopback address can be banned for misbehavior. Default no: all programs of this machine share
+    /// that address, so a faulty one would shut out the others.
     #[must_use]
     pub fn ban_loopback(mut self, ban: bool) -> Self {
         self.ban_loopback = ban;
         self
     }
 
-    /// Sets the compression methods to announce and use, the most preferred first. Default: all that are built
-    /// in. Empty: none. A method that the generation does not have ([`Method::is_of`]) is left out.
+    /// Sets the compression methods to announce and use, the most preferred first. Default: all that are built in.
+    /// Empty: none, for networks that are faster than the processor. A method that the generation does not have
+    /// ([`Method::is_of`]) is left out.
     #[must_use]
     pub fn compression(mut self, methods: impl Into<Vec<Method>>) -> Self {
         self.compression = methods.into();
         self
     }
 
-    /// Sets whether payload that is not valid UTF-8 may be sent. Default no: in generation 0.4 one such message
-    /// hangs every js2p peer it reaches.
+    /// Sets whether payload that is not valid UTF-8 may be sent. Default no: in generation 0.4 one such message hangs
+    /// every js2p peer it reaches. Set it where no js2p peer can be reached.
     #[must_use]
     pub fn allow_binary(mut self, allow: bool) -> Self {
         self.allow_binary = allow;
@@ -464,11 +494,12 @@ impl Config {
 
 /// Slow and fast peers.
 impl Config {
-    /// Sets how long a peer may read less than [`min_peer_drain_rate`](Self::min_peer_drain_rate) while data is
-    /// queued for it, before it is closed as [`SlowPeer`](crate::CloseReason::SlowPeer). Default 10 s, as NATS.
+    /// Sets how long a peer may read less than [`min_peer_drain_rate`](Self::min_peer_drain_rate) while data is queued
+    /// for it, before it is closed as [`SlowPeer`](crate::CloseReason::SlowPeer). Default 10 s, as NATS.
     ///
-    /// Meanwhile it holds back nobody: its queue may use a third of the [`shared_budget`](Self::shared_budget).
-    /// When slow peers have used that up, it is closed after a second.
+    /// Until then it delays no other peer: data queued for it may use a third of the
+    /// [`shared_budget`](Self::shared_budget). When slow peers have used that up, it is closed after a second. Raise it
+    /// if peers that pause are closed; lower it to drop data sooner that a peer will never read.
     #[must_use]
     pub fn stall_timeout(mut self, timeout: Duration) -> Self {
         self.stall_timeout = timeout;
@@ -477,9 +508,9 @@ impl Config {
 
     /// Sets how many bytes a second a peer has to read while data is queued for it. Default 8 KiB.
     ///
-    /// A peer that reads more than this, but less than it is sent, slows its senders down, so that nothing is lost,
-    /// until something has been queued for a minute; then it is closed as slow. Raise it in a mesh whose links are
-    /// all faster.
+    /// A peer that reads more than this, but less than it is sent, slows its senders down, so that nothing is lost. It
+    /// is closed as slow once data has been queued for a minute. Raise it in a mesh whose connections are all faster;
+    /// lower it for peers on slower ones.
     #[doc(alias = "slow_rate")]
     #[must_use]
     pub fn min_peer_drain_rate(mut self, bytes_per_second: u32) -> Self {
@@ -487,10 +518,11 @@ impl Config {
         self
     }
 
-    /// Sets how long a frame may take to arrive once it has begun; then its peer is closed as
+    /// Sets how long a frame may take to arrive, from its first byte; then its peer is closed as
     /// [`Unfinished`](crate::CloseReason::Unfinished). Default 60 s.
     ///
-    /// Too short, and large messages over slow links fail: 4 MiB in 60 s are 70 kB/s.
+    /// Raise it for large messages over slow connections: 4 MiB in 60 s needs 70 kB/s. Lower it to drop unfinished
+    /// frames sooner.
     #[must_use]
     pub fn frame_timeout(mut self, timeout: Duration) -> Self {
         self.frame_timeout = timeout;
@@ -499,7 +531,8 @@ impl Config {
 
     /// Limits how many messages a second are read from one peer, on average. Default `None`: no limit.
     ///
-    /// A faster peer is neither blamed nor loses anything: it is read no faster than this, and TCP slows it down.
+    /// A faster peer is not blamed and loses nothing: it is read no faster than this, and TCP slows it down. Set it to
+    /// what an honest peer needs if members may flood.
     #[doc(alias = "peer_messages")]
     #[must_use]
     pub fn max_peer_message_rate(mut self, per_second: impl Into<Option<u32>>) -> Self {
@@ -507,8 +540,8 @@ impl Config {
         self
     }
 
-    /// Limits how many bytes a second are read from one peer, on average, counted after decompression. Default
-    /// `None`: no limit. As [`max_peer_message_rate`](Self::max_peer_message_rate).
+    /// Limits how many bytes a second are read from one peer, on average, counted after decompression. Default `None`:
+    /// no limit. Otherwise like [`max_peer_message_rate`](Self::max_peer_message_rate).
     #[doc(alias = "peer_bytes")]
     #[must_use]
     pub fn max_peer_byte_rate(mut self, per_second: impl Into<Option<u32>>) -> Self {
@@ -521,63 +554,65 @@ impl Config {
 impl Config {
     /// Sets how large frames may be, before and after the handshake. Defaults: see [`Limits`].
     ///
-    /// A frame is held in memory whole, so a connection may cost up to `limits.frame` while one arrives. A peer
-    /// that sends larger ones is closed.
+    /// A frame is held in memory as a whole, so a connection may cost up to `limits.frame` while one arrives. A peer
+    /// that sends a larger one is closed. Raise `frame` for larger messages; lower it to bound memory.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Sets how many broadcasts of the last minute are remembered as seen. Default 524,288, at most 13.5 MB; 18 MB where
-    /// nearly all are claims of other authors to ids that are taken.
+    /// Sets how many broadcasts of the last minute are remembered as seen. Default 524,288, at most 13.5 MB, or 18 MB
+    /// if nearly all claim the id of another author's message.
     ///
-    /// Raise it if [`Stats::waterfall_evicted`](crate::Stats::waterfall_evicted) grows.
+    /// Raise it if [`Stats::waterfall_evicted`](crate::Stats::waterfall_evicted) grows; lower it to bound memory in a
+    /// quiet mesh.
     #[must_use]
     pub fn waterfall_capacity(mut self, broadcasts: usize) -> Self {
         self.waterfall_capacity = broadcasts;
         self
     }
 
-    /// Sets how many bytes of unprocessed input one connection may hold, after decompression: received, and not
-    /// yet written, delivered or dropped. Default 1 MiB, and a share of the [`shared_budget`](Self::shared_budget).
-    /// Beyond it the connection stops reading, and TCP slows the peer down.
+    /// Sets how many bytes of unprocessed input one connection may hold: received and decompressed, but not yet
+    /// written, delivered or dropped. Default 1 MiB, and a share of the [`shared_budget`](Self::shared_budget). Beyond
+    /// it the node stops reading the connection, and TCP slows the peer down.
     ///
-    /// Raise it if fast links stutter.
+    /// Raise it if transfers over fast connections stutter; lower it to bound the memory that a hostile peer can use.
     #[must_use]
     pub fn inbound_budget(mut self, bytes: usize) -> Self {
         self.inbound_budget = bytes;
         self
     }
 
-    /// Sets how many bytes all connections together may use beyond their own budgets. Default 16 MiB; each may use
-    /// an eighth of what is free at once, and more after waiting.
+    /// Sets how many bytes all connections together may use beyond their own budgets. Default 16 MiB; each may use an
+    /// eighth of the free part at once, and more after waiting.
     ///
-    /// It also holds frames larger than a connection's own budget and the queues of slow peers. Where many nodes
-    /// send at full rate, each waits for others to take what it relays; this is the room in which such circles
-    /// dissolve. Raise it if peers are closed as slow under such a load.
+    /// It also holds frames larger than a connection's own budget, and data queued for slow peers. If many nodes send
+    /// at full rate, they wait in circles for each other to read; with this budget someone can read on. Raise it if
+    /// peers are closed as slow under such a load; lower it to bound memory.
     #[must_use]
     pub fn shared_budget(mut self, bytes: usize) -> Self {
         self.shared_budget = bytes;
         self
     }
 
-    /// Sets how many bytes of this node's own messages may be queued for writing, counting the copies for up to
-    /// eight peers. Default 512 KiB. Beyond it, and while more than half of the
-    /// [`shared_budget`](Self::shared_budget) is in use, [`Send`](struct@crate::Send) and
-    /// [`Whisper`](crate::Whisper) are answered only when there is room. A larger message has it to itself.
+    /// Sets how many bytes of this node's own messages may be queued for writing, counting a copy for each of up to
+    /// eight peers. Default 512 KiB. A larger message is sent alone.
     ///
-    /// Raise it for bursts; lower it in a mesh where many nodes send at full rate and peers are closed as slow.
+    /// When it is full, or more than half of the [`shared_budget`](Self::shared_budget) is in use,
+    /// [`Send`](struct@crate::Send) and [`Whisper`](crate::Whisper) are answered only once there is room. Raise it for
+    /// bursts; lower it in a mesh where many nodes send at full rate and peers are closed as slow.
     #[must_use]
     pub fn send_budget(mut self, bytes: usize) -> Self {
         self.send_budget = bytes;
         self
     }
 
-    /// Sets how many messages are kept for [`Recv`](crate::Recv), at most 1 MiB of them. Default 1,024. When it is
-    /// full the oldest are dropped, and the next message says how many.
+    /// Sets how many messages are kept for [`Recv`](crate::Recv), at most 1 MiB of them. Default 1,024. When it is full
+    /// the oldest are dropped, and the next message says how many.
     ///
-    /// `None` turns the inbox off, which spares a node that only relays or subscribes the copies.
+    /// Raise it if messages are missed. `None` turns the inbox off, which saves the copies on a node that only relays
+    /// or subscribes.
     #[doc(alias = "inbox")]
     #[must_use]
     pub fn inbox_capacity(mut self, messages: impl Into<Option<usize>>) -> Self {
@@ -586,26 +621,28 @@ impl Config {
     }
 
     /// Keeps messages of this kind for [`Recv::kind`](crate::Recv::kind) from the start, as many as
-    /// [`inbox_capacity`](Self::inbox_capacity) says. Said again, of several kinds.
+    /// [`inbox_capacity`](Self::inbox_capacity) says, or 1,024 if that is `None`. Default: none. Call it once for each
+    /// kind.
     #[must_use]
     pub fn inbox_kind(mut self, kind: &'static str) -> Self {
         self.inbox_kinds.push(kind);
         self
     }
 
-    /// Sets how many bytes the operating system may buffer for each connection, each way (Linux doubles it).
+    /// Sets how many bytes the operating system may buffer for each connection, in each direction (Linux doubles it).
     /// Default 256 KiB.
     ///
-    /// A connection carries at most this much in each round trip: raise it for fast links over long distances.
-    /// Left to the system it may be several megabytes, which no budget counts.
+    /// A connection carries at most this much in each round trip: raise it for fast connections over long distances. No
+    /// budget counts these buffers: lower it on nodes with many connections. The system's own default may be several
+    /// megabytes.
     #[must_use]
     pub fn socket_buffer(mut self, bytes: u32) -> Self {
         self.socket_buffer = bytes;
         self
     }
 
-    /// Sets how many connections the operating system may queue before they are accepted. Default 1,024: with 128,
-    /// a burst of newcomers costs each of them milliseconds.
+    /// Sets how many connections the operating system may queue before they are accepted. Default 1,024: with 128, a
+    /// burst of newcomers costs each of them milliseconds. Raise it if larger bursts connect.
     #[doc(alias = "backlog")]
     #[must_use]
     pub fn listen_backlog(mut self, connections: u32) -> Self {
@@ -613,10 +650,10 @@ impl Config {
         self
     }
 
-    /// Sets over how many threads connections are spread. Default 0: all live on the thread that starts the node.
+    /// Sets over how many threads connections are spread. Default 0: all run on the thread that starts the node.
     ///
-    /// More threads raise the throughput of a node with many busy peers by about half, and its latency as well. If
-    /// one cannot be started, the node does not start: [`StartError::Threads`](crate::StartError::Threads).
+    /// Raise it on a node with many busy peers: throughput rises by about half, and latency rises too. If a thread
+    /// cannot be started, the node does not start: [`StartError::Threads`](crate::StartError::Threads).
     #[must_use]
     pub fn arbiters(mut self, threads: usize) -> Self {
         self.arbiters = threads;

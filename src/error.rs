@@ -1,6 +1,6 @@
-//! What can keep a node from starting, so far as a caller can act on it.
+//! The errors that keep a node from starting, as far as a caller can act on them.
 //!
-//! Every other error lives on the floor that raises it and is the result of the message it answers.
+//! Every other error is defined in the layer that raises it, and is the answer to a message.
 
 use std::{io, net::SocketAddr};
 
@@ -11,28 +11,28 @@ use crate::wire::BadAddress;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// Not called inside an actix system.
+    /// `start` was called outside an actix system.
     #[error(
         "no actix system runs on this thread: start nodes inside #[actix::main] or #[actix::test], or with Config::start_on_thread"
     )]
     NoSystem,
-    /// The listen address could not be understood or resolved.
+    /// The listen address cannot be parsed or resolved.
     #[error(
         "cannot listen on {listen:?}: give an address and a port, as 127.0.0.1:4444 or [::1]:4444 (port 0 picks a free one)"
     )]
     BadListen {
         /// As configured.
         listen: String,
-        /// What the resolver said.
+        /// The resolver's error.
         #[source]
         source: io::Error,
     },
-    /// Another program listens there.
+    /// Another program listens on that address.
     #[error(
         "cannot listen on {addr}: the port is in use; choose another, or port 0 for a free one"
     )]
     AddressInUse {
-        /// Where we wanted to listen.
+        /// The address to listen on.
         addr: SocketAddr,
     },
     /// The operating system refused the address.
@@ -40,9 +40,9 @@ pub enum StartError {
         "cannot listen on {addr}: check that this machine has the address and that you may use the port"
     )]
     Listen {
-        /// Where we wanted to listen.
+        /// The address to listen on.
         addr: SocketAddr,
-        /// What the operating system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
@@ -52,16 +52,16 @@ pub enum StartError {
     /// The operating system gave no thread for connections.
     #[error("no threads for connections: set fewer arbiters")]
     Threads(#[source] io::Error),
-    /// [`Config::connect`](crate::Config::connect) or [`Config::advertise`](crate::Config::advertise) was given a
-    /// text that is no address.
+    /// [`Config::connect`](crate::Config::connect) or [`Config::advertise`](crate::Config::advertise) was given text
+    /// that is not an address.
     #[error(transparent)]
     BadAddress(#[from] BadAddress),
-    /// The encryption is not one that this build speaks.
+    /// This build does not support the encryption.
     #[error(
         "encryption {0} is not spoken by this build, and the node would talk plaintext: use Plaintext, or build with the feature `tls`"
     )]
     UnknownEncryption(Encryption),
-    /// The subnet's encryption and the way in which links are secured are not the same.
+    /// The subnet's encryption does not match how connections are secured.
     #[error(
         "the subnet's encryption is {0}, and that is not how links are secured: call `Config::tls` for TLS, \
          `Config::wss` for wss, `Config::unauthenticated_ssl` for SSL, and neither for Plaintext, after `Config::subnet`"
@@ -85,17 +85,17 @@ pub enum StartError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingError {
-    /// A number of bytes that cannot be kept account of.
+    /// The number of bytes is out of range.
     #[error("{bytes} bytes; choose {min} to {max}")]
     OutOfRange {
         /// As configured.
         bytes: usize,
-        /// The least.
+        /// The minimum.
         min: usize,
-        /// The most.
+        /// The maximum.
         max: usize,
     },
-    /// A time limit of zero.
+    /// The time limit is zero.
     #[error("must be longer than no time at all")]
     Zero,
     /// Frames may be larger before the handshake than after it.
@@ -104,7 +104,7 @@ pub enum SettingError {
 }
 
 impl StartError {
-    /// A short stable name, as the program prints it.
+    /// Returns a short stable name, which the program prints.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoSystem => "no_system",

@@ -1,10 +1,10 @@
-//! A peer-to-peer mesh under any actix system: processes on many machines hear each other, with no broker in between.
+//! A peer-to-peer mesh for actix: processes on many machines send each other typed messages, with no broker in between.
 //!
-//! Start a node, subscribe an actor, send messages. Nodes find each other, relay what their neighbours have not seen, and
-//! speak the protocol of [p2p.today](https://github.com/p2p-today/p2p-project), so that py2p (Python) and js2p (JavaScript)
-//! programs join the same mesh.
+//! Start a node, subscribe an actor, send messages. Nodes find each other and relay messages that their neighbours have
+//! not seen. They speak the [p2p.today](https://github.com/p2p-today/p2p-project) protocol, so py2p (Python) and js2p
+//! (JavaScript) programs join the same mesh.
 //!
-//! # An actor hears the mesh
+//! # A first actor
 //!
 //! ```
 //! use actix::{Actor, Context, Handler};
@@ -42,7 +42,7 @@
 //! }
 //! ```
 //!
-//! # Two nodes that talk, without an actor of your own
+//! # Two nodes without an actor of your own
 //!
 //! ```
 //! use actix_mesh::{Config, Connect, Recv, Send};
@@ -68,108 +68,118 @@
 //!
 //! | to | with types | with packets |
 //! |---|---|---|
-//! | tell everybody | [`Node::publish`] | [`Send`](struct@Send) |
-//! | tell one node, wherever it is | [`Node::whisper`], [`Node::recipient`] | [`Whisper`], [`Message::reply`] |
-//! | hear | [`Node::subscribe`] | [`Subscribe`], [`Recv`] |
-//! | ask, and be asked | [`Node::request`], [`Node::answer`] | |
+//! | send to all nodes | [`Node::publish`] | [`Send`](struct@Send) |
+//! | send to one node, wherever it is | [`Node::whisper`], [`Node::recipient`] | [`Whisper`], [`Message::reply`] |
+//! | receive | [`Node::subscribe`] | [`Subscribe`], [`Recv`] |
+//! | send requests, answer them | [`Node::request`], [`Node::answer`] | |
 //! | reach an actor on another node, by its node or its name | [`Node::recipient_of`], [`Node::find`] | |
-//! | decide what is relayed, or who hears it first | [`Node::validate`] | [`Validate`], [`Intercept`] |
-//! | meet others, part from them | [`Config::connect`] | [`Connect`], [`Disconnect`], [`RequestPeers`] |
-//! | see what happens | [`Node::events`], [`Node::peers`] | [`SubscribeEvents`], [`Status`], [`Topology`], [`RouteOf`] |
-//! | end | [`Node::shutdown`], [`Node::shutdown_on_signals`] | [`Shutdown`] |
+//! | decide which messages are relayed, or see them first | [`Node::validate`] | [`Validate`], [`Intercept`] |
+//! | connect, disconnect | [`Config::connect`] | [`Connect`], [`Disconnect`], [`RequestPeers`] |
+//! | observe the node | [`Node::events`], [`Node::peers`] | [`SubscribeEvents`], [`Status`], [`Topology`], [`RouteOf`] |
+//! | shut down | [`Node::shutdown`], [`Node::shutdown_on_signals`] | [`Shutdown`] |
 //!
-//! Each method of [`Node`] is one message to the [`Router`], which is the node's actor: hold `node.router` in your own actors
-//! and send it the messages yourself where that suits better. `actix_mesh::prelude` has names that do not clash with
+//! Each method of [`Node`] sends one message to the [`Router`], the node's actor. Your own actors can hold
+//! `node.router` and send these messages themselves. `actix_mesh::prelude` has names that do not clash with
 //! `actix::prelude`.
 //!
-//! Built on it: who is here and a shared dictionary ([`replicated`]); meshes joined to others, or to NATS ([`bridge`]); a node
-//! beside plain tokio ([`Config::start_on_thread`]); closed meshes and signed messages (feature `tls`); a live page (feature
-//! `dashboard`); and an actor tested on fifty nodes in virtual time (`SimNet`, feature `sim`).
+//! Built on it: presence and a shared dictionary ([`replicated`]); bridges to other meshes and to NATS (feature
+//! `bridge`); a node beside plain tokio ([`Config::start_on_thread`]); closed meshes and signed messages (feature
+//! `tls`); a live page (feature `dashboard`); and tests of an actor on fifty nodes in virtual time (`SimNet`, feature
+//! `sim`).
 //!
-//! # Words
+//! # Glossary
 //!
 //! | | |
 //! |---|---|
-//! | node | a process's part in the mesh: a [`Router`], a listener and its connections |
-//! | peer, neighbour | a node whose handshake was accepted, on a connection of its own |
-//! | subnet | a name and an encryption that nodes must share; others are refused |
-//! | broadcast | a message for all nodes; it is flooded, or offered if it is large |
-//! | whisper | a message for one node |
-//! | waterfall | relaying what was not seen before to everybody but where it came from |
-//! | packet | one byte string of a message; most carry several |
-//! | kind | packet 0 behind the header: what a message is about |
-//! | author | the node that wrote a message, by its own word |
-//! | awaiting list, routing table | connections before and after their handshake |
-//! | peers list | addresses a node hands to those who join it |
-//! | event | something that happened to the node, told as it happens |
+//! | node | one participant in the mesh: a [`Router`], a listener and its connections |
+//! | connection, link | a stream to another node, from dial or accept to close |
+//! | peer, neighbour | a node at the other end of a connection whose handshake was accepted |
+//! | stranger | the other end of a connection before its handshake is accepted |
+//! | subnet | a name and an encryption that nodes must share; a node refuses all others |
+//! | broadcast | a message to all nodes; it is flooded, or offered first if it is large |
+//! | whisper | a message to one node |
+//! | waterfall | relaying each message once, to all neighbours but the one it came from |
+//! | packet | one byte string of a message; most messages have several |
+//! | kind | the first packet after the header: the type of the message |
+//! | author | the node that wrote a message, as the message claims |
+//! | awaiting list, routing table | connections before, and peers after, their handshake |
+//! | peers list | addresses that a node sends to a peer that joins |
+//! | event | a report of something that happened in the node |
 //!
 //! # The life of one message
 //!
-//! `publish` writes the value as JSON beside its kind and a tag, and sends the Router a [`Send`](struct@Send). The Router
-//! stamps it with the second, hashes it to an id, remembers the id, and puts one copy of the bytes, shared, into the outbound
-//! queue of each connection; then it answers with [`Sent`], which says whom it was handed to. A peer reads it, drops it if it
-//! knows the id, proves that the id is the hash of what it came with, relays it to its other peers, and puts it into the queue
-//! of each subscription whose [`Filter`] it passes. Only then is the value read and your actor sent a [`Received`].
+//! `publish` writes the value as JSON, puts its kind and a tag in front, and sends the Router a [`Send`](struct@Send).
+//! The Router stamps it with the current second, hashes it to an id, remembers the id, and puts the bytes, shared
+//! rather than copied, into the outbound queue of each connection. It answers with [`Sent`], which lists the peers that
+//! were given it.
+//!
+//! A peer drops a message whose id it knows. Otherwise it verifies that the id is the hash of the message, relays it to
+//! its other peers, and queues it for each subscription whose [`Filter`] it passes. The value is parsed only then, and
+//! your actor gets a [`Received`].
 //!
 //! # Order and delivery
 //!
-//! While the mesh is connected every node that is in it when a message is sent hears it once. What one neighbour sends comes in
-//! its order; over several paths messages may overtake each other. A node that is not connected when a message passes does not
-//! get it later: what must not be lost needs an answer ([`Node::request`]) or a store. `Sent` says that connections took it, not
-//! that it was read. A subscriber that is slower than the mesh loses the oldest first, and is told how many:
-//! [`Message::missed`], [`Event::Lagged`]; [`Overflow::Pause`] slows down the mesh instead.
+//! While the mesh is connected, every node that is in it when a message is sent gets it once. Messages from one
+//! neighbour arrive in the order it sent them; over several paths they may overtake each other. A node that is
+//! disconnected when a message passes does not get it later: messages that must not be lost need an answer
+//! ([`Node::request`]) or a store.
 //!
-//! # Which thread
+//! `Sent` means that connections took the message, not that a peer read it. A subscriber that is slower than the mesh
+//! loses its oldest messages, and [`Message::missed`] and [`Event::Lagged`] say how many. With [`Overflow::Pause`] it
+//! slows down the mesh instead.
 //!
-//! A node runs in the arbiter it is started in. An actor in the same arbiter that computes for long holds up the node, and
-//! the other way round: give it an arbiter of its own (`Actor::start_in_arbiter`), or a `SyncArbiter` for what blocks.
-//! [`Config::arbiters`] has connections read and written on threads of their own.
+//! # Threads
+//!
+//! A node runs in the arbiter that starts it. An actor that computes for long in the same arbiter delays the node, and
+//! the node delays the actor: start such an actor in an arbiter of its own (`Actor::start_in_arbiter`), or in a
+//! `SyncArbiter` if it blocks. [`Config::arbiters`] moves reading and writing to threads of their own.
 //!
 //! # When something goes wrong
 //!
-//! Nothing fails silently: whatever did not happen comes back as an `Err`, an [`Event`] and a counter in [`Stats`].
+//! Nothing fails silently: every failure is an `Err`, an [`Event`] and a counter in [`Stats`].
 //!
 //! | you see | because | do |
 //! |---|---|---|
-//! | [`NotReady`], [`Event::DialFailed`] | nobody listens at that address, or a firewall is between | it says which address and why |
+//! | [`NotReady`], [`Event::DialFailed`] | nothing listens at that address, or a firewall is in between | read the address and the reason in it |
 //! | `other_subnet` in [`Event::Refused`] | subnet, encryption or generation differ | make all three the same |
-//! | [`SendError::NoPeers`] | nobody is connected yet | [`Node::ready`] first, or [`allow_empty`](Send::allow_empty) |
-//! | [`SendError::TooOften`] | the very same packets, many times within seconds | vary the payload, or publish a typed value |
-//! | [`SendError::NotText`] | binary in generation 0.4 hangs js2p peers | send text, or generation 0.7, or allow it |
-//! | [`SendError::Busy`] | more is sent than the slowest peer takes | await the answers of those sent before |
-//! | [`WhisperError::NotFound`] | no peer knows that id | it has left, or was never in this mesh |
-//! | [`RequestError::Timeout`] | nobody answers that kind, or it takes longer | is an actor registered with [`Node::answer`]? |
-//! | [`Event::Unreadable`] | two versions of a type under one kind | give the new one a new kind: `invalidate/2` |
-//! | [`Event::Lagged`] | a subscriber is too slow | an arbiter of its own, a longer queue, or [`Overflow::Pause`] |
-//! | [`Event::ClockSkew`] | clocks differ by more than a minute, and messages are dropped | NTP on both |
+//! | [`SendError::NoPeers`] | no peer is connected yet | [`Node::ready`] first, or [`allow_empty`](Send::allow_empty) |
+//! | [`SendError::TooOften`] | identical packets were sent many times within seconds | vary the payload, or publish a typed value |
+//! | [`SendError::NotText`] | binary in generation 0.4 hangs js2p peers | send text, use generation 0.7, or allow it |
+//! | [`SendError::Busy`] | you send faster than the slowest peer reads | await the answers to earlier messages |
+//! | [`WhisperError::NotFound`] | no peer knows that id | the node has left, or was never in this mesh |
+//! | [`RequestError::Timeout`] | no node answers that kind, or the answer takes longer | check that an actor is registered with [`Node::answer`] |
+//! | [`Event::Unreadable`] | two versions of a type share one kind | give the new one a new kind: `invalidate/2` |
+//! | [`Event::Lagged`] | a subscriber is too slow | give it its own arbiter, a longer queue, or [`Overflow::Pause`] |
+//! | [`Event::ClockSkew`] | clocks differ by more than a minute, and messages are dropped | run NTP on both machines |
 //! | [`NodeGone`], `MailboxError::Closed` | the node has shut down | |
 //!
 //! # What is not promised
 //!
-//! On plaintext nobody's name is proven: a sender is a claim. `docs/tls.md` says how to close a mesh.
+//! Without encryption no author is authenticated: a message may claim any sender. `docs/tls.md` explains how to close a
+//! mesh.
 //!
 //! # From js2p and py2p
 //!
 //! [Coming from js2p](coming_from_js2p) has a row for each name of the reference libraries.
 //!
-//! # The floors
+//! # Layers
 //!
 //! ```text
-//!   3 node   actors, sockets, clocks     does
-//!   2 mesh   the protocol's decisions    decides, pure
-//!   1 wire   bytes and messages          says, pure
+//!   3 node   actors, sockets, clocks
+//!   2 mesh   the protocol's decisions, as a pure state machine
+//!   1 wire   frames, ids and messages, pure
 //! ```
 //!
-//! A floor uses those below it. `mesh` and `wire` know neither actix nor tokio's runtime: without the default feature `node`
-//! they are all there is. As modules they are public with the feature `unstable`, whose name says what they promise; what
-//! users need of them stands here.
+//! A layer uses only those below it. `mesh` and `wire` depend on neither actix nor tokio's runtime; without the default
+//! feature `node` they are all that is built. The feature `unstable` makes them public as modules that any version may
+//! change. The types of theirs that users need are re-exported here.
 
-// docs.rs says beside each item which feature it needs.
+// docs.rs shows beside each item which feature it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// Cargo.toml allows them, for tests; in what runs, each use says what bounds it (clippy.toml).
+// Tests may use them; elsewhere each use states what bounds it (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
-// Public to those who ask for it: what they have in common with this crate's own tests may change in any version.
+// Public with `unstable` only: this crate's own tests use them, and any version may change them.
 #[cfg(not(feature = "unstable"))]
 #[allow(
     dead_code,
@@ -191,17 +201,17 @@ mod wire;
 #[cfg(feature = "unstable")]
 pub mod wire;
 
-// Words only: there is nothing in it to compile, and its links lead to the actors.
+// Documentation only; its links need the feature `node`.
 #[cfg(all(feature = "node", any(doc, doctest)))]
 #[doc = include_str!("../docs/coming-from-js2p.md")]
 pub mod coming_from_js2p {}
 
-// The programs in the README are run like those in this documentation.
+// Runs the README's programs as doctests.
 #[cfg(all(feature = "node", doctest))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-#[cfg(feature = "node")]
+#[cfg(feature = "bridge")]
 pub mod bridge;
 #[cfg(feature = "node")]
 mod config;
@@ -228,7 +238,7 @@ pub mod tls;
 #[cfg(feature = "node")]
 mod typed;
 
-/// What most programs use, under names that clash neither with `actix::prelude::*` nor with `std::marker::Send`.
+/// The items most programs use, under names that clash neither with `actix::prelude::*` nor with `std::marker::Send`.
 ///
 /// ```
 /// use actix::prelude::*;
@@ -295,5 +305,5 @@ pub use typed::{
 };
 pub use wire::{
     Address, AddressError, BadAddress, EncodeError, Flag, Generation, HostPort, IdError, Limits,
-    Message, MessageId, Method, NodeId, Packet, Packets, SubFlag, Subnet, SubnetId,
+    Message, MessageId, Method, NodeId, Packet, Packets, Subnet, SubnetId,
 };

@@ -1,4 +1,4 @@
-//! A node on a thread of its own, for programs that run no actix system.
+//! A node on its own thread, for programs that run no actix system.
 //!
 //! Owns the thread: its start and its end.
 
@@ -15,19 +15,19 @@ use crate::node::ShutdownReport;
 use crate::start::Node;
 use crate::typed::NodeGone;
 
-/// How long the thread may take to end once everything is written.
+/// How long the thread may take to end after everything is written.
 const END: Duration = Duration::from_secs(5);
 
-/// A node that runs in an actix system on a thread of its own; see [`Config::start_on_thread`].
+/// A node that runs in an actix system on its own thread; see [`Config::start_on_thread`].
 ///
-/// It is used as the [`Node`] it holds, from any thread and any runtime. Actors that are to be subscribed are started on
-/// its thread, by [`arbiter`](Self::arbiter), or in a system of their own. Dropping it stops the node at once, without
-/// waiting for what is still to be written or for the thread: [`shutdown`](Self::shutdown) waits for both.
+/// It dereferences to its [`Node`], which works from any thread and any runtime. Start actors that subscribe on its
+/// thread, with [`arbiter`](Self::arbiter), or in another actix system. Dropping it stops the node at once, without
+/// flushing its queues or waiting for the thread; [`shutdown`](Self::shutdown) does both.
 #[derive(Debug)]
 pub struct NodeThread {
     node: Node,
     system: System,
-    /// Told, by its end, when the thread has ended.
+    /// Closed when the thread has ended.
     ended: oneshot::Receiver<()>,
 }
 
@@ -65,39 +65,41 @@ impl NodeThread {
                 system,
                 ended,
             }),
-            // It panicked: the system has no room for a runtime.
+            // The thread panicked: the system has no resources for a runtime.
             Err(_) => Err(StartError::Threads(io::ErrorKind::Other.into())),
         }
     }
 
-    /// Where its actors run: `Actor::start_in_arbiter(&node.arbiter(), |_| MyActor)`. What takes long there holds up the
-    /// node.
+    /// Returns the arbiter of the node's actors: `Actor::start_in_arbiter(&node.arbiter(), |_| MyActor)`.
+    ///
+    /// An actor that computes for long there delays the node.
     pub fn arbiter(&self) -> ArbiterHandle {
         self.system.arbiter().clone()
     }
 
-    /// Stops the node: flushes for at most 5 s, closes all connections, waits for the end of the thread for as long, and reports.
+    /// Stops the node: flushes for at most 5 s, closes all connections, waits up to 5 s for the thread to end, and
+    /// reports.
     ///
     /// # Errors
     ///
-    /// If the node has shut down before.
+    /// If the node has already shut down.
     pub async fn shutdown(mut self) -> Result<ShutdownReport, NodeGone> {
         let report = self.node.shutdown().await;
         self.system.stop();
-        // An actor of the user's that never ends on that thread keeps it, and must not keep the caller.
+        // A user's actor that blocks that thread keeps it alive, but must not block the caller.
         let _ = tokio::time::timeout(END, &mut self.ended).await;
         report
     }
 }
 
 impl Config {
-    /// The same on a thread of its own with an actix system of its own, for programs that have none: under
+    /// Starts the node on a new thread with its own actix system, for programs that have none: under
     /// `#[tokio::main]`, or in a library.
     ///
-    /// What blocks the caller's threads does not hold up the node, and the other way round.
+    /// Blocking the caller's threads does not delay the node, nor the other way round.
     ///
     /// # Errors
-    /// As [`start`](Self::start), or if there is no thread to be had.
+    /// As [`start`](Self::start), or if no thread can be started.
     pub async fn start_on_thread(self) -> Result<NodeThread, StartError> {
         NodeThread::start(self).await
     }

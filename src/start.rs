@@ -1,6 +1,6 @@
-//! From a configuration to a running node.
+//! Starts a node from its configuration.
 //!
-//! Owns where the node is reached and what its id is drawn from.
+//! Owns the choice of the advertised address and of the id.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -15,32 +15,31 @@ use tokio::net::{TcpListener, UdpSocket};
 use crate::config::Config;
 use crate::error::StartError;
 use crate::mesh::Mesh;
-use crate::node::connection::rate_limit::Rates;
-use crate::node::connection::writer::slow_peer::Patience;
+use crate::node::budget::Pool;
+use crate::node::delivery::inbox::Inboxes;
 use crate::node::router::addresses::peer_book_file::PeerBook;
 use crate::node::router::addresses::seeds::Seeds;
 use crate::node::router::arbiters::Threads;
+#[cfg(feature = "tls")]
+use crate::node::router::certificates::Certificates;
 use crate::node::router::clock::Clock;
-#[cfg(any(feature = "tls", feature = "websocket"))]
+use crate::node::sending::queue::Sending;
+#[cfg(feature = "tls")]
 use crate::node::transport::encryption::Encryption;
 use crate::node::transport::listener;
 use crate::node::transport::network::Network;
-#[cfg(feature = "websocket")]
-use crate::node::transport::websocket;
 use crate::node::{Parts, Router};
-#[cfg(feature = "tls")]
-use crate::tls::{Tls, Upgrade};
 use crate::wire::{Address, HostPort, NodeId, Subnet, SubnetId};
 
 /// A running node. Dropping this does not stop it: [`Shutdown`](crate::Shutdown) does.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Node {
-    /// Whom to send the messages of this crate.
+    /// The actor that takes the messages of this crate.
     pub router: Addr<Router>,
     /// The node's id.
     pub id: NodeId,
-    /// Where it listens.
+    /// The address it listens on.
     pub addr: SocketAddr,
     /// The outward address it tells its peers.
     pub advertised: Address,
@@ -48,9 +47,9 @@ pub struct Node {
     pub subnet: Subnet,
     /// The id of its subnet.
     pub subnet_id: SubnetId,
-    /// Where its actors run.
+    /// The arbiter of its actors.
     pub(crate) arbiter: ArbiterHandle,
-    /// What it stamps by.
+    /// The clock that stamps its messages.
     #[cfg(feature = "tls")]
     pub(crate) clock: Clock,
 }
@@ -99,7 +98,7 @@ async fn start(config: Config) -> Result<Node, StartError> {
     )
 }
 
-/// Starts the actors of a node that is reached as said.
+/// Starts the actors of a node with these addresses and this network.
 pub(crate) fn run(
     config: Config,
     socket: Option<TcpListener>,
@@ -113,7 +112,7 @@ pub(crate) fn run(
     };
     let settings = match serde_json::to_value(&config) {
         Ok(serde_json::Value::Object(settings)) => settings,
-        // What has no JSON form is not shown.
+        // Settings without a JSON form are not shown.
         _ => serde_json::Map::new(),
     };
     let keep = config.connect.iter().cloned().map(HostPort::into_address);
@@ -121,8 +120,7 @@ pub(crate) fn run(
     let subnet = config.named_subnet();
     let subnet_id = subnet.id(config.generation);
     let chance = Chance::of(config.seed)?;
-    #[cfg(feature = "tls")]
-    let secured = secured(&config)?;
+    let connections = config.connections()?;
     #[cfg(feature = "tls")]
     let proven = match (&config.encryption, &config.tls) {
         (Encryption::Tls, Some(tls)) => Some(tls.id().clone()),
@@ -148,16 +146,11 @@ pub(crate) fn run(
             (Some(book), failed)
         }
     };
-    #[cfg(feature = "websocket")]
-    let websocket = matches!(
-        config.encryption,
-        Encryption::WebSocket | Encryption::SecureWebSocket
-    )
-    .then(|| websocket::Upgrade {
-        origins: config.origins.into(),
-    });
     #[cfg(feature = "tls")]
     let stamps_by = clock.clone();
+    #[cfg(feature = "tls")]
+    let certificates = config.tls.map(|tls| Certificates::new(tls, clock.now()));
+    let pool = Pool::new(config.shared_budget);
     let threads = Threads::start(config.arbiters).map_err(StartError::Threads)?;
     let router = Router::run(Parts {
         mesh,
@@ -166,28 +159,20 @@ pub(crate) fn run(
         connect_timeout: config.connect_timeout,
         network,
         clock,
-        frame_timeout: config.frame_timeout,
-        patience: Patience {
-            time: config.stall_timeout,
-            rate: config.min_peer_drain_rate,
-        },
-        rates: Rates {
-            messages: config.max_peer_message_rate,
-            bytes: config.max_peer_byte_rate,
-        },
-        inbound_budget: config.inbound_budget,
-        shared_budget: config.shared_budget,
-        send_budget: permits(config.send_budget),
-        inbox: config.inbox_capacity,
-        inbox_kinds: config.inbox_kinds,
+        connections,
+        sending: Sending::new(permits(config.send_budget), Arc::clone(&pool)),
+        pool,
+        inbox: Inboxes::new(
+            config.inbox_capacity,
+            &config.inbox_kinds,
+            config.generation,
+        ),
         threads,
         peer_book,
         seeds,
         early,
         #[cfg(feature = "tls")]
-        secured,
-        #[cfg(feature = "websocket")]
-        websocket,
+        certificates,
         #[cfg(feature = "mdns")]
         mdns: config.mdns,
         settings: Arc::new(settings),
@@ -205,25 +190,12 @@ pub(crate) fn run(
     })
 }
 
-/// How links are secured.
-#[cfg(feature = "tls")]
-fn secured(config: &Config) -> Result<Option<(Upgrade, Option<Tls>)>, StartError> {
-    Ok(match &config.tls {
-        Some(tls) if config.encryption == Encryption::SecureWebSocket => {
-            Some((Upgrade::named(tls)?, Some(tls.clone())))
-        }
-        Some(tls) => Some((Upgrade::closed(tls)?, Some(tls.clone()))),
-        None if config.unauthenticated_ssl => Some((Upgrade::ssl()?, None)),
-        None => None,
-    })
-}
-
-/// Checked by the configuration to be countable.
+/// Never saturates: the configuration has checked the budget.
 fn permits(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
-/// What the node's id and its choices follow from.
+/// The randomness behind the node's id and its choices.
 struct Chance {
     salt: [u8; 16],
     seed: u64,
@@ -246,8 +218,8 @@ impl Chance {
     }
 }
 
-/// The address under which others reach what listens on `bound`: where that is any address of this machine,
-/// the one it uses towards the rest of the world.
+/// Returns the address under which others reach a listener on `bound`. If that is any address of this machine, returns
+/// the one this machine uses towards other networks.
 async fn outward(bound: SocketAddr) -> SocketAddr {
     if !bound.ip().is_unspecified() {
         return bound;

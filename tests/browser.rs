@@ -1,5 +1,5 @@
-//! `examples/browser`: a page that is a node of a 0.7 mesh, beside the example's own node and the program, over WebSocket in
-//! plaintext and over TLS. In a real browser.
+//! `examples/browser` in a real browser: a page that is a node of a 0.7 mesh, beside the example's node and the
+//! program, over plain WebSocket and over TLS.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -20,7 +20,7 @@ use rcgen::{
 use support::browser::{Browser, Process};
 use support::peer::Peer;
 
-/// The example: its page, and where its node listens.
+/// The running example: its page, and its node's address.
 struct Example {
     _process: Process,
     page: String,
@@ -28,7 +28,7 @@ struct Example {
 }
 
 fn example(more: &[&str]) -> Example {
-    // `cargo test` has built it; a single test has not.
+    // `cargo test` builds the example; running a single test does not.
     let cargo = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--example", "browser"])
         .status();
@@ -46,7 +46,7 @@ fn example(more: &[&str]) -> Example {
         line.rsplit(' ').next().unwrap().to_owned()
     };
     let (page, node) = (last(), last());
-    // Somebody has to read what it says.
+    // Its output must be read, or the pipe fills.
     std::thread::spawn(move || lines.for_each(drop));
     Example {
         _process: Process(child),
@@ -91,13 +91,13 @@ fn a_page_takes_part_in_the_mesh() {
         &["--max-outgoing", "0", "--wire", "0.7", "--encryption", "ws"],
     );
     far.order(json!({"do": "connect", "addr": example.node}));
-    // What the page says is relayed by its neighbour, and what others say reaches it.
+    // A neighbour relays the page's messages, and the page receives those of others.
     for text in ["hello from a page", "é \u{1f600} ß"] {
         say(&mut browser, text);
         let heard = far.hears_once(text);
         assert_eq!(heard["packets"], json!([text]));
     }
-    // A payload that needs every width of a length.
+    // Payloads that need every length encoding.
     for length in [1, 40, 300, 70_000] {
         let text = "x".repeat(length);
         say(&mut browser, &text);
@@ -105,7 +105,7 @@ fn a_page_takes_part_in_the_mesh() {
         far.say(&format!("heard {length}"));
         shows(&mut browser, &format!("heard {length}"));
     }
-    // The very same again, within the second.
+    // An equal message within the same second.
     say(&mut browser, "again");
     say(&mut browser, "again");
     let until = std::time::Instant::now() + support::PATIENCE;
@@ -113,10 +113,10 @@ fn a_page_takes_part_in_the_mesh() {
         assert!(std::time::Instant::now() < until, "heard once");
         std::thread::sleep(support::GLANCE);
     }
-    // A page is no py2p: it answers to its name in the mesh.
+    // The page has sent no bad frame.
     let status = far.order(json!({"do": "status"}));
     assert_eq!(status["stats"]["bad_frames"], 0, "{status}");
-    // Another page, of another origin, is not let in.
+    // A page of another origin is refused.
     let refused = browser.run(&format!(
         "new Promise(done => {{ \
            const other = document.createElement('iframe'); other.sandbox = 'allow-scripts'; \
@@ -129,7 +129,7 @@ fn a_page_takes_part_in_the_mesh() {
     assert_eq!(refused, "refused");
 }
 
-/// Files of a host as a web server has them: P-256, which browsers take. What Chromium is told of the key.
+/// Creates a host's files as a web server has them: P-256, which browsers accept. Returns the key hash for Chromium.
 fn host(dir: &Path) -> String {
     let authority_key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
@@ -161,7 +161,7 @@ fn a_page_takes_part_over_tls() {
     let files = files.to_str().unwrap();
     let example = example(&[files]);
     assert!(example.node.starts_with("localhost:"), "{}", example.node);
-    // What an operator would have told the system: this key is known.
+    // Stands for the operator's installing the authority: tells Chromium to trust this key.
     let known = format!("--ignore-certificate-errors-spki-list={key}");
     let Some(mut browser) = Browser::open_with(&example.page, &[&known]) else {
         return;

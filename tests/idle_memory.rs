@@ -1,7 +1,7 @@
-//! What an idle connection takes of memory beyond the kernel's.
+//! The memory of an idle connection, without the kernel's.
 //!
-//! Every allocation of this program is counted. Its peers are bare sockets and allocate nothing while they
-//! wait, so what is there with them and was not there without is the node's. One test alone.
+//! Every allocation of this program is counted. Its peers are bare sockets and allocate nothing while they wait, so the
+//! difference they make is the node's. This test is alone in its program.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -20,11 +20,11 @@ use support::victim::Victim;
 #[global_allocator]
 static COUNTED: PeakAlloc = PeakAlloc;
 
-/// Bytes a connection may take; unoptimized, too.
+/// Bytes a connection may use, even in a debug build.
 const LAW: usize = 3 * 1024 / 2;
-/// Peers in each of two crowds: the second finds whatever the first made the node grow for good.
+/// Peers in each of two crowds: the first makes the node grow once, the second is measured.
 const CROWD: usize = 500;
-/// What that may be: a full address book and a buffer to read into, however many connections there are.
+/// The most of that growth: a full address book and a read buffer, however many connections there are.
 const FOR_GOOD: usize = 192 * 1024;
 
 fn address(number: usize) -> Address {
@@ -32,7 +32,7 @@ fn address(number: usize) -> Address {
     std::net::SocketAddr::from(([127, 0, 0, 1], port)).into()
 }
 
-/// Joins, and leaves nothing behind but the socket.
+/// Joins, and keeps nothing but the socket.
 fn join(victim: &Victim, number: usize) -> TcpStream {
     let named = |control: &mut Control| {
         if let Control::Handshake { address: own, .. } = control {

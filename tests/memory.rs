@@ -1,7 +1,7 @@
-//! What a node takes of memory while it is attacked: never more than 72 MiB, and 1 MiB for each peer.
+//! A node's memory under attack: at most 72 MiB, plus 1 MiB for each peer.
 //!
-//! Every allocation of this program is counted, those of the attackers as well, who take as little as they
-//! can. One test alone, so that nothing else is counted.
+//! Every allocation of this program is counted, including those of the attackers, which allocate as little as they can.
+//! This test is alone in its program, so that nothing else is counted.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -34,12 +34,12 @@ const LAW_A_PEER: usize = MIB;
 /// Peers that attack at the same time.
 const PEERS: usize = 16;
 
-/// Runs an attack on a node beside `mute` peers that take nothing, and holds what was allocated to the law.
+/// Runs an attack on a node beside `mute` peers that read nothing, and holds the allocations to the limit.
 fn attack(name: &str, mute: usize, bytes: &Arc<Vec<Vec<u8>>>) {
     attack_on(Victim::deaf(|config| config), name, mute, bytes);
 }
 
-/// A peer that reads what is compressed, and takes part in what nodes of this crate say to each other.
+/// A peer that accepts compression and announces this crate's extensions.
 fn like_ours(control: &mut Control) {
     compressing(control);
     if let Control::Handshake { extended, .. } = control {
@@ -47,7 +47,7 @@ fn like_ours(control: &mut Control) {
     }
 }
 
-/// The same, on a node one of whose subscribers takes nothing.
+/// The same, on a node with a subscriber that handles nothing.
 fn attack_beside_a_stalled_subscriber(name: &str, bytes: &Arc<Vec<Vec<u8>>>) {
     let victim = Victim::deaf(|config| config);
     let (started, actor) = std::sync::mpsc::channel();
@@ -62,7 +62,7 @@ fn attack_beside_a_stalled_subscriber(name: &str, bytes: &Arc<Vec<Vec<u8>>>) {
     attack_on(victim, name, 0, bytes);
 }
 
-/// Its first message is its last.
+/// Blocks on its first message for ever.
 struct Stalled;
 
 impl Actor for Stalled {
@@ -73,7 +73,7 @@ impl Handler<Message> for Stalled {
     type Result = ();
 
     fn handle(&mut self, _: Message, _: &mut Context<Self>) {
-        // As long as the test: nobody wakes it.
+        // Blocks for as long as the test: nothing unparks it.
         loop {
             std::thread::park();
         }
@@ -83,7 +83,7 @@ impl Handler<Message> for Stalled {
 fn attack_on(victim: Victim, name: &str, mute: usize, bytes: &Arc<Vec<Vec<u8>>>) -> Stats {
     let (base, began) = (COUNTED.current_usage(), Instant::now());
     COUNTED.reset_peak_usage();
-    // Some are of our own kind: what they are offered is kept for them.
+    // Some are of our own kind: offers to them are kept.
     let join = |n| {
         let how = if n % 4 == 0 { compressing } else { like_ours };
         Raw::join_with(&victim, how)
@@ -115,7 +115,7 @@ fn attack_on(victim: Victim, name: &str, mute: usize, bytes: &Arc<Vec<Vec<u8>>>)
     stats
 }
 
-/// Waits until nothing more comes in, for a while.
+/// Waits until no more input arrives for a while.
 fn settle(victim: &Victim) {
     let mut before = u64::MAX;
     for _ in 0..6 {
@@ -128,7 +128,7 @@ fn settle(victim: &Victim) {
     }
 }
 
-/// Writes as far as it is let, for a while.
+/// Writes as much as the node accepts, for a while.
 fn write_for(attacker: Raw, bytes: &[u8]) -> Raw {
     let deadline = Instant::now() + Duration::from_secs(4);
     let mut stream: &TcpStream = &attacker.stream;
@@ -150,7 +150,7 @@ fn each(bytes: impl Fn(usize) -> Vec<u8>) -> Arc<Vec<Vec<u8>>> {
     Arc::new((0..PEERS).map(bytes).collect())
 }
 
-/// A frame in that method, of a message that nobody has seen.
+/// A frame compressed with that method, of a message not seen before.
 fn deflated(n: usize, size: usize, method: Method) -> Vec<u8> {
     let payload = [
         &user(&some_text(&format!("{n}")))[..],
@@ -180,7 +180,7 @@ fn plain(n: usize, size: usize) -> Vec<u8> {
         .to_vec()
 }
 
-/// A message whose main flag, which may be any byte string, is all there is to it.
+/// A message that consists of its main flag, which may be any byte string.
 fn flagged(n: usize, size: usize) -> Vec<u8> {
     let composer = Composer::new(GENERATION, Default::default(), some_id());
     let flag = Flag::Other(vec![b'x'; size].into());
@@ -219,7 +219,7 @@ fn control(n: usize) -> Vec<u8> {
     [list, all.repeat(200), wanted].concat().repeat(30)
 }
 
-/// Messages of one author, of whom the peer that sends them wants to hear nothing from others.
+/// Messages of one author, which the sending peer has asked not to get from others.
 fn spared(author: &NodeId, n: usize) -> Vec<u8> {
     let composer = Composer::new(GENERATION, Default::default(), author.clone());
     let compose = |flag: &Flag, payload: &[Packet]| composer.compose(flag, payload, unix());
@@ -242,7 +242,7 @@ fn spared(author: &NodeId, n: usize) -> Vec<u8> {
     before.chain(asked.frames.plain).chain(after).collect()
 }
 
-/// As docs/extensions.md has it.
+/// Computes the digest as in docs/extensions.md.
 fn digest(id: &[u8]) -> u64 {
     let word = |from: usize| {
         let bytes = &id[id.len() - from..][..8];

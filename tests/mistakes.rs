@@ -1,8 +1,8 @@
-//! The commonest mistakes of users, and what the compiler says to them: it has to name the way out.
+//! Common mistakes of users, and the compiler's messages for them, which have to name the fix.
 //!
-//! `TRYBUILD=overwrite cargo test --test mistakes` writes anew what it says.
+//! `TRYBUILD=overwrite cargo test --test mistakes` regenerates the expected messages.
 
-/// Other compilers say it in other words.
+/// The compiler whose messages are expected; others word them differently.
 const COMPILER: &str = "rustc 1.95.";
 
 #[test]

@@ -1,8 +1,8 @@
-//! The page in a real browser: it shows the peers that are there, follows one that leaves, explains a stranger of
+//! The page in a real browser: it shows the connected peers, follows one that leaves, explains a refused node of
 //! another subnet, and survives the node's restart.
 //!
-//! Needs Chromium. Where there is none the test says so and passes; under `CI` that is a failure. With
-//! `ACTIX_MESH_SCREENSHOT=FILE` it keeps a picture of the page.
+//! Needs Chromium. Without it the test says so and passes; under `CI` that is a failure. With
+//! `ACTIX_MESH_SCREENSHOT=FILE` it saves a screenshot of the page.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -39,7 +39,7 @@ fn node(args: &[&str]) -> Node {
     let page = args
         .contains(&"--http")
         .then(|| next()["url"].as_str().unwrap().to_owned());
-    // Somebody has to read what it says.
+    // Its output must be read, or the pipe fills.
     std::thread::spawn(move || lines.for_each(drop));
     Node {
         process: Process(process),
@@ -49,13 +49,13 @@ fn node(args: &[&str]) -> Node {
     }
 }
 
-/// What the page shows.
+/// Assertions on the page's content.
 trait Shown {
     fn shows(&mut self, what: &str, peers: Vec<&str>);
 }
 
 impl Shown for Browser {
-    /// Waits until these and no others are peers in the table, and drawn on the map.
+    /// Waits until exactly these peers are in the table and on the map.
     fn shows(&mut self, what: &str, mut peers: Vec<&str>) {
         peers.sort_unstable();
         let peers = json!(peers);
@@ -129,7 +129,7 @@ fn the_page_follows_the_mesh() {
         "document.querySelector('[data-event=peer_left]') !== null",
     );
 
-    // The same addresses again: its peers come back by themselves, and the page does.
+    // The node restarts at the same addresses: its peers reconnect, and so does the page.
     let Node {
         process, listen, ..
     } = main;
@@ -197,7 +197,7 @@ fn a_message_is_followed_through_the_nodes_that_report() {
     );
 }
 
-/// The picture in README: a mesh at work, one of its messages followed.
+/// Makes the screenshot in README: a busy mesh, with one message traced.
 #[test]
 #[ignore = "it makes a picture: see docs/operating.md"]
 fn a_mesh_at_work_is_pictured() {
@@ -207,7 +207,7 @@ fn a_mesh_at_work_is_pictured() {
     let main = node(&[&sharing[..], &http].concat());
     let mut browser = Browser::open(main.page.as_ref().unwrap()).unwrap();
     let mut nodes: Vec<Node> = Vec::new();
-    // Who dials whom, of those before it; the first is the node with the page.
+    // Which earlier nodes each node dials; the first is the node with the page.
     for dials in [
         &[0][..],
         &[0],
@@ -241,7 +241,7 @@ fn a_mesh_at_work_is_pictured() {
         }
         std::thread::sleep(Duration::from_millis(250));
     }
-    // One that has come a long way.
+    // A message that has come a long way.
     let row = format!(
         "[...document.querySelectorAll('#message-rows button')].find(row => row.textContent.includes('{}'))",
         &nodes[7].id[..8]

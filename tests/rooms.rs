@@ -1,4 +1,4 @@
-//! `examples/rooms` as two processes: what is posted to one is heard at the other, in that room alone.
+//! `examples/rooms` as two processes: a message posted to one is received at the other, in that room only.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -13,9 +13,9 @@ use support::{PATIENCE, until};
 
 struct Rooms {
     child: Child,
-    /// Where its pages are.
+    /// The port of its pages.
     port: u16,
-    /// Where its node listens.
+    /// The address of its node.
     node: String,
 }
 
@@ -63,7 +63,7 @@ impl Rooms {
         stream
     }
 
-    /// Lines of what is said in a room.
+    /// Streams what is said in a room, line by line.
     fn hear(&self, room: &str) -> impl Iterator<Item = String> + use<> {
         let stream = self.request(&format!("GET /{room}/heard"), "");
         let lines = BufReader::new(stream).lines().map_while(Result::ok);
@@ -81,7 +81,7 @@ impl Rooms {
 
 #[test]
 fn what_is_said_in_a_room_is_heard_there_in_every_process() {
-    // `cargo test` has built it; a single test has not.
+    // `cargo test` builds the example; running a single test does not.
     let cargo = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--example", "rooms"])
         .status();
@@ -90,7 +90,7 @@ fn what_is_said_in_a_room_is_heard_there_in_every_process() {
     let second = Rooms::start(&[&first.node]);
     let (mut here, mut there) = (first.hear("tea"), second.hear("tea"));
     let mut coffee = second.hear("coffee");
-    // Until the two have met, what the first says is heard there alone.
+    // Until the two are connected, the second process misses the first's messages.
     let mut said = 0;
     let (tell, heard) = std::sync::mpsc::channel();
     std::thread::spawn(move || {

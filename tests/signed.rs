@@ -1,4 +1,4 @@
-//! Signed messages: across a relay, and what a member can do to them that has no key but its own.
+//! Signed messages: across a relay, and against a member that has only its own key.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -61,7 +61,7 @@ fn identity(name: &str) -> Identity {
     Identity::from_pem(read("crt"), read("key")).unwrap()
 }
 
-/// An author, a relay, and one who checks.
+/// An author, a relay, and a node that verifies.
 struct Line {
     author: Victim,
     signer: Signer,
@@ -92,7 +92,7 @@ impl Line {
         let ear = Ear::start_in_arbiter(&checker.arbiter, |_| ear);
         let verifier = change(Verifier::new(&checker.node, ear.clone()).refusals(ear));
         let verifier = Verifier::start_in_arbiter(&checker.arbiter, |_| verifier);
-        // It has subscribed.
+        // The verifier answers `report` only after it has subscribed.
         let line = Self {
             author,
             signer,
@@ -116,7 +116,7 @@ impl Line {
         (report.proven, report.refused)
     }
 
-    /// The relay hears a signed message, as anybody on the way does.
+    /// Publishes a signed value and returns the message the relay received.
     fn publish(&self, pizza: u32) -> Message {
         let send = self.signer.send(&Order { pizza }).unwrap();
         self.relay.ask(Recv::up_to(1000));
@@ -132,7 +132,7 @@ impl Line {
         self.refused.recv_timeout(PATIENCE).unwrap().why
     }
 
-    /// A member that writes under any name it likes.
+    /// Joins a member that sends under any id it likes.
     fn member(&self, id: NodeId) -> Raw {
         let stream = std::net::TcpStream::connect(self.checker.addr).unwrap();
         let mut raw = Raw::over(stream, &self.checker.subnet, id);
@@ -151,7 +151,7 @@ fn t33_the_author_is_proven_across_a_relay() {
     let line = Line::new();
     line.publish(7);
     line.publish(7);
-    // What is whispered is for one alone.
+    // A whisper is signed for its recipient alone.
     let whisper = line
         .signer
         .whisper(line.checker.id.clone(), &Order { pizza: 8 });
@@ -167,12 +167,12 @@ fn t33_a_member_can_forge_change_and_replay_nothing() {
     let line = Line::new();
     let message = line.publish(7);
     let signed = packets(&message);
-    // Under its own name: the key is another's.
+    // Under its own id: the key belongs to the author.
     let mut mallory = line.member(support::raw::some_id());
     mallory.say(&Flag::Broadcast, &signed);
     assert_eq!(line.refusal(), Refusal::OtherAuthor);
 
-    // Under the author's name, from where the author is not.
+    // Under the author's id, but from another connection.
     let mut mallory = line.member(line.author.id.clone());
     mallory.say(&Flag::Broadcast, &signed[..3]);
     assert_eq!(line.refusal(), Refusal::Unsigned);
@@ -180,17 +180,17 @@ fn t33_a_member_can_forge_change_and_replay_nothing() {
     changed[1] = Packet::from(r#"{"pizza":1000}"#);
     mallory.say(&Flag::Broadcast, &changed);
     assert_eq!(line.refusal(), Refusal::Forged);
-    // As a whisper it is another statement.
+    // A whisper is a different statement.
     mallory.say(&Flag::Whisper, &signed);
     assert_eq!(line.refusal(), Refusal::Forged);
-    // Again, as a message of the next second; and of one in which it was not signed.
+    // The same statement, stamped a second later; and stamped with a second in which it was not signed.
     let again = mallory.frame(&Flag::Broadcast, &signed, message.time() + 1);
     mallory.write(&again);
     assert_eq!(line.refusal(), Refusal::Replayed);
     let later = mallory.frame(&Flag::Broadcast, &signed, message.time() + 10);
     mallory.write(&later);
     assert_eq!(line.refusal(), Refusal::Stale);
-    // Nothing got through, and the author is still heard.
+    // Nothing got through, and the author is still accepted.
     line.publish(9);
     assert_eq!(line.report(), (2, 6));
 }
@@ -201,7 +201,7 @@ fn t33_what_was_signed_before_a_verifier_started_does_not_hold() {
     let old = line.signer.send(&Order { pizza: 1 }).unwrap();
     std::thread::sleep(Duration::from_millis(2100));
     let late = Line::new();
-    // The same subnet, so the same statement: only the time tells.
+    // The same subnet, so the same statement: only the time differs.
     let mut mallory = late.member(line.author.id.clone());
     let mut packets = vec![Packet::from(Order::KIND)];
     packets.extend(old.packets.iter().cloned());
@@ -226,7 +226,7 @@ fn t33_a_node_that_checks_before_it_relays_passes_on_nothing_forged() {
     let again = mallory.frame(&Flag::Broadcast, &signed, message.time() + 1);
     mallory.write(&again);
     assert_eq!(line.refusal(), Refusal::Replayed);
-    // In the plain form, which other nodes would read as well.
+    // In the plain form, which other nodes would read too.
     let mut plain = vec![Packet::from("\0")];
     plain.extend(changed);
     mallory.say(&Flag::Broadcast, &plain);

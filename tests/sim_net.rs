@@ -24,7 +24,7 @@ async fn say(node: &Node, text: &str) {
     node.router.send(Send::new(text)).await.unwrap().unwrap();
 }
 
-/// Notes what its node tells.
+/// Records its node's events.
 struct Notes(Arc<Mutex<Vec<Event>>>);
 
 impl Actor for Notes {
@@ -138,7 +138,7 @@ async fn a_whisper_finds_its_peer_through_others() {
     }
 }
 
-/// What a run was like: each node's peers and counters.
+/// Runs a mesh; returns each node's peers and counters.
 fn run(seed: u64) -> Vec<String> {
     actix::System::new().block_on(async move {
         let net = SimNet::new(seed)
@@ -167,7 +167,7 @@ fn a_run_is_repeated_from_its_seed() {
     assert_ne!(run(5), run(6));
 }
 
-/// Signatures are held against the clocks of the network, too.
+/// Signatures are checked against the simulated clocks too.
 #[cfg(feature = "tls")]
 mod signed {
     use actix::Addr;
@@ -186,7 +186,7 @@ mod signed {
         const KIND: &'static str = "order/1";
     }
 
-    /// Keeps what is proven.
+    /// Keeps the proven values.
     #[derive(Clone, Default)]
     struct Orders(Arc<Mutex<Vec<(u32, actix_mesh::NodeId)>>>);
 
@@ -233,10 +233,10 @@ mod signed {
             .map(|(node, orders)| Verifier::new(node, orders.clone().start()).start())
             .collect();
         tokio::time::sleep(seconds(10)).await;
-        // A clock that is off, by less than the mesh minds, is that of the signature as well.
+        // A skew below the mesh's tolerance also applies to the signature.
         net.skew(&nodes[3], 20);
         for pizza in 0..5 {
-            // And one that is set right.
+            // Then the clock is set right.
             if pizza == 3 {
                 net.skew(&nodes[3], 0);
             }
@@ -244,7 +244,7 @@ mod signed {
             nodes[3].router.send(order).await.unwrap().unwrap();
             tokio::time::sleep(seconds(2)).await;
         }
-        // Another's words under its own name prove nothing.
+        // A node that sends another's signed value proves nothing.
         let stolen = signer.send(&Order { pizza: 9 }).unwrap();
         nodes[5].router.send(stolen).await.unwrap().unwrap();
         tokio::time::sleep(seconds(5)).await;

@@ -1,4 +1,4 @@
-//! What a node says in its log: one line for each event, and for each message where it passes.
+//! A node's log: one line for each event, and one for each message at every node it passes.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -10,7 +10,7 @@ use actix_mesh::{Config, Connect, Node, Payload, Query, Recv, Send, Shutdown, St
 use tokio::time::sleep;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// What was logged.
+/// The log output.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -21,7 +21,7 @@ impl Log {
         text.lines().map(String::from).collect()
     }
 
-    /// Waits for a line with all of these in it.
+    /// Waits for a line that contains all of these.
     async fn line(&self, parts: &[&str]) -> String {
         for _ in 0..1000 {
             let found = self
@@ -59,7 +59,7 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// Runs on a thread whose lines are kept.
+/// Runs a test on a thread whose log is captured.
 fn logged<F: Future<Output = ()>>(
     level: tracing_subscriber::filter::LevelFilter,
     test: impl FnOnce(Log) -> F,
@@ -174,7 +174,7 @@ fn a_dead_seed_and_a_wrong_subnet_are_explained() {
             line.contains("subnet name, encryption and generation must all be the same"),
             "{line}"
         );
-        // No line for each message at this level.
+        // No line per message at this level.
         assert!(
             log.lines()
                 .iter()
@@ -217,12 +217,12 @@ fn strangers_cannot_fill_the_log() {
             .filter(|line| line.contains("event=\"refused\""))
             .count();
         assert!(lines <= 100, "{lines} lines for {refused} strangers");
-        // What was left out is said.
+        // The suppressed lines are counted.
         log.line(&["event=\"refused\"", "suppressed="]).await;
     });
 }
 
-/// A question that nobody answers.
+/// A question that no node answers.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Nothing;
 

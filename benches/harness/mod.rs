@@ -1,18 +1,18 @@
-//! Alternatives measured side by side: in short slices that take turns, in CPU time, told as medians.
+//! Measures alternatives side by side: short alternating slices, CPU time, medians.
 //!
-//! A shared machine changes its speed from second to second. What ran within the same milliseconds was slowed alike, so
-//! the ratios hold where the times do not; and time that the thread did not run is not counted.
+//! The speed of a shared machine changes from second to second. Code that ran within the same milliseconds was slowed
+//! alike, so the ratios hold where the times do not; time in which the thread did not run is not counted.
 
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 
 use std::hint::black_box;
 use std::time::Duration;
 
-/// One slice is about this long.
+/// The approximate length of one slice.
 const SLICE: Duration = Duration::from_millis(1);
 const ROUNDS: usize = 31;
 
-/// CPU time of this thread.
+/// Returns the CPU time of this thread.
 #[cfg(unix)]
 pub(crate) fn clock() -> Duration {
     use rustix::time::{ClockId, clock_gettime};
@@ -21,7 +21,7 @@ pub(crate) fn clock() -> Duration {
         .expect("CPU time is never negative")
 }
 
-/// Time, where CPU time is hard to come by.
+/// Returns elapsed time, on systems without easy access to CPU time.
 #[cfg(not(unix))]
 pub(crate) fn clock() -> Duration {
     static START: std::sync::LazyLock<std::time::Instant> =
@@ -29,7 +29,7 @@ pub(crate) fn clock() -> Duration {
     START.elapsed()
 }
 
-/// CPU time of this process, all its threads together.
+/// Returns the CPU time of this process, over all threads.
 #[cfg(unix)]
 pub(crate) fn process_clock() -> Duration {
     use rustix::time::{ClockId, clock_gettime};
@@ -38,28 +38,28 @@ pub(crate) fn process_clock() -> Duration {
         .expect("CPU time is never negative")
 }
 
-/// Time, where CPU time is hard to come by.
+/// Returns elapsed time, on systems without easy access to CPU time.
 #[cfg(not(unix))]
 pub(crate) fn process_clock() -> Duration {
     clock()
 }
 
-/// How long that took.
+/// Measures how long a call takes.
 pub(crate) fn timed<R>(what: impl FnOnce() -> R) -> (Duration, R) {
     let start = clock();
     let result = what();
     (clock().saturating_sub(start), result)
 }
 
-/// One way to do something.
+/// One alternative.
 pub(crate) struct Way<'a> {
     name: String,
-    /// Runs one slice: how long it took and how many items it did.
+    /// Runs one slice; returns how long it took and how many items it processed.
     slice: Box<dyn FnMut() -> (Duration, usize) + 'a>,
 }
 
 impl<'a> Way<'a> {
-    /// A way that does that many items in each call and can be called over and over.
+    /// Makes an alternative that processes that many items in each call and can be called repeatedly.
     pub(crate) fn new<R>(
         name: impl Into<String>,
         items: usize,
@@ -82,7 +82,7 @@ impl<'a> Way<'a> {
         }
     }
 
-    /// A way that takes its time itself: it tells how long it took and how many items it did.
+    /// Makes an alternative that measures itself: it returns how long it took and how many items it processed.
     pub(crate) fn timing_itself(
         name: impl Into<String>,
         slice: impl FnMut() -> (Duration, usize) + 'a,
@@ -100,7 +100,7 @@ fn repeat<R>(calls: u32, call: &mut impl FnMut() -> R) {
     }
 }
 
-/// Runs all ways in turn and prints nanoseconds an item and what that is against the first way; returns the medians.
+/// Runs all alternatives in turn and prints nanoseconds per item and the ratio to the first; returns the medians.
 pub(crate) fn side_by_side(title: &str, ways: Vec<Way<'_>>) -> Vec<f64> {
     if !wanted(title) {
         return vec![f64::NAN; ways.len()];
@@ -108,7 +108,7 @@ pub(crate) fn side_by_side(title: &str, ways: Vec<Way<'_>>) -> Vec<f64> {
     side_by_side_for(ROUNDS, title, ways)
 }
 
-/// The same with that many rounds.
+/// Runs all alternatives in turn for that many rounds.
 pub(crate) fn side_by_side_for(rounds: usize, title: &str, mut ways: Vec<Way<'_>>) -> Vec<f64> {
     let mut taken = vec![Vec::with_capacity(rounds); ways.len()];
     for _ in 0..rounds {
@@ -129,7 +129,7 @@ pub(crate) fn side_by_side_for(rounds: usize, title: &str, mut ways: Vec<Way<'_>
     medians
 }
 
-/// Whether the command line asks for it: everything, unless it names a part of some titles.
+/// Whether the command line selects this title: every title, unless it names parts of some.
 pub(crate) fn wanted(title: &str) -> bool {
     let mut parts = std::env::args()
         .skip(1)
@@ -138,7 +138,7 @@ pub(crate) fn wanted(title: &str) -> bool {
     parts.peek().is_none() || parts.any(|part| title.contains(&part))
 }
 
-/// The median, of a list that is sorted for it.
+/// Sorts the values and returns the median.
 pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)

@@ -1,9 +1,9 @@
 //! The relay to beat: blocking threads, written by hand for this one task.
 //!
-//! A thread for each connection reads as much as there is, cuts it into frames, leaves out what was heard before, proves
-//! each id with SHA-384 one by one, and writes what came, byte for byte but for the flag of a relay, to everybody else in
-//! one piece. It knows no backpressure but that of the sockets, no bad conduct, no compression and no user: what it does
-//! the node has to do as well.
+//! A thread per connection reads what is available, cuts it into frames, drops duplicates, proves each id with SHA-384
+//! one by one, and writes the frames to all other peers in one piece, byte for byte except for the flag of a relay. It
+//! has no backpressure except that of the sockets, no misconduct rules, no compression and no user: a node has to do
+//! everything it does, and more.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -18,14 +18,14 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use super::stream;
 
-/// More than this gains nothing over loopback.
+/// A larger buffer gains nothing over loopback.
 const BUFFER: usize = 256 * 1024;
 const PREFIX: usize = 4;
 const WINDOW: u64 = 60;
 /// The main flag of a relayed broadcast.
 const WATERFALL: u8 = 1;
 
-/// Listens on a free port of the loopback, on threads of its own.
+/// Listens on a free loopback port, on new threads.
 pub(crate) fn start(capacity: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
@@ -72,7 +72,7 @@ impl Relay {
         }
     }
 
-    /// Takes any first frame for a handshake, and answers with a peers list.
+    /// Takes any first frame for a handshake and answers with a peers list.
     fn welcome(&self, number: usize, mut stream: &TcpStream) {
         let (entries, skipped) = (Vec::new(), 0);
         let list = Control::Peers { entries, skipped };
@@ -84,7 +84,7 @@ impl Relay {
         stream.write_all(&list.frames.plain).unwrap();
     }
 
-    /// Relays the whole frames among these bytes; how many bytes they are.
+    /// Relays the whole frames among these bytes; returns their length.
     fn pass(&self, from: usize, bytes: &mut [u8], work: &mut Work) -> usize {
         let taken = work.find(bytes);
         self.seen.lock().unwrap().keep_fresh(&bytes[..taken], work);
@@ -104,18 +104,18 @@ fn first(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(..PREFIX + length as usize)
 }
 
-/// Where in the bytes read a frame and its parts are.
+/// The positions of a frame and its parts in the bytes read.
 struct Found {
     frame: Range<usize>,
     flag: usize,
-    /// The id, and the time behind it.
+    /// The id, which the time follows.
     id: Range<usize>,
     time: Range<usize>,
     payload: Range<usize>,
 }
 
 impl Found {
-    /// Without a loop over the payload's packets: they lie behind each other, and nothing else behind them.
+    /// Needs no bounds for the payload's packets: they are contiguous, and nothing follows them.
     fn read(bytes: &[u8], frame: Range<usize>) -> Option<Found> {
         let body = bytes.get(frame.start + PREFIX..frame.end)?;
         let (sizes, _) = body.as_chunks::<4>();
@@ -156,7 +156,7 @@ impl Found {
     }
 }
 
-/// What a thread needs for a read, kept for the next.
+/// The buffers of a thread, reused for each read.
 #[derive(Default)]
 struct Work {
     found: Vec<Found>,
@@ -164,7 +164,7 @@ struct Work {
 }
 
 impl Work {
-    /// Finds whole frames; the bytes they take.
+    /// Finds whole frames; returns their total length.
     fn find(&mut self, bytes: &[u8]) -> usize {
         let (mut taken, now) = (0, stream::unix());
         self.found.clear();
@@ -178,7 +178,7 @@ impl Work {
         taken
     }
 
-    /// The frames that are left, under the flag of a relay: where they lie, if nothing is missing.
+    /// Returns the remaining frames with the flag of a relay: in place, if none is missing.
     fn gather<'a>(&'a mut self, bytes: &'a mut [u8]) -> &'a [u8] {
         let size: usize = self.found.iter().map(|found| found.frame.len()).sum();
         for found in &self.found {
@@ -195,7 +195,7 @@ impl Work {
     }
 }
 
-/// The output of a keyed hash needs no second one.
+/// Passes through the output of a keyed hash, which needs no second hash.
 #[derive(Default)]
 struct AsItIs(u64);
 
@@ -217,7 +217,7 @@ impl Hasher for AsItIs {
 
 type Keys = HashSet<u128, BuildHasherDefault<AsItIs>>;
 
-/// What was heard: two halves, of which the older is forgotten when the younger is full.
+/// The messages seen, in two halves: when the younger is full, the older is discarded.
 struct Seen {
     hasher: SipHasher13,
     young: Keys,

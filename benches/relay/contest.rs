@@ -1,4 +1,4 @@
-//! Hubs that relay the same messages in turn: what each spends on one, and whether all arrived.
+//! Hubs that relay the same messages in turn: what each spends per message, and whether all arrived.
 
 use std::time::Instant;
 
@@ -9,39 +9,39 @@ use super::harness::median;
 use super::hub::{Hub, Kind, Spent};
 use super::stream::{self, Form};
 
-/// Measured rounds; one more goes before them.
+/// Measured rounds; one warm-up round precedes them.
 pub(crate) const ROUNDS: usize = 15;
-/// Messages remembered by default.
+/// The default number of messages remembered.
 pub(crate) const CAPACITY: usize = 1 << 19;
 
-/// A hub with its peers: the first of them feeds it, all others hear.
+/// A hub with its peers: the first feeds it, all others listen.
 pub(crate) struct Contender {
     pub(crate) kind: Kind,
     pub(crate) form: Form,
     hub: Hub,
     crowd: Crowd,
-    /// Nanoseconds a message, of each round.
+    /// Nanoseconds per message, for each round.
     costs: Vec<f64>,
     rates: Vec<f64>,
     user: u64,
     system: u64,
-    /// Frames that its peers should have heard.
+    /// Frames that its peers should have received.
     pub(crate) expected: u64,
 }
 
-/// What came of it.
+/// The result of a contest for one hub.
 pub(crate) struct Outcome {
     pub(crate) kind: Kind,
     pub(crate) form: Form,
-    /// CPU nanoseconds a message: the median.
+    /// CPU nanoseconds per message: the median.
     pub(crate) cost: f64,
-    /// The same against the first contender: the median of all rounds.
+    /// The ratio to the first contender: the median of all rounds.
     pub(crate) ratio: f64,
-    /// Of the CPU time, in hundredths; not a number where the system does not tell.
+    /// User share of the CPU time in percent; NaN where the system does not report it.
     pub(crate) user: f64,
-    /// Messages a second.
+    /// Messages per second.
     pub(crate) rate: f64,
-    /// Frames that the peers heard, and should have heard.
+    /// Frames that the peers received, and should have received.
     pub(crate) delivered: u64,
     pub(crate) expected: u64,
 }
@@ -62,7 +62,7 @@ impl Contender {
         }
     }
 
-    /// Relays what the first peers say, until that many frames were heard; what it spent.
+    /// Relays what the first peers send, until that many frames are received; returns what the hub spent.
     pub(crate) fn relay(&mut self, feeds: &[Bytes], expected: u64) -> Spent {
         self.expected += expected;
         let before = self.hub.spent();
@@ -75,7 +75,7 @@ impl Contender {
         }
     }
 
-    /// Relays messages of the first peer to all others; the nanoseconds of CPU time that each took.
+    /// Relays messages of the first peer to all others; returns the nanoseconds of CPU time per message.
     pub(crate) fn round(&mut self, messages: &Bytes, count: usize) -> f64 {
         let sinks = self.crowd.len() as u64 - 1;
         let start = Instant::now();
@@ -89,14 +89,14 @@ impl Contender {
         cost
     }
 
-    /// What was heard by all, as it should be; fails if it is not.
+    /// Returns the number of frames received by all; fails if it is not the expected number.
     pub(crate) fn delivered(&mut self) -> u64 {
         let delivered = self.crowd.heard();
         assert_eq!(delivered, self.expected, "each is heard exactly once");
         delivered
     }
 
-    /// Forgets what the rounds before came to.
+    /// Discards the results of earlier rounds.
     fn begin(&mut self) {
         (self.user, self.system) = (0, 0);
         self.costs.clear();
@@ -118,12 +118,12 @@ impl Contender {
     }
 }
 
-/// As many messages of that size as take some ten milliseconds.
+/// Returns as many messages of that size as take some ten milliseconds.
 pub(crate) fn count_of(size: usize) -> usize {
     (8_000_000 / (size + 170)).clamp(30, 30_000)
 }
 
-/// All contenders in turn, round by round, each with messages of its form.
+/// Runs all contenders in turn, round by round, each with messages of its form.
 pub(crate) fn contest(mut contenders: Vec<Contender>, size: usize, count: usize) -> Vec<Outcome> {
     for round in 0..=ROUNDS {
         let mut composed: Vec<(Form, Bytes)> = Vec::new();

@@ -1,6 +1,7 @@
-//! The peers of a hub: raw sockets that know the handshake, feed what was composed before, and count what they hear.
+//! The peers of a hub: raw sockets that do the handshake, send messages composed in advance, and count the frames they
+//! receive.
 //!
-//! All on one thread, so that on two processors the hub has one to itself.
+//! All run on one thread, so that on two processors the hub has one to itself.
 
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
@@ -21,15 +22,15 @@ use tokio_util::codec::Decoder as _;
 
 use super::stream::{self, GENERATION};
 
-/// Whatever is missing by then is lost.
+/// Frames missing after this long are lost.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What came twice has come by then.
+/// Duplicates have arrived after this long.
 const QUIET: Duration = Duration::from_millis(20);
-/// Written and read at once.
+/// Bytes written and read at once.
 const WRITTEN: usize = 64 * 1024;
 const READ: usize = 256 * 1024;
 
-/// Peers of one hub.
+/// The peers of one hub.
 pub(crate) struct Crowd {
     runtime: Runtime,
     peers: Vec<Peer>,
@@ -41,14 +42,14 @@ struct Peer {
     heard: Heard,
 }
 
-/// What is counted together, until there is enough.
+/// A count shared by all peers, until it is complete.
 struct Tally {
     missing: Cell<u64>,
     complete: Notify,
 }
 
 impl Crowd {
-    /// So many peers, one after the other, all with these methods of compression.
+    /// Connects that many peers, one after the other, all with these compression methods.
     pub(crate) fn join(hub: SocketAddr, count: usize, methods: &[Method]) -> Crowd {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let peers = (0..count).map(|number| runtime.block_on(Peer::join(hub, number, methods)));
@@ -59,12 +60,13 @@ impl Crowd {
         }
     }
 
-    /// How many they are.
+    /// Returns the number of peers.
     pub(crate) fn len(&self) -> usize {
         self.peers.len()
     }
 
-    /// The first peers say one feed each, all at once, until that many frames were heard by all together.
+    /// Sends one feed from each of the first peers, all at once, until all peers together have received `expected`
+    /// frames.
     pub(crate) fn feed(&mut self, feeds: &[Bytes], expected: u64) {
         let tally = Tally {
             missing: Cell::new(expected),
@@ -90,8 +92,8 @@ impl Crowd {
         });
     }
 
-    /// The first peer says these frames, one each time that this much has passed; how long each took to the second peer.
-    /// Of the others those listen that `listening` counts in; the rest take nothing.
+    /// Sends these frames from the first peer, one per interval; returns how long each took to reach the second peer.
+    /// Of the other peers, the first `listening` read; the rest read nothing.
     pub(crate) fn pace(
         &mut self,
         frames: &[Bytes],
@@ -135,7 +137,7 @@ impl Crowd {
         })
     }
 
-    /// How many frames all have heard since they joined; waits a little for such that should not come.
+    /// Returns how many frames all peers have received since they joined; waits a little for surplus frames.
     pub(crate) fn heard(&mut self) -> u64 {
         let (peers, buffer) = (&mut self.peers, &self.buffer);
         let readers = peers
@@ -179,7 +181,7 @@ impl Peer {
     }
 }
 
-/// Reads until the peers list, with which a handshake is accepted; nothing may come after it.
+/// Reads until the peers list, with which a handshake is accepted; no bytes may follow it.
 async fn welcome(stream: &mut TcpStream) {
     let (mut unread, mut codec) = (BytesMut::new(), Codec::new(GENERATION, Limits::default()));
     codec.established();
@@ -198,22 +200,22 @@ async fn welcome(stream: &mut TcpStream) {
     }
 }
 
-/// Frames counted by their lengths alone.
+/// Counts frames by their lengths only.
 #[derive(Default)]
 struct Heard {
     frames: u64,
     prefix: [u8; 4],
-    /// Bytes of the prefix that have come.
+    /// Bytes of the prefix received so far.
     begun: usize,
-    /// Bytes of the frame still to come.
+    /// Bytes of the frame still missing.
     left: usize,
-    /// Shorter frames are not counted: where peers are lost, others are asked for more.
+    /// Shorter frames are not counted: when peers are lost, the hub asks others for more peers.
     least: usize,
     short: bool,
 }
 
 impl Heard {
-    /// Counts for ever.
+    /// Counts without end.
     async fn listen(
         &mut self,
         from: ReadHalf<'_>,
@@ -226,7 +228,7 @@ impl Heard {
                 continue;
             };
             if let Some(tally) = tally {
-                // One too many goes below zero, which nothing waits for: the sums at the end tell.
+                // A surplus frame makes the count wrap, which ends no wait: the totals at the end reveal it.
                 tally.missing.set(tally.missing.get().wrapping_sub(count));
                 if tally.missing.get() == 0 {
                     tally.complete.notify_one();
@@ -236,7 +238,7 @@ impl Heard {
         }
     }
 
-    /// The frames that end in what there is to read.
+    /// Reads what is available; returns the number of frames that end in it.
     fn read(&mut self, from: &ReadHalf<'_>, buffer: &mut [u8]) -> Option<u64> {
         match from.try_read(buffer) {
             Ok(count) => Some(self.pass(&buffer[..count])),
@@ -245,7 +247,7 @@ impl Heard {
         }
     }
 
-    /// The frames that end in these bytes.
+    /// Returns the number of frames that end in these bytes.
     fn pass(&mut self, mut bytes: &[u8]) -> u64 {
         assert!(!bytes.is_empty(), "the hub closed a connection");
         let before = self.frames;

@@ -1,4 +1,4 @@
-//! What a message costs that was heard before: seven peers say the same, or one of them alone.
+//! The cost of a duplicate: seven peers send the same messages, or one of them alone.
 
 use bytes::Bytes;
 
@@ -7,16 +7,16 @@ use super::harness::median;
 use super::hub::{BY_HAND, Kind, NODE};
 use super::stream::{self, Form};
 
-/// Peers that feed; one more only listens.
+/// Peers that feed; one more peer only listens.
 const FEEDERS: usize = 7;
 
-/// Nanoseconds of CPU time, of one round.
+/// CPU time of one round, in nanoseconds.
 struct Costs {
-    /// A message that is relayed to one peer.
+    /// A message relayed to one peer.
     to_one: f64,
-    /// A message that is relayed to seven.
+    /// A message relayed to seven peers.
     to_seven: f64,
-    /// A message heard again.
+    /// A duplicate.
     again: f64,
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn told() {
     }
 }
 
-/// A hub with one listener, and one with all those who feed and a listener.
+/// A hub with one feeder and one listener, and a hub with all feeders and one listener.
 struct Hubs {
     kind: Kind,
     small: Contender,
@@ -88,10 +88,10 @@ impl Hubs {
     }
 }
 
-/// Messages said by that many peers; what the hub spent, in nanoseconds.
+/// Sends the messages from that many peers; returns what the hub spent, in nanoseconds.
 fn said(hub: &mut Contender, speakers: usize, size: usize, count: usize) -> f64 {
     let messages = stream::messages(Form::Plain, size, count);
-    // When the last of a feed was relayed, all before it was read.
+    // Once the last message of a feed is relayed, all messages before it have been read.
     let feed = |_| -> Bytes {
         let last = stream::messages(Form::Plain, size, 1);
         [&messages[..], &last].concat().into()

@@ -1,6 +1,6 @@
-//! A hub in a process of its own: this program once more, under the first argument `hub`.
+//! A hub in a separate process: this program with the first argument `hub`.
 //!
-//! Owns how hubs are started, what they may be, and how they are asked for the CPU time that they spent.
+//! Owns how hubs are started, their kinds, and how they report the CPU time they spent.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use actix_mesh::{Config, Method};
 
 use super::{by_hand, harness};
 
-/// What a hub is.
+/// A kind of hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
@@ -28,19 +28,19 @@ pub(crate) const NODE: Kind = Kind {
     name: "node that only relays",
     words: &["node", "inbox=0"],
 };
-/// A node with all defaults but compression: it keeps what it hears for a user.
+/// A node with all defaults except compression: it keeps received messages for a user.
 pub(crate) const NODE_WITH_INBOX: Kind = Kind {
     name: "node with its inbox",
     words: &["node"],
 };
-/// The same, with zlib.
+/// A node that only relays, with zlib.
 pub(crate) const NODE_WITH_ZLIB: Kind = Kind {
     name: "node that only relays, zlib",
     words: &["node", "inbox=0", "zlib"],
 };
 
 impl Kind {
-    /// The methods that its peers announce.
+    /// Returns the methods that its peers announce.
     pub(crate) fn methods(&self) -> &'static [Method] {
         match self.words.contains(&"zlib") {
             true => &[Method::Zlib],
@@ -49,16 +49,16 @@ impl Kind {
     }
 }
 
-/// CPU time of a process, and how it is divided.
+/// CPU time of a process, and its division.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Spent {
     pub(crate) total: Duration,
-    /// In the kernel's ticks, where it tells: far coarser than the total.
+    /// In kernel ticks, where available: far coarser than the total.
     pub(crate) user: u64,
     pub(crate) system: u64,
 }
 
-/// A process that answers questions by lines.
+/// A hub process, which answers each line with a line.
 pub(crate) struct Hub {
     child: Child,
     questions: ChildStdin,
@@ -67,7 +67,7 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    /// A hub that remembers that many broadcasts.
+    /// Starts a hub that remembers that many broadcasts.
     pub(crate) fn start(kind: Kind, capacity: usize) -> Hub {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.arg("hub").arg(capacity.to_string());
@@ -89,7 +89,7 @@ impl Hub {
         line
     }
 
-    /// What it has spent since it began.
+    /// Returns what it has spent since it started.
     pub(crate) fn spent(&mut self) -> Spent {
         self.questions.write_all(b"cpu\n").unwrap();
         let line = self.answer();
@@ -105,13 +105,13 @@ impl Hub {
 
 impl Drop for Hub {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// This process as a hub; does not return before it is killed.
+/// Runs this process as a hub; does not return before it is killed.
 pub(crate) fn run(words: &[String]) {
     let capacity = words[0].parse().unwrap();
     if words[1] == "by-hand" {
@@ -122,7 +122,7 @@ pub(crate) fn run(words: &[String]) {
     let methods: &[Method] = if is("zlib") { &[Method::Zlib] } else { &[] };
     let mut config = Config::new()
         .waterfall_capacity(capacity)
-        // Without links of its own choice it would ask its peers for others now and then.
+        // A node that wants outbound connections would ask its peers for more addresses now and then.
         .max_outgoing(0)
         .keepalive_interval(Duration::from_secs(3600))
         .compression(methods);
@@ -143,7 +143,7 @@ fn say(line: impl std::fmt::Display) {
     out.flush().unwrap();
 }
 
-/// Until the one who asks is gone.
+/// Answers until standard input ends.
 fn answer_questions() {
     for _ in std::io::stdin().lines() {
         let (user, system) = ticks().unwrap_or_default();
@@ -155,7 +155,7 @@ fn answer_questions() {
     std::process::exit(0);
 }
 
-/// User and system time of this process, in ticks.
+/// Returns user and system time of this process, in ticks.
 fn ticks() -> Option<(u64, u64)> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     let (_, behind_name) = stat.rsplit_once(')')?;

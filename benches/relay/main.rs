@@ -1,4 +1,5 @@
-//! What relaying over loopback costs: a node in a process of its own, beside one written by hand of blocking threads.
+//! The cost of relaying over loopback: a node in a separate process, beside a relay of blocking threads written by
+//! hand.
 //!
 //!     cargo bench --bench relay                      hubs and duplicates
 //!     cargo bench --bench relay -- hubs              one peer feeds, 1 or 8 listen
@@ -9,9 +10,10 @@
 //!     cargo bench --bench relay -- slow              beside peers that take nothing
 //!     cargo bench --bench relay -- full-mesh         2 to 16 nodes, all of which send
 //!
-//! Messages are composed before the clock starts, and fed and counted by raw sockets in this process. What is told is the
-//! CPU time of the hub's process alone, in user and in system, from the first byte to the last: the median of rounds in
-//! which all hubs take turns. The ratio is the median of each round's. Every message must arrive exactly once.
+//! Messages are composed before the clock starts, and sent and counted by raw sockets in this process. The figures are
+//! the CPU time of the hub's process alone, in user and system, from the first byte to the last: the median of rounds
+//! in which all hubs take turns. The ratio is the median of the ratios of each round. Every message must arrive exactly
+//! once.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may panic")]
 
@@ -102,7 +104,7 @@ fn row(outcome: &Outcome) {
     );
 }
 
-/// What a further peer costs: a copy in the kernel, and nothing else.
+/// Measures the cost of one more peer: a copy in the kernel, and nothing else.
 fn fan_out() {
     const SIZE: usize = 160;
     let hubs = [
@@ -169,7 +171,7 @@ fn payload() {
     }
 }
 
-/// The same messages, while hubs remember more and more others: all in turn, so that they can be compared.
+/// Relays the same messages while hubs remember more and more others, all in turn, so that they can be compared.
 fn cache() {
     const SIZE: usize = 160;
     const LIVE: [usize; 4] = [0, 10_000, 100_000, 1_000_000];
@@ -195,7 +197,7 @@ fn cache() {
     }
 }
 
-/// A hub that has relayed so many messages, stamped within the last seconds.
+/// Makes a hub that has relayed that many messages, stamped within the last seconds.
 fn remembering(kind: Kind, live: usize) -> Contender {
     const TOGETHER: usize = 50_000;
     const SECONDS: usize = 20;

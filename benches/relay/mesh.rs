@@ -1,7 +1,7 @@
-//! Nodes in a full mesh, all of which send all they can: what a delivery costs as their number grows.
+//! Nodes in a full mesh that all send as fast as they can: the cost of a delivery as their number grows.
 //!
-//! All nodes of a mesh live on one thread of a process of its own, so that its CPU time is theirs: composing, relaying to all
-//! others, telling the copies that come back from all sides, and delivering.
+//! All nodes of a mesh run on one thread of a separate process, so that its CPU time is theirs: composing, relaying to
+//! all others, recognizing the duplicates from all sides, and delivering.
 
 use std::cell::Cell;
 use std::process::Command;
@@ -17,11 +17,11 @@ use super::harness::{median, process_clock};
 const NODES: [usize; 5] = [2, 4, 8, 12, 16];
 const SIZE: usize = 100;
 const ROUNDS: usize = 3;
-/// Frames heard in all, roughly.
+/// Frames received in total, roughly.
 const HEARD: usize = 1_500_000;
-/// Messages that a node's user asks for at once.
+/// Messages that a node's user sends at once.
 const AT_ONCE: usize = 64;
-/// If nothing is delivered for so long, the rest is lost.
+/// If nothing is delivered for this long, the rest is lost.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn told() {
@@ -46,7 +46,7 @@ pub(crate) fn told() {
     }
 }
 
-/// A mesh in a process of its own; the numbers that it told.
+/// Runs a mesh in a separate process; returns the numbers that it printed.
 fn run_apart(nodes: usize) -> Vec<f64> {
     let each = HEARD / (nodes * (nodes - 1) * (nodes - 1));
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -59,7 +59,7 @@ fn run_apart(nodes: usize) -> Vec<f64> {
         .collect()
 }
 
-/// This process as a mesh: prints the numbers of its row.
+/// Runs this process as a mesh; prints the numbers of its row.
 pub(crate) fn run(words: &[String]) {
     let number = |at: usize| words[at].parse::<usize>().unwrap();
     actix::System::new().block_on(measured(number(0), number(1)));
@@ -94,7 +94,7 @@ async fn received(node: &Node) -> u64 {
     node.router.send(Status).await.unwrap().stats.received
 }
 
-/// Counts what a node hears.
+/// Counts the messages a node receives.
 struct Counter {
     heard: Rc<Cell<u64>>,
 }
@@ -111,7 +111,7 @@ impl Handler<Message> for Counter {
     }
 }
 
-/// Nodes, each connected to all others.
+/// Starts nodes and connects each to all others.
 async fn mesh(count: usize, heard: &Rc<Cell<u64>>) -> Vec<Node> {
     let mut nodes: Vec<Node> = Vec::new();
     for _ in 0..count {
@@ -155,7 +155,7 @@ async fn send_all(node: &Node, at: usize, each: usize) {
     }
 }
 
-/// Waits until all was delivered, or nothing more is.
+/// Waits until everything is delivered, or deliveries stop.
 async fn settle(heard: &Cell<u64>, expected: u64) {
     let (mut last, mut since) = (0, Instant::now());
     while heard.get() < expected && since.elapsed() < PATIENCE {

@@ -1,4 +1,4 @@
-//! What slow peers cost the others: the time to a good peer, beside some that take nothing.
+//! What slow peers cost the others: the latency to a good peer, beside peers that read nothing.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use super::harness::median;
 use super::hub::{Hub, NODE};
 use super::stream::{self, Form};
 
-/// Beside the one that feeds and the one whose messages are timed.
+/// Besides the feeder and the peer whose messages are timed.
 const OTHERS: usize = 4;
 const SIZE: usize = 2048;
-/// One each millisecond: three times over what the system holds for a peer that takes nothing.
+/// One per millisecond: three times what the system buffers for a peer that reads nothing.
 const COUNT: usize = 3000;
 const EVERY: Duration = Duration::from_millis(1);
 const ROUNDS: usize = 9;
@@ -50,7 +50,7 @@ pub(crate) fn told() {
     }
 }
 
-/// Microseconds that half of the messages took at most, and 99 of 100.
+/// Returns the median and the 99th percentile of the latency, in microseconds.
 fn round(listening: usize) -> (f64, f64) {
     let hub = Hub::start(NODE, CAPACITY);
     let mut crowd = Crowd::join(hub.addr, 2 + OTHERS, &[]);

@@ -1,4 +1,4 @@
-//! Messages composed before the clock starts: never used before, of this second, one behind the other.
+//! Messages composed before the clock starts: never used before, of the current second, one after the other.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,19 +10,19 @@ use actix_mesh::wire::{
 use bytes::Bytes;
 
 pub(crate) const GENERATION: Generation = Generation::V0_4;
-/// The largest payload there can be.
+/// The largest payload.
 const LARGEST: usize = 1 << 20;
-/// Composed together.
+/// The number of messages composed together.
 const TOGETHER: usize = 64;
 
-/// How messages come to the hub.
+/// The form in which messages reach the hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// Not compressed.
     Plain,
-    /// In zlib, from a peer that relays them: nothing of them changes any more.
+    /// In zlib, from a peer that relays them: the hub changes nothing.
     ZlibRelayed,
-    /// In zlib, from a peer that passes them on as their author made them: the flag within has to be changed.
+    /// In zlib, as their author made them: the hub has to change the flag inside.
     ZlibNew,
 }
 
@@ -40,14 +40,14 @@ pub(crate) fn unix() -> u64 {
     since.unwrap().as_secs()
 }
 
-/// Composes for the node of that name.
+/// Makes the composer of the node with that name.
 pub(crate) fn composer(name: &str) -> Composer {
     let subnet = Subnet::default().id(GENERATION);
     let me = NodeId::derive(name, &subnet, b"salt");
     Composer::new(GENERATION, Limits::default(), me)
 }
 
-/// Text that begins with a number of its own.
+/// Makes text that starts with a unique number.
 fn text(size: usize) -> Packet {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     static FILLING: LazyLock<Vec<u8>> = LazyLock::new(filling);
@@ -58,14 +58,14 @@ fn text(size: usize) -> Packet {
     Packet::from(text)
 }
 
-/// Words that compress about as well as text does.
+/// Makes words that compress about as well as text does.
 fn filling() -> Vec<u8> {
     (0..LARGEST as u64 / 8)
         .flat_map(|index| format!("{:x} mesh ", index.wrapping_mul(2_654_435_761)).into_bytes())
         .collect()
 }
 
-/// Messages of one author who is nobody's peer, stamped with that time.
+/// Makes messages of one author that is not a peer, stamped with that time.
 pub(crate) fn messages_of(time: u64, form: Form, size: usize, count: usize) -> Bytes {
     let author = composer("a far author");
     let mut whole = Vec::with_capacity(count * (size + 200));
@@ -81,7 +81,7 @@ pub(crate) fn messages_of(time: u64, form: Form, size: usize, count: usize) -> B
     Bytes::from(whole)
 }
 
-/// Messages of this second.
+/// Makes messages stamped with the current second.
 pub(crate) fn messages(form: Form, size: usize, count: usize) -> Bytes {
     messages_of(unix(), form, size, count)
 }

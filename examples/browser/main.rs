@@ -1,18 +1,18 @@
-//! A chat in the browser beside the nodes of a mesh: the page takes part in the mesh itself, over WebSocket.
+//! A chat in the browser and on the nodes of a mesh: the page is itself a node, over WebSocket.
 //!
-//! `cargo run --example browser` says which page to open, and how the program joins the same mesh. `mesh.js` beside this file
-//! is all that a page needs.
+//! `cargo run --example browser` prints which page to open, and how the program joins the same mesh. A page needs only
+//! `mesh.js` beside this file.
 //!
 //! `cargo run --example browser -- 0 DIR/NAME` does the same over TLS, with the certificate `DIR/NAME.crt`, its key
-//! `DIR/NAME.key` and its authority `DIR/ca.crt`. A browser has to know the authority, and takes no Ed25519 keys: for a page
-//! the certificate is that of the web server, not one by `actix-mesh ca`.
+//! `DIR/NAME.key` and its authority `DIR/ca.crt`. The browser must trust the authority, and does not accept Ed25519
+//! keys: use the web server's certificate, not one from `actix-mesh ca`.
 
 use actix::{Actor, Context, Handler};
 use actix_mesh::tls::Tls;
 use actix_mesh::{Config, Encryption, Generation, Message, Subscribe};
 use actix_web::{App, HttpResponse, HttpServer, web};
 
-/// Prints what it hears.
+/// Prints the messages it receives.
 struct Ear;
 
 impl Actor for Ear {
@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::args().nth(1).unwrap_or("0".into()).parse()?;
     let listener = std::net::TcpListener::bind(("127.0.0.1", port))?;
     let origin = format!("http://{}", listener.local_addr()?);
-    // js2p and browsers speak generation 0.7; of pages only this one may join.
+    // js2p and browsers speak generation 0.7; only this page's origin may join.
     let config = Config::new()
         .generation(Generation::V0_7)
         .subnet("mesh", Encryption::WebSocket)

@@ -1,4 +1,4 @@
-//! Asks a program in Python: `answer.py` beside this file runs the program `actix-mesh` as its ear and mouth.
+//! Asks a Python program: `answer.py` beside this file talks to the mesh through the program `actix-mesh`.
 //! `cargo build && cargo run --example python`
 
 use std::process::{Child, Command};
@@ -30,7 +30,7 @@ impl Query for Square {
 }
 
 fn answerer(addr: std::net::SocketAddr) -> std::io::Result<Child> {
-    // The program was built beside this example.
+    // The program is built next to this example.
     let example = std::env::current_exe()?;
     let built = example.parent().and_then(|folder| folder.parent());
     let program = built.map(|folder| folder.join("actix-mesh"));
@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let node = Config::new().start().await?;
     let mut python = answerer(node.addr)?;
     let asked = ask(&node).await;
-    // Its node ends with it.
+    // The program's node ends with it.
     python.kill()?;
     python.wait()?;
     node.shutdown().await?;

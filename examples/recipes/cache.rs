@@ -1,4 +1,4 @@
-//! A cache in each process, kept fresh: whoever writes a key tells the others to forget it.
+//! A cache in each process, kept fresh: a process that writes a key tells the others to drop it.
 //! `cargo run --example cache`
 
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ impl Payload for Invalidate {
     const KIND: &'static str = "invalidate/1";
 }
 
-/// What was read from the database, by key: the version, and the value.
+/// Values read from the database: the version and the value, by key.
 #[derive(Default)]
 struct Cache(HashMap<String, (u64, String)>);
 
@@ -31,11 +31,11 @@ impl Handler<Received<Invalidate>> for Cache {
 
     fn handle(&mut self, got: Received<Invalidate>, _: &mut Context<Self>) {
         let Invalidate { key, version } = got.value;
-        // Messages may come in another order than they were sent: what is newer stays.
+        // Messages may be reordered, so keep newer versions.
         self.0
             .retain(|cached, (at, _)| *cached != key || *at >= version);
         if got.message.missed() > 0 {
-            // Which keys those were about is not known.
+            // The keys of the missed messages are unknown, so drop all.
             self.0.clear();
         }
     }
@@ -82,7 +82,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         cache.send(Put("user/8", 1, "Ben")).await?;
     }
 
-    // Here the user is renamed. The others forget what they have of it, and read it anew when they need it.
+    // This process renames the user. The others drop their cached copy and read the key again when they need it.
     my_cache.send(Put("user/7", 3, "Anna")).await?;
     let (key, version) = (String::from("user/7"), 3);
     here.router

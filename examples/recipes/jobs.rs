@@ -1,4 +1,4 @@
-//! Jobs for whoever is free: three workers answer, the asker takes the first answer, or all of them.
+//! Jobs for idle workers: three workers answer, and the asking node takes the first answer, or all of them.
 //! `cargo run --example jobs`
 
 use std::time::Duration;
@@ -30,7 +30,7 @@ impl Query for Count {
     type Reply = Counted;
 }
 
-/// Takes its time, and does not hold up its node meanwhile: the answer is a future.
+/// Works for a while without blocking its node: the answer is a future.
 struct Worker {
     name: &'static str,
     pace: Duration,

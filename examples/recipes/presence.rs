@@ -1,4 +1,4 @@
-//! Who is here, and a dictionary that all share: `cargo run --example presence`.
+//! Presence and a shared dictionary: `cargo run --example presence`.
 
 use std::error::Error;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Says what may pass before it is relayed: a price below nothing goes no further than the first node that knows better.
+//! Validates values before they are relayed: a negative price stops at the first node that checks it.
 //! `cargo run --example validation`
 
 use std::time::Duration;
@@ -17,7 +17,7 @@ impl Payload for Price {
     const KIND: &'static str = "price/1";
 }
 
-/// Knows what a price may be.
+/// Knows which prices are valid.
 struct Sense;
 
 impl Actor for Sense {
@@ -35,7 +35,7 @@ impl Handler<Proposed<Price>> for Sense {
     }
 }
 
-/// Prints what reaches it.
+/// Prints the prices and events it receives.
 struct Board(&'static str);
 
 impl Actor for Board {
@@ -64,7 +64,7 @@ impl Handler<Event> for Board {
 #[actix::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let second = Duration::from_secs(1);
-    // Three in a line: what the one in the middle rejects does not reach the last.
+    // Three nodes in a line: what the middle one rejects does not reach the last.
     let middle = Config::new().max_outgoing(0).start().await?;
     let alone = || Config::new().max_outgoing(0).connect(middle.addr);
     let (shop, last) = (alone().start().await?, alone().start().await?);

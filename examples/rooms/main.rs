@@ -1,7 +1,7 @@
-//! A chat with rooms in the browser, over as many processes as you like. A room is a kind: `room/tea`, say.
+//! A chat with rooms in the browser, over any number of processes. A room is a kind, such as `room/tea`.
 //!
-//! `cargo run --example rooms -- 8080` says where its node listens, `cargo run --example rooms -- 8081 ADDRESS` joins that
-//! node; then open <http://127.0.0.1:8080/tea> and <http://127.0.0.1:8081/tea>.
+//! `cargo run --example rooms -- 8080` prints its node's address, `cargo run --example rooms -- 8081 ADDRESS` joins
+//! that node; then open <http://127.0.0.1:8080/tea> and <http://127.0.0.1:8081/tea>.
 
 use std::convert::Infallible;
 
@@ -22,9 +22,9 @@ impl Payload for Said {
     const KIND: &'static str = "room/";
 }
 
-/// What is said in all rooms, here and elsewhere: the room, and what.
+/// Everything said in all rooms, locally or on other nodes: the room and the text.
 type Hall = broadcast::Sender<(String, Said)>;
-/// Brings what other nodes say.
+/// Receives what is said on other nodes.
 struct Ear(Hall);
 
 impl Actor for Ear {
@@ -36,12 +36,12 @@ impl Handler<Received<Said>> for Ear {
 
     fn handle(&mut self, got: Received<Said>, _: &mut Context<Self>) {
         let room = got.message.kind().as_str().unwrap_or_default().to_owned();
-        // Nobody may be looking.
+        // There may be no listener.
         let _ = self.0.send((room, got.value));
     }
 }
 
-/// What is said in a room, as it is said: server-sent events.
+/// Streams what is said in a room as server-sent events.
 async fn hear(hall: web::Data<Hall>, room: web::Path<String>) -> impl Responder {
     let (hall, room) = (hall.subscribe(), format!("room/{room}"));
     let events = stream::unfold((hall, room), |(mut hall, room)| async move {
@@ -60,7 +60,7 @@ async fn hear(hall: web::Data<Hall>, room: web::Path<String>) -> impl Responder 
     response.content_type("text/event-stream").streaming(events)
 }
 
-/// Says something in a room, here and to all nodes.
+/// Says something in a room, locally and to all nodes.
 async fn say(
     (hall, node): (web::Data<Hall>, web::Data<Node>),
     room: web::Path<String>,

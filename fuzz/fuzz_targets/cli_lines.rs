@@ -1,5 +1,5 @@
-//! Lines on the standard input of `actix-mesh node --format json`: each is a command or an answer in JSON,
-//! and none is longer than allowed.
+//! Lines on the standard input of `actix-mesh node --format json`: each is a command or gets a JSON answer, and none
+//! exceeds the allowed length.
 
 #![no_main]
 #![allow(dead_code)]

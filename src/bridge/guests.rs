@@ -1,7 +1,7 @@
-//! Guests: nodes that stand in one mesh for a peer of another, so that it can be whispered to.
+//! Guests: nodes that stand in one mesh for a peer of another, so that this peer can be whispered to.
 //!
-//! Owns their number and their lives. A guest has the id of the peer it stands for and dials nobody; what is whispered to
-//! it goes to that peer, under the name of whoever whispered.
+//! Owns their number and their lifetimes. A guest has the id of the peer it stands for and dials no peer; a whisper to
+//! it is passed on to that peer under its author's id.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -15,9 +15,9 @@ use crate::node::{Peers, Shutdown, Subscribe};
 use crate::start::Node;
 use crate::wire::{Flag, Message, NodeId};
 
-/// Guests of a bridge at once, on all sides.
+/// The most guests of a bridge at once, on all sides.
 const MAX_GUESTS: usize = 64;
-/// A guest that nobody whispered to for this long ends.
+/// A guest that gets no whisper for this long ends.
 const IDLE: Duration = Duration::from_secs(120);
 
 /// A guest, or one that is being started.
@@ -26,17 +26,17 @@ struct Guest {
     used: Instant,
 }
 
-/// By side and by the peer it stands for.
+/// The guests, by side and by the peer each stands for.
 #[derive(Default)]
 pub(super) struct Guests(HashMap<(usize, NodeId), Guest>);
 
-/// A guest that is to end.
+/// A guest to be stopped.
 pub(super) struct Ended {
     node: Node,
     router: actix::Addr<crate::node::Router>,
 }
 
-/// The side a peer lives on, if that is another one: where it was heard, or where it is connected.
+/// Returns the side that a peer belongs to, unless it is `side`: where it was first heard, or where it is connected.
 pub(super) async fn home_of(joint: &Joint, side: usize, peer: &NodeId) -> Option<usize> {
     let known = joint.borrow().authors.side_of(peer);
     if let Some(home) = known {
@@ -57,7 +57,7 @@ impl Guests {
         self.0.len()
     }
 
-    /// Starts a guest for a peer, unless there is one, and answers for it.
+    /// Starts a guest for a peer, unless there is one, and vouches for it.
     pub(super) async fn invite(joint: &Joint, side: usize, peer: NodeId) {
         let key = (side, peer.clone());
         let (config, router) = {
@@ -85,7 +85,7 @@ impl Guests {
             return shared.ledger.guest_refused(side);
         };
         let vouched = router.send(Vouch::at(peer, node.advertised.clone())).await;
-        // The bridge, or its node, may have ended meanwhile.
+        // The bridge or its node may have ended meanwhile.
         let mut unwanted = Some(node);
         {
             let mut shared = joint.borrow_mut();
@@ -114,14 +114,14 @@ impl Guests {
         heard.ok().map(|_| node)
     }
 
-    /// Takes out the guests that were not used lately.
+    /// Removes and returns the idle guests.
     pub(super) fn take_idle(joint: &Joint) -> Vec<Ended> {
         Self::take(joint, |guest| {
             guest.node.is_some() && guest.used.elapsed() > IDLE
         })
     }
 
-    /// Takes out every guest.
+    /// Removes and returns every guest.
     pub(super) fn take_all(joint: &Joint) -> Vec<Ended> {
         Self::take(joint, |_| true)
     }
@@ -143,16 +143,16 @@ impl Guests {
     }
 }
 
-/// Answers for these guests no longer and stops them.
+/// Withdraws the vouching for these guests and stops them.
 pub(super) async fn end_all(guests: Vec<Ended>) {
     for Ended { node, router } in guests {
-        // Whoever is gone has nothing left to withdraw or to stop.
+        // A node that has shut down has nothing to withdraw or to stop.
         let _ = router.send(Vouch::withdraw(node.id)).await;
         let _ = node.router.send(Shutdown::new()).await;
     }
 }
 
-/// What is said to a guest.
+/// Receives the whispers to a guest.
 struct Door {
     side: usize,
     stands_for: NodeId,

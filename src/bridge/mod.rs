@@ -1,7 +1,7 @@
-//! Bridges: nodes of one process that carry messages from one mesh to another.
+//! Bridges between meshes: nodes in one process that carry messages from one mesh to another.
 //!
-//! A mesh is one subnet of one generation, encryption and transport, and refuses all others. A [`Bridge`] joins two or more
-//! of them: it subscribes to a [`Router`](crate::Router) in each and passes every broadcast on to the others.
+//! A mesh is one subnet with one generation, encryption and transport, and refuses all others. A [`Bridge`] joins two
+//! or more meshes: it subscribes to a [`Router`](crate::Router) in each and passes every broadcast on to the others.
 //!
 //! ```no_run
 //! use actix_mesh::Config;
@@ -23,25 +23,27 @@
 //!
 //! # No echo, no loop
 //!
-//! A message keeps its author and its time, so it has the same id whoever passes it on, and a mesh takes each id once. Two
-//! bridges may join the same two meshes, and three may form a ring: what comes round again is already known there.
+//! A message keeps its author and time, so its id is the same whichever bridge carries it, and a mesh accepts each id
+//! once. Two bridges may join the same two meshes, and three may form a ring: a message that comes round again is a
+//! duplicate.
 //!
 //! # Generations
 //!
-//! The sides may speak different generations of the protocol. Text is text in each. From generation 0.6 on a packet may be
-//! another value; in 0.4 and 0.5 such a one is text that says what it is, `mesh+` and the value's MessagePack in base64url,
-//! and becomes the value again on its way back. Bytes that are not valid UTF-8 do not cross from 0.4 or 0.5 to later ones:
-//! they are counted as [failed](Carried::failed).
+//! The sides may speak different generations of the protocol. Text is text in each. From generation 0.6 on a packet may
+//! be another value; in 0.4 and 0.5 it is carried as text, `mesh+` and the value's MessagePack in base64url, and
+//! becomes the value again on its way back. Bytes that are not valid UTF-8 do not cross from 0.4 or 0.5 to later
+//! generations: they are counted as [failed](Carried::failed).
 //!
 //! # Whispers and replies
 //!
-//! Who answers a message from the other side whispers to its author, who is not in this mesh. The bridge hears the search for
-//! that id and starts a *guest*: a node of this mesh under the author's id, whose whispers it takes across. Guests need a
-//! [configuration](Side::guests), end after two minutes without use, and number 64 at most. Where ids are proven by
-//! certificates, no guest can be believed, and whispers do not cross.
+//! A reply to a message from the other side is a whisper to its author, who is not in this mesh. The bridge sees the
+//! search for that id and starts a *guest*: a node of this mesh under the author's id, whose whispers the bridge
+//! carries across. Guests need a [configuration](Side::guests) and end after two minutes without use; at most 64 run at
+//! once. Where certificates prove ids a guest cannot prove its own, so whispers do not cross.
 //!
-//! This module composes messages to the `Router` from outside and knows nothing of the floors below it. With the feature
-//! `unstable` those that only bridges send are public too (`PassOn`, `PassOnTo`, `TellSought`, `Vouch`), for bridges of other kinds.
+//! This module sends messages to the `Router` from outside and knows nothing of the layers below it. With the feature
+//! `unstable` the messages that only bridges send are public (`PassOn`, `PassOnTo`, `TellSought`, `Vouch`), so that
+//! other kinds of bridges can be written.
 
 mod guests;
 #[cfg(feature = "nats")]
@@ -62,7 +64,7 @@ use actix::{
 use crate::node::{Filter, Status, Subscribe, SubscribeEvents, SubscriptionId, Unsubscribe};
 use crate::wire::Message;
 
-// What a bridge is composed of: with `unstable`, others can be composed of it too.
+// The messages a bridge is built from; public with `unstable`.
 #[cfg(feature = "unstable")]
 pub use crate::mesh::PassOnError;
 #[cfg(not(feature = "unstable"))]
@@ -77,10 +79,10 @@ use report::Ledger;
 use side::Authors;
 use subscribers::{EventSubscriber, MessageSubscriber};
 
-/// How often guests are looked over.
+/// How often idle guests are looked for.
 const LOOK_OVER: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// What the actors of a bridge share. They run on one thread, and none keeps it borrowed over an await.
+/// The state shared by a bridge's actors. They run on one thread, and none holds a borrow across an await.
 struct Shared {
     sides: Vec<Side>,
     authors: Authors,
@@ -95,23 +97,23 @@ type Joint = Rc<RefCell<Shared>>;
 #[non_exhaustive]
 pub enum BridgeError {
     /// It joins fewer than two meshes.
-    #[error("a bridge joins two meshes or more: call `join` for each")]
+    #[error("a bridge needs at least two meshes: call `join` for each")]
     OneSided,
     /// Two sides are the same node.
     #[error("the sides {0} and {1} are the same node: give each mesh a node of its own")]
     SameNode(String, String),
-    /// A node is gone.
+    /// A node has shut down.
     #[error("the node of side {side} has shut down")]
     Gone {
-        /// Which side.
+        /// The name of its side.
         side: String,
-        /// What its mailbox said.
+        /// The mailbox's error.
         source: MailboxError,
     },
 }
 
-/// Joins meshes: see the [module](self). Lives until [its address](Addr) is dropped or its system ends; it keeps none of
-/// its nodes from shutting down.
+/// Joins meshes: see the [module](self). It runs until [its address](Addr) is dropped or its system ends; it does not
+/// keep its nodes from shutting down.
 pub struct Bridge {
     joint: Joint,
     subscriptions: Vec<(usize, SubscriptionId)>,
@@ -130,7 +132,7 @@ impl Default for Bridge {
 }
 
 impl Bridge {
-    /// A bridge that joins nothing yet.
+    /// Creates a bridge without sides.
     #[must_use]
     pub fn new() -> Self {
         let shared = Shared {
@@ -145,7 +147,7 @@ impl Bridge {
         }
     }
 
-    /// Joins a mesh.
+    /// Adds a mesh.
     #[must_use]
     pub fn join(self, side: Side) -> Self {
         self.joint.borrow_mut().sides.push(side);
@@ -156,7 +158,7 @@ impl Bridge {
     ///
     /// # Errors
     ///
-    /// If fewer than two sides are joined, two of them are one node, or a node is gone.
+    /// If there are fewer than two sides, two of them are the same node, or a node has shut down.
     pub async fn start(mut self) -> Result<Addr<Self>, BridgeError> {
         self.check().await?;
         let sides = self.joint.borrow().sides.clone();
@@ -198,7 +200,7 @@ impl Bridge {
     }
 }
 
-/// Not only what users without a kind of their own say.
+/// Subscribes to every kind, not only to messages without a kind.
 fn everything(subscribe: Subscribe<Message>) -> Subscribe<Message> {
     subscribe.filter(Filter::new().any_kind())
 }
@@ -210,7 +212,7 @@ impl Actor for Bridge {
         ctx.run_interval(LOOK_OVER, |bridge, ctx| {
             let ended = Guests::take_idle(&bridge.joint);
             ctx.spawn(guests::end_all(ended).into_actor(bridge).map(|(), _, _| ()));
-            // The timer alone would keep it alive.
+            // The timer alone would keep the actor alive.
             if !ctx.connected() {
                 actix::ActorContext::stop(ctx);
             }
@@ -223,7 +225,7 @@ impl Actor for Bridge {
         let guests = Guests::take_all(&self.joint);
         actix_rt::spawn(async move {
             for (side, id) in subscriptions {
-                // A node that is gone has ended its subscriptions itself.
+                // A node that has shut down has already ended its subscriptions.
                 let _ = sides[side].router.send(Unsubscribe::from(id)).await;
             }
             guests::end_all(guests).await;

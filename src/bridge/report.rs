@@ -1,56 +1,56 @@
-//! What a bridge did: messages carried, known already, refused.
+//! Counters of a bridge: messages carried, already known, refused.
 //!
-//! Owns the counters. Nothing that was not carried goes uncounted.
+//! Owns the counters. Every message that was not carried is counted.
 
 use serde::Serialize;
 
 use super::side::Side;
 use crate::mesh::{PassOnError, WhisperError};
 
-/// Ask a [`Bridge`](super::Bridge) what it did. Answers at once.
+/// Asks a [`Bridge`](super::Bridge) for its report. Answered at once.
 ///
 /// See [`bridge`](crate::bridge) for an example.
 #[derive(Clone, Copy, Debug, Default, actix::Message)]
 #[rtype(result = "BridgeReport")]
 pub struct BridgeStatus;
 
-/// What a bridge did since it started.
+/// What a bridge has done since it started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct BridgeReport {
-    /// Each side, in the order in which they were joined.
+    /// The sides, in the order of joining.
     pub sides: Vec<SideReport>,
-    /// Guests that live now.
+    /// Guests running now.
     pub guests: usize,
 }
 
-/// What came to one side.
+/// What was carried to one side.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SideReport {
     /// Its name.
     pub name: String,
-    /// Broadcasts of the other sides.
+    /// Broadcasts from the other sides.
     pub broadcasts: Carried,
-    /// Whispers of the other sides.
+    /// Whispers from the other sides.
     pub whispers: Carried,
-    /// Messages of this side that were not carried to another, because a filter or a direction says so.
+    /// Messages of this side not carried anywhere, because of a filter or a direction.
     pub kept: u64,
     /// Messages of this side that the bridge missed because it fell behind.
     pub missed: u64,
-    /// Guests that could not be started, for want of a configuration, of room, or of a port.
+    /// Guests not started because there was no configuration, no room, or no port.
     pub guests_refused: u64,
 }
 
-/// What became of messages.
+/// What happened to messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Carried {
     /// Passed on.
     pub carried: u64,
-    /// Known there already: somebody else brought it, or it came from there.
+    /// Already known there: another bridge carried them, or they came from there.
     pub known: u64,
-    /// Not passed on, for any other reason.
+    /// Not carried, for any other reason.
     pub failed: u64,
 }
 
@@ -95,7 +95,7 @@ impl Ledger {
         self.of(side).broadcasts.failed += 1;
     }
 
-    /// A whisper that has no like in the other generation.
+    /// Counts a whisper that the other generation cannot represent.
     pub(super) fn untold(&mut self, side: usize) {
         self.of(side).whispers.failed += 1;
     }

@@ -1,6 +1,6 @@
-//! One mesh that a bridge joins: its node, what may leave it and what may come in; and on which side each author lives.
+//! One side of a bridge: its node, what may leave or enter its mesh, and which side each author belongs to.
 //!
-//! Owns what a user says of a side. How messages get across is not known here.
+//! Owns a side's configuration. Does not know how messages are carried.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -12,15 +12,15 @@ use crate::node::Router;
 use crate::start::Node;
 use crate::wire::{Generation, NodeId, Packet};
 
-/// Authors whose side is remembered. The one heard longest ago gives way.
+/// Authors whose side is remembered. Beyond it the author first heard the longest ago is evicted.
 const MAX_AUTHORS: usize = 65_536;
 
-/// A mesh that a [`Bridge`](super::Bridge) joins. By default everything leaves it and everything comes in.
+/// One mesh joined by a [`Bridge`](super::Bridge). By default every message may leave it and enter it.
 #[derive(Clone, Debug)]
 pub struct Side {
     pub(super) name: String,
     pub(super) router: Addr<Router>,
-    /// As its node says once the bridge starts.
+    /// The node's generation, read when the bridge starts.
     pub(super) wire: Generation,
     kinds: Vec<Packet>,
     leaves: bool,
@@ -29,12 +29,12 @@ pub struct Side {
 }
 
 impl Side {
-    /// The mesh that this node is in. The name is for reports and errors.
+    /// Joins the mesh of this node. The name is used in reports and errors.
     pub fn new(name: impl Into<String>, node: &Node) -> Self {
         Self::of(name, node.router.clone())
     }
 
-    /// The mesh that the node with this address is in.
+    /// Joins the mesh of the node with this address.
     pub fn of(name: impl Into<String>, router: Addr<Router>) -> Self {
         Self {
             name: name.into(),
@@ -47,33 +47,33 @@ impl Side {
         }
     }
 
-    /// Carries only messages whose kind (packet 0) begins with one of these, in both directions. Default: all. The kind of
-    /// an ordinary broadcast is `"\0"`.
+    /// Carries only messages whose kind (packet 0) begins with one of these, in both directions. Default: all. The kind
+    /// of an ordinary broadcast is `"\0"`.
     #[must_use]
     pub fn kinds(mut self, prefixes: impl IntoIterator<Item = impl Into<Packet>>) -> Self {
         self.kinds = prefixes.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Lets messages only out of this mesh: nothing of the others comes in.
+    /// Lets messages only out of this mesh: none from the others enters it.
     #[must_use]
     pub fn source_only(mut self) -> Self {
         (self.leaves, self.enters) = (true, false);
         self
     }
 
-    /// Lets messages only into this mesh: nothing of it reaches the others.
+    /// Lets messages only into this mesh: none of its own leaves it.
     #[must_use]
     pub fn sink_only(mut self) -> Self {
         (self.leaves, self.enters) = (false, true);
         self
     }
 
-    /// How the nodes are configured that stand in this mesh for peers of the others, so that they can be whispered to.
-    /// Default: none, and whispers do not cross.
+    /// Sets the configuration of guests: nodes in this mesh that stand for peers of the others, so that these can be
+    /// whispered to. Default: none, and whispers do not cross.
     ///
-    /// Give it the subnet of this mesh and a host to listen on that its peers can reach; the port is chosen anew for each.
-    /// A js2p from 0.5 on dials no host it is already connected to: let guests listen on another address of this machine
+    /// Set the subnet of this mesh and a listen host that its peers can reach; each guest picks its own port. A js2p
+    /// from 0.5 on dials no host it is already connected to, so let guests listen on another address of this machine
     /// than the node.
     #[must_use]
     pub fn guests(mut self, config: Config) -> Self {
@@ -91,8 +91,8 @@ impl Side {
         self.enters && self.wants(kind)
     }
 
-    /// Whether a whisper of this kind may be carried from this side. An ordinary one is an answer to what was carried, so it
-    /// passes whatever kinds are wanted.
+    /// Whether a whisper of this kind may be carried from this side. A whisper without a kind replies to a carried
+    /// message, so it passes whatever the kinds.
     pub(super) fn lets_out_whisper(&self, kind: &[u8]) -> bool {
         self.leaves && (is_ordinary(kind) || self.wants(kind))
     }
@@ -119,12 +119,12 @@ impl Side {
     }
 }
 
-/// The mesh's own kinds are single bytes below the space.
+/// The mesh's own kinds are single bytes below the space character.
 fn is_ordinary(kind: &[u8]) -> bool {
     matches!(kind, [byte] if *byte < b' ')
 }
 
-/// On which side each author was heard first; bounded.
+/// The side each author was first heard on; bounded.
 #[derive(Debug, Default)]
 pub(super) struct Authors {
     sides: HashMap<NodeId, usize>,
@@ -132,8 +132,8 @@ pub(super) struct Authors {
 }
 
 impl Authors {
-    /// The side of an author, whom we now heard on `side`. A name stays where it was heard first, so that nobody takes a
-    /// peer's whispers by claiming its name on another side.
+    /// Returns the side of an author just heard on `side`. An author stays on the side where it was first heard, so no
+    /// peer can take another's whispers by claiming its id on another side.
     pub(super) fn heard(&mut self, author: &NodeId, side: usize) -> usize {
         if let Some(known) = self.sides.get(author) {
             return *known;

@@ -1,7 +1,7 @@
-//! The subscribers of a bridge on one side: what is said there, and who is looked for there.
+//! A bridge's subscribers on one side: one for messages, one for searches.
 //!
-//! Owns the way of a message across. A message is handled when every other side has taken or refused it, so a bridge that
-//! cannot keep up misses messages of its own subscription's queue, where they are counted.
+//! Owns how a message is carried across. A message counts as handled once every other side has accepted or refused it,
+//! so a bridge that falls behind misses messages in its subscription's queue, where they are counted.
 
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use super::{Joint, PassOn};
 use crate::mesh::Event;
 use crate::wire::{Flag, Message};
 
-/// Hears the messages of a side.
+/// Receives the messages of a side.
 pub(super) struct MessageSubscriber {
     side: usize,
     joint: Joint,
@@ -41,7 +41,7 @@ impl Handler<Message> for MessageSubscriber {
 /// Passes a broadcast on to every other side that wants it.
 async fn carry(from: usize, joint: &Joint, message: &Message) {
     joint.borrow_mut().ledger.missed(from, message.missed());
-    // A whisper is for this node; those that are to cross go to guests.
+    // A whisper here is for this node; whispers that cross go to guests.
     if *message.flag() != Flag::Broadcast {
         return;
     }
@@ -77,7 +77,7 @@ async fn carry(from: usize, joint: &Joint, message: &Message) {
     }
 }
 
-/// Hears who is looked for on a side.
+/// Receives the searches for ids on a side.
 pub(super) struct EventSubscriber {
     side: usize,
     joint: Joint,

@@ -1,18 +1,18 @@
-//! Payload from one generation to another, without a loss: what comes back is what went.
+//! Translates payloads between generations without loss: a payload that comes back is unchanged.
 //!
-//! Generations 0.4 and 0.5 carry bytes, which have to be text where js2p takes part; from 0.6 on a packet is a value with a
-//! type. Text is text on both sides. Every other value travels in the older generations as text that says what it is:
-//! `mesh+` and the MessagePack of the value in base64url. Text that could be taken for that is told in the same way.
+//! Generations 0.4 and 0.5 carry bytes, which have to be text where js2p takes part; from 0.6 on a packet is a typed
+//! value. Text is text on both sides. In the older generations every other value travels as marked text: `mesh+` and
+//! the value's MessagePack in base64url. Text that looks like that is encoded the same way.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::wire::{Form, Generation, Packet, Packets};
 
-/// What stands before a value that is told as text.
+/// The prefix of a value encoded as text.
 const MARK: &str = "mesh+";
 
-/// The payload for the other generation; `None` for bytes that are not text, which have no type that could come back.
+/// Translates a payload; `None` for bytes that are not text, because their type would be lost on the way back.
 pub(super) fn translate(payload: &[Packet], from: Generation, to: Generation) -> Option<Packets> {
     let packets = payload.iter().enumerate();
     match (from.is_text_only(), to.is_text_only()) {
@@ -22,7 +22,7 @@ pub(super) fn translate(payload: &[Packet], from: Generation, to: Generation) ->
     }
 }
 
-/// A value as text.
+/// Encodes a value as text.
 fn as_text(at: usize, packet: &Packet) -> Packet {
     match packet.form() {
         Form::Text if packet.as_str().is_none_or(|text| told(text).is_none()) => packet.clone(),
@@ -35,7 +35,7 @@ fn as_text(at: usize, packet: &Packet) -> Packet {
     }
 }
 
-/// Text as the value it tells.
+/// Decodes text into the value it stands for.
 fn as_value(at: usize, packet: &Packet) -> Option<Packet> {
     let text = packet.as_str()?;
     if at == 0
@@ -46,7 +46,7 @@ fn as_value(at: usize, packet: &Packet) -> Option<Packet> {
     Some(told(text).unwrap_or_else(|| Packet::from(text)))
 }
 
-/// The value that a text tells. What does not tell it as we would is the text it is.
+/// Decodes marked text. Marked text that `as_text` would not have produced stays text: this returns `None`.
 fn told(text: &str) -> Option<Packet> {
     let raw = URL_SAFE_NO_PAD.decode(text.strip_prefix(MARK)?).ok()?;
     let value = Packet::decoded(&raw)?;

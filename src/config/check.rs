@@ -1,16 +1,23 @@
-//! From settings to what the parts of a node are told.
+//! Turns settings into the parameters of the core and of connections.
 //!
-//! Owns which settings contradict each other. Their meaning and their defaults stand where they are set.
+//! Owns which settings contradict each other. Their meanings and defaults are documented where they are set.
 
 use super::Config;
 use crate::error::{SettingError, StartError};
 use crate::mesh::Params;
-#[cfg(feature = "tls")]
+use crate::node::connection::ConnectionSettings;
+use crate::node::connection::rate_limit::Rates;
+use crate::node::connection::writer::slow_peer::Patience;
+#[cfg(any(feature = "tls", feature = "websocket"))]
 use crate::node::transport::encryption::Encryption;
+#[cfg(feature = "websocket")]
+use crate::node::transport::websocket;
+#[cfg(feature = "tls")]
+use crate::tls::Upgrade;
 use crate::wire::{Address, Subnet};
 
 impl Config {
-    /// What the core is told of this.
+    /// Returns the core's parameters.
     pub(crate) fn params(&self, address: Address) -> Params {
         let mut params = Params::new(self.named_subnet(), address);
         params.generation = self.generation;
@@ -37,11 +44,54 @@ impl Config {
         params
     }
 
+    /// Returns what each connection is told.
+    pub(crate) fn connections(&self) -> Result<ConnectionSettings, StartError> {
+        #[cfg(feature = "websocket")]
+        let framed = matches!(
+            self.encryption,
+            Encryption::WebSocket | Encryption::SecureWebSocket
+        );
+        Ok(ConnectionSettings {
+            generation: self.generation,
+            limits: self.limits,
+            inbound_budget: self.inbound_budget,
+            rates: Rates {
+                messages: self.max_peer_message_rate,
+                bytes: self.max_peer_byte_rate,
+            },
+            frame_timeout: self.frame_timeout,
+            patience: Patience {
+                time: self.stall_timeout,
+                rate: self.min_peer_drain_rate,
+            },
+            #[cfg(feature = "tls")]
+            upgrade: self.upgrade()?,
+            #[cfg(feature = "websocket")]
+            websocket: framed.then(|| websocket::Upgrade {
+                origins: self.origins.clone().into(),
+            }),
+        })
+    }
+
+    /// Returns how connections are secured; `None`: in plaintext.
+    #[cfg(feature = "tls")]
+    fn upgrade(&self) -> Result<Option<Upgrade>, StartError> {
+        Ok(match &self.tls {
+            Some(tls) if self.encryption == Encryption::SecureWebSocket => {
+                Some(Upgrade::named(tls)?)
+            }
+            Some(tls) => Some(Upgrade::closed(tls)?),
+            None if self.unauthenticated_ssl => Some(Upgrade::ssl()?),
+            None => None,
+        })
+    }
+
     pub(crate) fn named_subnet(&self) -> Subnet {
         Subnet::new(self.subnet.as_str(), self.encryption.name())
     }
 
-    /// The first name in the certificate that others hold against what they dial, as far as it can be dialled.
+    /// Returns the first name in the certificate that can be dialled: dialling nodes compare it with the one they
+    /// dialled.
     pub(crate) fn certified_name(&self) -> Option<String> {
         #[cfg(feature = "tls")]
         if let (Encryption::SecureWebSocket, Some(tls)) = (&self.encryption, &self.tls) {
@@ -52,7 +102,7 @@ impl Config {
         None
     }
 
-    /// A name alone secures nothing.
+    /// Checks that the encryption's name and the certificates agree: a name alone secures nothing.
     #[cfg(feature = "tls")]
     fn check_encryption(&self) -> Result<(), StartError> {
         let agrees = match self.encryption {
@@ -73,9 +123,9 @@ impl Config {
         Ok(())
     }
 
-    /// Whether the settings agree with each other, and can be met.
+    /// Checks that the settings agree with each other and can be met.
     pub(crate) fn check(&self) -> Result<(), StartError> {
-        /// A permit counts a byte; a budget has to be countable in them.
+        /// Budgets are counted in permits of one byte.
         const MAX_BUDGET: usize = u32::MAX as usize >> 3;
         let bad = |setting, why| Err(StartError::BadSetting { setting, why });
         if !self.encryption.is_spoken() {

@@ -1,6 +1,6 @@
-//! Who may look at a dashboard.
+//! Who has access to a dashboard.
 //!
-//! Owns that decision alone. Health checks are open to everybody: their callers have no token.
+//! Owns only that decision. Health checks are open to everybody: their callers have no token.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,15 +12,15 @@ use actix_web::http::header;
 /// The cookie that keeps the token for the page.
 const COOKIE: &str = "actix-mesh-token";
 
-/// Who may look.
+/// Who has access.
 #[derive(Clone, Default)]
 pub(crate) enum Access {
     /// Programs on this machine.
     #[default]
     Loopback,
-    /// Whoever has it.
+    /// Clients that have this token.
     Token(Arc<str>),
-    /// Everybody who gets here.
+    /// Every client that gets here.
     Open,
 }
 
@@ -34,14 +34,14 @@ impl fmt::Debug for Access {
     }
 }
 
-/// What becomes of a request.
+/// The decision about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// It is answered.
+    /// Answer it.
     Allow,
-    /// It is answered, and its token kept as this cookie.
+    /// Answer it, and keep its token as this cookie.
     AllowAndKeep(String),
-    /// It is refused, and this says why.
+    /// Refuse it, for this reason.
     Refuse(&'static str),
 }
 
@@ -63,8 +63,8 @@ impl Access {
     }
 }
 
-/// A web page elsewhere can make a browser here ask for anything, under a name of its own that leads here: so
-/// the name counts as well as the address.
+/// Checks the `Host` name as well as the address: a page elsewhere can make a browser here request anything, under a
+/// name that resolves to this machine.
 fn local(request: &HttpRequest) -> Decision {
     let passed_on = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
     let proxied = passed_on
@@ -126,7 +126,7 @@ fn with_token(request: &HttpRequest, token: &str) -> Decision {
     Decision::Refuse("a token is needed: add ?token=... or an Authorization: Bearer header")
 }
 
-/// Compares without saying by its time where the two differ.
+/// Compares in a time that does not depend on where the two differ.
 fn same(given: &str, wanted: &str) -> bool {
     let (given, wanted) = (given.as_bytes(), wanted.as_bytes());
     let differ = given
@@ -136,7 +136,7 @@ fn same(given: &str, wanted: &str) -> bool {
     given.len() == wanted.len() && differ == 0
 }
 
-/// As it stands in a URL and in a cookie.
+/// Encodes a token for a URL or a cookie.
 fn encode(token: &str) -> String {
     let mut text = String::with_capacity(token.len());
     for byte in token.bytes() {

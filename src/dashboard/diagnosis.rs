@@ -1,7 +1,7 @@
 //! What is wrong with a node, in words, and what to do about it.
 //!
-//! Owns the rules from events and counters to sentences. Each problem fades some minutes after it was last
-//! seen, or as soon as it is known to be over.
+//! Owns the rules that turn events and counters into sentences. A problem disappears some minutes after it was last
+//! seen, or as soon as it is known to be solved.
 
 use std::collections::BTreeMap;
 
@@ -9,19 +9,19 @@ use super::snapshot::{NodeInfo, Problem};
 use crate::mesh::{CloseReason, DialError, Direction, Event, Severity, printable};
 use crate::node::messages::{Awaited, StatusReport};
 
-/// Seconds after which a problem that was not seen again is not shown any more.
+/// Seconds after which a problem not seen again is no longer shown.
 const FADES: u64 = 180;
-/// Problems remembered; of more, the one seen longest ago goes.
+/// Maximum problems remembered; the one seen longest ago is evicted.
 const MAX_PROBLEMS: usize = 64;
 /// Seconds a node may be without peers before that is a problem.
 const LONELY: u64 = 5;
 
-/// See the module.
+/// The problems of a node.
 #[derive(Debug, Default)]
 pub(crate) struct Diagnosis {
-    /// By kind and whom it is about.
+    /// Problems by code and by the node or address they are about.
     known: BTreeMap<(&'static str, String), Known>,
-    /// Counters at the last look.
+    /// Counters at the previous sample.
     counters: BTreeMap<String, u64>,
 }
 
@@ -42,13 +42,13 @@ enum Advice {
     SameSubnet,
 }
 
-/// The node is gone.
+/// Returns the problem of a node that has ended.
 pub(crate) fn ended(now: u64) -> Problem {
     Problem {
         code: "ended".into(),
         severity: Severity::Error,
         what: "The node has ended.".into(),
-        advice: "What you see is how it was last. Start it again; this page comes back by itself if the program serves it again.".into(),
+        advice: "This is its last state. Start it again; the page reconnects when the program serves it again.".into(),
         since: now,
         last: now,
         count: 1,
@@ -73,7 +73,7 @@ const GROWING: &[(&str, Severity, &str, &str)] = &[
         "turned_away",
         Severity::Error,
         "Own messages are refused as busy: more is sent than the peers take.",
-        "Await the answers of Send before sending more. A slow peer or link paces everybody: see the peers' rates.",
+        "Await the answers of Send before sending more. The slowest peer sets the pace: see the peers' rates.",
     ),
     (
         "waterfall_evicted",
@@ -84,25 +84,25 @@ const GROWING: &[(&str, Severity, &str, &str)] = &[
     (
         "over_budget",
         Severity::Warning,
-        "A peer asks for more than it may.",
+        "A peer exceeds its rate limit.",
         "Find the peer whose received rate stands out. If it goes on, its host is banned for a while.",
     ),
     (
         "malformed",
         Severity::Warning,
-        "Control messages come in that make no sense.",
+        "Malformed control messages arrive.",
         "A peer speaks another version, or probes this node. If it goes on, its host is banned for a while.",
     ),
     (
         "misplaced",
         Severity::Warning,
-        "Control messages come in where they do not belong.",
+        "Control messages arrive under the wrong flag.",
         "A peer speaks another version, or probes this node. If it goes on, its host is banned for a while.",
     ),
 ];
 
 impl Diagnosis {
-    /// Takes in an event.
+    /// Records an event.
     pub(crate) fn heard(&mut self, now: u64, event: &Event) {
         match event {
             Event::PeerJoined { addr, .. } => self.solved(&addr.to_string()),
@@ -177,14 +177,14 @@ impl Diagnosis {
                 "",
                 other.severity(),
                 format!("{}.", short(&other.to_string())),
-                Advice::Text("docs/operating.md says of each event what to do."),
+                Advice::Text("docs/operating.md lists what to do about each event."),
             ),
             _ => {}
         }
     }
 
     fn refused(&mut self, now: u64, addr: &str, direction: Direction, reason: &CloseReason) {
-        // The port that a stranger comes from changes each time.
+        // A stranger's port changes each time.
         let host = addr.rsplit_once(':').map_or(addr, |(host, _)| host);
         let whom = match direction {
             Direction::Incoming => host,
@@ -207,7 +207,7 @@ impl Diagnosis {
                 "no_handshake",
                 Severity::Warning,
                 format!(
-                    "What is at {} does not speak this protocol, or hangs: {}.",
+                    "{} does not speak this protocol, or hangs: {}.",
                     short(whom),
                     short(&reason.to_string())
                 ),
@@ -226,7 +226,7 @@ impl Diagnosis {
             CloseReason::Full => (
                 "full",
                 Severity::Info,
-                "The node is full and sends newcomers to others.".into(),
+                "The node is full and gives new peers a peers list instead.".into(),
                 Advice::Text("Raise max_incoming if this host can take more."),
             ),
             CloseReason::Crowded => (
@@ -251,10 +251,10 @@ impl Diagnosis {
             CloseReason::SlowPeer => (
                 "slow_peer",
                 format!(
-                    "{} was closed: it read too slowly while messages waited for it.",
+                    "{} was closed: it read too slowly while messages were queued for it.",
                     id(peer)
                 ),
-                "Its program or its link is slower than what is sent. Send less, or give it a faster link; stall_timeout and min_peer_drain_rate say how long it is waited for.",
+                "Its program or connection is slower than the traffic. Send less, or raise stall_timeout or lower min_peer_drain_rate.",
             ),
             CloseReason::Unfinished => (
                 "unfinished",
@@ -382,14 +382,14 @@ impl Diagnosis {
         known.count += 1;
     }
 
-    /// A peer joined from, or at, this address.
+    /// Removes the problems of an address where a peer joined.
     fn solved(&mut self, addr: &str) {
         let solved = ["dial_failed", "other_subnet", "no_handshake", "wrong_id"];
         self.known
             .retain(|(code, whom), _| !(solved.contains(code) && whom == addr));
     }
 
-    /// What is wrong now, worst first.
+    /// Returns the current problems, worst first.
     pub(crate) fn problems(
         &mut self,
         now: u64,
@@ -483,7 +483,7 @@ fn short(text: &str) -> String {
     printable(text, 240)
 }
 
-/// The beginning of an id, which is enough to tell nodes apart.
+/// Abbreviates an id; its beginning is enough to tell nodes apart.
 fn id(id: &str) -> String {
     abbreviated(id)
 }

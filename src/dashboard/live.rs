@@ -1,7 +1,7 @@
 //! Server-Sent Events: snapshots and events as they come.
 //!
-//! Owns the form on the wire. A client that reads slowly is not waited for: it misses what does not fit into
-//! its queue, is told how much, and goes on with the newest.
+//! Owns the wire format. A client that reads slowly does not delay others: it misses what does not fit into its queue,
+//! is told how much, and goes on with the newest.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::observer::{Live, Seat, View};
 
-/// After how many milliseconds a browser comes back, if the connection breaks.
+/// Milliseconds after which a browser reconnects.
 const RETRY: u32 = 1000;
 
-/// The answer to a live client.
+/// Returns the stream for a live client.
 pub(crate) fn answer(view: &Arc<View>) -> HttpResponse {
     let Some(seat) = view.join() else {
         return HttpResponse::ServiceUnavailable()
@@ -33,7 +33,7 @@ pub(crate) fn answer(view: &Arc<View>) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/event-stream; charset=utf-8"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        // So that a proxy passes on each piece.
+        // So that a proxy does not buffer the stream.
         .insert_header((
             header::HeaderName::from_static("x-accel-buffering"),
             HeaderValue::from_static("no"),
@@ -53,7 +53,7 @@ fn follow(seat: Seat, listener: broadcast::Receiver<Live>) -> impl Stream<Item =
     })
 }
 
-/// JSON has no line ends, so one line has all of it.
+/// JSON is on one line, so one `data` line holds it.
 fn frame(event: &str, json: &[u8]) -> Bytes {
     let mut frame = Vec::with_capacity(json.len() + event.len() + 16);
     frame.extend_from_slice(b"event: ");

@@ -1,9 +1,9 @@
 //! A live view of a node: a page, a JSON API, Prometheus metrics and health checks, as a service for
 //! [`actix-web`](https://docs.rs/actix-web).
 //!
-//! Owns what is served and to whom. Knows a node by its [`Router`] alone: it asks for
-//! [`Status`](crate::Status) and [`Peers`](crate::Peers) once a second and subscribes to events, so it costs
-//! the same however many browsers look.
+//! Owns what is served and to whom. Knows a node only by its [`Router`]: it requests [`Status`](crate::Status) and
+//! [`Peers`](crate::Peers) once a second and subscribes to events. So the cost does not grow with the number of
+//! browsers.
 //!
 //! ```no_run
 //! use actix_web::{App, HttpServer, web};
@@ -33,23 +33,23 @@
 //! | `/metrics` | Prometheus text: see `docs/operating.md` |
 //! | `/api/status` | a [`Snapshot`] |
 //! | `/api/peers`, `/api/topology` | those parts of it |
-//! | `/api/events` | the last [`Told`] events, oldest first; `?since=SEQ` for those after it |
+//! | `/api/events` | the last 256 events as [`Told`], oldest first; `?since=SEQ` for those after it |
 //! | `/api/messages` | the last 64 broadcasts that passed, newest first: a list of [`PassedMessage`](crate::PassedMessage) |
-//! | `/api/route?id=ID` | by which way a broadcast went: a [`Route`](crate::Route); ask again after a moment, when others have answered |
+//! | `/api/route?id=ID` | the path a broadcast took: a [`Route`](crate::Route); ask again after a moment, when more nodes have answered |
 //! | `/api/history` | one [`Sample`] a second of the last five minutes, oldest first |
-//! | `/api/live` | the same as Server-Sent Events: `snapshot` once a second, `told` for each event |
+//! | `/api/live` | Server-Sent Events: `snapshot` once a second, `told` for each event |
 //!
-//! # Who may look
+//! # Access
 //!
-//! Without a [token](Dashboard::token), only programs on this machine: the client's address and the `Host`
-//! header must both be of the loopback, and nothing that a proxy passed on is answered. With one, whoever
-//! has it: as `Authorization: Bearer TOKEN`, or as `?token=TOKEN`, which the page turns into a cookie.
-//! [`unprotected`](Dashboard::unprotected) leaves the decision to your own application.
+//! Without a [token](Dashboard::token), only programs on this machine have access: the client's address and the `Host`
+//! header must both be loopback, and proxied requests are refused. With a token, any client that has it: as
+//! `Authorization: Bearer TOKEN`, or as `?token=TOKEN`, which the page turns into a cookie.
+//! [`unprotected`](Dashboard::unprotected) leaves the decision to your application.
 //!
-//! # What is bounded
+//! # Limits
 //!
-//! The last 256 events, 300 samples, 512 nodes of the topology, 64 live clients. A client that reads too
-//! slowly misses snapshots, never delays others, and is told how many it missed.
+//! The last 256 events, 300 samples, 512 nodes of the topology, 64 live clients. A client that reads too slowly misses
+//! snapshots and is told how many; it does not delay others.
 
 mod access;
 mod diagnosis;
@@ -75,7 +75,7 @@ pub use snapshot::{
     Topology, TopologyNode, Traffic,
 };
 
-/// The view of one node, shared by all of its services. Cheap to clone.
+/// A view of one node, shared by all of its services. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Dashboard {
     view: Arc<View>,
@@ -96,62 +96,60 @@ impl Dashboard {
         }
     }
 
-    /// Lets whoever has this token look, from anywhere. Default: nobody but this machine.
+    /// Gives access to every client that has this token, from anywhere. Default: only this machine.
     ///
-    /// The token is a password: choose 16 random characters or more, and serve over TLS where others can
-    /// listen.
+    /// The token is a password: choose at least 16 random characters, and serve over TLS where others can listen.
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.access = Access::token(token.into());
         self
     }
 
-    /// Answers every request: your application decides who gets here.
+    /// Answers every request: your application controls access.
     #[must_use]
     pub fn unprotected(mut self) -> Self {
         self.access = Access::open();
         self
     }
 
-    /// Peers that `/ready` wants. Default 1.
+    /// Sets the number of peers that `/ready` requires. Default 1.
     #[must_use]
     pub fn ready_peers(self, peers: usize) -> Self {
         self.view.want(peers);
         self
     }
 
-    /// Adds four series for each peer to `/metrics`. Default no: peers come and go, and each is a label for
-    /// ever.
+    /// Adds four series for each peer to `/metrics`. Default no: peers come and go, and each stays a label for ever.
     #[must_use]
     pub fn peer_series(mut self, on: bool) -> Self {
         self.peer_series = on;
         self
     }
 
-    /// The latest snapshot; `None` within the first moments.
+    /// Returns the latest snapshot; `None` until the node was first sampled.
     pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
         self.view.snapshot()
     }
 
-    /// The events after this number, oldest first; 0 for all that are kept.
+    /// Returns the events after this number, oldest first; 0 for all that are kept.
     pub fn events(&self, since: u64) -> Vec<Arc<Told>> {
         self.view.events(since)
     }
 
-    /// The last five minutes, oldest first.
+    /// Returns one sample a second of the last five minutes, oldest first.
     pub fn history(&self) -> Vec<Sample> {
         self.view.history()
     }
 
-    /// What an actix-web application mounts, at its root or in a scope of its own.
+    /// Returns the service that an actix-web application mounts, at its root or in a scope.
     pub fn service(&self) -> impl HttpServiceFactory + use<> {
         routes::service(self.clone())
     }
 }
 
-/// A dashboard with the defaults: [`Dashboard::new`] and its [`service`](Dashboard::service).
+/// Creates a dashboard with the defaults: [`Dashboard::new`] and its [`service`](Dashboard::service).
 ///
-/// Each call observes the node once more. Several workers share one view with [`Dashboard`].
+/// Each call observes the node once more. Use [`Dashboard`] to share one view between workers.
 ///
 /// # Panics
 /// Outside of an actix system.

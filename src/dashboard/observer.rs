@@ -1,7 +1,7 @@
-//! Looks at a node once a second, and listens to its events, for everybody who looks at the dashboard.
+//! Samples a node once a second and listens to its events, for all users of the dashboard.
 //!
-//! Owns what is remembered: the last snapshot, the last events, the last five minutes. Decides nothing about
-//! what is wrong ([`diagnosis`](super::diagnosis)) or who may see it.
+//! Owns what is remembered: the last snapshot, the last events, the last five minutes. Decides nothing about what is
+//! wrong ([`diagnosis`](super::diagnosis)) or who has access.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,34 +26,34 @@ use crate::node::Router;
 use crate::node::messages::subscribe::SubscribeEvents;
 use crate::node::messages::{self as node, Status, StatusReport};
 
-/// How often the node is asked.
+/// Sampling interval.
 const EVERY: Duration = Duration::from_secs(1);
 /// Events kept.
 const EVENTS: usize = 256;
 /// Samples kept, one a second.
 const SAMPLES: usize = 300;
-/// What may wait for a live client before it misses something.
+/// Queue length of a live client; beyond it the client misses messages.
 const LIVE: usize = 64;
-/// Live clients at once.
+/// Maximum live clients.
 const CLIENTS: usize = 64;
 
-/// What live clients are sent.
+/// A message to live clients.
 #[derive(Clone, Debug)]
 pub(crate) enum Live {
-    /// A snapshot, as it stands on the wire.
+    /// A snapshot, encoded for the wire.
     Snapshot(Bytes),
-    /// An event, likewise.
+    /// An event, encoded for the wire.
     Told(Bytes),
 }
 
-/// What has been seen of a node.
+/// What was observed of a node.
 #[derive(Debug)]
 pub(crate) struct View {
     router: Addr<Router>,
     seen: Mutex<Seen>,
     live: broadcast::Sender<Live>,
     clients: AtomicUsize,
-    /// Peers a ready node has.
+    /// The number of peers `/ready` requires.
     wanted: AtomicUsize,
 }
 
@@ -69,7 +69,7 @@ struct Seen {
 
 impl View {
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        // Whoever panicked with it left it whole: each change is one assignment.
+        // A panic while locked leaves it whole: each change is one assignment.
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -77,7 +77,7 @@ impl View {
         &self.router
     }
 
-    /// Peers that `/ready` wants.
+    /// Returns the number of peers `/ready` requires.
     pub(crate) fn wanted(&self) -> usize {
         self.wanted.load(Ordering::Relaxed)
     }
@@ -90,7 +90,7 @@ impl View {
         self.seen().snapshot.clone()
     }
 
-    /// The latest snapshot as JSON; empty within the first moments.
+    /// Returns the latest snapshot as JSON; empty until the node was first sampled.
     pub(crate) fn json(&self) -> Bytes {
         self.seen().json.clone()
     }
@@ -105,7 +105,7 @@ impl View {
         self.seen().history.iter().copied().collect()
     }
 
-    /// A seat for a live client, if one is free.
+    /// Reserves a live client's place, if one is free.
     pub(crate) fn join(self: &Arc<Self>) -> Option<Seat> {
         let taken = self.clients.fetch_add(1, Ordering::Relaxed);
         let seat = Seat(Arc::clone(self));
@@ -117,7 +117,7 @@ impl View {
     }
 }
 
-/// A live client's place among those that there may be.
+/// A live client's place, freed on drop.
 #[derive(Debug)]
 pub(crate) struct Seat(Arc<View>);
 
@@ -127,7 +127,7 @@ impl Drop for Seat {
     }
 }
 
-/// The actor that looks.
+/// The actor that samples a node.
 #[derive(Debug)]
 pub(crate) struct Observer {
     view: Arc<View>,
@@ -137,7 +137,7 @@ pub(crate) struct Observer {
     asking: bool,
 }
 
-/// What rates are computed from.
+/// The previous sample, for computing rates.
 #[derive(Debug)]
 struct Last {
     at: Instant,
@@ -147,7 +147,7 @@ struct Last {
 }
 
 impl Observer {
-    /// Looks at this node until it ends, whether or not anybody looks at the view.
+    /// Observes this node until it ends, whether or not anybody uses the view.
     pub(crate) fn watch(router: Addr<Router>) -> Arc<View> {
         let view = Arc::new(View {
             router,
@@ -282,11 +282,11 @@ impl Observer {
             seen.history.push_back(sample);
         }
         drop(seen);
-        // Nobody may be listening.
+        // No client may be listening.
         let _ = self.view.live.send(Live::Snapshot(json));
     }
 
-    /// The node has ended: the last that was seen of it stays, marked as such.
+    /// Marks the last snapshot as that of a node that has ended.
     fn end(&mut self) {
         let Some(last) = self.view.snapshot() else {
             return;
@@ -351,7 +351,7 @@ impl Actor for Observer {
     fn started(&mut self, ctx: &mut Context<Self>) {
         let subscribe = SubscribeEvents::new(ctx.address()).items(EVENTS);
         let router = self.view.router.clone();
-        // If the node has ended already, the first look notices.
+        // If the node has ended already, the first sample notices.
         ctx.spawn(wrap_future::<_, Self>(router.send(subscribe)).map(|_, _, _| ()));
         self.look(ctx);
         ctx.run_interval(EVERY, Self::look);
@@ -379,7 +379,7 @@ impl Handler<Event> for Observer {
         }
         seen.events.push_back(Arc::clone(&told));
         drop(seen);
-        // Nobody may be listening.
+        // No client may be listening.
         let _ = self.view.live.send(Live::Told(json(&told)));
     }
 }
@@ -406,7 +406,7 @@ fn awaited(awaited: &node::Awaited) -> Awaited {
     }
 }
 
-/// Every counter and gauge by its name.
+/// Returns every counter and gauge by its name.
 fn numbers(report: &StatusReport) -> BTreeMap<String, u64> {
     let mut numbers = BTreeMap::new();
     if let Ok(serde_json::Value::Object(stats)) = serde_json::to_value(&report.stats) {
@@ -419,7 +419,7 @@ fn numbers(report: &StatusReport) -> BTreeMap<String, u64> {
     numbers
 }
 
-/// Settings in words, by name. What could be a secret is never among them.
+/// Returns the settings in words, by name. Leaves out what could be a secret.
 fn settings(all: Option<serde_json::Value>) -> BTreeMap<String, String> {
     let Some(serde_json::Value::Object(all)) = all else {
         return BTreeMap::new();
@@ -460,7 +460,7 @@ fn words(value: &serde_json::Value) -> String {
     }
 }
 
-/// The name that something has in JSON.
+/// Returns the name of a value in JSON.
 fn name(of: &impl serde::Serialize) -> String {
     match serde_json::to_value(of) {
         Ok(serde_json::Value::String(name)) => name,

@@ -1,6 +1,6 @@
 //! A node's metrics as Prometheus text.
 //!
-//! Owns the format alone: what there is stands in [`METRICS`].
+//! Owns only the format: [`METRICS`] has the metrics.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::node::messages::{Histogram, Peer, StatusReport};
 /// The media type of the text.
 pub(crate) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Everything, with the series of each of these peers.
+/// Returns all metrics, with the series of each of these peers.
 pub(crate) fn text(report: &StatusReport, peers: &[Peer]) -> String {
     let mut text = String::with_capacity(8 << 10);
     let node = label(report.id.as_str());
@@ -82,7 +82,7 @@ fn series(text: &mut String, node: &str, peers: &[Peer]) {
     }
 }
 
-/// Text as it may stand in a label.
+/// Escapes text for a label.
 fn label(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,6 +1,6 @@
-//! The paths of a dashboard, and what is answered on each.
+//! The paths of a dashboard, and their answers.
 //!
-//! Owns the HTTP: statuses, headers, the page's files. Everything is a GET that changes nothing.
+//! Owns the HTTP: statuses, headers, the page's files. Every request is a GET that changes nothing.
 
 use actix_web::dev::HttpServiceFactory;
 use actix_web::http::header::{self, HeaderValue};
@@ -14,7 +14,7 @@ use super::{Dashboard, live, prometheus};
 use crate::node::messages::{PassedMessages, Peers, RouteOf, Status};
 use crate::wire::MessageId;
 
-/// Only what the page brings with it may run in it or be asked by it.
+/// Allows scripts, styles and requests only from the page's own origin.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
      img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -82,7 +82,7 @@ pub(crate) fn service(dashboard: Dashboard) -> impl HttpServiceFactory + use<> {
     scope
 }
 
-/// Answers whoever may look, and says to others why they may not.
+/// Answers a client that has access; tells others why they have none.
 fn allowed(
     request: &HttpRequest,
     dashboard: &Dashboard,
@@ -131,11 +131,11 @@ fn page_file(file: &File) -> HttpResponse {
         .body(file.body)
 }
 
-/// The page's links are relative to its directory.
+/// Redirects to the directory, to which the page's links are relative.
 async fn to_directory(request: HttpRequest) -> HttpResponse {
     let query = request.query_string();
     let separator = if query.is_empty() { "" } else { "?" };
-    // The last segment and a slash: relative, whatever a proxy has put before.
+    // Last segment and a slash: relative, so that it works behind any proxy prefix.
     let last = request.path().rsplit('/').next().unwrap_or_default();
     HttpResponse::TemporaryRedirect()
         .insert_header((header::LOCATION, format!("{last}/{separator}{query}")))
@@ -144,7 +144,7 @@ async fn to_directory(request: HttpRequest) -> HttpResponse {
 
 async fn index(request: HttpRequest, dashboard: Data<Dashboard>) -> HttpResponse {
     if let Decision::AllowAndKeep(_) = dashboard.access.decide(&request) {
-        // Out of the address line, where it would be copied and shown.
+        // Removes the token from the address bar, where it could be copied or seen.
         return allowed(&request, &dashboard, || {
             HttpResponse::SeeOther()
                 .insert_header((header::LOCATION, "./"))
@@ -251,7 +251,7 @@ async fn events(
     })
 }
 
-/// Broadcasts that are listed.
+/// Maximum broadcasts listed.
 const MESSAGES: usize = 64;
 
 async fn messages(request: HttpRequest, dashboard: Data<Dashboard>) -> HttpResponse {

@@ -1,6 +1,6 @@
-//! The JSON that the API, the page and `actix-mesh top` share: what a node looks like at one moment.
+//! The state of a node at one moment, as JSON for the API, the page and `actix-mesh top`.
 //!
-//! Owns the names of the fields. They may grow; what is there keeps its name and meaning.
+//! Owns the field names. Fields may be added; existing ones keep their name and meaning.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::mesh::Severity;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// When, in unix milliseconds of the node's clock.
+    /// When, in Unix milliseconds of the node's clock.
     pub time: u64,
     /// Whether the node runs. After its end the last snapshot is kept.
     pub running: bool,
@@ -20,7 +20,7 @@ pub struct Snapshot {
     pub node: NodeInfo,
     /// Whether it is ready.
     pub health: Health,
-    /// What happens in a second, over the last second.
+    /// Rates over the last second.
     pub rates: Rates,
     /// Every counter and gauge, by its name in [`Stats`](crate::Stats) and [`StatusReport`](crate::StatusReport).
     pub stats: BTreeMap<String, u64>,
@@ -28,33 +28,33 @@ pub struct Snapshot {
     pub peers: Vec<Peer>,
     /// Dials, and connections whose handshake has not been accepted.
     pub awaiting: Vec<Awaited>,
-    /// The mesh as far as it is known from here.
+    /// The mesh as known from this node.
     pub topology: Topology,
-    /// What is wrong, worst first.
+    /// Current problems, worst first.
     pub problems: Vec<Problem>,
     /// The settings in force.
     pub settings: Vec<Setting>,
 }
 
-/// What a node is.
+/// The identity and addresses of a node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NodeInfo {
     /// Its id.
     pub id: String,
-    /// Where it listens.
+    /// The address it listens on.
     pub listen: String,
-    /// The address it tells its peers.
+    /// The address it announces to its peers.
     pub address: String,
     /// The name of its subnet.
     pub subnet: String,
-    /// How it encrypts, which is part of the subnet.
+    /// Its encryption, which is part of the subnet.
     pub encryption: String,
     /// The id of its subnet.
     pub subnet_id: String,
     /// The generation it speaks.
     pub wire: String,
-    /// Since when it runs, unix seconds.
+    /// When it started, in Unix seconds.
     pub since: u64,
     /// The version of this crate.
     pub version: String,
@@ -66,13 +66,13 @@ pub struct NodeInfo {
 pub struct Health {
     /// Whether it has enough peers.
     pub ready: bool,
-    /// Peers connected.
+    /// Connected peers.
     pub peers: usize,
-    /// Peers wanted.
+    /// Peers required.
     pub wanted: usize,
 }
 
-/// What happens in a second.
+/// Rates per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Rates {
@@ -82,38 +82,38 @@ pub struct Rates {
     pub delivered: f64,
     /// Own messages sent.
     pub sent: f64,
-    /// Broadcasts of others passed on.
+    /// Broadcasts of others relayed.
     pub relayed: f64,
-    /// Broadcasts heard again.
+    /// Duplicate broadcasts.
     pub duplicates: f64,
     /// Bytes received.
     pub bytes_in: f64,
-    /// Bytes handed to connections.
+    /// Bytes queued for connections.
     pub bytes_out: f64,
     /// Mean seconds between a message's stamp and its delivery here; `None` if none was delivered.
     pub delay: Option<f64>,
 }
 
-/// One second of a node's life.
+/// One second of a node.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Sample {
-    /// When, in unix milliseconds.
+    /// When, in Unix milliseconds.
     pub time: u64,
-    /// Peers connected.
+    /// Connected peers.
     pub peers: usize,
-    /// What happened.
+    /// The rates in that second.
     #[serde(flatten)]
     pub rates: Rates,
 }
 
-/// What came in or went out.
+/// An amount of traffic, in total and per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Traffic {
-    /// Messages in all.
+    /// Total messages.
     pub messages: u64,
-    /// Bytes in all, as they are on the wire.
+    /// Total bytes on the wire.
     pub bytes: u64,
     /// Messages in the last second.
     pub messages_per_second: f64,
@@ -125,34 +125,34 @@ pub struct Traffic {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Peer {
-    /// Its id, as it claims.
+    /// Its id, as claimed.
     pub id: String,
-    /// Its outward address if it named one, otherwise where it connects from.
+    /// Its outward address if it announced one, otherwise the address it connects from.
     pub addr: String,
     /// `incoming` or `outgoing`: who dialled.
     pub direction: String,
-    /// How messages to it are compressed.
+    /// The compression of messages to it.
     pub compression: Option<String>,
-    /// Since when, unix seconds.
+    /// When it joined, in Unix seconds.
     pub since: u64,
-    /// What it sent.
+    /// Traffic from it.
     pub received: Traffic,
-    /// What was handed to its connection.
+    /// Traffic queued for its connection.
     pub sent: Traffic,
     /// The last measured round trip in milliseconds, queues included.
     #[serde(default)]
     pub round_trip: Option<f64>,
 }
 
-/// A connection that is not a peer yet.
+/// A dial, or a connection whose handshake has not been accepted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Awaited {
-    /// Where it leads, or comes from.
+    /// The address dialled, or the one it comes from.
     pub addr: String,
     /// `incoming` or `outgoing`: who dialled.
     pub direction: String,
-    /// Whether it is connected already; otherwise it is being dialled.
+    /// Whether it is connected; otherwise it is being dialled.
     pub connected: bool,
 }
 
@@ -161,25 +161,25 @@ pub struct Awaited {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Origin {
-    /// It is the node that is asked.
+    /// It is the observed node.
     Own,
-    /// It is connected to it.
+    /// It is a peer of the observed node.
     Peer,
-    /// It tells about itself.
+    /// It reports about itself.
     Reports,
-    /// Another node names it; nothing proves that it is there.
+    /// Another node names it; nothing proves that it exists.
     Heard,
 }
 
-/// The mesh as far as it is known from one node.
+/// The mesh as known from one node.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Topology {
-    /// The nodes, the asked one first.
+    /// The nodes, the observed one first.
     pub nodes: Vec<TopologyNode>,
-    /// The links between them.
+    /// The connections between them.
     pub links: Vec<Link>,
-    /// Nodes left out because there are too many.
+    /// Nodes left out because of the limit.
     pub omitted: usize,
 }
 
@@ -187,28 +187,28 @@ pub struct Topology {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TopologyNode {
-    /// Its id, as it claims or is said to have.
+    /// Its id, as claimed or as others say.
     pub id: String,
-    /// Where it can be dialled, if that is known.
+    /// An address to dial it, if known.
     pub addr: Option<String>,
     /// How it is known.
     pub origin: Origin,
-    /// Whether it tells about itself and its links.
+    /// Whether it reports its own state and connections.
     pub reports: bool,
-    /// What it says of itself, if it reports.
+    /// Its own rates, if it reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rates: Option<Rates>,
 }
 
-/// A link between two nodes.
+/// A connection between two nodes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Link {
-    /// Who dialled.
+    /// The node that dialled.
     pub from: String,
-    /// Who was dialled.
+    /// The node dialled.
     pub to: String,
-    /// How `from` compresses what it sends, as far as is known.
+    /// The compression of what `from` sends, if known.
     pub compression: Option<String>,
     /// Round trip in milliseconds.
     pub round_trip: Option<f64>,
@@ -216,15 +216,15 @@ pub struct Link {
     pub forth: f64,
     /// Messages a second from `to` to `from`.
     pub back: f64,
-    /// Whether the asked node has this link itself; otherwise another tells of it.
+    /// Whether the observed node has this connection; otherwise another node reports it.
     pub own: bool,
 }
 
-/// Something that is wrong, in words.
+/// A problem, in words.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Problem {
-    /// A stable name for its kind.
+    /// A stable name for this kind of problem.
     pub code: String,
     /// How bad it is.
     pub severity: Severity,
@@ -232,21 +232,21 @@ pub struct Problem {
     pub what: String,
     /// What to do about it.
     pub advice: String,
-    /// When it was first seen, unix seconds.
+    /// When it was first seen, in Unix seconds.
     pub since: u64,
-    /// When it was last seen, unix seconds.
+    /// When it was last seen, in Unix seconds.
     pub last: u64,
     /// How often it was seen.
     pub count: u64,
 }
 
-/// An event, numbered and in words.
+/// A numbered event, in words.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Told {
     /// Its number, counted from 1.
     pub seq: u64,
-    /// When, in unix milliseconds.
+    /// When, in Unix milliseconds.
     pub time: u64,
     /// Its name, as in the JSON lines of the program.
     pub event: String,

@@ -1,18 +1,18 @@
-//! The mesh as far as it is known from one node: itself, its peers, and what those that take part say of theirs.
+//! The mesh as known from one node: itself, its peers, and what reporting nodes say of theirs.
 //!
-//! Owns the merging and its bounds. What others say is hearsay, and stays marked as such.
+//! Owns the merging and its bounds. What other nodes say is unverified, and stays marked as such.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::snapshot::{Link, NodeInfo, Origin, Peer, Topology, TopologyNode};
 use crate::mesh::{Direction, Neighbor, Neighborhood, printable};
 
-/// Nodes shown at most.
+/// Maximum nodes shown.
 const NODES: usize = 512;
-/// Links shown at most.
+/// Maximum connections shown.
 const LINKS: usize = 2048;
 
-/// What this node knows by itself, and what its peers say.
+/// Merges what this node knows with what its peers say.
 pub(crate) fn of(node: &NodeInfo, peers: &[Peer], said: &[Neighborhood]) -> Topology {
     let mut merged = Merged::default();
     merged.node(&node.id, Some(&node.address), Origin::Own);
@@ -75,7 +75,7 @@ impl Merged {
         });
     }
 
-    /// Of two that know a link, the first to say so is believed: this node itself, if it is its own.
+    /// The first report of a link wins: this node's own, if it has that link.
     fn link(&mut self, link: Link) {
         let drawn = self.known.contains(&link.from) && self.known.contains(&link.to);
         let turned = (link.to.clone(), link.from.clone());

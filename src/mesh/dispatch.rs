@@ -1,6 +1,7 @@
-//! The dispatch: what happens goes to the protocol noun it belongs to.
+//! The dispatch: passes each input to the file of its protocol noun.
 //!
-//! Owns the order of a second's errands, and that what is only counted is told. The decisions stand beside it, one noun a file.
+//! Owns the order of work in a tick, and the events for problems that are otherwise only counted. Makes no protocol
+//! decision: those are in the files beside it, one noun each.
 
 use std::time::Duration;
 
@@ -11,11 +12,11 @@ use super::input::{ConnId, Input, Now};
 use super::messaging::renegotiate::Kept;
 use crate::wire::{Control, Flag};
 
-/// What was dropped is told once in this time.
+/// How often a counter of dropped messages is reported.
 const DROPPED_AGAIN: Duration = Duration::from_secs(10);
 
 impl Mesh {
-    /// Takes in what happened.
+    /// Handles one input.
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Effects) {
         match input {
             Input::Accepted { conn, addr } => self.on_accepted(now, conn, addr, out),
@@ -58,7 +59,7 @@ impl Mesh {
         self.report_undecided(out);
     }
 
-    /// Tells of what is only counted, at a bounded rate.
+    /// Reports what is otherwise only counted, at a bounded rate.
     fn report_dropped(&mut self, now: Now, out: &mut Effects) {
         let counters = self.stats.dropped();
         let (told, at) = &mut self.dropped_told;
@@ -77,7 +78,7 @@ impl Mesh {
         }
     }
 
-    /// Once a second at most.
+    /// Reports a full waterfall cache, at most once a second.
     fn report_crowded(&mut self, now: Now, out: &mut Effects) {
         if !std::mem::take(&mut self.crowded) {
             return;
@@ -90,7 +91,7 @@ impl Mesh {
         out.push(Effect::Notify(Event::WaterfallFull { dropped }));
     }
 
-    /// Sends a control message of our own as a whisper or a renegotiation to one connection.
+    /// Sends a control message of this node to one connection, as a whisper or a renegotiation.
     pub(super) fn say(
         &mut self,
         now: Now,

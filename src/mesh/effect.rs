@@ -1,7 +1,7 @@
-//! All that a [`Mesh`](super::Mesh) can ask for and answer: its effects.
+//! What a [`Mesh`](super::Mesh) asks its driver to do, and its answers.
 //!
-//! Whoever drives the core performs the effects in their order. Nothing here knows a socket or an
-//! actor. What users are told stands in [`event`](super::event), why they are refused in [`error`](super::error).
+//! The driver performs the effects in order. Nothing here knows a socket or an actor. Events for users are in
+//! [`event`](super::event), the reasons of refusals in [`error`](super::error).
 
 use std::sync::Arc;
 
@@ -20,80 +20,79 @@ pub type Targets = SmallVec<[ConnId; 4]>;
 /// Effects in the order they are to be performed.
 pub type Effects = Vec<Effect>;
 
-/// Everything that can be asked of whoever drives the core, in the order it is to be done.
+/// One thing the driver has to do.
 #[derive(Debug)]
 pub enum Effect {
-    /// Connect to this address, and report [`Dialed`](super::Input::Dialed) or
-    /// [`DialFailed`](super::Input::DialFailed) under this name.
+    /// Connect to this address. Report [`Dialed`](super::Input::Dialed) or [`DialFailed`](super::Input::DialFailed)
+    /// under this name.
     Dial {
         /// The name of the dial and of the connection it may become.
         conn: ConnId,
-        /// Where to.
+        /// The address to dial.
         addr: Address,
     },
-    /// Write these frames to each of these connections, in the method each has been set to.
+    /// Write these frames to each of these connections, with the compression set for each.
     Transmit {
-        /// Whom to.
+        /// The connections.
         to: Targets,
-        /// What.
+        /// The frames.
         frames: Frames,
     },
-    /// The handshake is done: larger frames may be read from now on.
+    /// The handshake is done: accept larger frames from now on.
     Establish {
         /// Which connection.
         conn: ConnId,
-        /// Who is at its other end.
+        /// The peer on it.
         peer: NodeId,
     },
-    /// Compress what is written to this connection from now on like this.
+    /// Compress what is written to this connection from now on.
     SetCompression {
         /// Which connection.
         conn: ConnId,
-        /// `None`: send plain.
+        /// `None`: uncompressed.
         method: Option<Method>,
     },
-    /// See whether the peer takes some of what waits for it within four seconds, and report
-    /// [`Taking`](super::Input::Taking) if it does. Where all was written at once, or nothing is taken, there is nothing to
-    /// report.
+    /// If data is queued for the peer, report [`Taking`](super::Input::Taking) when the peer reads some of it within
+    /// four seconds. Report nothing if nothing is queued or nothing is read.
     Watch {
         /// Which connection.
         conn: ConnId,
     },
-    /// Write what is queued, then close. The core has already forgotten the connection.
+    /// Flush, then close. The core has already forgotten the connection.
     Close {
-        /// Which connection, or dial.
+        /// The connection or dial.
         conn: ConnId,
-        /// Who is at its other end, if that was a peer.
+        /// The peer on it, if its handshake was accepted.
         peer: Option<NodeId>,
         /// Why.
         reason: CloseReason,
     },
-    /// Hand these messages to the user, in this order.
+    /// Deliver these messages to the user, in this order.
     Deliver(Messages),
-    /// Ask a validator about a message, and say its word with [`Mesh::judge`](super::Mesh::judge): always, and in time.
+    /// Ask a validator about a message, and always report its verdict in time with [`Mesh::judge`](super::Mesh::judge).
     Propose {
         /// The message's name.
         proposal: ProposalId,
-        /// Whom to ask.
+        /// The validator to ask.
         validator: u64,
         /// The message.
         message: Message,
-        /// Bytes that wait with it.
+        /// Bytes held until the verdict.
         cost: usize,
     },
-    /// Tell the user.
+    /// Tell the user of an event.
     Notify(Event),
-    /// What was asked under this ticket has come to its end.
+    /// The command with this ticket is done.
     Answer {
-        /// As given with the command.
+        /// The ticket given with the command.
         ticket: Ticket,
-        /// The end.
+        /// The outcome.
         answer: Answer,
     },
 }
 
 impl Effect {
-    /// Tells the user that a peer is gone. Whoever drives the core knows what was not written.
+    /// Returns the event for a lost peer. The driver fills in what was not written.
     pub(super) fn left(peer: NodeId, reason: CloseReason) -> Self {
         Self::Notify(Event::PeerLeft {
             peer,
@@ -103,12 +102,12 @@ impl Effect {
     }
 }
 
-/// The end of something that took time.
+/// The outcome of a command that takes time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// A `connect`: the peer's id, or why there is none.
     Connect(Result<NodeId, ConnectError>),
-    /// A `whisper`: the id of the message handed to the peer, or why it was not.
+    /// A `whisper`: the id of the message and the peer it was handed to, or why it was not.
     Whisper(Result<Whispered, WhisperError>),
 }
 
@@ -120,26 +119,26 @@ pub struct Whispered {
     pub id: MessageId,
     /// The peer it was handed to.
     pub to: NodeId,
-    /// Whether the peer had to be found by asking the others first.
+    /// Whether the peer was found by asking others first.
     pub discovered: bool,
 }
 
-/// What became of a message that was sent.
+/// The outcome of sending a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Sent {
     /// Its id, the same for every peer.
     pub id: MessageId,
-    /// The second it is stamped with: now, or the next that was free for this payload.
+    /// The second it is stamped with: now, or the next free one for this payload.
     pub time: u64,
-    /// The peers whose connections it was handed to.
+    /// The peers whose connections took it.
     pub handed_to: Arc<[NodeId]>,
-    /// The peers it was not handed to, and why.
+    /// The peers it was not sent to, and why.
     pub skipped: Vec<Skipped>,
 }
 
 impl Sent {
-    /// What a `Router` answers: for an actor that stands in for one in a test.
+    /// Builds the answer of a `Router`, for an actor that replaces one in a test.
     pub fn new(id: MessageId, time: u64, handed_to: impl IntoIterator<Item = NodeId>) -> Self {
         Self {
             id,
@@ -151,17 +150,17 @@ impl Sent {
 }
 
 impl Whispered {
-    /// What a `Router` answers: for an actor that stands in for one in a test.
+    /// Builds the answer of a `Router`, for an actor that replaces one in a test.
     pub fn new(id: MessageId, to: NodeId, discovered: bool) -> Self {
         Self { id, to, discovered }
     }
 }
 
-/// A peer that was passed over.
+/// A peer that was skipped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Skipped {
-    /// Which.
+    /// The peer.
     pub peer: NodeId,
     /// Why.
     pub reason: SkipReason,

@@ -1,4 +1,4 @@
-//! Errors: why what a user asked of the core was refused, or came to nothing.
+//! Errors: why a user's command was refused or failed.
 //!
 //! Each says what happened and what to change, and has a short stable code. Decides nothing.
 
@@ -8,37 +8,37 @@ use super::event::CloseReason;
 use super::input::DialError;
 use crate::wire::{Address, BadAddress, NodeId};
 
-/// Why `connect` brought no peer.
+/// Why `connect` failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The dial came to nothing.
+    /// The dial failed.
     #[error("{addr}: {why}")]
     Dial {
-        /// Where to.
+        /// The address dialled.
         addr: Address,
-        /// Why not.
+        /// Why it failed.
         why: DialError,
     },
-    /// Connected, but the connection was closed before or by the handshake.
+    /// The connection was closed before its handshake was accepted.
     #[error("{addr}: {reason}")]
     Closed {
-        /// Where to.
+        /// The address dialled.
         addr: Address,
         /// Why.
         reason: CloseReason,
     },
-    /// The text given is no address.
+    /// The text given is not an address.
     #[error(transparent)]
     BadAddress(#[from] BadAddress),
-    /// That peer is connected already. Not answered by this version, in which whoever wants a connection to a connected peer
-    /// has one; kept for programs that name it.
+    /// That peer is connected already. This version never returns it: connecting to a connected peer succeeds. Kept for
+    /// programs that name it.
     #[error("{0} is already connected")]
     AlreadyConnected(NodeId),
-    /// That address or id is this node's own.
+    /// The address or id is this node's own.
     #[error("that is this node itself")]
     Oneself,
-    /// Too many dials are under way.
+    /// Too many dials are in progress.
     #[error("too many dials are under way ({0}): wait for some to end")]
     Busy(usize),
     /// The node is shutting down.
@@ -47,7 +47,7 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// A short stable name, as the program prints it.
+    /// Returns a short stable name, as the program prints it.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Dial {
@@ -72,31 +72,31 @@ impl ConnectError {
     }
 }
 
-/// Why a message of another mesh was not passed on.
+/// Why a message of another mesh was not relayed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PassOnError {
-    /// This mesh has it already: somebody else brought it, or it came from here.
+    /// This mesh has the message already: another node brought it, or it originated here.
     #[error("this mesh has the message already")]
     Known,
-    /// Its author is this node: what a node writes itself is sent with `Send`.
+    /// Its author is this node: send a node's own messages with `Send`.
     #[error("the message's author is this node itself")]
     OwnAuthor,
-    /// It was written more than a minute ago, and every peer would drop it.
+    /// It is more than a minute old: every peer would drop it.
     #[error("the message is more than a minute old: every peer would drop it")]
     Expired,
-    /// It is stamped more than a minute ahead, and every peer would drop it.
+    /// It is stamped more than a minute ahead: every peer would drop it.
     #[error(
         "the message is stamped more than a minute ahead: its author's clock, or ours, is wrong"
     )]
     Premature,
-    /// It may not be sent at all.
+    /// The message may not be sent.
     #[error(transparent)]
     Refused(#[from] SendError),
 }
 
 impl PassOnError {
-    /// A short stable name, as the program prints it.
+    /// Returns a short stable name, as the program prints it.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Known => "known",
@@ -112,46 +112,45 @@ impl PassOnError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WhisperError {
-    /// It may not be sent at all.
+    /// The message may not be sent.
     #[error(transparent)]
     Refused(#[from] SendError),
-    /// Not connected, and nobody connected who could be asked.
+    /// The peer is not connected, and there is no peer to ask for it.
     #[error("{0} is not connected, and there is no peer to ask for it")]
     NoPeers(NodeId),
-    /// Nobody answered in time.
-    #[error("nobody said within {within:?} where {to} is")]
+    /// No peer knew the recipient in time.
+    #[error("no peer knew {to} within {within:?}")]
     NotFound {
-        /// Whom we wanted.
+        /// The recipient.
         to: NodeId,
-        /// How long we waited.
+        /// How long the search took.
         within: Duration,
     },
-    /// It was found, but could not be reached in time.
+    /// The recipient was found, but not reached in time.
     #[error("{to} was found but not reached: {last}")]
     Unreachable {
-        /// Whom we wanted.
+        /// The recipient.
         to: NodeId,
-        /// What went wrong last.
+        /// The last failure.
         last: String,
     },
-    /// It cannot be dialled, and no node on the path on which it was heard could pass the whisper on.
+    /// The recipient cannot be dialled, and no node on the path its messages came along relays whispers.
     #[error(
-        "{0} cannot be dialled, and the path on which it was heard leads over nodes that pass on no whispers: have it \
-         connect to this node"
+        "{0} cannot be dialled, and no node on the path of its messages relays whispers: have it connect to this node"
     )]
     NoWay(NodeId),
-    /// It was sent along the path on which its peer was heard, and nobody said what became of it.
+    /// The whisper was sent along the path its recipient's messages came along, and no receipt came.
     #[error(
-        "the whisper to {0} went back along the path on which it was heard, and no receipt came: it may have arrived"
+        "the whisper to {0} went along the path of its messages, and no receipt came: it may have arrived"
     )]
     NoReceipt(NodeId),
-    /// Too many whispers wait for their peer to be found.
-    #[error("too many whispers wait for their peer to be found ({0}): wait for some to end")]
+    /// Too many whispers are queued until their recipient is found.
+    #[error("too many whispers are queued for a search ({0}): wait for some to end")]
     Busy(usize),
 }
 
 impl WhisperError {
-    /// A short stable name, as the program prints it.
+    /// Returns a short stable name, as the program prints it.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Refused(error) => error.code(),
@@ -169,37 +168,37 @@ impl WhisperError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// Nobody is connected.
+    /// No peer is connected.
     #[error("no peer is connected: connect to one first")]
     NoPeers,
-    /// A packet is not valid UTF-8, which in generation 0.4 hangs js2p peers for good.
+    /// A packet is not valid UTF-8, which hangs js2p peers of generation 0.4 for good.
     #[error(
         "packet {packet} is not valid UTF-8, which hangs js2p peers of generation 0.4 for good: \
          send text (hex or base64, say), or allow binary if no js2p peer can be reached"
     )]
     NotText {
-        /// Its index; packet 0 is the kind.
+        /// The packet's index; packet 0 is the kind.
         packet: usize,
     },
-    /// Packet 0 is one the mesh itself gives a meaning to.
-    #[error("this kind belongs to the mesh itself: choose another packet 0")]
+    /// Packet 0 is a kind the mesh uses itself.
+    #[error("this kind is reserved for the mesh: choose another packet 0")]
     ReservedKind,
-    /// Only `broadcast` and `whisper` may be sent.
+    /// Only the flags `broadcast` and `whisper` may be sent.
     #[error("flag {0} is reserved: send broadcast or whisper")]
     ReservedFlag(String),
     /// The same payload was sent too often within a short time.
-    #[error("the same payload took up every second of the next {0}: vary it, or wait")]
+    #[error(
+        "identical messages are limited to one a second, and the next {0} seconds are taken: vary the payload, or wait"
+    )]
     TooOften(u64),
-    /// It does not fit into a frame.
+    /// The message does not fit into a frame.
     #[error(transparent)]
     TooLarge(#[from] crate::wire::EncodeError),
-    /// One cannot whisper to oneself.
+    /// The recipient is this node itself.
     #[error("that is this node itself")]
     Oneself,
-    /// Nothing more may wait to be sent, or this was not to wait. So many messages do.
-    #[error(
-        "no room to send, and {0} messages wait for some: await the answers of those sent before"
-    )]
+    /// The send queue is full, or the message was not to wait. Holds the number of queued messages.
+    #[error("the send queue is full ({0} messages queued): await the answers of earlier messages")]
     Busy(usize),
     /// The node is shutting down.
     #[error("the node is shutting down")]
@@ -207,7 +206,7 @@ pub enum SendError {
 }
 
 impl SendError {
-    /// A short stable name, as the program prints it.
+    /// Returns a short stable name, as the program prints it.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoPeers => "no_peers",

@@ -1,7 +1,7 @@
-//! Events: what a user is told about the mesh as it happens, and the reasons events carry.
+//! Events: what users are told about the mesh as it happens, with the reasons.
 //!
-//! Owns their names and their JSON form, which is a contract. Decides nothing: each event is raised
-//! where its cause is decided.
+//! Owns the events' names and their JSON form, which is a contract. Decides nothing: each event is raised where its
+//! cause is decided.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ pub enum Direction {
     Outgoing,
 }
 
-/// Why a connection was, or is to be, closed. Ids that are rarely named are in boxes, so that no reason is large.
+/// Why a connection was, or will be, closed. Rarely used ids are boxed to keep the enum small.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "code", content = "detail", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -36,69 +36,69 @@ pub enum CloseReason {
     ShuttingDown,
     /// No handshake within the time allowed.
     #[error(
-        "no handshake within the time allowed: who is there is no node of this protocol, or hangs"
+        "no handshake within the time allowed: the other end does not speak this protocol, or hangs"
     )]
     HandshakeTimeout,
-    /// The peer said something else before its handshake.
-    #[error("it spoke before its handshake")]
+    /// The peer sent another message before its handshake.
+    #[error("it sent another message before its handshake")]
     SpokeTooSoon,
     /// The peer belongs to another subnet.
     #[error(
         "other subnet: theirs {theirs}, ours {ours}; subnet name, encryption and generation must all be the same"
     )]
     OtherSubnet {
-        /// The id it named.
+        /// The subnet id it sent.
         theirs: String,
         /// Our own.
         ours: Box<SubnetId>,
     },
-    /// It was ourselves at the other end.
+    /// The other end is this node itself.
     #[error("that is this node itself")]
     Oneself,
     /// Another connection to the same peer is kept.
     #[error("another connection to {0} is kept")]
     Duplicate(NodeId),
-    /// The peer is not the one that was expected.
+    /// The peer has another id than expected.
     #[error("expected {expected}, found {found}")]
     WrongId {
-        /// Whom we wanted.
+        /// The id we expected.
         expected: Box<NodeId>,
-        /// Who answered.
+        /// The id it has.
         found: Box<NodeId>,
     },
-    /// The peer sent a frame that is not one, or whose id does not fit its contents.
+    /// The peer sent a malformed frame, or one whose id does not match its contents.
     #[error("it sent a bad frame: {0}")]
     BadFrame(String),
-    /// The peer took nothing for too long while something waited for it.
-    #[error("it read nothing for too long while something waited for it")]
+    /// The peer read nothing for too long while data was queued for it.
+    #[error("it read nothing for too long while data was queued for it")]
     SlowPeer,
-    /// The peer began a frame and did not finish it in time.
+    /// The peer began a frame and did not finish it before the deadline.
     #[error("it began a frame and did not finish it in time")]
     Unfinished,
     /// The peer did not answer a probe.
     #[error("it did not answer")]
     Unresponsive,
-    /// It did too much wrong of late.
+    /// Its host misbehaved too often and is banned for a while.
     #[error("its host is banned for a while")]
     Banned,
-    /// Too many waited to hand in their handshake, most of them from its host.
-    #[error("too many of its host wait for their handshake")]
+    /// Too many connections waited for their handshake, most of them from its host.
+    #[error("too many connections from its host wait for their handshake")]
     Crowded,
-    /// The node has as many peers as it may; the peers list said where else to go.
-    #[error("the node is full; its peers list says where else to go")]
+    /// The node has as many peers as it may; its peers list names others.
+    #[error("the node is full; its peers list names other peers")]
     Full,
-    /// One end has peers enough and the other can do without it: both agreed to part.
-    #[error("both ends have links enough without this one")]
+    /// One end has enough peers and the other can do without this connection: both agreed to close it.
+    #[error("both ends have enough peers without this connection")]
     Spare,
     /// One end refused the other before the connection was secured.
     #[error("{}: {refusal}", if *by_peer { "it refused us" } else { "we refused it" })]
     Insecure {
         /// Why.
         refusal: TlsRefusal,
-        /// Whether the peer refused us, and not we the peer.
+        /// Whether the peer refused us, rather than we the peer.
         by_peer: bool,
     },
-    /// The peer claimed an id that its key does not stand for.
+    /// The peer claimed an id that does not match its key.
     #[error("it claims to be {claimed}, and its key is that of {proven}")]
     UnprovenId {
         /// The id in its handshake.
@@ -106,14 +106,14 @@ pub enum CloseReason {
         /// The id of its key.
         proven: Box<NodeId>,
     },
-    /// What it said first was plainly another protocol.
+    /// Its first bytes belong to another protocol.
     #[error("it speaks {0}: this port is for nodes of the mesh")]
     OtherProtocol(OtherProtocol),
-    /// Validators of this node rejected too much of what it wrote.
-    #[error("too much of what it wrote was rejected by a validator of this node")]
+    /// Validators of this node rejected too much of what the peer wrote.
+    #[error("validators of this node rejected too many of its messages")]
     Rejected,
-    /// A user of this node disconnected it a moment ago.
-    #[error("it was disconnected on request a moment ago, and is not let in again for a while")]
+    /// A user of this node disconnected it a short while ago.
+    #[error("it was disconnected on request and is refused for a while")]
     Unwanted,
     /// The operating system reported an error.
     #[error("the connection failed: {0}")]
@@ -121,7 +121,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    /// A short stable name, as the program prints it.
+    /// Returns a short stable name, as the program prints it.
     pub fn code(&self) -> &'static str {
         match self {
             Self::ByPeer => "by_peer",
@@ -151,19 +151,19 @@ impl CloseReason {
     }
 }
 
-/// Why a peer was passed over.
+/// Why a peer was skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SkipReason {
-    /// It is a js2p of a generation that hangs on payload that is not valid UTF-8.
+    /// The peer is a js2p of a generation that hangs on payload that is not valid UTF-8.
     BinaryHangsIt,
-    /// The payload is not valid UTF-8 and its id was made by the other language's rule: it would
-    /// close the connection.
+    /// The payload is not valid UTF-8, and its id follows the other language's rule: the peer would close the
+    /// connection.
     IdOfOtherLanguage,
 }
 
-/// What a user is told about the mesh as it happens.
+/// Something that happened to the node or the mesh, told as it happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -172,136 +172,135 @@ pub enum Event {
     PeerJoined {
         /// Its id.
         peer: NodeId,
-        /// Its outward address if it named one, otherwise where it connects from.
+        /// Its outward address if it announced one, otherwise the address it connects from.
         addr: Address,
         /// Who dialled.
         direction: Direction,
     },
-    /// A peer is gone.
+    /// A peer's connection ended.
     PeerLeft {
         /// Its id.
         peer: NodeId,
         /// Why.
         reason: CloseReason,
-        /// What was queued for it and not written. What was written in part counts whole, so some of it may have arrived.
+        /// What was queued for it and not written. A partly written message counts as a whole, so some of it may have
+        /// arrived.
         #[serde(skip_serializing_if = "Traffic::is_nothing")]
         unwritten: Traffic,
     },
-    /// What was queued for a peer whose connection this node closed could not be written any more. Follows its
-    /// `PeerLeft`.
+    /// Data queued for a peer could not be written after this node closed the connection. Follows its `PeerLeft`.
     Unwritten {
-        /// Which.
+        /// The peer.
         peer: NodeId,
-        /// How much, of own messages and of others' that were to be passed on.
+        /// How much, own and relayed messages.
         unwritten: Traffic,
     },
     /// A connection ended before its handshake was accepted.
     Refused {
-        /// The other end.
+        /// The address of the other end.
         addr: Address,
         /// Who dialled.
         direction: Direction,
         /// Why.
         reason: CloseReason,
     },
-    /// A dial came to nothing.
+    /// A dial failed.
     DialFailed {
-        /// Where to.
+        /// The address dialled.
         addr: Address,
         /// Why.
         reason: DialError,
     },
-    /// A connection claimed an id that another live connection holds, or changed its own.
+    /// A connection claimed an id that another live connection holds, or changed its own id.
     IdConflict {
         /// The id.
         peer: NodeId,
-        /// Where the claim came from.
+        /// The address the claim came from.
         addr: Address,
     },
-    /// A host did too much wrong and is not let in for a while.
+    /// A host misbehaved too often and is refused for a while.
     Banned {
-        /// Which.
+        /// The host.
         host: String,
-        /// For how long.
+        /// How long it is banned.
         seconds: u64,
     },
-    /// A peer's clock differs from ours; beyond 60 seconds its messages are dropped as expired.
+    /// A peer's clock differs from ours. Beyond 60 seconds its messages are dropped.
     ClockSkew {
         /// The peer.
         peer: NodeId,
         /// Its clock minus ours, in seconds.
         seconds: i64,
     },
-    /// This machine's clock was set, or the machine slept: it moved against the time that passed.
+    /// This machine's clock moved against the elapsed time: it was set, or the machine slept.
     ClockStepped {
         /// By how much, in seconds.
         seconds: i64,
     },
     /// A whisper did not reach its peer.
     Undeliverable {
-        /// Whom it was for.
+        /// The recipient.
         to: NodeId,
-        /// Why it did not.
+        /// Why it failed.
         reason: String,
     },
-    /// Somebody looks for a peer that is connected to nobody who heard of it here. Told only once asked for, and at most
-    /// four times a second.
+    /// Another node looks for a peer that is not connected here. Told only on request, and at most four times a second.
     Sought {
-        /// Who is looked for.
+        /// The peer looked for.
         peer: NodeId,
     },
-    /// Broadcasts were dropped because the cache of seen ones is full: somebody sends more than it holds. Told once a second
-    /// at most.
+    /// Broadcasts were dropped because the waterfall cache is full: someone sends more than it holds. Told at most once
+    /// a second.
     WaterfallFull {
-        /// Broadcasts dropped for it since the node started.
+        /// Broadcasts dropped for this reason since the node started.
         dropped: u64,
     },
-    /// Messages were dropped, or requests not granted, for a reason that is counted. Told for each counter once in ten seconds
-    /// at most.
+    /// Messages were dropped, or requests denied, for a reason that has a counter. Told for each counter at
+    /// most once in ten seconds.
     Dropped {
-        /// Which counter of [`Stats`](crate::Stats) counts them.
+        /// The counter of [`Stats`](crate::Stats) that counts them.
         counter: &'static str,
-        /// How many since this was last told.
+        /// How many since the last such event.
         count: u64,
     },
-    /// A relay passed peers over, to do them no harm.
+    /// A relay skipped a peer that the message would harm.
     RelaySkipped {
         /// The message.
         id: MessageId,
-        /// The peer passed over.
+        /// The peer skipped.
         peer: NodeId,
         /// Why.
         reason: SkipReason,
     },
     /// A subscriber missed messages because its queue was full.
     Lagged {
-        /// Which subscription.
+        /// The subscription.
         subscription: u64,
         /// How many it missed since the last such event.
         missed: u64,
-        /// Whether the subscription was ended for it.
+        /// Whether the subscription was ended because of it.
         detached: bool,
     },
-    /// What was asked for with `do_send` was refused, and nobody waits for the answer. At most 16 such events a second.
+    /// A command sent with `do_send` was refused, so nobody gets the answer. At most 16 such events a second.
     NotSent {
         /// Why it was refused.
         reason: String,
     },
-    /// A subscriber's actor has stopped without ending its subscription: it panicked, or was stopped. Nothing is sent to it any
-    /// more.
+    /// A subscriber's actor has stopped without ending its subscription: it panicked, or was stopped. It gets no more
+    /// messages.
     SubscriberGone {
-        /// Which subscription.
+        /// The subscription.
         subscription: u64,
-        /// How many messages, or events, it had not been known to have handled.
+        /// How many messages or events it may not have handled.
         lost: u64,
     },
-    /// A value could not be read as what its kind says it is. At most 16 such events a second.
+    /// A value could not be decoded as its kind. At most 16 such events a second.
     Unreadable {
         /// The kind, cut after 64 characters.
         kind: String,
-        /// Who wrote it, by its own word.
+        /// Its author, as claimed.
         sender: NodeId,
-        /// Why not.
+        /// Why it failed.
         reason: String,
     },
     /// A validator rejected a message: it was neither delivered nor relayed. At most four such events a second.
@@ -310,59 +309,59 @@ pub enum Event {
         id: MessageId,
         /// Its kind, cut after 64 characters.
         kind: String,
-        /// Who wrote it, by its own word.
+        /// Its author, as claimed.
         sender: NodeId,
         /// The neighbour it came from.
         from: NodeId,
     },
-    /// A validator did not decide about messages: it was late, had too many waiting, or is gone. Told once a second.
+    /// A validator did not decide about messages: it was late, its queue was full, or it is gone. Told once a second.
     Undecided {
-        /// The name of its registration.
+        /// The id of its registration.
         validator: u64,
-        /// How many messages since this was last told.
+        /// How many messages since the last such event.
         messages: u64,
-        /// Whether they were let pass, or dropped.
+        /// Whether they were accepted rather than dropped.
         accepted: bool,
     },
-    /// An answer came after the time its question had. At most 16 such events a second.
+    /// An answer came after the deadline of its question. At most 16 such events a second.
     LateReply {
-        /// Who answered.
+        /// The node that answered.
         from: NodeId,
         /// The kind of the answer.
         kind: String,
     },
-    /// A question was refused, because too many wait for their answerer. At most 16 such events a second.
+    /// A question was refused because too many are queued. At most 16 such events a second.
     QuestionRefused {
-        /// Who asked.
+        /// The node that asked.
         from: NodeId,
         /// The kind of the question.
         kind: String,
     },
-    /// The file of the peer book could not be read, or not be written; the node goes on without.
+    /// The peer book's file could not be read or written; the node goes on without it.
     PeerBookFailed {
-        /// Which file.
+        /// The file.
         path: String,
         /// Why.
         reason: String,
     },
-    /// The node could not be announced on the local network, and goes on without.
+    /// The node could not be announced on the local network; it goes on without.
     MdnsFailed {
         /// Why.
         reason: String,
     },
-    /// This node's certificate is about to expire, or has expired: told 30, 7 and 1 day before, and at the end.
+    /// This node's certificate is about to expire, or has expired. Told 30, 7 and 1 day before, and on expiry.
     CertificateExpires {
-        /// Days that are left.
+        /// Days left.
         days: u64,
     },
-    /// Certificates that were changed on disk could not be taken up; those in force stay.
+    /// Certificates changed on disk could not be loaded; the node keeps the previous ones.
     CertificatesUnreadable {
         /// Why.
         reason: String,
     },
-    /// Accepting connections failed and is tried again after a pause.
+    /// Accepting connections failed; the node tries again after a pause.
     ListenerFailed {
-        /// What the operating system said.
+        /// The operating system's error.
         reason: String,
     },
 }

@@ -1,6 +1,6 @@
-//! Events in words: a stable name, how bad it is, and a sentence, for logs, pages and terminals.
+//! Events in words, for logs, pages and terminals: a stable name, a severity and a sentence.
 //!
-//! Owns the wording. What peers chose themselves stands in a sentence only as [`printable`] text.
+//! Owns the wording. Text chosen by peers appears in a sentence only as [`printable`] text.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use super::{CloseReason, DialError, Direction, Event};
 use crate::wire::MessageId;
 use crate::wire::NodeId;
 
-/// Characters of a peer's own text that a sentence has at most.
+/// Maximum characters of a peer's text in a sentence.
 const MAX_TEXT: usize = 320;
 
 /// How bad something is.
@@ -30,7 +30,7 @@ pub enum Severity {
 macro_rules! codes {
     ($($variant:ident => $code:literal,)*) => {
         impl Event {
-            /// The name of the event, as in its JSON form.
+            /// Returns the name of the event, as in its JSON form.
             pub fn code(&self) -> &'static str {
                 match self {
                     $(Self::$variant { .. } => $code,)*
@@ -43,7 +43,7 @@ macro_rules! codes {
     };
 }
 
-// Each has a row in docs/operating.md.
+// Each needs a row in docs/operating.md.
 codes! {
     PeerJoined => "peer_joined",
     PeerLeft => "peer_left",
@@ -75,7 +75,7 @@ codes! {
 }
 
 impl Event {
-    /// How bad it is.
+    /// Returns how bad it is.
     pub fn severity(&self) -> Severity {
         match self {
             Self::PeerJoined { .. } | Self::Sought { .. } | Self::RelaySkipped { .. } => {
@@ -91,7 +91,7 @@ impl Event {
     }
 }
 
-/// Whether a connection that ends like this is part of an ordinary day.
+/// Returns whether this reason is part of normal operation.
 fn is_orderly(reason: &CloseReason) -> bool {
     matches!(
         reason,
@@ -104,7 +104,7 @@ fn is_orderly(reason: &CloseReason) -> bool {
     )
 }
 
-/// What happened, in a sentence without a full stop. Text that peers chose is [`printable`] in it.
+/// Writes a sentence without a full stop. Text chosen by peers is [`printable`] in it.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let short = |text: &dyn fmt::Display| printable(&text.to_string(), MAX_TEXT);
@@ -176,8 +176,8 @@ impl fmt::Display for Event {
             }
             Self::Dropped { counter, count } => {
                 let why = match *counter {
-                    "misplaced" => "control messages under a flag with which they are never sent",
-                    "malformed" => "control messages that make no sense",
+                    "misplaced" => "control messages under the wrong flag",
+                    "malformed" => "malformed control messages",
                     "unknown_verbs" => "extensions that this version does not know",
                     "over_budget" => "requests beyond what a peer may ask for",
                     "expired" => "broadcasts stamped more than a minute ago",
@@ -187,7 +187,10 @@ impl fmt::Display for Event {
                 write!(f, "dropped {count}: {why}")
             }
             Self::Sought { peer } => {
-                write!(f, "somebody looks for {peer}, which is not connected here")
+                write!(
+                    f,
+                    "another node looks for {peer}, which is not connected here"
+                )
             }
             Self::WaterfallFull { dropped } => write!(
                 f,
@@ -217,7 +220,7 @@ impl fmt::Display for Event {
             Self::NotSent { reason } => {
                 write!(
                     f,
-                    "nobody waits to hear that this was refused: {}",
+                    "a command sent with do_send was refused: {}",
                     short(reason)
                 )
             }
@@ -232,7 +235,7 @@ impl fmt::Display for Event {
                 reason,
             } => write!(
                 f,
-                "a message of {sender} is no value of its kind {}: {}",
+                "a message of {sender} could not be decoded as kind {}: {}",
                 short(kind),
                 short(reason)
             ),
@@ -255,7 +258,7 @@ impl fmt::Display for Event {
                 accepted,
             } => write!(
                 f,
-                "validator {validator} did not decide about {messages} messages, which were {}: it is slow, or gone",
+                "validator {validator} did not decide about {messages} messages ({}): it is slow, or gone",
                 if *accepted { "let pass" } else { "dropped" }
             ),
             Self::LateReply { from, kind } => {
@@ -263,7 +266,7 @@ impl fmt::Display for Event {
             }
             Self::QuestionRefused { from, kind } => write!(
                 f,
-                "a question of {from} was refused, because too many wait ({})",
+                "a question of {from} ({}) was refused: the queue is full",
                 short(kind)
             ),
             Self::PeerBookFailed { path, reason } => {
@@ -286,7 +289,7 @@ impl fmt::Display for Event {
             Self::CertificatesUnreadable { reason } => {
                 write!(
                     f,
-                    "changed certificates were not taken up: {}",
+                    "changed certificates could not be loaded, the previous ones stay in force: {}",
                     short(reason)
                 )
             }
@@ -298,7 +301,7 @@ impl fmt::Display for Event {
 }
 
 impl Event {
-    /// The address it is about, if there is one.
+    /// Returns the address it is about, if there is one.
     pub fn about(&self) -> Option<String> {
         match self {
             Self::PeerJoined { addr, .. }
@@ -310,7 +313,7 @@ impl Event {
         }
     }
 
-    /// The peer it is about, if there is one.
+    /// Returns the peer it is about, if there is one.
     pub fn peer(&self) -> Option<&NodeId> {
         match self {
             Self::PeerJoined { peer, .. }
@@ -326,7 +329,7 @@ impl Event {
         }
     }
 
-    /// The message it is about, if there is one.
+    /// Returns the message it is about, if there is one.
     #[cfg(all(feature = "tracing", feature = "node"))]
     pub(crate) fn message(&self) -> Option<&MessageId> {
         match self {
@@ -335,7 +338,7 @@ impl Event {
         }
     }
 
-    /// The stable name of its reason, if it has one.
+    /// Returns the stable name of its reason, if it has one.
     pub fn why(&self) -> Option<&'static str> {
         match self {
             Self::PeerLeft { reason, .. } | Self::Refused { reason, .. } => Some(reason.code()),
@@ -354,8 +357,8 @@ fn said(traffic: &crate::mesh::Traffic) -> String {
     format!("{messages} messages ({bytes} bytes)")
 }
 
-/// Text that cannot do more than be read: without control characters, line separators, characters that
-/// change the direction of what follows or have no width, and no longer than `max` characters.
+/// Makes text safe to display: escapes control characters, line separators, and characters that change the text
+/// direction or have no width. Cuts it after `max` characters.
 pub fn printable(text: &str, max: usize) -> String {
     let mut shown = String::with_capacity(text.len().min(4 * max));
     for (at, c) in text.chars().enumerate() {

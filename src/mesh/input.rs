@@ -1,7 +1,7 @@
-//! All that can happen to a [`Mesh`](super::Mesh): its inputs, and the clocks and names they carry.
+//! The inputs of a [`Mesh`](super::Mesh), and the clocks and names they carry.
 //!
-//! Read this file first and [`effect`](super::effect) second: together they are the whole contract
-//! of the core. Nothing here knows a socket or an actor.
+//! Read this file first and [`effect`](super::effect) second: together they are the core's whole contract. Nothing here
+//! knows a socket or an actor.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,32 +11,32 @@ use serde::Serialize;
 use super::tls_refusal::TlsRefusal;
 use crate::wire::{Address, Batch, NodeId, StreamError};
 
-/// The two clocks, read by whoever drives the core: it never reads one itself.
+/// The two clocks, read by the core's driver: the core never reads a clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Now {
-    /// Time since some fixed moment, never going back. Timeouts are measured on it.
+    /// Time since some fixed moment. Never goes back. Timeouts use it.
     pub monotonic: Duration,
-    /// Seconds since the Unix epoch, UTC. Messages are stamped and judged by it.
+    /// Seconds since the Unix epoch, UTC. Message stamps use it.
     pub unix: u64,
 }
 
-/// One connection or one dial, from its beginning to its end. Never used twice.
+/// One connection or one dial, from beginning to end. Never reused.
 ///
 /// The core names them ([`Mesh::next_conn`](super::Mesh::next_conn)); a dial keeps its name when
 /// it becomes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
 
-/// Whom to tell when something asked for comes to its end: chosen by the asker, given back in
+/// Identifies a command, so that its outcome can be answered. Chosen by the caller, returned in
 /// [`Effect::Answer`](super::Effect::Answer).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
-/// A message that a validator is asked about.
+/// The name of a message proposed to a validator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProposalId(pub u64);
 
-/// Why a dial came to nothing. Raised by whoever dials for the core.
+/// Why a dial failed. Reported by the core's driver.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize)]
 #[serde(tag = "code", content = "detail", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -52,45 +52,45 @@ pub enum DialError {
     Unreachable(String),
 }
 
-/// How a connection's stream came to its end, as seen by whoever reads and writes it.
+/// How a connection's stream ended, as seen by its reader and writer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// The peer closed it in order.
     ByPeer,
     /// The peer broke the framing.
     Broken(String),
-    /// The operating system reported an error, or the stream ended in the middle of a frame: peers crash.
+    /// The operating system reported an error, or the stream ended inside a frame (peers crash).
     Failed(String),
-    /// The peer took nothing for too long while something waited for it.
+    /// The peer read nothing for too long while data was queued for it.
     Stalled,
-    /// The peer began a frame and did not finish it in time.
+    /// The peer began a frame and did not finish it before the deadline.
     Unfinished,
     /// One end refused the other before, or instead of, securing the connection.
     Insecure {
         /// Why.
         refusal: TlsRefusal,
-        /// Whether the peer refused us, and not we the peer.
+        /// Whether the peer refused us, rather than we the peer.
         by_peer: bool,
     },
-    /// What came first was plainly another protocol.
+    /// The first bytes belong to another protocol.
     OtherProtocol(OtherProtocol),
 }
 
-/// A protocol that is not this one, as its first bytes tell.
+/// Another protocol, recognized by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum OtherProtocol {
-    /// A request of HTTP, as health checks and browsers send.
+    /// An HTTP request, as from health checks and browsers.
     Http,
-    /// A record of TLS.
+    /// A TLS record.
     Tls,
-    /// The greeting of SSH.
+    /// The SSH greeting.
     Ssh,
 }
 
 impl OtherProtocol {
-    /// What the first bytes of a stream are, if they are plainly no frame of ours.
+    /// Recognizes the protocol of a stream's first bytes, if they cannot be a frame of ours.
     pub fn of(first: &[u8]) -> Option<Self> {
         const METHODS: [&[u8]; 9] = [
             b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"TRAC", b"CONN", b"PATC",
@@ -133,61 +133,61 @@ impl From<StreamError> for Ended {
     }
 }
 
-/// Everything that can happen.
+/// One thing that happened.
 #[derive(Debug)]
 pub enum Input {
     /// A stranger connected to us.
     Accepted {
         /// Named with [`Mesh::next_conn`](super::Mesh::next_conn).
         conn: ConnId,
-        /// Where it connects from; its port is not one it listens on.
+        /// The address it connects from; it does not listen on that port.
         addr: Address,
     },
-    /// A dial we asked for is connected.
+    /// A dial of ours connected.
     Dialed {
         /// The name in [`Effect::Dial`](super::Effect::Dial).
         conn: ConnId,
-        /// Where it led, as an address of the network and not a name.
+        /// The network address it reached, not a name.
         addr: Address,
     },
-    /// A dial we asked for came to nothing.
+    /// A dial of ours failed.
     DialFailed {
         /// The name in [`Effect::Dial`](super::Effect::Dial).
         conn: ConnId,
         /// Why.
         why: DialError,
     },
-    /// The other end of a connection has proven by its key who it is. Said before anything is received on it.
+    /// The key at the other end of a connection proved its id. Comes before anything is received on that connection.
     Proven {
         /// Which connection.
         conn: ConnId,
-        /// The id that its key stands for.
+        /// The id of its key.
         id: NodeId,
     },
-    /// Frames came in.
+    /// Frames arrived.
     Received {
-        /// On which connection.
+        /// The connection they came on.
         conn: ConnId,
         /// All whole frames of one read.
         batch: Batch,
     },
-    /// A connection is gone. Said once for each, also for those the core closed.
+    /// A connection ended. Reported once for each, including those the core closed.
     Closed {
-        /// Which.
+        /// The connection.
         conn: ConnId,
         /// How it ended.
         why: Ended,
     },
-    /// A peer took some of what waited for it, as was asked with [`Effect::Watch`](super::Effect::Watch).
+    /// A peer read some of its queued data, as asked with [`Effect::Watch`](super::Effect::Watch).
     Taking {
         /// Which connection.
         conn: ConnId,
     },
-    /// Strangers cannot be accepted for a while.
+    /// The listener cannot accept connections for a while.
     AcceptFailed {
-        /// What the operating system said.
+        /// The operating system's error.
         why: String,
     },
-    /// A second or so has passed. Saying it late, often or in bursts does no harm.
+    /// About a second has passed. Late, frequent or bursty ticks do no harm.
     Tick,
 }

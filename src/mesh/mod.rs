@@ -1,8 +1,8 @@
-//! Floor 2: the protocol's decisions, pure. What happens goes in, what is to be done comes out.
+//! Layer 2, the protocol: pure decisions. [`Input`]s go in, [`Effect`]s come out.
 //!
-//! Read [`input`] first, [`effect`] second; then [`Mesh`], which is dispatched to one file for each of
-//! the protocol's nouns. This floor uses the messages of [`wire`](crate::wire) but no layout, no
-//! flag number and no generation; it reads no clock, opens no socket and knows no actor.
+//! Read [`input`] first, [`effect`] second; then [`Mesh`], which dispatches to one file for each noun of the protocol.
+//! This layer uses the messages of [`wire`](crate::wire) but no layout, no flag number and no generation. It reads no
+//! clock, opens no socket and knows no actor.
 //!
 //! # The life of a connection
 //!
@@ -26,24 +26,24 @@
 //!          +--DialFailed  +--Closed, Disconnect, a bad frame---> gone: PeerLeft
 //! ```
 //!
-//! # Where we differ from the reference peers
+//! # Differences from the reference peers
 //!
 //! | the reference peers | here | because |
 //! |---|---|---|
-//! | list and use a dialled peer before its handshake | the awaiting list and the routing table are different things | its id may turn out another, and it could be of another subnet |
-//! | relay back to where a message came from | never | it is dropped there anyway |
-//! | obey control messages under any main flag | only under the one they are sent with | one broadcast could rename everybody's links |
-//! | know a broadcast by its id alone | by id, author and packet boundaries | the id covers neither, so one message could hide another |
-//! | stamp a broadcast anew for each link | one second, one id, for all | a second that rolls over in between made it two messages |
-//! | lose the same payload sent twice in a second | the later takes the next free second | the id has no finer clock |
-//! | accept any time in the future | at most 60 seconds ahead | it could never be forgotten |
-//! | let the newest claim take over an id | the first live connection keeps it, crossings apart | nobody can be unseated by a claim |
-//! | may lose both of two crossing connections (py2p) | probe the one that is left, and dial anew | one must remain |
-//! | dial whatever a peers list says | check each entry, within a budget | a list is advice |
-//! | answer every `request *` | at a bounded rate | a confused peer floods us with them |
-//! | wait for ever for the answer to a request | until a deadline, then say why | nothing may fail silently |
-//! | relay payload that is not UTF-8 to js2p | pass it over, and say so | it would hang for good |
-//! | ask for a resend of what they cannot read | close, and say why | every js2p closes on being asked |
+//! | list and use a dialled peer before its handshake | it stays on the awaiting list until its handshake | it may turn out to have another id, or another subnet |
+//! | relay a message back to the peer it came from | never | that peer drops it anyway |
+//! | obey control messages under any main flag | only under the flag they are sent with | one broadcast could rename everybody's connections |
+//! | identify a broadcast by its id alone | by id, author and packet boundaries | the id covers neither, so one message could hide another |
+//! | stamp a broadcast anew for each connection | one second and one id for all | when the second rolled over in between, one message became two |
+//! | lose the same payload sent twice in a second | the later one takes the next free second | the id has no finer clock |
+//! | accept any time in the future | at most 60 seconds ahead | such a message could never be forgotten |
+//! | let the newest claim take over an id | the first live connection keeps it, except when dials cross | a claim must not unseat a peer |
+//! | may lose both of two crossing connections (py2p) | probe the remaining one, and dial again | one must remain |
+//! | dial whatever a peers list names | check each entry, within a budget | a list is advice |
+//! | answer every `request *` | rate limited | a confused peer floods us with them |
+//! | wait for ever for the answer to a request | until a deadline, then report why | nothing may fail silently |
+//! | relay payload that is not UTF-8 to js2p | skip that peer, and report it | the peer would hang for good |
+//! | ask for a resend of what they cannot read | close, and report why | every js2p closes when asked |
 
 mod connections;
 mod dispatch;
@@ -77,6 +77,7 @@ pub use messaging::broadcast::Outgoing;
 pub use messaging::pass_on::Foreign;
 pub use messaging::route::{Hop, PassedMessage, Route};
 pub use messaging::validation::{Acceptance, ValidationRule};
+pub use messaging::whisper::OutgoingWhisper;
 #[cfg(feature = "node")]
 pub(crate) use messaging::whisper::QueuedWhisper;
 pub use params::Params;
@@ -114,16 +115,15 @@ use self::stats::{DROPPED, RecentProblems};
 use self::token_bucket::TokenBucket;
 use crate::wire::{Composer, Copies, FingerprintKey, NodeId, PeerEntry, SubnetId};
 
-/// A node's whole protocol, without a socket: what happens goes in, what is to be done comes out.
+/// A node's whole protocol, without a socket: inputs go in, effects come out.
 ///
 /// # Driving it
 ///
-/// Inputs go to [`handle`](Self::handle), which is total: a peer that misbehaves leads to
-/// [`Effect::Close`], never to an error. What users want goes to the methods named after it, which
-/// can refuse. Each appends its effects to `out`; perform them in order. `now` must not go back in
-/// its monotonic part. Say [`Input::Tick`] about once a second. Name a connection that was accepted
-/// with [`next_conn`](Self::next_conn), and report the end of every connection with
-/// [`Input::Closed`], also those the core closed. Equal seeds and equal inputs give equal effects.
+/// Pass inputs to [`handle`](Self::handle), which is total: a misbehaving peer leads to [`Effect::Close`], never to an
+/// error. Pass users' commands to the methods named after them, which can refuse. Each appends its effects to `out`;
+/// perform them in order. The monotonic part of `now` must not go back. Pass [`Input::Tick`] about once a second. Name
+/// each accepted connection with [`next_conn`](Self::next_conn). Report the end of every connection with
+/// [`Input::Closed`], including those the core closed. Equal seeds and equal inputs give equal effects.
 #[derive(Debug)]
 pub struct Mesh {
     params: Params,
@@ -134,7 +134,7 @@ pub struct Mesh {
     routing: Routing,
     awaiting: AwaitingList,
     waterfall: Waterfall,
-    /// Of what a batch delivers.
+    /// Copies of the packets that a batch delivers.
     copies: Copies,
     searches: Searches,
     announcements: Announcements,
@@ -146,40 +146,40 @@ pub struct Mesh {
     validation: Validation,
     stats: Stats,
     problems: RecentProblems,
-    /// Dials that peers lists may still make us begin.
+    /// Budget of dials caused by peers lists.
     dial_budget: TokenBucket,
-    /// What peers lists named and was not dialled yet, and from how far it was named.
+    /// Nodes that peers lists named and that are not dialled yet, and the scope they were named from.
     offers: VecDeque<(PeerEntry, Scope)>,
-    /// When a peer may be asked for its list again for want of links, and the pause after that.
+    /// When to ask a peer for its list again if connections are missing, and the pause after that.
     ask_at: Duration,
     ask_pause: Duration,
-    /// Rounds of `request *` that lost peers may still make us begin.
+    /// Budget of `request *` rounds caused by lost peers.
     ask_budget: TokenBucket,
     book: PeerBook,
     tried: Tried,
     bans: Bans,
     departures: Departures,
-    /// Our last broadcast, and its place in the order of all we sent.
+    /// Our last broadcast, and its number among the messages sent.
     last_broadcast: Option<(u64, Kept)>,
-    /// Messages sent so far: the order they are known by.
+    /// Messages sent so far.
     order: u64,
-    /// Whether broadcasts were dropped since the last tick because the cache of seen ones is full.
+    /// Whether broadcasts were dropped since the last tick because the waterfall cache is full.
     crowded: bool,
     audience: bool,
     closing: bool,
-    /// Peers that a user disconnected, and until when they are kept out.
+    /// Peers that a user disconnected, and until when they are refused.
     shunned: BTreeMap<NodeId, Duration>,
-    /// Peers that were lost soon after they joined and dialled anew, and when.
+    /// Peers that were lost soon after they joined and were dialled again, and when.
     second_chances: BTreeMap<NodeId, Duration>,
-    /// What of the dropped was told, by counter, and when it was last.
+    /// The dropped counters as last reported, and when.
     dropped_told: ([u64; DROPPED], Duration),
-    /// When the clocks were compared last.
+    /// When the clocks were last compared.
     last_tick: Option<Now>,
     next_conn: u64,
 }
 
 impl Mesh {
-    /// A node called `me`. Everything it does by chance follows from `seed`.
+    /// Creates a node called `me`. `seed` determines all its randomness.
     pub fn new(params: Params, me: NodeId, seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let key = FingerprintKey::new(rng.random(), rng.random());
@@ -226,43 +226,43 @@ impl Mesh {
         }
     }
 
-    /// This node's id.
+    /// Returns this node's id.
     pub fn me(&self) -> &NodeId {
         self.composer.me()
     }
 
-    /// The id of this node's subnet.
+    /// Returns the id of this node's subnet.
     pub fn subnet_id(&self) -> &SubnetId {
         &self.subnet_id
     }
 
-    /// What it was made with.
+    /// Returns the settings it was made with.
     pub fn params(&self) -> &Params {
         &self.params
     }
 
-    /// A name for a connection that was accepted.
+    /// Returns a name for a connection that was accepted.
     pub fn next_conn(&mut self) -> ConnId {
         self.next_conn += 1;
         ConnId(self.next_conn)
     }
 
-    /// Whether anyone listens: if not, nothing is made ready to be delivered.
+    /// Sets whether anyone listens. If not, no message is prepared for delivery.
     pub fn set_audience(&mut self, listening: bool) {
         self.audience = listening;
     }
 
-    /// Who is at the other end of a connection, if that is a peer.
+    /// Returns the id of the peer on a connection, if its handshake was accepted.
     pub(crate) fn peer_at(&self, conn: ConnId) -> Option<&NodeId> {
         self.routing.get(conn).map(|entry| &entry.id)
     }
 
-    /// The routing table.
+    /// Returns the routing table.
     pub fn peers(&self) -> Vec<Peer> {
         self.routing.iter().map(Entry::report).collect()
     }
 
-    /// The awaiting list.
+    /// Returns the awaiting list.
     pub fn awaiting(&self) -> Vec<Awaiting> {
         let awaiting = |(conn, pending): (ConnId, &Pending)| Awaiting {
             conn,
@@ -274,7 +274,7 @@ impl Mesh {
         self.awaiting.iter().map(awaiting).collect()
     }
 
-    /// The counters.
+    /// Returns the counters.
     pub fn stats(&self) -> Stats {
         Stats {
             waterfall_evicted: self.waterfall.evicted(),
@@ -283,7 +283,7 @@ impl Mesh {
         }
     }
 
-    /// What went wrong lately, oldest first; bounded.
+    /// Returns recent problems, oldest first; bounded.
     pub fn troubles(&self) -> impl Iterator<Item = &Trouble> {
         self.problems.iter()
     }

@@ -1,26 +1,26 @@
-//! What the core counts and remembers of what went wrong.
+//! The core's counters and its recent problems.
 //!
-//! Owns the counters and a bounded list of troubles. Decides nothing.
+//! Owns the counters and a bounded list of problems. Decides nothing.
 
 use std::collections::VecDeque;
 
 use serde::Serialize;
 
-/// RecentProblems remembered; older ones are dropped first.
+/// Maximum problems kept; the oldest are dropped first.
 const TROUBLES: usize = 64;
 
-/// What came in or went out.
+/// An amount of traffic, in messages and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Traffic {
     /// Whole messages.
     pub messages: u64,
-    /// Bytes as they are on the wire.
+    /// Bytes on the wire.
     pub bytes: u64,
 }
 
 impl Traffic {
-    /// What is left of it without that.
+    /// Subtracts `other`, down to zero.
     #[cfg(feature = "node")]
     pub(crate) fn less(self, other: Self) -> Self {
         Self {
@@ -34,7 +34,7 @@ impl Traffic {
     }
 }
 
-/// Counters since the node was started. Messages are counted each time they are heard.
+/// Counters since the node started. Messages are counted each time they arrive.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
@@ -42,16 +42,16 @@ pub struct Stats {
     pub received: u64,
     /// Messages handed to the user.
     pub delivered: u64,
-    /// Messages of the user's that were accepted and queued for at least one peer, broadcasts and whispers. What of it was
-    /// never written is in `StatusReport::unwritten`.
+    /// The user's messages, broadcasts and whispers, that were queued for at least one peer. What was never written is
+    /// in `StatusReport::unwritten`.
     pub sent: u64,
-    /// Broadcasts of others that were passed on.
+    /// Broadcasts of others that were relayed.
     pub relayed: u64,
-    /// Broadcasts heard again within their time: dropped.
+    /// Broadcasts received again while remembered: dropped.
     pub duplicates: u64,
     /// Our own broadcasts that came back: dropped.
     pub echoes: u64,
-    /// Messages under an id that another message took first: delivered all the same.
+    /// Messages whose id another message had taken before: delivered all the same.
     pub id_twins: u64,
     /// Broadcasts stamped more than 60 seconds ago: dropped.
     pub expired: u64,
@@ -59,60 +59,60 @@ pub struct Stats {
     pub premature: u64,
     /// Control messages under a main flag with which they are never sent: dropped.
     pub misplaced: u64,
-    /// Extensions with a verb that this version does not know: dropped.
+    /// Extensions with a verb unknown to this version: dropped.
     pub unknown_verbs: u64,
-    /// Control messages whose arguments make no sense: dropped.
+    /// Control messages with invalid arguments: dropped.
     pub malformed: u64,
     /// Messages that a validator rejected: dropped.
     pub rejected: u64,
-    /// Messages that a validator had ignored, or did not decide about and is closed: dropped.
+    /// Messages that a validator ignored, or that a fail-closed one did not decide about: dropped.
     pub ignored: u64,
-    /// Times that a validator did not decide about a message.
+    /// Times a validator did not decide about a message.
     pub undecided: u64,
-    /// Frames that do not decode, or whose id does not fit their contents: the peer was closed.
+    /// Malformed frames, or frames whose id does not match their contents: the peer was closed.
     pub bad_frames: u64,
-    /// Things a peer asked for more often than it may: not done.
+    /// Requests beyond a peer's rate limit: not served.
     pub over_budget: u64,
-    /// Times a relay passed over a peer that its payload would hang.
+    /// Times a relay skipped a peer that the payload would hang.
     pub relay_skipped: u64,
-    /// Large broadcasts of others that were offered to peers instead of sent, each offer.
+    /// Offers of large broadcasts of others, made to peers instead of sending them; each offer counts.
     pub announced: u64,
-    /// Large broadcasts that peers offered, and that none of them sent in time.
+    /// Large broadcasts that peers offered and none of them sent in time.
     pub unfetched: u64,
-    /// Small broadcasts of others that were not sent to peers which hear them sooner from others, each time.
+    /// Small broadcasts of others not sent to a peer that gets them sooner from others; each peer counts.
     pub spared: u64,
-    /// Of those, how many were sent after all, because the peer did not say in time that it had them.
+    /// Of those, the ones sent after all, because the peer did not confirm them in time.
     pub spared_in_vain: u64,
-    /// Links that both ends agreed to do without.
+    /// Connections closed because both ends agreed they can do without them.
     pub links_spared: u64,
-    /// Peers that were closed because they took too little for too long.
+    /// Peers closed because they read too little for too long.
     pub slow_peers: u64,
-    /// Hosts that were banned for a while.
+    /// Hosts banned for a while.
     pub bans: u64,
     /// Connections that ended before their handshake was accepted.
     pub refused: u64,
-    /// Times that this machine's clock was set, or the machine slept.
+    /// Times this machine's clock was set, or the machine slept.
     pub clock_steps: u64,
-    /// Claims to the id of a peer that is connected: refused.
+    /// Claims to the id of a connected peer: refused.
     pub id_conflicts: u64,
-    /// Nodes but ourselves that peers lists named, however often, those we know included.
+    /// Nodes named in peers lists, repeats and known nodes included, this node excluded.
     pub listed: u64,
-    /// Dials that came to nothing.
+    /// Dials that failed.
     pub dials_failed: u64,
-    /// Times that accepting was paused because the operating system refused: it is out of descriptors, say.
+    /// Times the listener paused because the operating system refused to accept, such as when out of descriptors.
     pub accepts_failed: u64,
     /// Whispers that did not reach their peer.
     pub undeliverable: u64,
-    /// Seen broadcasts forgotten before their time because the cache was full.
+    /// Remembered broadcasts forgotten early because the waterfall cache was full.
     pub waterfall_evicted: u64,
-    /// Broadcasts of a second that was forgotten before its time, or stamped ahead when such stamps had used up their share:
-    /// dropped.
+    /// Broadcasts dropped because their second was forgotten early, or because stamps ahead of now had used up their
+    /// share of the cache.
     pub waterfall_closed: u64,
-    /// Seen broadcasts remembered now.
+    /// Broadcasts remembered now.
     pub waterfall_entries: u64,
 }
 
-/// What tells of each counter of [`Stats`]: an event, by its code, or why there is none.
+/// For each counter of [`Stats`], the code of the event that reports it, or why there is none.
 #[cfg(test)]
 const TOLD_BY: [(&str, Result<&str, &str>); 35] = [
     ("received", Err("what is meant to happen")),
@@ -156,7 +156,7 @@ const TOLD_BY: [(&str, Result<&str, &str>); 35] = [
 ];
 
 impl Stats {
-    /// Counters of what was dropped and is told by nothing else.
+    /// Returns the counters of dropped messages that no other event reports.
     pub(super) fn dropped(&self) -> [(&'static str, u64); DROPPED] {
         [
             ("expired", self.expired),
@@ -170,20 +170,20 @@ impl Stats {
     }
 }
 
-/// How many counters those are.
+/// The number of those counters.
 pub(super) const DROPPED: usize = 7;
 
-/// Something that went wrong.
+/// A problem.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Trouble {
     /// Unix seconds.
     pub time: u64,
-    /// What, in a sentence.
+    /// The problem, in a sentence.
     pub what: String,
 }
 
-/// The last troubles, oldest first.
+/// The most recent problems, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct RecentProblems(VecDeque<Trouble>);
 

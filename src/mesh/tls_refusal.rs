@@ -1,10 +1,10 @@
-//! Why a link could not be secured, as plain data.
+//! Why a connection could not be secured, as plain data.
 //!
 //! Owns the reasons and what to change about each. Knows no TLS library: `tls` translates its errors into these.
 
 use serde::Serialize;
 
-/// Why one end of a link refused the other before anything of the mesh was said.
+/// Why one end of a connection refused the other before any message of the mesh.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "why", content = "detail", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -15,7 +15,7 @@ pub enum TlsRefusal {
     /// The other end spoke TLS where plaintext was expected.
     #[error("one end speaks TLS and the other plaintext: give both the same encryption")]
     Tls,
-    /// The certificate was issued by another authority.
+    /// The certificate was issued by an unknown authority.
     #[error(
         "the certificate is from an unknown authority: issue it with the mesh's CA, or add its CA to `ca.crt`"
     )]
@@ -32,24 +32,24 @@ pub enum TlsRefusal {
     /// The key is not on the allow-list.
     #[error("the key is not on the allow-list: add the node's id to it")]
     NotAllowed,
-    /// The certificate bears none of the names that are allowed, or not the one that was dialled.
+    /// The certificate has none of the allowed names, or not the one dialled.
     #[error(
-        "the certificate does not bear the name that is wanted: issue it for that name, or dial (and advertise) one it bears"
+        "the certificate lacks the expected name: issue it for that name, or dial (and advertise) a name it has"
     )]
     WrongName,
-    /// No certificate was shown.
+    /// No certificate was presented.
     #[error("no certificate was shown: every member of a closed mesh needs one")]
     NoCertificate,
-    /// The certificate cannot be read, is not meant for this use, or its signature is wrong.
+    /// The certificate is malformed, is not meant for this use, or has an invalid signature.
     #[error("the certificate cannot be used: {0}")]
     BadCertificate(String),
-    /// The two ends have no version or cipher in common, or one broke the protocol.
+    /// The two ends share no TLS version or cipher, or one broke the protocol.
     #[error("no common TLS: {0}")]
     Protocol(String),
 }
 
 impl TlsRefusal {
-    /// A short stable name.
+    /// Returns a short stable name.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Plaintext => "plaintext",

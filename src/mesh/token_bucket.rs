@@ -1,10 +1,10 @@
-//! A token bucket: how often something may be done for a peer, on the core's own time.
+//! A token bucket that limits how often something is done for a peer, on the core's own time.
 //!
-//! Owns a rate and what is left of it. Knows nothing of what it is spent on.
+//! Owns a rate and the tokens left. Does not know what they are spent on.
 
 use std::time::Duration;
 
-/// `burst` at once, then `per_second` each second.
+/// Allows `burst` at once, then `per_second` each second.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenBucket {
     tokens: f64,
@@ -23,7 +23,7 @@ impl TokenBucket {
         }
     }
 
-    /// Takes one token if there is one.
+    /// Takes one token; returns false if there is none.
     pub(crate) fn spend(&mut self, now: Duration) -> bool {
         let gained = now.saturating_sub(self.filled).as_secs_f64() * self.per_second;
         self.tokens = (self.tokens + gained).min(self.burst);

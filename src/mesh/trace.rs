@@ -1,8 +1,9 @@
 //! Log lines for messages as they pass: received, delivered, relayed, sent.
 //!
-//! Owns their target, level and fields: [`TARGET`] at debug, with the whole id of the message in `message_id`,
-//! so that the logs of several nodes join with one search. (`message` is what `tracing` calls the text of a line.) Never says what a message carries beyond its
-//! kind. Without the feature `tracing`, and without a subscriber that wants them, nothing is made ready.
+//! Owns their target, level and fields: [`TARGET`] at debug, with the message's whole id in `message_id`, so that one
+//! search joins the logs of several nodes. (`message` is what `tracing` calls the text of a line.) Never logs more of a
+//! payload than its kind. Without the feature `tracing`, or without a subscriber that wants these lines, nothing is
+//! formatted.
 
 #[cfg(feature = "node")]
 use crate::wire::Message;
@@ -12,23 +13,23 @@ use crate::wire::{Frame, MessageId, NodeId, Packets};
 #[cfg(feature = "tracing")]
 const TARGET: &str = "actix_mesh::message";
 
-/// Characters of a kind that a line has at most.
+/// Maximum characters of a kind in a line.
 #[cfg(feature = "tracing")]
 const MAX_KIND: usize = 32;
 
-/// Whether anybody wants these lines. Ask once for a batch.
+/// Returns whether anybody wants these lines. Ask once for each batch.
 #[cfg(feature = "tracing")]
 pub(crate) fn is_on() -> bool {
     tracing::enabled!(target: TARGET, tracing::Level::DEBUG)
 }
 
-/// Nobody can want them.
+/// Always false: without `tracing` nobody can want these lines.
 #[cfg(not(feature = "tracing"))]
 pub(crate) const fn is_on() -> bool {
     false
 }
 
-/// A message was proven, is no repetition, and counts.
+/// Logs a message that was verified and is not a duplicate.
 pub(in crate::mesh) fn received(node: &NodeId, peer: &NodeId, frame: &Frame<'_>) {
     #[cfg(feature = "tracing")]
     tracing::debug!(
@@ -45,7 +46,7 @@ pub(in crate::mesh) fn received(node: &NodeId, peer: &NodeId, frame: &Frame<'_>)
     let _ = (node, peer, frame);
 }
 
-/// A message is passed on to this many peers.
+/// Logs a message relayed to this many peers.
 pub(in crate::mesh) fn relayed(node: &NodeId, frame: &Frame<'_>, peers: usize) {
     #[cfg(feature = "tracing")]
     tracing::debug!(
@@ -59,7 +60,7 @@ pub(in crate::mesh) fn relayed(node: &NodeId, frame: &Frame<'_>, peers: usize) {
     let _ = (node, frame, peers);
 }
 
-/// A message of this node's own was handed to this many peers.
+/// Logs a message of this node that was sent to this many peers.
 pub(in crate::mesh) fn sent(node: &NodeId, message: &MessageId, payload: &Packets, peers: usize) {
     #[cfg(feature = "tracing")]
     tracing::debug!(
@@ -74,7 +75,7 @@ pub(in crate::mesh) fn sent(node: &NodeId, message: &MessageId, payload: &Packet
     let _ = (node, message, payload, peers);
 }
 
-/// Messages are handed to this application.
+/// Logs messages delivered to this application.
 #[cfg(feature = "node")]
 pub(crate) fn delivered(node: &NodeId, messages: &[Message]) {
     #[cfg(feature = "tracing")]
@@ -91,7 +92,7 @@ pub(crate) fn delivered(node: &NodeId, messages: &[Message]) {
     let _ = (node, messages);
 }
 
-/// A peer's own bytes, as they may stand in a log.
+/// Makes a peer's bytes safe for a log.
 #[cfg(feature = "tracing")]
 fn text(bytes: &[u8], max: usize) -> String {
     super::printable(&String::from_utf8_lossy(bytes), max)

@@ -1,9 +1,8 @@
-//! The metrics of a node: their names, kinds, units and descriptions, and what each reads.
+//! The metrics of a node: their names, kinds, units and descriptions, and the field each reads.
 //!
-//! Owns the table [`METRICS`], from which both exports are made: [`publish`] (feature `metrics`) feeds the
-//! [`metrics`](https://docs.rs/metrics) facade, for the exporter of your choice; the dashboard's `/metrics`
-//! (feature `dashboard`) writes Prometheus text. `docs/operating.md` says of each when to worry and what to
-//! do.
+//! Owns the table [`METRICS`], which both exports use: [`publish`] (feature `metrics`) feeds the
+//! [`metrics`](https://docs.rs/metrics) facade, for the exporter of your choice; the dashboard's `/metrics` (feature
+//! `dashboard`) writes Prometheus text. `docs/operating.md` says for each metric when to worry and what to do.
 
 #[cfg(feature = "metrics")]
 mod publish;
@@ -13,23 +12,23 @@ pub use publish::{Publish, publish};
 
 use crate::node::messages::{Histogram, StatusReport};
 
-/// How a metric behaves.
+/// The kind of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MetricKind {
-    /// It only grows, until the node is started anew.
+    /// Only grows, until the node restarts.
     Counter,
-    /// It goes up and down.
+    /// Goes up and down.
     Gauge,
     /// A distribution.
     Histogram,
 }
 
-/// What a metric counts.
+/// The unit of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MetricUnit {
-    /// Things.
+    /// A number of things.
     Count,
     /// Bytes.
     Bytes,
@@ -41,11 +40,11 @@ pub enum MetricUnit {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Metric {
-    /// Its name. It stays.
+    /// Its name, which is stable.
     pub name: &'static str,
-    /// How it behaves.
+    /// Its kind.
     pub kind: MetricKind,
-    /// What it counts.
+    /// Its unit.
     pub unit: MetricUnit,
     /// What it means, in a sentence.
     pub help: &'static str,
@@ -60,7 +59,7 @@ enum Read {
     Distribution(fn(&StatusReport) -> &Histogram),
 }
 
-/// What a metric is at one moment.
+/// The value of a metric.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reading<'a> {
     Number(u64),
@@ -201,31 +200,31 @@ pub const METRICS: &[Metric] = &[
         Counter,
         declined,
         "actix_mesh_requests_declined_total",
-        "Questions of others that nobody here answers."
+        "Questions of others for which no answerer is registered."
     ),
     request!(
         Counter,
         turned_away,
         "actix_mesh_requests_turned_away_total",
-        "Questions of others that found too many waiting."
+        "Questions of others refused because the queue was full."
     ),
     request!(
         Counter,
         late,
         "actix_mesh_requests_late_total",
-        "Answers that came after their question's time."
+        "Answers after their question's deadline."
     ),
     request!(
         Counter,
         stray,
         "actix_mesh_requests_stray_total",
-        "Answers that nobody waits for."
+        "Answers without an open question."
     ),
     request!(
         Counter,
         unreadable,
         "actix_mesh_requests_unreadable_total",
-        "Values that could not be read as what their kind says."
+        "Values that could not be decoded as their kind."
     ),
     Metric::number(
         "actix_mesh_start_time_seconds",
@@ -247,10 +246,7 @@ pub const METRICS: &[Metric] = &[
     counter!(delivered, "Messages handed to the application."),
     counter!(sent, "Own messages sent, broadcasts and whispers."),
     counter!(relayed, "Broadcasts of others passed on."),
-    counter!(
-        duplicates,
-        "Broadcasts heard again within their time: dropped."
-    ),
+    counter!(duplicates, "Duplicate broadcasts: dropped."),
     counter!(echoes, "Own broadcasts that came back: dropped."),
     counter!(
         id_twins,
@@ -274,7 +270,7 @@ pub const METRICS: &[Metric] = &[
     ),
     counter!(
         unknown_verbs,
-        "What newer actix-mesh nodes said and this version does not know: dropped."
+        "Extensions of newer actix-mesh nodes unknown to this version: dropped."
     ),
     counter!(
         malformed,
@@ -286,11 +282,11 @@ pub const METRICS: &[Metric] = &[
     ),
     counter!(
         over_budget,
-        "Things a peer asked for more often than it may: not done."
+        "Requests beyond a peer's rate limit: not served."
     ),
     counter!(
         relay_skipped,
-        "Times a relay passed over a peer that its payload would harm."
+        "Times a relay skipped a peer that the payload would harm."
     ),
     counter!(
         announced,
@@ -302,22 +298,25 @@ pub const METRICS: &[Metric] = &[
     ),
     counter!(
         spared,
-        "Small broadcasts of others that were not sent to peers which hear them sooner from others, each time."
+        "Small broadcasts of others not sent to a peer that gets them sooner from others; each peer counts."
     ),
     counter!(
         spared_in_vain,
         "Of those that were spared, how many were sent after all."
     ),
-    counter!(links_spared, "Links that both ends agreed to do without."),
+    counter!(
+        links_spared,
+        "Connections closed because both ends can do without them."
+    ),
     counter!(
         slow_peers,
-        "Peers closed because they took too little for too long."
+        "Peers closed because they read too little for too long."
     ),
     counter!(bans, "Hosts banned for a while."),
     counter!(rejected, "Messages that a validator rejected."),
     counter!(
         ignored,
-        "Messages that a validator ignored, or did not decide about and is closed."
+        "Messages that a validator ignored, or that a fail-closed one did not decide about."
     ),
     counter!(
         undecided,
@@ -336,7 +335,7 @@ pub const METRICS: &[Metric] = &[
         "Times this machine's clock moved against the time that passed."
     ),
     counter!(listed, "Nodes that peers lists named, however often."),
-    counter!(dials_failed, "Dials that came to nothing."),
+    counter!(dials_failed, "Dials that failed."),
     counter!(
         accepts_failed,
         "Times accepting was paused because the operating system refused."
@@ -344,7 +343,7 @@ pub const METRICS: &[Metric] = &[
     counter!(undeliverable, "Whispers that did not reach their peer."),
     counter!(
         waterfall_evicted,
-        "Seen broadcasts forgotten before their time because the cache was full."
+        "Remembered broadcasts forgotten early because the waterfall cache was full."
     ),
     Metric::distribution(
         "actix_mesh_delivery_delay_seconds",
@@ -376,7 +375,7 @@ pub const METRICS: &[Metric] = &[
     ),
 ];
 
-/// A series for each peer, if they are asked for: name, unit, description.
+/// Series for each peer, if enabled: name, unit, description.
 pub const PEER_METRICS: &[(&str, MetricUnit, &str)] = &[
     (
         "actix_mesh_peer_received_total",
@@ -407,7 +406,7 @@ mod tests {
     use super::*;
     use crate::mesh::Stats;
 
-    /// Whoever adds a counter gives it a name, and a row in the operator's page.
+    /// A new counter needs a name, and a row in docs/operating.md.
     #[test]
     fn each_counter_is_a_metric() {
         let stats = serde_json::to_value(Stats::default()).expect("JSON");
@@ -442,7 +441,7 @@ mod tests {
         }
     }
 
-    /// Names of all metrics, those of each peer and the node's label included.
+    /// Returns the names of all metrics, including the series for each peer and the node's info.
     fn names() -> BTreeSet<&'static str> {
         let own = METRICS.iter().map(|metric| metric.name);
         let peers = PEER_METRICS.iter().map(|(name, _, _)| *name);

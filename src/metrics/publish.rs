@@ -1,6 +1,6 @@
-//! From a node to the `metrics` facade: once a second, all that is counted.
+//! Publishes a node's counters to the `metrics` facade once a second.
 //!
-//! Owns the sampling. The recorder is the application's choice and has to be installed before.
+//! Owns the sampling. The application chooses the recorder, and must install it first.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use super::{METRICS, MetricKind, MetricUnit, PEER_METRICS, Reading};
 use crate::node::Router;
 use crate::node::messages::{Peers, Status, StatusReport};
 
-/// How often the node is asked by default.
+/// Default sampling interval.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How a node's metrics are published.
+/// Settings for publishing a node's metrics.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Publish {
-    /// How often the node is asked. Default 1 s.
+    /// The sampling interval. Default 1 s.
     pub every: Duration,
-    /// Whether each peer has series of its own. Default no: peers come and go, and each is a label for ever.
+    /// Whether each peer has its own series. Default no: peers come and go, and each stays a label for ever.
     pub peer_series: bool,
 }
 
@@ -37,19 +37,19 @@ impl Default for Publish {
 }
 
 impl Publish {
-    /// Once a second, without series for each peer.
+    /// Creates the default settings: once a second, without series for each peer.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets how often the node is asked.
+    /// Sets the sampling interval.
     #[must_use]
     pub fn every(mut self, every: Duration) -> Self {
         self.every = every;
         self
     }
 
-    /// Sets whether each peer has series of its own.
+    /// Sets whether each peer has its own series.
     #[must_use]
     pub fn peer_series(mut self, on: bool) -> Self {
         self.peer_series = on;
@@ -100,7 +100,7 @@ pub fn publish(router: Addr<Router>) {
     Publish::new().start(router);
 }
 
-/// What was published of distributions before.
+/// The counts already published for each distribution.
 #[derive(Debug, Default)]
 struct Told(HashMap<&'static str, Vec<u64>>);
 
@@ -124,7 +124,7 @@ impl Told {
                         let new = usize::try_from(count - before[at]).unwrap_or(usize::MAX);
                         before[at] = *count;
                         if new > 0 {
-                            // Each value counts as its bucket's upper bound.
+                            // Each value is recorded as its bucket's upper bound.
                             let value = values.bounds.get(at).copied().unwrap_or(last * 2.0);
                             histogram!(metric.name, &labels).record_many(value, new);
                         }

@@ -1,4 +1,4 @@
-//! Floor 3: the actors. They read sockets and clocks, ask the core what to do, and do it.
+//! Layer 3: the actors. They do I/O and read clocks, ask the core what to do, and do it.
 //!
 //! ```text
 //!            users: Connect, Send, Whisper, Recv, ...        subscribers
@@ -11,25 +11,25 @@
 //!                    Connection: one for each link; outbound queue down, reader up
 //! ```
 //!
-//! # Who may wait on whom
+//! # Deadlock freedom
 //!
-//! Requests go up and may wait: a Connection for the Router before the handshake is judged, and for permits
-//! of its own account always; the Listener for the Router. Notices go down and never wait: the Router awaits
-//! neither a Connection, nor a subscriber, nor whoever asked it for something. So nobody can wait in a circle.
+//! Upward requests may wait: a Connection waits for the Router until the handshake is judged, and always for permits of
+//! its own budget; the Listener waits for the Router. Downward notices never wait: the Router awaits neither a
+//! Connection, nor a subscriber, nor an asker. So there is no cyclic wait.
 //!
-//! # What is bounded by what
+//! # Bounds
 //!
-//! | what waits | is bounded by |
+//! | queue or buffer | bounded by |
 //! |---|---|
 //! | batches in the Router's mailbox, frames in outbound queues, messages under `Pause` or before interceptors | the inbound budget of the connection they came from |
-//! | messages that wait for validators | the core: 1,024 and 16 MiB, of one neighbour a quarter |
+//! | messages held for validators | the core: 1,024 and 16 MiB, one neighbour at most a quarter |
 //! | own messages in outbound queues | the send budget |
 //! | messages and events for subscribers, the inbox | their queues |
-//! | a subscriber's mailbox | the burst that is sent ahead |
-//! | frames larger than that, what they inflate to, what waits longer for peers that take next to nothing | the shared budget |
-//! | a partial frame | a read, or the budgets above; and its time |
-//! | questions of ours that wait, questions of others | the tables of [`requests`] |
-//! | answers to control messages | the core's budgets, and last the outbound queue itself |
+//! | a subscriber's mailbox | the number of unhandled messages sent ahead |
+//! | frames beyond the inbound budget, what they inflate to, data queued for slow peers | the shared budget |
+//! | a partial frame | a read, or the budgets above; and the frame timeout |
+//! | pending requests of this node and of others | the tables of [`requests`] |
+//! | answers to control messages | the core's budgets, then the outbound queue |
 
 pub(crate) mod budget;
 pub(crate) mod connection;
@@ -69,9 +69,7 @@ use crate::mesh::{
     ConnectError, Effects, Event, Mesh, Now, ProposalId, Ticket, Traffic, WhisperError, Whispered,
 };
 use crate::node::budget::Pool;
-use crate::node::connection::Terms;
-use crate::node::connection::rate_limit::Rates;
-use crate::node::connection::writer::slow_peer::Patience;
+use crate::node::connection::{ConnectionSettings, Terms};
 use crate::node::delivery::inbox::Inboxes;
 use crate::node::delivery::interceptors::Interception;
 use crate::node::delivery::subscriptions::Subscriptions;
@@ -95,69 +93,58 @@ use crate::node::sending::coalesce::Coalescer;
 use crate::node::sending::queue::Sending;
 use crate::node::transport::listener::Listener;
 use crate::node::transport::network::Network;
-#[cfg(feature = "websocket")]
-use crate::node::transport::websocket;
-#[cfg(feature = "tls")]
-use crate::tls::{Tls, Upgrade};
 use crate::wire::{Generation, Message, NodeId};
 
-/// How often the core is told that time passes.
+/// The interval at which the core is told the time.
 const TICK: Duration = Duration::from_secs(1);
-/// Messages of users that wait without parking their senders.
+/// Messages of users the mailbox takes before it parks their senders.
 const MAILBOX: usize = 1024;
 
-/// Who waits for the end of something that takes time.
+/// The asker of an operation that takes time.
 pub(crate) enum Asker {
     Connect(Promise<Result<NodeId, ConnectError>>),
-    /// And when, on the node's own clock.
+    /// With the time of the request, on the node's own clock.
     Whisper(Promise<Result<Whispered, WhisperError>>, Duration),
 }
 
-/// What a Router is made of, besides what it makes itself.
+/// What a Router is built from.
 pub(crate) struct Parts {
     pub(crate) mesh: Mesh,
-    /// `None`: strangers come by another way.
+    /// `None`: connections arrive another way.
     pub(crate) socket: Option<TcpListener>,
     pub(crate) network: Network,
     pub(crate) clock: Clock,
     pub(crate) listen: SocketAddr,
     pub(crate) connect_timeout: Duration,
-    pub(crate) frame_timeout: Duration,
-    pub(crate) patience: Patience,
-    pub(crate) rates: Rates,
-    pub(crate) inbound_budget: usize,
-    pub(crate) shared_budget: usize,
-    pub(crate) send_budget: u32,
-    pub(crate) inbox: Option<usize>,
-    pub(crate) inbox_kinds: Vec<&'static str>,
+    pub(crate) connections: ConnectionSettings,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) sending: Sending,
+    pub(crate) inbox: Inboxes,
     pub(crate) threads: Threads,
     pub(crate) peer_book: Option<PeerBook>,
     pub(crate) seeds: Seeds,
-    /// What went wrong before there was anybody to tell.
+    /// A problem from before the Router started.
     pub(crate) early: Option<Event>,
-    /// How links are secured, and by which certificates; `None`: they are not.
+    /// This node's own certificates, where connections show any.
     #[cfg(feature = "tls")]
-    pub(crate) secured: Option<(Upgrade, Option<Tls>)>,
-    /// How links become WebSockets; `None`: they do not.
-    #[cfg(feature = "websocket")]
-    pub(crate) websocket: Option<websocket::Upgrade>,
-    /// Whether to announce itself on the local network.
+    pub(crate) certificates: Option<Certificates>,
+    /// Whether to announce the node on the local network.
     #[cfg(feature = "mdns")]
     pub(crate) mdns: bool,
-    /// What is in force, for whoever asks how the node is.
+    /// The settings in force, for [`Status`].
     pub(crate) settings: Arc<serde_json::Map<String, serde_json::Value>>,
 }
 
-/// The node. Users hold its address ([`Node::router`](crate::Node)) and send it the messages of this crate.
+/// The node's actor. Users hold its address ([`Node::router`](crate::Node)) and send it the messages of this crate.
 ///
-/// It lives until [`Shutdown`](crate::Shutdown), or until its system ends, whoever holds its address.
+/// It lives until [`Shutdown`](crate::Shutdown) or until its system ends, whether or not its address is still held.
 pub struct Router {
     pub(crate) mesh: Mesh,
     pub(crate) clock: Clock,
     pub(crate) links: Links,
-    /// Refusals of what was asked for with `do_send`, and how often they may be told.
+    /// Refused requests that were made with `do_send`; `unheard_events` limits the events about them.
     pub(crate) unheard: u64,
-    /// What was queued for links that ended, in all; and for the one that is ending now.
+    /// What was queued for ended connections, in total; `ending` is that of the connection that ends now.
     pub(crate) unwritten: Traffic,
     ending: Traffic,
     unheard_events: TokenBucket,
@@ -167,7 +154,7 @@ pub struct Router {
     pub(crate) events: Subscriptions<Event>,
     pub(crate) interception: Interception,
     pub(crate) validators: Validators,
-    /// Proposals about which nobody will decide.
+    /// Proposals that no validator will decide.
     undecided: Vec<ProposalId>,
     pub(crate) inbox: Inboxes,
     pub(crate) requests: Requests,
@@ -184,7 +171,7 @@ pub struct Router {
     log: EventLog,
     pub(crate) observed: Box<Observed>,
     pub(crate) settings: Arc<serde_json::Map<String, serde_json::Value>>,
-    /// Told at the first tick: subscribers come after the start.
+    /// Emitted at the first tick: subscribers come after the start.
     early: Option<Event>,
     connect_timeout: Duration,
     network: Network,
@@ -193,7 +180,7 @@ pub struct Router {
     mdns: bool,
     #[cfg(feature = "mdns")]
     lan: Option<lan::Lan>,
-    /// The list of effects, kept for its memory.
+    /// The list of effects, reused to save allocations.
     effects: Effects,
     next_tick: Duration,
     names: u64,
@@ -209,30 +196,16 @@ impl Router {
     }
 
     fn new(parts: Parts, ctx: &mut Context<Self>) -> Self {
-        let params = parts.mesh.params();
-        let pool = Pool::new(parts.shared_budget);
         let terms = Terms {
             router: ctx.address().downgrade(),
-            generation: params.generation,
-            limits: params.limits,
-            inbound_budget: parts.inbound_budget,
-            pool: Arc::clone(&pool),
-            rates: parts.rates,
-            frame_timeout: parts.frame_timeout,
-            patience: parts.patience,
-            #[cfg(feature = "tls")]
-            upgrade: parts.secured.as_ref().map(|(upgrade, _)| upgrade.clone()),
-            #[cfg(feature = "websocket")]
-            websocket: parts.websocket,
+            pool: parts.pool,
+            settings: parts.connections,
         };
-        let clock = parts.clock;
-        #[cfg(feature = "tls")]
-        let tls = parts.secured.and_then(|(_, tls)| tls);
         Self {
             #[cfg(feature = "tls")]
-            certificates: tls.map(|tls| Certificates::new(tls, clock.now())),
-            started: clock.now(),
-            clock,
+            certificates: parts.certificates,
+            started: parts.clock.now(),
+            clock: parts.clock,
             links: Links::new(terms, parts.threads),
             unheard: 0,
             unwritten: Traffic::default(),
@@ -243,10 +216,10 @@ impl Router {
             interception: Interception::default(),
             validators: Validators::default(),
             undecided: Vec::new(),
-            inbox: Inboxes::new(parts.inbox, &parts.inbox_kinds, params.generation),
+            inbox: parts.inbox,
             requests: Requests::default(),
             readiness: Readiness::default(),
-            sending: Sending::new(parts.send_budget, pool),
+            sending: parts.sending,
             coalescer: Coalescer::default(),
             askers: HashMap::new(),
             draining: None,
@@ -276,13 +249,13 @@ impl Router {
         self.mesh.params().generation
     }
 
-    /// A number for a ticket or a subscription.
+    /// Returns a fresh number for a ticket or a subscription.
     pub(crate) fn next_name(&mut self) -> u64 {
         self.names += 1;
         self.names
     }
 
-    /// Notes who is to be told the end of something.
+    /// Registers the asker of an operation, and returns its ticket.
     pub(crate) fn ticket(&mut self, asker: Asker) -> Ticket {
         let ticket = Ticket(self.next_name());
         self.askers.insert(ticket, asker);
@@ -303,7 +276,7 @@ impl Actor for Router {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        // A system that ends before our first turn starts us as it drops us, when there are no timers any more.
+        // A system that ends before the actor's first turn starts it while dropping it, when there are no timers left.
         if tokio::runtime::Handle::try_current().is_err() {
             return;
         }

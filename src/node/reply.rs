@@ -1,7 +1,7 @@
-//! Answers that are not known yet when a message is handled, and one answer to several messages.
+//! Answers that are not known yet when a handler returns, and one combined answer to several messages.
 //!
-//! Owns the path from a handler to the asker. Unlike a future in the Router's context, a promise
-//! costs nothing while it waits, so thousands may. Knows nothing of what was asked.
+//! Owns the path from a handler to the asker. Unlike a future in the Router's context, a waiting promise is never
+//! polled, so there may be thousands. Knows nothing of the requests.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -13,25 +13,25 @@ use actix::{AsyncContext as _, Context, Message};
 
 use crate::node::Router;
 
-/// What a promise and its reply share.
+/// The state that a promise and its reply share.
 enum State<T> {
-    /// Whoever asked is still in the handler.
+    /// The handler has not returned yet.
     Open,
-    /// Whoever asked waits.
+    /// The asker waits.
     Waiting(OneshotSender<T>),
     /// Answered before the handler returned.
     Answered(T),
-    /// Answered, or nobody will.
+    /// Answered, or dropped without an answer.
     Over,
 }
 
 type Shared<T> = Rc<Cell<State<T>>>;
 
-/// What is owed to whoever asked. Dropped without an answer, it tells them that there will be none.
+/// An answer owed to an asker. Dropped unanswered, it tells the asker that there will be none.
 pub(crate) struct Promise<T>(Shared<T>);
 
 impl<T> Promise<T> {
-    /// Answers; gives the answer back if whoever asked has stopped waiting.
+    /// Answers; gives the answer back if the asker has stopped waiting.
     pub(crate) fn keep(self, answer: T) -> Result<(), T> {
         match self.0.replace(State::Over) {
             State::Waiting(asker) => asker.send(answer),
@@ -43,7 +43,7 @@ impl<T> Promise<T> {
         }
     }
 
-    /// Whether nobody waits for the answer any more.
+    /// Returns whether the asker no longer waits for the answer.
     pub(crate) fn is_forgotten(&self) -> bool {
         let state = self.0.replace(State::Over);
         let forgotten = match &state {
@@ -70,7 +70,7 @@ impl<T> fmt::Debug for Promise<T> {
     }
 }
 
-/// What the [`Router`](crate::Router) answers a message with: at once, or when it is known.
+/// The [`Router`](crate::Router)'s answer to a message: known now, or later.
 pub struct Reply<T>(Inner<T>);
 
 enum Inner<T> {
@@ -98,9 +98,9 @@ impl<T> fmt::Debug for Reply<T> {
     }
 }
 
-/// An answer, of which somebody has to hear if it is a refusal: `do_send` waits for none.
+/// An answer that must be reported if it is a refusal and nobody waits for it, as after `do_send`.
 pub(crate) trait Answer {
-    /// Why what was asked for was not done.
+    /// Returns why the request was refused; `None` if it was not.
     fn refusal(&self) -> Option<String>;
 }
 
@@ -110,7 +110,7 @@ impl<T, E: fmt::Display> Answer for Result<T, E> {
     }
 }
 
-/// Of several the first that was refused.
+/// The first refusal of several answers.
 impl<T: Answer> Answer for Vec<T> {
     fn refusal(&self) -> Option<String> {
         self.iter().find_map(T::refusal)
@@ -146,7 +146,7 @@ where
     }
 }
 
-/// Waits in the place of an asker who does not.
+/// Receives the answer in place of an asker that does not wait, and reports a refusal.
 fn stand_in<T: Answer + 'static>(ctx: &Context<Router>) -> OneshotSender<T> {
     let (asker, answer) = tokio::sync::oneshot::channel::<T>();
     let router = ctx.address().downgrade();
@@ -167,7 +167,7 @@ fn stand_in<T: Answer + 'static>(ctx: &Context<Router>) -> OneshotSender<T> {
 
 fn tell<T: Answer>(asker: Option<OneshotSender<T>>, answer: T, ctx: &mut Context<Router>) {
     match asker {
-        // Whoever asked may have stopped waiting.
+        // The asker may have stopped waiting.
         Some(asker) => drop(asker.send(answer)),
         None => {
             if let Some(why) = answer.refusal() {
@@ -181,7 +181,7 @@ fn tell<T: Answer>(asker: Option<OneshotSender<T>>, answer: T, ctx: &mut Context
     }
 }
 
-/// What is owed for one thing: to whoever asked for it alone, or as a share in the answer to several.
+/// An owed answer: to a single request, or one share of the answer to several.
 pub(crate) enum OwedReply<T> {
     Alone(Promise<T>),
     Share(Share<T>),
@@ -191,7 +191,7 @@ impl<T> OwedReply<T> {
     /// Answers.
     pub(crate) fn keep(self, answer: T) {
         match self {
-            // Whoever asked may have stopped waiting.
+            // The asker may have stopped waiting.
             Self::Alone(promise) => drop(promise.keep(answer)),
             Self::Share(share) => share.keep(answer),
         }
@@ -207,8 +207,8 @@ impl<T> fmt::Debug for OwedReply<T> {
     }
 }
 
-/// One place in an answer. The whole is given when all shares are gone; if one of them was dropped unanswered, it
-/// never is, and whoever asked is told that there will be none.
+/// One element of a combined answer, which is sent when all shares are gone. If one share was dropped unanswered, there
+/// is none, and the asker is told so.
 pub(crate) struct Share<T> {
     at: usize,
     whole: Rc<Whole<T>>,
@@ -220,7 +220,7 @@ struct Whole<T> {
 }
 
 impl<T> Share<T> {
-    /// So many shares, in order, in the answer that is promised.
+    /// Creates `count` shares, in order, of the promised answer.
     pub(crate) fn of(promise: Promise<Vec<T>>, count: usize) -> impl Iterator<Item = Self> {
         let whole = Rc::new(Whole {
             promise: Some(promise),
@@ -241,7 +241,7 @@ impl<T> Drop for Whole<T> {
     fn drop(&mut self) {
         let answers = mem::take(self.answers.get_mut()).into_iter().collect();
         if let (Some(promise), Some(answers)) = (self.promise.take(), answers) {
-            // Whoever asked may have stopped waiting.
+            // The asker may have stopped waiting.
             drop(promise.keep(answers));
         }
     }

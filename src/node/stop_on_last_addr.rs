@@ -1,11 +1,11 @@
-//! An actor without a Router ends: when the last address of it is gone, nobody can use it any more.
+//! Stops an actor once its last address is dropped: no one can use it any more.
 
 use std::pin::Pin;
 use std::task::{self, Poll};
 
 use actix::{Actor, ActorContext as _, ActorFuture, Context};
 
-/// Stops its actor when nobody holds an address of it: otherwise its other futures would keep it alive.
+/// Stops its actor when no address of it is left; otherwise the actor's other futures would keep it alive.
 ///
 /// Polled whenever the actor wakes up, and dropping the last address wakes it up.
 pub(crate) struct StopOnLastAddr;

@@ -1,8 +1,8 @@
-//! State that every node has a copy of: [`Sync`], a shared dictionary, and [`Presence`], who is here.
+//! State replicated to every node: [`Sync`], a shared dictionary, and [`Presence`], the list of nodes.
 //!
-//! Each is an actor that is composed on the [`Router`](crate::Router) from outside, of messages that any program has.
-//! Neither is a database: a node that was away learns from its next neighbour what it missed, and of two values written
-//! at the same time one is kept, the same everywhere.
+//! Each is an actor that uses the [`Router`](crate::Router) only through public messages. Neither is a database: a node
+//! that was away gets what it missed from a neighbour, and of two values written at the same time all nodes keep the
+//! same one.
 
 mod presence;
 mod sync;

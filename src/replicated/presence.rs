@@ -1,6 +1,6 @@
-//! Who is here: each node says so, with what it wants others to know of it.
+//! The list of nodes: each announces itself, with a description for others.
 //!
-//! Owns the list and when somebody is gone. Knows of the mesh what its Router tells.
+//! Owns the list, and when a node is gone. Knows of the mesh only what its Router reports.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,25 +21,25 @@ use crate::start::Node;
 use crate::typed::{Payload, Received};
 use crate::wire::NodeId;
 
-/// How often a node says that it is here.
+/// How often a node announces itself.
 const EVERY: Duration = Duration::from_secs(20);
-/// So many times in a row it may be missed.
+/// Announcements in a row that may be missed.
 const MISSED: u32 = 3;
-/// Nodes that are listed at most, those beyond are not.
+/// Maximum nodes listed; further ones are ignored.
 const MAX_NODES: usize = 4096;
-/// Bytes of what a node says of itself, as JSON.
+/// Maximum bytes of a node's description, as JSON.
 const MAX_ABOUT: usize = 4096;
-/// For how long a word holds at most: whoever writes under many names leaves the list full no longer than that.
+/// Longest time an announcement holds: an author with many names fills the list for no longer.
 const LONGEST: Duration = Duration::from_secs(600);
-/// Between two announcements because somebody joined.
+/// Shortest time between two announcements caused by peers that join.
 const AT_MOST_EVERY: Duration = Duration::from_secs(2);
 
-/// What travels.
+/// The message on the wire.
 #[derive(Debug, Serialize, Deserialize)]
 struct Announcement {
-    /// What the node says of itself.
+    /// The node's description.
     about: Value,
-    /// For how many seconds it holds: none if the node leaves.
+    /// How many seconds it holds; 0 if the node leaves.
     seconds: u32,
 }
 
@@ -47,19 +47,19 @@ impl Payload for Announcement {
     const KIND: &'static str = "mesh.presence/1";
 }
 
-/// A node that is here.
+/// A node in the list.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Present {
-    /// Its id, as far as it can be believed.
+    /// Its id, as claimed.
     pub node: NodeId,
-    /// What it says of itself.
+    /// Its description.
     pub about: Value,
 }
 
-/// Who is here, on the whole mesh: an actor on this node says that this node is, and listens to the others.
+/// The list of nodes in the whole mesh. An actor announces this node and listens to the others.
 ///
-/// A node is gone when it says so, or is not heard for three times as long as it promised.
+/// A node is gone when it says so, or when it missed three announcements.
 ///
 /// ```
 /// use actix::Actor;
@@ -81,7 +81,7 @@ pub struct Present {
 /// }
 /// ```
 ///
-/// At most 4,096 nodes are listed, and each says at most 4 KiB of itself; what is more is passed over and
+/// At most 4,096 nodes are listed, with a description of at most 4 KiB each. Announcements beyond that are dropped and
 /// [counted](PresenceStatus). On plaintext any member can speak for others, and fill the list.
 pub struct Presence {
     router: Addr<Router>,
@@ -105,7 +105,7 @@ impl fmt::Debug for Presence {
 }
 
 impl Presence {
-    /// Of this node, about which nothing is said: `Presence::of(&node).start()`.
+    /// Creates the list for this node, with an empty description: `Presence::of(&node).start()`.
     pub fn of(node: &Node) -> Self {
         Self {
             router: node.router.clone(),
@@ -120,15 +120,15 @@ impl Presence {
         }
     }
 
-    /// Sets what the others are told of this node.
+    /// Sets this node's description.
     #[must_use]
     pub fn about(mut self, about: impl Into<Value>) -> Self {
         self.about = about.into();
         self
     }
 
-    /// Sets how often this node says that it is here. Default 20 s, 1 s to 200 s. Others notice within three times that
-    /// if it is gone without a word.
+    /// Sets how often this node announces itself. Default 20 s, 1 s to 200 s. Others notice a lost node within three
+    /// times that.
     #[must_use]
     pub fn every(mut self, time: Duration) -> Self {
         self.every = time.clamp(Duration::from_secs(1), LONGEST / MISSED);
@@ -144,13 +144,13 @@ impl Presence {
     fn announce(&mut self, ctx: &mut Context<Self>) {
         self.announced = Some(Instant::now());
         if let Some(send) = self.announcement(self.every * MISSED) {
-            // Where nobody is connected nobody need know; the Router counts what failed.
+            // Without peers nobody needs to know; the Router counts failures.
             let sending = self.router.send(send);
             ctx.spawn(sending.into_actor(self).map(|_, _, _| ()));
         }
     }
 
-    /// Soon, because somebody joined who does not know.
+    /// Announces this node soon, for peers that just joined.
     fn announce_soon(&mut self, ctx: &mut Context<Self>) {
         if self.due.is_some() {
             return;
@@ -200,7 +200,7 @@ impl Actor for Presence {
 
     fn stopped(&mut self, _: &mut Context<Self>) {
         if let Some(send) = self.announcement(Duration::ZERO) {
-            // A last word, if there is still a Router to say it.
+            // Announces that this node leaves, if the Router still runs.
             let _ = self.router.try_send(send);
         }
     }
@@ -248,7 +248,7 @@ impl Handler<Event> for Presence {
     }
 }
 
-/// Say something else of this node from now on.
+/// Changes this node's description.
 ///
 /// ```
 /// use actix::Actor;
@@ -275,7 +275,7 @@ impl Handler<Announce> for Presence {
     }
 }
 
-/// Who is here besides this node, in the order of their ids.
+/// Returns the nodes besides this one, in the order of their ids.
 ///
 /// See [`Presence`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
@@ -294,7 +294,7 @@ impl Handler<Here> for Presence {
     }
 }
 
-/// How is the list?
+/// Asks for the list's state.
 ///
 /// ```
 /// use actix::Actor;
@@ -311,13 +311,13 @@ impl Handler<Here> for Presence {
 #[rtype(result = "PresenceReport")]
 pub struct PresenceStatus;
 
-/// How the list is.
+/// The list's state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PresenceReport {
-    /// Nodes that are listed.
+    /// Nodes listed.
     pub present: usize,
-    /// Words of nodes that were passed over, because the list was full or they said too much.
+    /// Announcements dropped because the list was full or the description too large.
     pub passed_over: u64,
 }
 
@@ -332,20 +332,20 @@ impl Handler<PresenceStatus> for Presence {
     }
 }
 
-/// Somebody came, went, or says something else of itself.
+/// A change of the list.
 #[derive(Clone, Debug, PartialEq, actix::Message)]
 #[rtype(result = "()")]
 #[non_exhaustive]
 pub enum PresenceChanged {
-    /// Is here now.
+    /// A node arrived.
     Arrived(Present),
-    /// Was here, and says something else of itself.
+    /// A node has another description.
     Changed(Present),
-    /// Is gone.
+    /// A node is gone.
     Left(NodeId),
 }
 
-/// Tell an actor of every change from now on. Whoever falls behind misses some, and finds who is there by [`Here`].
+/// Tells an actor of every change from now on. A slow one misses changes, and can catch up with [`Here`].
 ///
 /// ```
 /// use actix::{Actor, Context, Handler};

@@ -1,11 +1,12 @@
-//! A dictionary that all nodes share, in the messages of the reference's `sync`.
+//! A dictionary that all nodes share, using the messages of the reference's `sync`.
 //!
-//! Owns the entries and which of two values is kept. Knows of the mesh what its Router tells: messages and who joined.
+//! Owns the entries, and which of two values wins. Knows of the mesh only what its Router reports: messages, and peers
+//! that join and leave.
 //!
 //! | message | kind | packets |
 //! |---|---|---|
-//! | an entry is set | broadcast, `store` | key, value; an empty value removes the key |
-//! | an entry is passed on | whisper to who has joined, or broadcast, `store` | key, value, owner, time in base58 |
+//! | set an entry | broadcast, `store` | key, value; an empty value removes the key |
+//! | pass on an entry | whisper to a new peer, or broadcast, `store` | key, value, owner, time in base58 |
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -25,42 +26,42 @@ use crate::start::Node;
 use crate::wire::base58::{decode_u64, encode_u64};
 use crate::wire::{Generation, Message, NodeId, Packet, SubFlag};
 
-/// Entries, those removed included: what would be one more is refused.
+/// Maximum entries, removed ones included; further ones are refused.
 const MAX_ENTRIES: usize = 16_384;
-/// Bytes of keys and values together.
+/// Maximum bytes of keys and values together.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
-/// How long it is remembered that a key was removed: a node that was away for longer brings it back.
+/// Seconds for which a removal is remembered: a node that was away for longer brings the key back.
 const TOMBSTONE: u64 = 3600;
-/// How far ahead of our clock a time may be.
+/// Seconds a time may be ahead of our clock.
 const AHEAD: u64 = 60;
-/// Entries that are passed on at a time, and how often: so a peer that tells much makes this node tell no more than that.
+/// Entries passed on at once, and how often. Bounds what this node sends when a peer sends much.
 const PART: usize = 32;
 const PASS_ON: Duration = Duration::from_millis(100);
-/// So many seconds ahead of the clock a key may be set: it is set once a second.
+/// A key can be set once a second; sets queue for at most this many seconds.
 const TURNS: u64 = 10;
-/// For passing an entry on to a peer that has just joined.
+/// Deadline for passing an entry on to a new peer.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// A value, and whose it is.
+/// A value and its owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
     /// The value.
     pub value: Packet,
-    /// Who set it.
+    /// The node that set it.
     pub owner: NodeId,
-    /// When, unix seconds.
+    /// When it was set, in Unix seconds.
     pub time: u64,
 }
 
 impl Entry {
-    /// Whether it says that there is no value any more.
+    /// Returns whether it marks a removed key.
     fn is_removed(&self) -> bool {
         self.value.as_bytes().is_empty()
     }
 
-    /// What decides between two: the newer, of one second that of the greater owner, of one owner the greater value. So
-    /// all nodes keep the same, in whatever order they heard of them.
+    /// Orders two values of a key: the newer wins, then the greater owner, then the greater value. So all nodes keep
+    /// the same value, whatever the order of arrival.
     fn rank(&self) -> (u64, &str, &[u8]) {
         (self.time, self.owner.as_str(), self.value.as_bytes())
     }
@@ -70,32 +71,32 @@ impl Entry {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SyncError {
-    /// Another node set it, and holds it for a while.
+    /// Another node set the key, and holds its lease.
     #[error("{owner} holds this key for {left} s more: ask it to set the value, or wait")]
     Held {
-        /// Who.
+        /// The node that holds it.
         owner: NodeId,
-        /// Seconds.
+        /// Seconds until the lease ends.
         left: u64,
     },
     /// The dictionary is full.
     #[error("the dictionary is full ({MAX_ENTRIES} keys or {MAX_BYTES} bytes): remove keys first")]
     Full,
-    /// Another node set it to something newer in the meantime: that is kept, here and everywhere.
+    /// Another node set a newer value meanwhile; all nodes keep that one.
     #[error("another node has set this key in the meantime: read it, and set it again if need be")]
     Superseded,
-    /// It was set so often, or by a clock so far ahead, that the next second that is free is more than 10 s away.
+    /// The key was set so often, or by a clock so far ahead, that its next free second is more than 10 s away.
     #[error(
-        "this key is set for the next {seconds} s already: a key is set once a second, so wait, or set it less often"
+        "this key has sets queued for the next {seconds} s, and is set once a second: wait, or set it less often"
     )]
     Ahead {
-        /// Until the next free second.
+        /// Seconds until the next free second.
         seconds: u64,
     },
-    /// A key is empty.
+    /// The key is empty.
     #[error("a key must not be empty")]
     NoKey,
-    /// It is set here, but could not be sent. It is passed on to whoever joins.
+    /// The value is set here but could not be sent. Nodes that join get it.
     #[error("it is set here, but was not sent: {0}")]
     NotSent(SendError),
     /// The node has shut down.
@@ -103,7 +104,7 @@ pub enum SyncError {
     NodeGone,
 }
 
-// Its text has that of the other error: it is not also its source.
+// The text includes that of the other error, so the other is not its source.
 impl From<SendError> for SyncError {
     fn from(error: SendError) -> Self {
         Self::NotSent(error)
@@ -112,9 +113,9 @@ impl From<SendError> for SyncError {
 
 /// A dictionary of byte strings that every node of the mesh has a copy of.
 ///
-/// Whoever [sets](Set) a key tells all; of two values the newer is kept, by the senders' clocks in whole seconds, of one
-/// second that of the node with the greater id. A node that joins is told everything by its neighbours, and tells them
-/// what it has. An empty value is none.
+/// [Setting](Set) a key tells all nodes. The newer value wins, by the senders' clocks in whole seconds; within one
+/// second, that of the node with the greater id. A node that joins exchanges all entries with its neighbours. An empty
+/// value removes the key.
 ///
 /// ```
 /// use actix::Actor;
@@ -135,14 +136,14 @@ impl From<SendError> for SyncError {
 /// }
 /// ```
 ///
-/// It speaks with the `sync` of py2p 0.4: its programs are in subnet `sync1` (`leasing`, their default), where
-/// [`lease`](Self::lease) is to be an hour, or `sync0`.
+/// It is compatible with the `sync` of py2p 0.4, whose programs are in subnet `sync1` (`leasing`, their default; set
+/// [`lease`](Self::lease) to an hour) or `sync0`.
 ///
-/// At most 16,384 keys and 8 MiB; what others set beyond it is [counted](SyncStatus) and told as [`Changed::Refused`]. Every
-/// member can write, and fill it; on plaintext in anybody's name.
+/// At most 16,384 keys and 8 MiB. What others set beyond it is [counted](SyncStatus) and reported as
+/// [`Changed::Refused`]. Every member can write, and fill it; on plaintext in anybody's name.
 ///
-/// With a lease, two parts of a mesh that set one key while they were apart keep their own values of it until somebody sets
-/// it again: each side holds that the other's came too late.
+/// With a lease, two partitions that both set a key keep their own values after they meet, until somebody sets the key
+/// again: each side refuses the other's value as too late.
 pub struct Sync {
     router: Addr<Router>,
     me: NodeId,
@@ -150,21 +151,21 @@ pub struct Sync {
     entries: BTreeMap<Key, Entry>,
     bytes: usize,
     peers: HashSet<NodeId>,
-    /// Peers that have joined and are still to be told everything.
+    /// Peers that have joined and have not been sent the entries.
     to_greet: VecDeque<NodeId>,
-    /// Who is being told, and the last key it was.
+    /// The peer being sent the entries, and the last key sent.
     greeting: Option<(NodeId, Key)>,
-    /// Keys that a peer told us alone, and of which the others are to hear.
+    /// Keys that one peer whispered to us, still to be broadcast.
     to_pass_on: BTreeSet<Key>,
-    /// Whether a part of them is being sent.
+    /// Whether some of them are being broadcast.
     passing: bool,
-    /// Until when keys are taken that this node sets: each second has one value of a key.
+    /// The last second taken for each key that this node sets: a key has one value a second.
     turns: HashMap<Key, u64>,
     refused: u64,
     watchers: Watchers<Changed>,
 }
 
-/// Packets have no order of their own.
+/// Packets have no order.
 type Key = Vec<u8>;
 
 impl fmt::Debug for Sync {
@@ -177,7 +178,7 @@ impl fmt::Debug for Sync {
 }
 
 impl Sync {
-    /// An empty dictionary on this node: `Sync::of(&node).start()`.
+    /// Creates an empty dictionary on this node: `Sync::of(&node).start()`.
     pub fn of(node: &Node) -> Self {
         Self {
             router: node.router.clone(),
@@ -196,15 +197,15 @@ impl Sync {
         }
     }
 
-    /// Sets for how long a key belongs to who set it: within that time nobody else can. Default: not at all. All nodes of
-    /// a mesh must have the same.
+    /// Sets how long only the node that set a key can set it again. Default: no lease. All nodes of a mesh must use the
+    /// same.
     #[must_use]
     pub fn lease(mut self, time: Duration) -> Self {
         self.lease = time.as_secs();
         self
     }
 
-    /// How long another node holds this key still.
+    /// Returns which other node holds this key, and for how many seconds.
     fn held(&self, key: &[u8], by_other_than: &NodeId, time: u64) -> Option<(NodeId, u64)> {
         let entry = self.entries.get(key)?;
         let left = entry.time.saturating_add(self.lease).checked_sub(time)?;
@@ -212,7 +213,7 @@ impl Sync {
             .then(|| (entry.owner.clone(), left))
     }
 
-    /// Takes what is newer. `Ok(false)`: what is here is.
+    /// Stores an entry if it is newer. `Ok(false)`: the stored one is.
     fn take(&mut self, key: &[u8], entry: Entry) -> Result<bool, SyncError> {
         if let Some((owner, left)) = self.held(key, &entry.owner, entry.time) {
             return Err(SyncError::Held { owner, left });
@@ -239,7 +240,7 @@ impl Sync {
         Ok(true)
     }
 
-    /// What is long removed is forgotten.
+    /// Forgets old removals.
     fn forget(&mut self, now: u64) {
         let bytes = &mut self.bytes;
         self.entries.retain(|key, entry| {
@@ -251,7 +252,7 @@ impl Sync {
         });
     }
 
-    /// Tells the next part of what there is to who is being told, or begins with the next peer.
+    /// Sends the next part of the entries to the peer being greeted, or starts with the next peer.
     fn greet(&mut self, ctx: &mut Context<Self>) {
         let (peer, after) = match self.greeting.take() {
             Some((peer, after)) if self.peers.contains(&peer) => (peer, after),
@@ -278,10 +279,10 @@ impl Sync {
                     .kind(store())
                     .within(WITHIN);
                 if router.send(whisper).await.is_err() {
-                    // There is no Router any more.
+                    // The Router is gone.
                     return false;
                 }
-                // An entry that cannot be said to this peer, binary for example, is counted by the Router.
+                // The Router counts entries that this peer cannot be sent, such as binary ones.
             }
             true
         };
@@ -292,7 +293,7 @@ impl Sync {
         }));
     }
 
-    /// Tells all what one peer told this node alone: a part at a time, and each key once, whatever came of it meanwhile.
+    /// Broadcasts the next part of what one peer whispered to this node: each key once, with its current value.
     fn pass_on(&mut self, ctx: &mut Context<Self>) {
         let mut part = Vec::new();
         while part.len() < PART
@@ -305,7 +306,7 @@ impl Sync {
         let router = self.router.clone();
         let passing = async move {
             for packets in part {
-                // What fails is counted by the Router; who joins later is told.
+                // The Router counts failures; nodes that join later get the entries.
                 let _ = router.send(Send::new(packets).kind(store())).await;
             }
         };
@@ -389,7 +390,7 @@ impl Handler<Message> for Sync {
             self.refused += 1;
             return;
         };
-        // Of a node whose time nobody reaches, nothing could ever be replaced.
+        // An entry from the far future could never be replaced.
         if key.as_bytes().is_empty() || time > message.time().saturating_add(AHEAD) {
             self.refused += 1;
             return;
@@ -401,7 +402,7 @@ impl Handler<Message> for Sync {
         };
         let whispered = *message.flag() == crate::wire::Flag::Whisper;
         match self.take(key.as_bytes(), entry) {
-            // Where two parts of a mesh meet, the others of ours have not heard of it either.
+            // When two parts of a mesh meet, our other peers do not know the entry either.
             Ok(true) if whispered && self.peers.len() > 1 => {
                 self.to_pass_on.insert(key.as_bytes().to_vec());
             }
@@ -442,13 +443,13 @@ impl Handler<Event> for Sync {
     }
 }
 
-/// Set a key, for all nodes. An empty value removes it.
+/// Sets a key for all nodes. An empty value removes it.
 ///
-/// A key that was set in this very second is set at the next: seconds are what tells old from new. So one that is set often
-/// queues up, for at most 10 s.
+/// A key can be set once a second, since whole seconds tell old from new. Further sets queue for at most 10 s.
 ///
 /// # Errors
-/// A [`SyncError`] says who holds the key, or what to wait for. It says too if the value stands here and could not be sent.
+/// A [`SyncError`] says who holds the key, or what to wait for, and whether the value is set here but could not be
+/// sent.
 ///
 /// ```
 /// use actix::Actor;
@@ -474,7 +475,7 @@ pub struct Set {
 }
 
 impl Set {
-    /// This value.
+    /// Sets this value.
     pub fn new(key: impl Into<Packet>, value: impl Into<Packet>) -> Self {
         Self {
             key: key.into(),
@@ -482,7 +483,7 @@ impl Set {
         }
     }
 
-    /// None any more.
+    /// Removes this key.
     pub fn removed(key: impl Into<Packet>) -> Self {
         Self::new(key, "")
     }
@@ -493,7 +494,7 @@ impl Handler<Set> for Sync {
 
     fn handle(&mut self, set: Set, _: &mut Context<Self>) -> Self::Result {
         let Set { key, value } = set;
-        // By the clock that stamps what is sent.
+        // The clock that stamps messages.
         let asking = self.router.send(UnixTime).into_actor(self);
         Box::pin(asking.then(|now, sync, _| {
             let Ok(now) = now else {
@@ -546,7 +547,7 @@ impl Sync {
                 return Err(SyncError::Superseded);
             }
             match sent {
-                // Nobody to tell yet: whoever joins is told.
+                // No peer to tell yet: nodes that join get it.
                 Ok(_) | Err(SendError::NoPeers) => Ok(()),
                 Err(error) => Err(error.into()),
             }
@@ -554,7 +555,7 @@ impl Sync {
     }
 }
 
-/// The value of a key, if it has one.
+/// Returns the value of a key, if it has one.
 ///
 /// See [`Set`] for an example.
 #[derive(Clone, Debug, PartialEq, Eq, actix::Message)]
@@ -566,7 +567,7 @@ pub struct Get {
 }
 
 impl Get {
-    /// Of this key.
+    /// Gets this key.
     pub fn new(key: impl Into<Packet>) -> Self {
         Self { key: key.into() }
     }
@@ -581,7 +582,7 @@ impl Handler<Get> for Sync {
     }
 }
 
-/// All keys and their values, in the order of the keys.
+/// Returns all keys and their values, in the order of the keys.
 ///
 /// ```
 /// use actix::Actor;
@@ -609,37 +610,37 @@ impl Handler<Entries> for Sync {
     }
 }
 
-/// What happened to a key.
+/// A change of a key.
 #[derive(Clone, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "()")]
 #[non_exhaustive]
 pub enum Changed {
     /// It has a new value.
     Set {
-        /// Which key.
+        /// The key.
         key: Packet,
-        /// What it has now.
+        /// The new entry.
         entry: Entry,
     },
-    /// It has none any more.
+    /// It was removed.
     Removed {
-        /// Which key.
+        /// The key.
         key: Packet,
-        /// Who removed it.
+        /// The node that removed it.
         by: NodeId,
     },
-    /// Another node set it, and that does not hold here.
+    /// Another node's entry was refused here.
     Refused {
-        /// Which key.
+        /// The key.
         key: Packet,
-        /// Who said so.
+        /// The node that sent it.
         by: NodeId,
-        /// Why not.
+        /// Why it was refused.
         why: SyncError,
     },
 }
 
-/// Tell an actor of every change from now on. Whoever falls behind misses some, and finds the outcome in [`Entries`].
+/// Tells an actor of every change from now on. A slow one misses changes, and can catch up with [`Entries`].
 ///
 /// ```
 /// use actix::{Actor, Context, Handler};
@@ -675,7 +676,7 @@ impl Handler<WatchSync> for Sync {
     }
 }
 
-/// How is the dictionary?
+/// Asks for the dictionary's state.
 ///
 /// ```
 /// use actix::Actor;
@@ -692,15 +693,15 @@ impl Handler<WatchSync> for Sync {
 #[rtype(result = "SyncReport")]
 pub struct SyncStatus;
 
-/// How the dictionary is.
+/// The dictionary's state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct SyncReport {
-    /// Keys, those removed within the last hour included.
+    /// Keys, including those removed within the last hour.
     pub entries: usize,
     /// Bytes of keys and values.
     pub bytes: usize,
-    /// Entries of others that were refused: held by somebody else, one too many, or none that can be read.
+    /// Entries of others that were refused: another node holds the key, the dictionary is full, or they are malformed.
     pub refused: u64,
 }
 

@@ -1,6 +1,6 @@
-//! Whoever is told of changes.
+//! The actors told of changes.
 //!
-//! Owns that nobody is waited for: who is behind misses some, and asks for the whole.
+//! Owns that it never waits for one: a slow watcher misses changes, and asks for the whole state.
 
 use actix::{Message, Recipient};
 

@@ -1,32 +1,33 @@
-//! Signed messages: who wrote a value is proven across relays that nobody trusts.
+//! Signed messages: proves the author of a value, across relays that need not be trusted.
 //!
-//! Owns what is signed and which signatures hold. Composed on the [`Router`](crate::Router) from outside: a signed value
-//! is an ordinary one with a packet more, which whoever does not check passes over.
+//! Owns what is signed and which signatures are valid. Built on the [`Router`](crate::Router) from outside: a signed
+//! value is an ordinary one with an extra packet, which nodes that do not verify ignore.
 //!
-//! The key is that of the node's certificate (Ed25519, as `actix-mesh ca` issues them), and an author's id is derived from
-//! its key. So a signature proves the id by itself: no list of keys is needed, and nobody can sign for another.
+//! A node signs with the key of its certificate (Ed25519, as `actix-mesh ca` issues them), and its id is derived from
+//! that key. So the signature alone proves the author's id: there is no key list to keep, and no node can sign for
+//! another.
 //!
 //! # On the wire
 //!
-//! Behind the kind, the value and the tag (see [`Payload`]) stands packet 3, which is text:
+//! After the kind, the value and the tag (see [`Payload`]) comes packet 3, which is text:
 //!
 //! ```text
 //! signed:1:KEY:COUNTER:SIGNATURE
 //! ```
 //!
-//! KEY: the 32 bytes of the public key, in base58. COUNTER: decimal; microseconds since the epoch when it was signed, and
-//! more than the author's last, unless its clock was set back. SIGNATURE: the 64 bytes of Ed25519 (RFC 8032) in base58, over these bytes one after
-//! another, where each text stands behind its length in bytes (4 bytes, big-endian):
+//! KEY: the 32 bytes of the public key, in base58. COUNTER: decimal; microseconds since the epoch at signing time, and
+//! greater than the author's last unless its clock was set back. SIGNATURE: the 64 bytes of Ed25519 (RFC 8032) in
+//! base58, over these bytes in order, where each text is preceded by its length in bytes (4 bytes, big-endian):
 //!
 //! | what | bytes |
 //! |---|---|
 //! | the context | the text `actix-mesh signed 1` |
 //! | the subnet | the text of its id |
-//! | how it travels | the text `broadcast` or `whisper` |
-//! | for whom | the text of the id it is whispered to; of a broadcast the empty text |
+//! | how it is sent | the text `broadcast` or `whisper` |
+//! | recipient | the text of the id it is whispered to; for a broadcast the empty text |
 //! | the counter | 8 bytes, big-endian |
-//! | how many packets | 4 bytes, big-endian: 3 |
-//! | packets 0, 1 and 2 | each behind its length |
+//! | number of packets | 4 bytes, big-endian: 3 |
+//! | packets 0, 1 and 2 | each preceded by its length |
 //!
 //! For example: with the first key of RFC 8032, section 7.1, the broadcast of `order/1`, `{"pizza":7}` and `id:7` in a
 //! subnet whose id is `S`, signed 1,700,000,000,000,001 microseconds after the epoch, by the node
@@ -38,10 +39,10 @@
 //!
 //! # What is refused
 //!
-//! A message without a signature, or with one that does not hold; one whose author is not the owner of the key; one whose
-//! counter is more than 2 s off the second it is stamped with, which is what a message becomes that is sent again later;
-//! and one whose counter was there already. Each refusal is told as [`Refused`] and counted. A node relays what it does not
-//! check; with [`Verifier::before_relay`] what is refused goes no further than that node.
+//! A message is refused if it has no signature or an invalid one, if its author does not own the key, if its counter is
+//! more than 2 s off the second of its stamp, as in a replay under a new stamp, or if its counter has been seen. Each
+//! refusal is counted and reported as [`Refused`]. A node relays messages it does not verify; with
+//! [`Verifier::before_relay`] it does not relay refused ones.
 
 mod statement;
 mod verifier;
@@ -68,27 +69,27 @@ use statement::{SPKI, Statement};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignError {
-    /// The key is of another kind.
+    /// The key is not Ed25519.
     #[error(
-        "only Ed25519 keys sign messages: issue the certificate anew, with `actix-mesh ca issue`"
+        "only Ed25519 keys can sign messages: issue a new certificate with `actix-mesh ca issue`"
     )]
     NotEd25519,
-    /// The node goes by another id than that of the key.
+    /// The node's id is not derived from the key.
     #[error(
-        "the key is that of {key}, and the node is {node}: start it with this identity, or with Config::id"
+        "the key belongs to {key}, but the node's id is {node}: start the node with this identity, or with Config::id"
     )]
     OtherId {
-        /// Whose key it is.
+        /// The id of the key's owner.
         key: Box<NodeId>,
-        /// Who was to sign.
+        /// The id of the node that was to sign.
         node: Box<NodeId>,
     },
-    /// The value has no form in the format of its type.
+    /// The type's format cannot represent the value.
     #[error(transparent)]
     Format(#[from] FormatError),
 }
 
-/// Signs what a node sends.
+/// Signs the values that a node sends.
 ///
 /// ```no_run
 /// # use actix_mesh::{Config, Payload, tls::Identity, signed::Signer};
@@ -106,7 +107,7 @@ pub struct Signer {
     subnet: SubnetId,
     key: Arc<dyn SigningKey>,
     public: [u8; 32],
-    /// The node's: what is signed is held against the second the message is stamped with.
+    /// The node's clock, because a counter is compared with the second the message is stamped with.
     clock: Clock,
     last: Mutex<u64>,
 }
@@ -120,11 +121,11 @@ impl fmt::Debug for Signer {
 }
 
 impl Signer {
-    /// With the key of the node's own identity.
+    /// Signs with the key of the node's own identity.
     ///
     /// # Errors
     ///
-    /// If the key is not Ed25519, or the node goes by another id than the key's.
+    /// If the key is not Ed25519, or the node's id is not derived from it.
     pub fn new(node: &Node, identity: &Identity) -> Result<Self, SignError> {
         let key = Arc::clone(&identity.key().key);
         let public = key.public_key().and_then(|spki| {
@@ -148,11 +149,11 @@ impl Signer {
         })
     }
 
-    /// A broadcast of a value, signed. To be sent within 2 s.
+    /// Signs a value for broadcast. Send it within 2 s.
     ///
     /// # Errors
     ///
-    /// If the value has no form in the format of its type.
+    /// If the type's format cannot represent the value.
     pub fn send<T: Payload>(&self, value: &T) -> Result<Send, SignError> {
         let mut send = Send::typed(value)?;
         let kind = send.kind.clone().unwrap_or_default();
@@ -160,11 +161,11 @@ impl Signer {
         Ok(send)
     }
 
-    /// A value for this peer alone, signed. To be sent within 2 s: a peer that has to be found first may refuse it.
+    /// Signs a value for one node. Send it within 2 s: a peer that has to be found first may refuse it.
     ///
     /// # Errors
     ///
-    /// If the value has no form in the format of its type.
+    /// If the type's format cannot represent the value.
     pub fn whisper<T: Payload>(&self, to: NodeId, value: &T) -> Result<Whisper, SignError> {
         let mut whisper = Whisper::typed(to, value)?;
         let kind = whisper.kind.clone().unwrap_or_default();
@@ -203,8 +204,8 @@ impl Signer {
         Ok(packets.chain([Packet::from(proof)]).collect())
     }
 
-    /// Now, and more than the last time, unless the clock was set back since: what is further from now than a message may
-    /// be from its signature would hold nowhere.
+    /// Returns the time in microseconds, and more than the last counter unless the clock was set back: a counter
+    /// further from now than messages allow would be refused everywhere.
     fn next(&self) -> u64 {
         let now = self.clock.micros();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! What is signed, byte by byte, and how a proof is written.
+//! The signed bytes, and the text form of a proof.
 
 use std::sync::LazyLock;
 
@@ -9,15 +9,15 @@ use rustls::pki_types::SignatureVerificationAlgorithm;
 use crate::wire::NodeId;
 use crate::wire::base58;
 
-/// What stands before an Ed25519 key in its `SubjectPublicKeyInfo` (RFC 8410).
+/// The prefix of an Ed25519 key in its `SubjectPublicKeyInfo` (RFC 8410).
 pub(super) const SPKI: [u8; 12] = [
     0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
 ];
 const CONTEXT: &str = "actix-mesh signed 1";
-/// Characters of a proof at most.
+/// The most characters a proof may have.
 const LONGEST: usize = 200;
 
-/// See the module's table.
+/// What a signature covers: see the module's table.
 pub(super) struct Statement<'a> {
     pub(super) subnet: &'a str,
     /// `None`: a broadcast.
@@ -51,12 +51,12 @@ impl Statement<'_> {
     }
 }
 
-/// A frame is shorter than this can say.
+/// A frame is too short to overflow this.
 fn count(number: usize) -> [u8; 4] {
     u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes()
 }
 
-/// A proof as it was read.
+/// A parsed proof.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Proof {
     key: [u8; 32],
@@ -80,12 +80,12 @@ impl Proof {
         .filter(|_| parts.next().is_none())
     }
 
-    /// Whose key it is.
+    /// Returns the id of the key's owner.
     pub(super) fn author(&self) -> NodeId {
         NodeId::of_key(&[&SPKI[..], &self.key].concat())
     }
 
-    /// Whether the owner of the key signed this.
+    /// Whether the key's owner signed this statement.
     pub(super) fn holds(&self, statement: &Statement<'_>) -> bool {
         static ED25519: LazyLock<Option<&'static dyn SignatureVerificationAlgorithm>> =
             LazyLock::new(|| {
@@ -102,7 +102,7 @@ impl Proof {
     }
 }
 
-/// Base58 of a number drops the zeros it begins with.
+/// Base58 of a number drops leading zeros; this restores them.
 fn padded<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
     let missing = N.checked_sub(bytes.len())?;
     let mut padded = [0; N];
@@ -146,7 +146,7 @@ mod tests {
         );
     }
 
-    /// Signed by another implementation of Ed25519.
+    /// The example's signature comes from another implementation of Ed25519.
     #[test]
     fn the_example_of_the_documentation_holds() {
         let page = include_str!("mod.rs");

@@ -1,6 +1,6 @@
-//! Who checks signatures, and remembers what was there already.
+//! Verifies signatures and remembers which messages have been seen.
 //!
-//! Owns the counters of authors. Hands values on only once they are proven.
+//! Owns the authors' counters. Delivers a value only once its author is proven.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -21,27 +21,27 @@ use crate::typed::{FormatError, Payload};
 use crate::wire::{Flag, Message, NodeId, Packet, SubnetId};
 
 pub(super) const MICROS: u64 = 1_000_000;
-/// How far a counter may be off the second of its message: what it takes from signing to sending, and a second that ends.
+/// How many seconds a counter may be off its message's stamp: the time from signing to sending, and a second's end.
 const OFF: u64 = 2;
-/// Counters older than this against the newest cannot come again: the mesh drops messages that are 60 s off.
+/// Counters this much older than the newest cannot recur: the mesh drops messages that are 60 s off.
 const KEPT: u64 = 130;
-/// Counters that are remembered of one author; of more the oldest are refused from then on.
+/// Counters remembered for each author; beyond it the oldest are forgotten, and messages up to them are refused.
 const MAX_COUNTERS: usize = 1024;
-/// Authors that are remembered. Beyond it those heard in the last 130 s are, and others are refused.
+/// Authors remembered. Beyond it, authors heard in the last 130 s are kept and new ones are refused.
 const MAX_AUTHORS: usize = 1024;
 
-/// How long a message may wait for its signature to be checked before it is relayed.
+/// How long a message may wait for verification before it is relayed.
 const BEFORE_RELAY: Duration = Duration::from_secs(5);
 
-/// A value whose author is proven: by the signature, whoever relayed it.
+/// A value whose author the signature proves, whichever node relayed it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Signed<T> {
     /// The value.
     pub value: T,
-    /// Who wrote it.
+    /// The node that wrote it.
     pub author: NodeId,
-    /// The message it came in.
+    /// The message that carried it.
     pub message: Message,
 }
 
@@ -49,72 +49,70 @@ impl<T: Send + 'static> actix::Message for Signed<T> {
     type Result = ();
 }
 
-/// Why a message was not handed on.
+/// Why a message was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Refusal {
-    /// There is no signature.
+    /// The message has no signature.
     #[error("it is not signed")]
     Unsigned,
-    /// The key is another's.
-    #[error("it is signed with the key of another node than the one it names")]
+    /// The key belongs to another node.
+    #[error("the signing key does not belong to the author it names")]
     OtherAuthor,
-    /// The signature is not that of these bytes.
-    #[error("its signature does not hold: it was changed, or forged")]
+    /// The signature does not match these bytes.
+    #[error("invalid signature: the message was changed or forged")]
     Forged,
-    /// It was signed at another time than it is stamped with.
-    #[error(
-        "it was signed at another time than it was sent: it may have been sent again by somebody else"
-    )]
+    /// It was not signed at the time it is stamped with.
+    #[error("signing time and stamp differ by more than 2 s: it may be a replay")]
     Stale,
-    /// It was there already.
-    #[error("it was there already")]
+    /// Its counter has been seen.
+    #[error("duplicate: this counter has been seen")]
     Replayed,
-    /// More authors than can be remembered.
-    #[error("too many authors were heard of late")]
+    /// Too many authors to remember.
+    #[error("too many authors in the last 130 s")]
     TooManyAuthors,
-    /// The signature holds, and what it signs is no value of the type.
+    /// The signature is valid, but the value cannot be read as the type.
     #[error("it is signed, but cannot be read: {0}")]
     Unreadable(String),
 }
 
-/// A message was refused.
+/// Reports a refused message.
 #[derive(Clone, Debug, actix::Message)]
 #[rtype(result = "()")]
 #[non_exhaustive]
 pub struct Refused {
-    /// Who is named as its author.
+    /// The author it names.
     pub sender: NodeId,
-    /// The neighbour it came from.
+    /// The neighbour that sent it.
     pub from: NodeId,
-    /// Why.
+    /// The reason.
     pub why: Refusal,
 }
 
-/// What a verifier has done.
+/// What a verifier has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct VerifierReport {
-    /// Values handed on.
+    /// Values delivered.
     pub proven: u64,
-    /// Messages refused, for whatever reason.
+    /// Messages refused, for any reason.
     pub refused: u64,
 }
 
-/// What has it done?
+/// Asks a [`Verifier`] for its report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "VerifierReport")]
 pub struct VerifierStatus;
 
-/// Checks the signature of one message by itself, as for a log that is read later: the counter it was signed with.
+/// Verifies the signature of a single message, for example one from a log, and returns its counter.
 ///
-/// `subnet` and `me` are the subnet's id and the id of the node that heard it, as [`Node`] has them. Nothing is remembered:
-/// whether the message was there already the caller has to find out, by author and counter. [`Verifier`] does.
+/// `subnet` and `me` are the subnet's id and the id of the node that received it, as [`Node`] has them. Nothing is
+/// remembered: the caller has to detect duplicates by author and counter. [`Verifier`] does that.
 ///
 /// # Errors
 ///
-/// Whatever does not hold; never [`Refusal::Replayed`], [`Refusal::TooManyAuthors`] or [`Refusal::Unreadable`].
+/// The reason for a refusal; never [`Refusal::Replayed`], [`Refusal::TooManyAuthors`] or [`Refusal::Unreadable`].
 pub fn check(message: &Message, subnet: &SubnetId, me: &NodeId) -> Result<u64, Refusal> {
     let packets: Vec<&[u8]> = message.packets().iter().map(Packet::as_bytes).collect();
     let (proof, packets) = packets.split_last().ok_or(Refusal::Unsigned)?;
@@ -123,7 +121,7 @@ pub fn check(message: &Message, subnet: &SubnetId, me: &NodeId) -> Result<u64, R
     if proof.author() != *message.sender() {
         return Err(Refusal::OtherAuthor);
     }
-    // First what costs nothing.
+    // The cheap check comes first.
     if (proof.counter / MICROS).abs_diff(message.time()) > OFF {
         return Err(Refusal::Stale);
     }
@@ -139,12 +137,12 @@ pub fn check(message: &Message, subnet: &SubnetId, me: &NodeId) -> Result<u64, R
     Ok(proof.counter)
 }
 
-/// Checks the signatures of values of a type, and hands on those that hold: `Verifier::new(&node, recipient).start()`.
+/// Verifies the signatures of a type's values and delivers the valid ones: `Verifier::new(&node, recipient).start()`.
 ///
-/// Each check takes time: where members may flood, give it an arbiter of its own, or it holds up the node. It ends when
-/// its recipient has. It remembers counters of at most 1,024 authors, 1,024 of each: some 16 MiB. Where that many have
-/// spoken within two minutes others are refused; in a mesh that anybody may join, one member with many keys is enough for it. Messages that were signed before it was started are
-/// refused, because it cannot know whether they were there.
+/// Each check costs CPU time: where members may flood, run it in its own arbiter, or it delays the node. It stops when
+/// its recipient does. It remembers 1,024 counters for each of 1,024 authors, about 16 MiB. When that many authors have
+/// sent within two minutes, further ones are refused; in an open mesh one member with many keys can cause that.
+/// Messages signed before it started are refused, because it cannot know whether they have been seen.
 pub struct Verifier<T: Payload> {
     router: Addr<Router>,
     me: NodeId,
@@ -152,11 +150,11 @@ pub struct Verifier<T: Payload> {
     recipient: Recipient<Signed<T>>,
     refusals: Option<Recipient<Refused>>,
     before_relay: bool,
-    /// Nothing up to this holds.
+    /// Counters up to this one are refused.
     floor: u64,
     authors: HashMap<NodeId, Author>,
     newest: u64,
-    /// For which second authors that are silent were looked for last.
+    /// The second in which silent authors were last removed.
     looked: u64,
     report: VerifierReport,
 }
@@ -177,7 +175,7 @@ impl<T: Payload> fmt::Debug for Verifier<T> {
 }
 
 impl<T: Payload> Verifier<T> {
-    /// For values that this node hears.
+    /// Verifies the values that this node receives.
     pub fn new(node: &Node, recipient: impl Into<Recipient<Signed<T>>>) -> Self {
         Self {
             router: node.router.clone(),
@@ -194,16 +192,16 @@ impl<T: Payload> Verifier<T> {
         }
     }
 
-    /// Sets who is told of each refusal. Whoever falls behind misses some; all are counted.
+    /// Sets the actor that is told of each refusal. If its mailbox is full it misses some; all are counted.
     #[must_use]
     pub fn refusals(mut self, recipient: impl Into<Recipient<Refused>>) -> Self {
         self.refusals = Some(recipient.into());
         self
     }
 
-    /// Has messages of the kind checked before this node relays them or hands them to anybody else: what does not hold goes
-    /// no further than here. It is a [`Validate`] with a deadline of 5 s that fails closed, so when the verifier ends, nothing
-    /// of the kind passes this node any more until the node is started anew.
+    /// Verifies messages of the kind before this node relays or delivers them, so a refused message stops here. This is
+    /// a [`Validate`] with a deadline of 5 s that fails closed: once the verifier has ended, no message of the kind
+    /// passes this node until the node is restarted.
     #[must_use]
     pub fn before_relay(mut self) -> Self {
         self.before_relay = true;
@@ -219,7 +217,7 @@ impl<T: Payload> Verifier<T> {
         self.newest = self.newest.max(counter);
         let old = self.newest.saturating_sub(KEPT * MICROS);
         if !self.authors.contains_key(author) && self.authors.len() >= MAX_AUTHORS {
-            // Looked through once for each second, not for each message of a flood.
+            // Done at most once a second, not for each message of a flood.
             if self.looked < self.newest / MICROS {
                 self.looked = self.newest / MICROS;
                 self.authors
@@ -263,14 +261,14 @@ impl<T: Payload> Actor for Verifier<T> {
             now
         };
         ctx.wait(subscribing.into_actor(self).map(|now, verifier, _| {
-            // What is signed in this very second may be new.
+            // A message signed within the current second may be new.
             verifier.floor = now.unwrap_or_default().saturating_sub(1) * MICROS;
         }));
     }
 }
 
 impl<T: Payload> Verifier<T> {
-    /// The value of a message, if it holds; counted either way.
+    /// Verifies a message and returns its value; counts it either way.
     fn verify(&mut self, message: &Message) -> Result<Signed<T>, Refusal> {
         let verified = self.check(message).and_then(|()| {
             crate::typed::read_value::<T>(message)
@@ -299,12 +297,12 @@ impl<T: Payload> Verifier<T> {
         }
     }
 
-    /// Hands a value on. The next one waits for it, so that nothing piles up behind.
+    /// Delivers a value. The verifier waits until it is handled, so values do not pile up in the recipient's mailbox.
     fn hand_on(&self, signed: Signed<T>, ctx: &mut Context<Self>) {
         let handing = self.recipient.send(signed);
         ctx.wait(handing.into_actor(self).map(|handed, _, ctx| {
             if handed.is_err() {
-                // Nobody is there to hand anything to; the Router tells that a subscriber is gone.
+                // The recipient is gone; the Router reports a lost subscriber.
                 ctx.stop();
             }
         }));
@@ -321,7 +319,7 @@ impl<T: Payload> Handler<Message> for Verifier<T> {
     }
 }
 
-/// Before anything becomes of it: see [`Verifier::before_relay`].
+/// Verifies a message before it is relayed or delivered: see [`Verifier::before_relay`].
 impl<T: Payload> Handler<Proposal> for Verifier<T> {
     type Result = Acceptance;
 
@@ -331,7 +329,7 @@ impl<T: Payload> Handler<Proposal> for Verifier<T> {
                 self.hand_on(signed, ctx);
                 Acceptance::Accept
             }
-            // Whoever sends these may be honest, and late.
+            // The neighbour that relays these may be honest and late.
             Err(Refusal::Stale | Refusal::Replayed | Refusal::TooManyAuthors) => Acceptance::Ignore,
             Err(_) => Acceptance::Reject,
         }

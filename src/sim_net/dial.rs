@@ -1,6 +1,6 @@
-//! How one simulated host dials another.
+//! Dials between simulated hosts.
 //!
-//! Owns what a dial costs and how it ends: with a link, or never where nobody is there to refuse.
+//! Owns a dial's latency and outcome: a connection, or no answer if no host is there.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,19 +39,19 @@ impl Host {
                 ..
             } = &mut *state;
             let quality = Quality {
-                // The runtime's timers count whole milliseconds: what is finer would depend on when they began to.
+                // The runtime's timers count whole milliseconds: a finer latency would depend on when they started.
                 latency: whole(chance.random_range(latency.clone())),
                 loss: *loss,
                 seed: chance.random(),
             };
             *links += 1;
-            // As a system gives them: one after another.
+            // Ports are assigned in turn, as an operating system does.
             let port = 32_768 + (*links % 28_000) as u16;
             (quality, port, hosts.get(&addr).cloned())
         };
         sleep(quality.latency).await;
         let Some((place, door)) = found else {
-            // Nobody is there to refuse.
+            // No host is there to refuse.
             return std::future::pending().await;
         };
         let host = Host {

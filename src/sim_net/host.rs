@@ -1,7 +1,7 @@
-//! One node's place in the simulated network, and how others come to it.
+//! A node's place in the simulated network, and how others reach it.
 //!
-//! Owns what all hosts share: who is there, on which side of a partition, and what links are like. Knows no node, only the door
-//! at which strangers are let in.
+//! Owns what all hosts share: which hosts exist, their side of a partition, and the quality of connections. Knows no
+//! node, only the recipient that accepts its connections.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,7 +21,7 @@ use crate::node::transport::listener::Accepted;
 pub(crate) struct Net {
     pub(super) seed: u64,
     pub(super) state: Mutex<State>,
-    /// Changes whenever somebody may reach somebody else again.
+    /// Notified when hosts may reach each other again.
     pub(super) healed: watch::Sender<()>,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct State {
     pub(super) latency: RangeInclusive<Duration>,
     pub(super) loss: f64,
     pub(super) hosts: BTreeMap<SocketAddr, (Arc<Place>, WeakRecipient<Accepted>)>,
-    /// Since when time is virtual.
+    /// When virtual time began.
     pub(super) began: Option<Instant>,
     pub(super) links: u64,
 }
@@ -41,7 +41,7 @@ impl Net {
     }
 }
 
-/// One node's place in the network.
+/// A node's place in the network.
 #[derive(Clone)]
 pub(crate) struct Host {
     pub(super) net: Arc<Net>,
@@ -50,7 +50,7 @@ pub(crate) struct Host {
 
 #[derive(Debug, Default)]
 pub(crate) struct Place {
-    /// Those on one side reach each other.
+    /// Hosts on the same side reach each other.
     pub(super) side: AtomicI64,
     pub(super) skew: Arc<AtomicI64>,
 }
@@ -68,7 +68,7 @@ impl fmt::Debug for Host {
 }
 
 impl Host {
-    /// Waits until nothing lies between the two.
+    /// Waits until no partition separates the two.
     pub(super) async fn can_reach(&self, to: &Host) {
         let mut healed = self.net.healed.subscribe();
         while self.place.side() != to.place.side() {

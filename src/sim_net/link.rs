@@ -1,6 +1,6 @@
-//! One simulated link: two pipes, and what carries bytes between them.
+//! One simulated connection: two pipes, and the tasks that carry bytes between them.
 //!
-//! Owns latency, retransmission and the order of bytes. Who may reach whom is the business of [`SimNet`](super::SimNet).
+//! Owns latency, retransmission and the order of bytes. [`SimNet`](super::SimNet) decides which hosts reach each other.
 
 use std::time::Duration;
 
@@ -14,24 +14,24 @@ use tokio::time::{Instant, sleep_until};
 
 use super::host::Host;
 
-/// What a socket would hold back.
+/// Size of a socket buffer.
 const BUFFER: usize = 64 * 1024;
-/// Pieces under way in one direction: more wait at their sender, as in a window that is full.
+/// Maximum pieces in transit in one direction; beyond it the sender blocks, as with a full TCP window.
 const UNDER_WAY: usize = 1024;
-/// Until what was lost is sent again.
+/// Delay until a lost piece is sent again.
 const RETRANSMISSION: Duration = Duration::from_millis(200);
 
-/// How a link behaves.
+/// The quality of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Quality {
-    /// One way.
+    /// One-way latency.
     pub(super) latency: Duration,
-    /// The share of pieces that have to be sent again.
+    /// The share of pieces that are lost and sent again.
     pub(super) loss: f64,
     pub(super) seed: u64,
 }
 
-/// Opens a link between two hosts: the ends of the dialler and of the acceptor.
+/// Opens a connection between two hosts. Returns the dialler's end and the acceptor's.
 pub(super) fn open(from: &Host, to: &Host, quality: Quality) -> (DuplexStream, DuplexStream) {
     let (near, near_end) = duplex(BUFFER);
     let (far, far_end) = duplex(BUFFER);
@@ -49,7 +49,7 @@ pub(super) fn open(from: &Host, to: &Host, quality: Quality) -> (DuplexStream, D
     (near, far)
 }
 
-/// A piece under way, and when it arrives. Empty: the end.
+/// A piece in transit, and when it arrives. An empty piece is EOF.
 type Piece = (Instant, Vec<u8>);
 
 async fn depart(
@@ -66,7 +66,7 @@ async fn depart(
         if quality.loss > 0.0 && chance.random_bool(quality.loss.min(1.0)) {
             latency += RETRANSMISSION;
         }
-        // Bytes of a stream never overtake one another.
+        // Bytes of a stream arrive in order.
         due = due.max(Instant::now() + latency);
         if put.send((due, piece)).await.is_err() || ended {
             return;

@@ -1,8 +1,8 @@
 //! Real Routers on a simulated network: a user's own actor, holding an `Addr<Router>`, is tested unchanged.
 //!
-//! Owns who is where, who can reach whom, and the time. The Routers decide and speak as they do over TCP; only their
-//! sockets are pipes within the process, and their clocks those of the runtime, which are stopped and jump to whatever
-//! is due next. So a minute in the mesh takes as long as what happens in it.
+//! Owns which nodes exist, which can reach each other, and the time. The Routers behave as they do over TCP. Only their
+//! sockets are pipes within the process, and their clocks are those of the paused runtime, which jump to whatever is
+//! due next. So a minute in the mesh takes only the time of its work.
 
 mod dial;
 pub(crate) mod host;
@@ -28,18 +28,18 @@ use crate::node::router::clock::Clock;
 use crate::node::transport::network::Network;
 use crate::start::{Node, run};
 
-/// When every simulation begins, unix seconds.
+/// When every simulation begins, in Unix seconds.
 const EPOCH: u64 = 1_700_000_000;
-/// Where every node listens.
+/// The port every node listens on.
 const PORT: u16 = 4444;
-/// Nodes that each new one dials, among those that are there.
+/// How many existing nodes each new one dials.
 const DIALLED: usize = 2;
 
 /// A network of real nodes within this process, with latency, loss, partitions, skewed clocks and virtual time.
 ///
-/// Everything follows from the seed: who dials whom, how long each link takes, what is lost. Nodes run in the
-/// current actix system; an actor under test holds the [`Router`](crate::Router)'s address of one of them, as it does
-/// in production.
+/// The seed determines everything: who dials whom, the latency of each connection, what is lost. Nodes run in the
+/// current actix system. An actor under test holds the [`Router`](crate::Router)'s address of one of them, as in
+/// production.
 ///
 /// ```
 /// use std::time::Duration;
@@ -64,9 +64,9 @@ const DIALLED: usize = 2;
 /// }
 /// ```
 ///
-/// While a network exists, the timers of its actix system are stopped: whenever all actors rest, time jumps to what is
-/// due next. So nothing in the system may wait for the world outside, such as a socket, and a test that compares
-/// with `std::time::Instant` finds that no time passed. One system has one network.
+/// While a network exists, the timers of its actix system are paused: whenever all actors are idle, time jumps to what
+/// is due next. So nothing in the system may wait for the outside world, such as a socket, and `std::time::Instant`
+/// does not advance with virtual time. One system has one network.
 #[derive(Clone)]
 pub struct SimNet {
     net: Arc<Net>,
@@ -84,7 +84,7 @@ impl fmt::Debug for SimNet {
 }
 
 impl SimNet {
-    /// An empty network: links take 10 ms each way, nothing is lost.
+    /// Creates an empty network: 10 ms of latency each way, no loss.
     pub fn new(seed: u64) -> Self {
         let latency = Duration::from_millis(10);
         Self {
@@ -104,23 +104,23 @@ impl SimNet {
         }
     }
 
-    /// Sets how long bytes take one way; each link that is made from now on draws its own from this range, and keeps it.
+    /// Sets the one-way latency. Each new connection draws its own from this range, and keeps it.
     #[must_use]
     pub fn latency(self, latency: RangeInclusive<Duration>) -> Self {
         self.net.state().latency = latency;
         self
     }
 
-    /// Sets what share of pieces, 0 to 1, is lost on links that are made from now on. As over TCP nothing stays lost: it
-    /// comes 200 ms later, and so does what was sent behind it.
+    /// Sets the share of pieces, 0 to 1, lost on new connections. As over TCP a lost piece is sent again: it arrives
+    /// 200 ms later, and so does what follows it.
     #[must_use]
     pub fn loss(self, share: f64) -> Self {
         self.net.state().loss = share.clamp(0.0, 1.0);
         self
     }
 
-    /// Changes the configuration of each node that is started from now on, by its number. Addresses, seed and files are the
-    /// network's: what is set of these is not used. An id that is set is the node's, as one that signs needs it.
+    /// Changes the configuration of each node started from now on, by its number. The network sets addresses, seed and
+    /// files itself and overrides these. It keeps an id, as a node that signs needs.
     #[must_use]
     pub fn configure(
         mut self,
@@ -130,7 +130,7 @@ impl SimNet {
         self
     }
 
-    /// Starts this many nodes more. Each dials two that are there, and finds others by their peers lists.
+    /// Starts this many more nodes. Each dials two existing ones, and finds others through their peers lists.
     ///
     /// # Errors
     ///
@@ -138,7 +138,7 @@ impl SimNet {
     ///
     /// # Panics
     ///
-    /// If the clock of this system's runtime is stopped already, by another network or by `tokio::time::pause`.
+    /// If the clock of this system's runtime is already paused, by another network or by `tokio::time::pause`.
     pub fn start(&self, count: usize) -> Result<Vec<Node>, StartError> {
         if actix_rt::Arbiter::try_current().is_none() {
             return Err(StartError::NoSystem);
@@ -182,8 +182,8 @@ impl SimNet {
         Ok(node)
     }
 
-    /// Parts these nodes from all others: dials between the two sides end in a timeout, and what was sent waits, as it
-    /// does when a cable is pulled. Whoever was parted before stays with those it was parted with.
+    /// Partitions these nodes from all others: dials between the two sides time out, and data sent is held back, as if
+    /// a cable were unplugged. Earlier partitions of the other nodes stay.
     pub fn partition<'a>(&self, apart: impl IntoIterator<Item = &'a Node>) {
         let state = self.net.state();
         let sides = state.hosts.values().map(|(place, _)| place.side());
@@ -203,21 +203,21 @@ impl SimNet {
         self.net.healed.send_replace(());
     }
 
-    /// Sets a node's wall clock this many seconds off the others'.
+    /// Sets a node's wall clock this many seconds ahead of the others'.
     pub fn skew(&self, node: &Node, seconds: i64) {
         if let Some((place, _)) = self.net.state().hosts.get(&node.addr) {
             place.skew.store(seconds, Ordering::Relaxed);
         }
     }
 
-    /// The virtual time that has passed since the first node was started.
+    /// Returns the virtual time since the first node started.
     pub fn passed(&self) -> Duration {
         let began = self.net.state().began;
         began.map_or(Duration::ZERO, |began| began.elapsed())
     }
 }
 
-/// Each in a network of its own, as peers on the Internet mostly are: peers lists lead to one in each.
+/// Returns an address in a network of its own, as of most peers on the Internet: peers lists name one of each network.
 fn address_of(number: usize) -> SocketAddr {
     let bits = u32::try_from(number).unwrap_or(u32::MAX);
     let [_, high, middle, low] = bits.to_be_bytes();

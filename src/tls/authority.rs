@@ -1,7 +1,7 @@
-//! A private certificate authority in a folder, as `actix-mesh ca` keeps it.
+//! A private certificate authority in a folder, managed by `actix-mesh ca`.
 //!
 //! Owns the files: `ca.crt`, `ca.key`, `ca.crl`, `issued`, and for each name `NAME.crt` and `NAME.key`. All keys are
-//! Ed25519, readable by their owner only, and never shown.
+//! Ed25519, readable by their owner only, and never exposed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,26 +24,26 @@ use crate::wire::{NodeId, hex};
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long an authority is valid.
 const AUTHORITY: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-/// Certificates are valid from a little before they are issued: clocks differ.
+/// Certificates are valid from an hour before they are issued, because clocks differ.
 const EARLIER: Duration = Duration::from_secs(60 * 60);
 
-/// See the module.
+/// A private certificate authority: see the module.
 #[derive(Debug)]
 pub struct Authority {
     dir: PathBuf,
 }
 
-/// What was issued.
+/// An issued certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Issued {
     /// The name it was issued for.
     pub name: String,
-    /// The id of the node with that key.
+    /// The id of the node that has the key.
     pub id: NodeId,
     /// When it expires.
     pub expires: SystemTime,
-    /// Whether the name had a key already, which was kept: the node's id stays.
+    /// Whether the name already had a key; it was kept, so the node's id is unchanged.
     pub renewed: bool,
 }
 
@@ -55,7 +55,7 @@ struct Record {
 }
 
 impl Authority {
-    /// Makes a new authority in this folder, which is made if need be.
+    /// Creates a new authority in this folder, and the folder if it is missing.
     pub fn init(dir: impl Into<PathBuf>) -> Result<Self, TlsError> {
         let dir = dir.into();
         fs::create_dir_all(&dir).map_err(|error| TlsError::file(&dir, error))?;
@@ -65,7 +65,7 @@ impl Authority {
         }
         let key = KeyPair::generate_for(&PKCS_ED25519).map_err(|error| failed(&error))?;
         let mut params = CertificateParams::default();
-        // No two authorities have one name, or a certificate of another would show as forged.
+        // Each authority gets a unique name: with equal names, the other's certificate would show as a bad signature.
         let name = format!("actix-mesh CA {}", hex::encode(&random::<8>()?));
         params.distinguished_name = named(&name);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -77,16 +77,16 @@ impl Authority {
         Ok(Self { dir })
     }
 
-    /// The authority in this folder.
+    /// Opens the authority in this folder.
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, TlsError> {
         let authority = Self { dir: dir.into() };
         authority.issuer()?;
         Ok(authority)
     }
 
-    /// Issues a certificate for a name, valid for this time: `NAME.crt`, with the key `NAME.key`.
+    /// Issues a certificate for a name with the given validity: `NAME.crt`, with the key `NAME.key`.
     ///
-    /// A name that has a key keeps it, and the node its id; but not one that was revoked.
+    /// A name that has a key keeps it, and the node keeps its id. After a revocation the name gets a new key.
     pub fn issue(&self, name: &str, valid: Duration) -> Result<Issued, TlsError> {
         check_name(name)?;
         let _turn = self.turn()?;
@@ -131,7 +131,7 @@ impl Authority {
         })
     }
 
-    /// Revokes every certificate that was issued for a name: writes them into `ca.crl`. How many there were.
+    /// Revokes every certificate issued for a name by adding them to `ca.crl`; returns how many there were.
     ///
     /// Takes effect at each node once the file has been copied beside the node's own.
     pub fn revoke(&self, name: &str) -> Result<usize, TlsError> {
@@ -173,8 +173,8 @@ impl Authority {
         Ok(count)
     }
 
-    /// Waits until nobody else issues or revokes: of two that write the list at once one would be lost, and with it the way to
-    /// revoke what it had issued.
+    /// Waits until no other process issues or revokes: of two concurrent writes to the list one would be lost, and its
+    /// certificates could no longer be revoked.
     fn turn(&self) -> Result<fs::File, TlsError> {
         let path = self.dir.join("ca.key");
         let file = fs::File::open(&path).map_err(|error| TlsError::file(&path, error))?;
@@ -203,7 +203,7 @@ impl Authority {
 }
 
 impl Record {
-    /// `issued SERIAL NAME` or `revoked SERIAL NAME`.
+    /// Parses `issued SERIAL NAME` or `revoked SERIAL NAME`.
     fn read(line: &str) -> Option<Self> {
         let mut words = line.split_whitespace();
         let (state, serial, name) = (words.next()?, words.next()?, words.next()?);
@@ -220,7 +220,7 @@ impl Record {
     }
 }
 
-/// Sets a period of validity from now, and a serial number of its own.
+/// Sets the validity period, starting now, and a fresh serial number.
 fn period(params: &mut CertificateParams, valid: Duration) -> Result<(), TlsError> {
     let now = SystemTime::now();
     params.not_before = (now - EARLIER).into();
@@ -234,7 +234,7 @@ fn random<const N: usize>() -> Result<[u8; N], TlsError> {
     SysRng
         .try_fill_bytes(&mut bytes)
         .map_err(|error| TlsError::BadKey(error.to_string()))?;
-    // A serial number is positive.
+    // A serial number must be positive.
     bytes[0] = bytes[0] & 0x3f | 0x40;
     Ok(bytes)
 }
@@ -245,7 +245,7 @@ fn named(name: &str) -> DistinguishedName {
     named
 }
 
-/// A name is part of file names and of certificates.
+/// A name becomes part of file names and certificates.
 fn check_name(name: &str) -> Result<(), TlsError> {
     let plain = name
         .bytes()
@@ -262,7 +262,7 @@ fn failed(error: &rcgen::Error) -> TlsError {
     TlsError::BadCertificate(error.to_string())
 }
 
-/// The folder.
+/// Returns the folder.
 impl AsRef<Path> for Authority {
     fn as_ref(&self) -> &Path {
         &self.dir

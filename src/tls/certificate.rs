@@ -1,6 +1,6 @@
-//! What this crate reads of a certificate: its key, its times and its names.
+//! The parts of a certificate that this crate reads: its key, its validity and its names.
 //!
-//! Owns the parsing. Judges nothing: signatures and trust are the verifier's.
+//! Owns the parsing. Checks no signature and no trust: the verifier does.
 
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
@@ -8,10 +8,10 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use crate::mesh::TlsRefusal;
 use crate::wire::NodeId;
 
-/// See the module.
+/// A parsed certificate: see the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Certificate {
-    /// The id that its key stands for.
+    /// The id derived from its key.
     pub(crate) id: NodeId,
     /// Unix seconds.
     pub(crate) not_before: u64,
@@ -24,7 +24,7 @@ pub(crate) struct Certificate {
 }
 
 impl Certificate {
-    /// Reads one certificate; what follows it is an error.
+    /// Reads one certificate; trailing bytes are an error.
     pub(crate) fn read(der: &[u8]) -> Result<Self, String> {
         let (rest, certificate) =
             X509Certificate::from_der(der).map_err(|error| error.to_string())?;
@@ -47,7 +47,7 @@ impl Certificate {
         })
     }
 
-    /// Whether it is valid at this time.
+    /// Checks that the certificate is valid at this time.
     pub(crate) fn check_time(&self, now: u64) -> Result<(), TlsRefusal> {
         if now < self.not_before {
             return Err(TlsRefusal::NotValidYet);

@@ -1,32 +1,32 @@
-//! What keeps keys, certificates and lists from being used: told to the operator, never to a peer.
+//! Errors of keys, certificates and lists, shown to the operator and never to a peer.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::wire::NodeId;
 
-/// Why keys, certificates or lists cannot be used. Never names a private key.
+/// Why keys, certificates or lists cannot be used. Never contains a private key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
     /// A file cannot be read or written.
     #[error("{}: {why}", path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         why: io::Error,
     },
-    /// A file that would be overwritten is there already.
-    #[error("{} is there already: remove it first if it is no longer needed", .0.display())]
+    /// A file exists already and would be overwritten.
+    #[error("{} already exists: remove it first if it is no longer needed", .0.display())]
     Exists(PathBuf),
-    /// A private key may be read by others.
+    /// Other users can access a private key.
     #[error("{} can be read by other users: chmod 600 it", .0.display())]
     Exposed(PathBuf),
     /// There is neither an authority nor an allow-list.
-    #[error("nobody is trusted: {} has neither ca.crt nor allowed", .0.display())]
+    #[error("no peer is trusted: {} contains neither ca.crt nor allowed", .0.display())]
     NobodyTrusted(PathBuf),
-    /// No PEM section of that kind was found.
+    /// The input has no PEM section of that kind.
     #[error("no {0} in PEM form was found")]
     Missing(&'static str),
     /// The key cannot be used.
@@ -35,21 +35,21 @@ pub enum TlsError {
     /// The certificate cannot be used.
     #[error("the certificate cannot be used: {0}")]
     BadCertificate(String),
-    /// The certificate is not the key's.
-    #[error("the certificate belongs to another key: copy both files of one name")]
+    /// The certificate belongs to another key.
+    #[error("the certificate belongs to another key: copy NAME.crt and NAME.key of the same name")]
     KeyMismatch,
     /// The revocation list cannot be used.
     #[error("the revocation list cannot be used: {0}")]
     BadRevocations(String),
-    /// A line of the allow-list is no id.
+    /// A line of the allow-list is not an id.
     #[error("line {line} of the allow-list has no node id: {why}")]
     BadAllowed {
-        /// Counted from one.
+        /// The line number, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// What is wrong with the id.
         why: crate::wire::IdError,
     },
-    /// The key is another than the one the node was started with, so its id would change.
+    /// The key differs from the one the node was started with, so its id would change.
     #[error(
         "the key changed, and with it the node's id from {ours} to {found}: restart the node to use it"
     )]
@@ -61,14 +61,14 @@ pub enum TlsError {
     },
     /// A name for which no certificate can be issued.
     #[error(
-        "{0:?} cannot be a name: use letters, digits, `-`, `_` and `.`, and not `ca` or `allowed`"
+        "{0:?} is not a valid name: use letters, digits, `-`, `_` and `.`, and not `ca` or `allowed`"
     )]
     BadName(String),
-    /// Nothing was issued under that name.
+    /// No certificate was issued under that name.
     #[error("nothing was issued under the name {0:?}")]
     UnknownName(String),
-    /// The key is not of a kind that signs messages.
-    #[error("only an Ed25519 key signs messages: issue one with `actix-mesh ca issue`")]
+    /// The key's type cannot sign messages.
+    #[error("only Ed25519 keys can sign messages: issue one with `actix-mesh ca issue`")]
     NotEd25519,
 }
 

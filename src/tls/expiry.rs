@@ -1,22 +1,22 @@
-//! When to tell that a certificate is about to expire: 30, 7 and 1 day before, and when it has.
+//! Schedules the warnings about an expiring certificate: 30, 7 and 1 day before it expires, and when it has.
 
-/// Seconds of a day.
+/// Seconds in a day.
 const DAY: u64 = 24 * 60 * 60;
 
-/// Days before the end at which it is told, the last one being the end.
+/// How many days before expiry a warning is due; the last is the expiry itself.
 const TOLD_AT: [u64; 4] = [30, 7, 1, 0];
 
-/// What has been told about the certificate in force.
+/// The warnings already given for the certificate in force.
 #[derive(Debug, Default)]
 pub(crate) struct Expiry {
     not_after: u64,
-    /// How many of the times have been told.
+    /// How many of `TOLD_AT` have been given.
     told: usize,
 }
 
 impl Expiry {
-    /// The days that are left, if that is to be told now: at each time once, and of several that have passed only the
-    /// last. A renewed certificate begins again.
+    /// Returns the days left if a warning is due now. Each is given once; if several are due, only the last. A renewed
+    /// certificate starts over.
     pub(crate) fn due(&mut self, not_after: u64, now: u64) -> Option<u64> {
         if self.not_after != not_after {
             *self = Self { not_after, told: 0 };

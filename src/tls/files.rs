@@ -1,6 +1,6 @@
-//! Identity and trust in files, and whether these have changed.
+//! Identity and trust loaded from files, and change detection for those files.
 //!
-//! Owns the names of the files. Reads them whole, blocking.
+//! Owns the names of the files. Reads whole files and blocks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use super::identity::Identity;
 use super::private_file::{read, read_if_there, read_private};
 use super::trust::Trust;
 
-/// What tells one state of the files from another; `None` for a missing one.
+/// Modification time and length of each file, `None` for a missing one; a change means that the files changed.
 type Fingerprint = [Option<(SystemTime, u64)>; 5];
 
-/// See the module.
+/// The files of one identity: see the module.
 #[derive(Debug)]
 pub(super) struct Files {
     certificate: PathBuf,
@@ -23,7 +23,7 @@ pub(super) struct Files {
     authority: PathBuf,
     revocations: PathBuf,
     allowed: PathBuf,
-    /// In force, and looked at last.
+    /// The fingerprint in force, and the one seen last.
     seen: Mutex<(Fingerprint, Fingerprint)>,
 }
 
@@ -32,7 +32,7 @@ impl Files {
     pub(super) fn load(prefix: PathBuf) -> Result<(Self, Identity, Trust), TlsError> {
         let dir = prefix.parent().map(Path::to_owned).unwrap_or_default();
         let with = |extension: &str| {
-            // A name may have dots in it, so this is no extension that is replaced.
+            // A name may contain dots, so `with_extension` would cut it.
             let mut path = prefix.clone().into_os_string();
             path.push(extension);
             PathBuf::from(path)
@@ -51,7 +51,7 @@ impl Files {
         Ok((files, identity, trust))
     }
 
-    /// What the files say now, if they have changed since they were taken up.
+    /// Returns what the files contain now, if they have changed since the last [`taken_up`](Self::taken_up).
     pub(super) fn changed(&self) -> Result<Option<(Identity, Trust)>, TlsError> {
         let now = self.fingerprint();
         if self.seen().0 == now {
@@ -63,7 +63,7 @@ impl Files {
         Ok(Some(read))
     }
 
-    /// What [`changed`](Self::changed) read last is in force.
+    /// Marks what [`changed`](Self::changed) last read as in force.
     pub(super) fn taken_up(&self) {
         let mut seen = self.seen();
         seen.0 = seen.1;

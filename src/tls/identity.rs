@@ -1,6 +1,6 @@
-//! A node's key with its certificate, and the id that follows from the key.
+//! A node's private key and certificate, and the id derived from the key.
 //!
-//! Owns the private key; never shows it.
+//! Owns the private key and never exposes it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use super::certificate::Certificate;
 use super::error::TlsError;
 use crate::wire::NodeId;
 
-/// A private key and the certificate that was issued for it.
+/// A private key and the certificate issued for it.
 pub struct Identity {
     key: Arc<CertifiedKey>,
     certificate: Certificate,
 }
 
 impl Identity {
-    /// From PEM: the certificate with those that lead from it to the authority, if any, and its private key (PKCS #8,
-    /// SEC 1 or PKCS #1; Ed25519, ECDSA P-256 or P-384, or RSA from 2,048 bits).
+    /// Reads PEM: the certificate, followed by any intermediate certificates up to the authority, and the private key
+    /// (PKCS #8, SEC 1 or PKCS #1; Ed25519, ECDSA P-256 or P-384, or RSA from 2,048 bits).
     pub fn from_pem(
         certificates: impl AsRef<[u8]>,
         key: impl AsRef<[u8]>,
@@ -42,9 +42,9 @@ impl Identity {
     ) -> Result<Self, TlsError> {
         let first = chain.first().ok_or(TlsError::Missing("certificate"))?;
         let certificate = Certificate::read(first).map_err(TlsError::BadCertificate)?;
-        // What the library says of a key is not passed on: it could quote it.
+        // The library's error is dropped, because it could quote the key.
         let signing = any_supported_type(&key)
-            .map_err(|_| TlsError::BadKey(String::from("its kind is not known")))?;
+            .map_err(|_| TlsError::BadKey(String::from("its type is not supported")))?;
         let certified = CertifiedKey::new(chain, signing);
         match certified.keys_match() {
             Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
@@ -56,17 +56,18 @@ impl Identity {
         })
     }
 
-    /// The id of the node with this key: base58 of SHA-384 over the public key (its `SubjectPublicKeyInfo` in DER).
+    /// Returns the id of the node with this key: base58 of SHA-384 over the public key (its `SubjectPublicKeyInfo` in
+    /// DER).
     pub fn id(&self) -> &NodeId {
         &self.certificate.id
     }
 
-    /// The names that the certificate was issued for.
+    /// Returns the names the certificate was issued for.
     pub fn names(&self) -> &[String] {
         &self.certificate.names
     }
 
-    /// When it expires, in unix seconds.
+    /// Returns the time it expires, in unix seconds.
     pub fn not_after(&self) -> u64 {
         self.certificate.not_after
     }

@@ -1,11 +1,11 @@
-//! Closed meshes: who a node is by its key, whom it lets in, and TLS between the two.
+//! Closed meshes: identities from keys, trust, and TLS between nodes.
 //!
-//! Owns keys, certificates, trust and the TLS handshake. Knows neither the mesh nor an actor: the node's transport
-//! uses it, and the program's `ca` command.
+//! Owns keys, certificates, trust and the TLS handshake. Knows neither the mesh nor actors: the node's transport and
+//! the program's `ca` command use it.
 //!
-//! A node's id is derived from its public key ([`Identity::id`]), and the TLS handshake proves that the other end
-//! holds that key. So on a link of a closed mesh the id is a fact and not a claim. Whom a node lets in is its
-//! [`Trust`]: whoever a private CA issued a certificate for, or an allow-list of ids, or both.
+//! A node's id is derived from its public key ([`Identity::id`]), and the TLS handshake proves that the peer holds the
+//! private key. So in a closed mesh the id is proven, not claimed. A node's [`Trust`] says which peers it accepts:
+//! those with a certificate from a private CA, those on an allow-list of ids, or those with both.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -43,11 +43,11 @@ pub(crate) use expiry::Expiry;
 use stream::verify::Verifier;
 pub(crate) use stream::{Failure, Secure, Side, Upgrade, failure_of};
 
-/// A node's key and certificate, and whom it trusts. Clones share what they hold.
+/// A node's key and certificate, and the peers it trusts. Clones share their state.
 ///
-/// Change either while the node runs with [`set_identity`](Self::set_identity) and [`set_trust`](Self::set_trust) on
-/// a clone, or change the files that it was loaded from: they are looked at every
-/// [`reload_interval`](Self::reload_interval). A link whose peer is no longer trusted is closed; the others stay.
+/// To change either while the node runs, call [`set_identity`](Self::set_identity) or [`set_trust`](Self::set_trust) on
+/// a clone, or change the files it was loaded from: they are checked every [`reload_interval`](Self::reload_interval).
+/// A link is closed when its peer is no longer trusted; the others stay open.
 #[derive(Clone)]
 pub struct Tls {
     live: Arc<Live>,
@@ -56,7 +56,7 @@ pub struct Tls {
     id: NodeId,
 }
 
-/// What is in force.
+/// The identity and trust in force.
 struct Live {
     state: RwLock<State>,
 }
@@ -71,7 +71,7 @@ struct State {
 
 impl Live {
     fn state(&self) -> State {
-        // Nothing panics while it holds the lock.
+        // No code panics while it holds the lock.
         let state = self.state.read();
         state.unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -82,7 +82,7 @@ impl Live {
 }
 
 impl Tls {
-    /// This identity, and this trust.
+    /// Combines an identity and a trust.
     pub fn new(identity: Identity, trust: Trust) -> Result<Self, TlsError> {
         let verifier = Arc::new(Verifier::new(trust)?);
         let id = identity.id().clone();
@@ -101,17 +101,17 @@ impl Tls {
         })
     }
 
-    /// The identity in force: a renewed certificate is taken up, and has the same key.
+    /// Returns the identity in force. A renewed certificate replaces it, with the same key.
     pub fn identity(&self) -> Arc<Identity> {
         Arc::clone(&self.live.state().identity)
     }
 
-    /// From the files of `actix-mesh ca`: for `DIR/NAME`, the certificate `DIR/NAME.crt`, its key `DIR/NAME.key`, the
+    /// Loads the files of `actix-mesh ca`: for `DIR/NAME`, the certificate `DIR/NAME.crt`, its key `DIR/NAME.key`, the
     /// authority `DIR/ca.crt`, its revocations `DIR/ca.crl` and the allow-list `DIR/allowed`.
     ///
-    /// The last two may be missing, and `ca.crt` where there is an allow-list: then the keys on it are let in, whoever
-    /// issued their certificates. The allow-list has an id at the beginning of each line; what follows a space or `#`
-    /// is a remark.
+    /// The last two are optional. With an allow-list `ca.crt` is optional too: without it, the listed keys are accepted
+    /// whatever the issuer of their certificates. Each line of the allow-list begins with an id; anything after a space
+    /// or `#` is a comment.
     pub fn from_files(prefix: impl Into<PathBuf>) -> Result<Self, TlsError> {
         let (files, identity, trust) = files::Files::load(prefix.into())?;
         let mut tls = Self::new(identity, trust)?;
@@ -119,25 +119,25 @@ impl Tls {
         Ok(tls)
     }
 
-    /// How often the files are looked at for changes. Default 5 s; zero: never.
+    /// Sets how often the files are checked for changes. Default 5 s; zero: never.
     #[must_use]
     pub fn reload_interval(mut self, every: Duration) -> Self {
         self.reload = every;
         self
     }
 
-    /// The id that the key stands for.
+    /// Returns the id derived from the key.
     pub fn id(&self) -> &NodeId {
         &self.id
     }
 
-    /// When the certificate in force expires.
+    /// Returns the time the certificate in force expires.
     pub fn expires(&self) -> SystemTime {
         let seconds = self.live.state().identity.not_after();
         UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    /// Shows another certificate of the same key from now on, as after a renewal. Links stay.
+    /// Presents another certificate for the same key from now on, for example after a renewal. Links stay open.
     pub fn set_identity(&self, identity: Identity) -> Result<(), TlsError> {
         if *identity.id() != self.id {
             return Err(TlsError::OtherKey {
@@ -150,7 +150,7 @@ impl Tls {
         Ok(())
     }
 
-    /// Trusts others from now on. Within a second the links of those no longer trusted are closed.
+    /// Replaces the trust. Links to peers no longer trusted are closed within a second.
     pub fn set_trust(&self, trust: Trust) -> Result<(), TlsError> {
         let verifier = Arc::new(Verifier::new(trust)?);
         self.live.change(|state| {
@@ -160,17 +160,18 @@ impl Tls {
         Ok(())
     }
 
-    /// How often the trust has changed so far.
+    /// Returns how many times the trust has changed.
     pub(crate) fn changes(&self) -> u64 {
         self.live.state().changes
     }
 
-    /// How often to look at the files; `None` if there are none or they are not to be looked at.
+    /// Returns how often to check the files; `None` if there are none or checking is off.
     pub(crate) fn look_every(&self) -> Option<Duration> {
         (self.files.is_some() && !self.reload.is_zero()).then_some(self.reload)
     }
 
-    /// Takes up what changed in the files; whether anything did. Reads files: not on a thread that serves others.
+    /// Loads the files if they changed; returns whether they did. Blocks on file I/O, so call it on a thread that
+    /// serves nothing else.
     pub(crate) fn look_at_files(&self) -> Result<bool, TlsError> {
         let Some(files) = &self.files else {
             return Ok(false);
@@ -196,7 +197,7 @@ impl std::fmt::Debug for Tls {
     }
 }
 
-/// The wall clock, in seconds.
+/// Returns the wall-clock time in unix seconds.
 pub(crate) fn unix_now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())

@@ -1,4 +1,4 @@
-//! Files that hold keys, and files that are replaced while others read them.
+//! Private files, and atomic replacement of files that others read.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::error::TlsError;
 
-/// Writes a new file that only its owner can read. Fails if there is one.
+/// Writes a new file that only its owner can read. Fails if the file exists.
 pub(super) fn create_private(path: &Path, contents: &str) -> Result<(), TlsError> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -22,7 +22,7 @@ pub(super) fn create_private(path: &Path, contents: &str) -> Result<(), TlsError
     })
 }
 
-/// Replaces a file at once or not at all: a reader sees the old one or the new one.
+/// Replaces a file atomically: a reader sees the old file or the new one.
 pub(super) fn replace(path: &Path, contents: &str) -> Result<(), TlsError> {
     let mut fresh = path.as_os_str().to_owned();
     fresh.push(".new");
@@ -44,13 +44,13 @@ pub(super) fn read_if_there(path: &Path) -> Result<Option<String>, TlsError> {
     }
 }
 
-/// Reads a private key, unless everybody on this machine can.
+/// Reads a private key, and refuses one that every user of this machine can access.
 pub(super) fn read_private(path: &Path) -> Result<String, TlsError> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = fs::metadata(path).map_err(|error| TlsError::file(path, error))?;
-        // Its group may be meant to read it, as with secrets mounted into a container.
+        // Group access is allowed: secrets mounted into a container rely on it.
         if mode.permissions().mode() & 0o007 != 0 {
             return Err(TlsError::Exposed(path.to_owned()));
         }

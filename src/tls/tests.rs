@@ -1,4 +1,4 @@
-//! Two ends of a pipe, each with an identity and a trust: who lets in whom, and what both are told.
+//! Two ends of a pipe, each with an identity and a trust: which end accepts which, and what each is told.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::mesh::TlsRefusal;
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Closed meshes look at no name.
+/// Closed meshes check no host name.
 const CLIENT: Side<'static> = Side::Client { host: "" };
 
 fn mesh(names: &[&str]) -> (tempfile::TempDir, Authority) {
@@ -35,7 +35,7 @@ type Ends = (
     Result<Secure<DuplexStream>, Failure>,
 );
 
-/// The client's end and the server's.
+/// Runs both handshakes; returns the client's end and the server's.
 async fn meet(client: &Tls, server: &Tls) -> Ends {
     let (near, far) = duplex(64 * 1024);
     let (client, server) = (
@@ -48,7 +48,7 @@ async fn meet(client: &Tls, server: &Tls) -> Ends {
     )
 }
 
-/// What the client hears from the server that refused it.
+/// Returns the alert that a refused client reads from the server.
 async fn heard(client: Result<Secure<DuplexStream>, Failure>) -> Failure {
     let mut client = match client {
         Ok(client) => client,
@@ -118,7 +118,7 @@ async fn another_authoritys_certificate_is_refused_and_both_are_told() {
     // The client is the first to see a certificate.
     assert_eq!(refused(client), (TlsRefusal::UnknownAuthority, false));
     assert_eq!(refused(server), (TlsRefusal::UnknownAuthority, true));
-    // One that trusts us is told by us.
+    // The client here trusts us, so our alert tells it the reason.
     let both = std::fs::read_to_string(dir.path().join("ca.crt")).unwrap()
         + &std::fs::read_to_string(other.path().join("ca.crt")).unwrap();
     std::fs::write(other.path().join("ca.crt"), both).unwrap();
@@ -153,7 +153,7 @@ async fn a_revoked_certificate_is_refused_and_a_new_key_is_let_in() {
     assert_eq!(a.changes(), 1);
     assert!(!a.look_at_files().unwrap());
     assert_eq!(server.recheck(unix_now()), Err(TlsRefusal::Revoked));
-    // Also after its certificate has expired.
+    // Still refused after its certificate has expired.
     assert_eq!(server.recheck(unix_now() * 2), Err(TlsRefusal::Revoked));
     let (client, server) = meet(&revoked, &a).await;
     assert_eq!(refused(server), (TlsRefusal::Revoked, false));
@@ -224,7 +224,7 @@ async fn plaintext_is_recognised_by_both_sides() {
         });
         let failure = upgrade.secure(near, side).await.map(|_| ());
         assert_eq!(refused(failure), (TlsRefusal::Plaintext, false));
-        // Nothing of the mesh, only TLS: a hello if we dialled, and an alert.
+        // Only TLS went out, nothing of the mesh: a hello if we dialled, and an alert.
         let read = far.await.unwrap();
         assert!(matches!(read.first(), Some(0x15 | 0x16)), "{read:02x?}");
     }
@@ -257,7 +257,7 @@ async fn a_renewed_certificate_keeps_the_id_and_another_key_does_not_count() {
     assert_eq!(renewed.id, *a.id());
     assert!(a.look_at_files().unwrap());
     assert!(a.expires() > before);
-    // The trust is the same, so no link has to be judged again.
+    // The trust is unchanged, so no link has to be checked again.
     assert_eq!(a.changes(), 0);
     for file in ["crt", "key"] {
         let copy = dir.path().join(format!("b.{file}"));
@@ -376,7 +376,7 @@ fn what_is_issued_at_once_is_all_on_the_list() {
     }
 }
 
-/// Whoever shows an error with its sources would show it twice.
+/// Callers that print an error with its sources would otherwise print the reason twice.
 #[test]
 fn why_a_file_cannot_be_read_is_said_once() {
     let error = Tls::from_files("no/such/folder/name").unwrap_err();

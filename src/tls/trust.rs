@@ -1,6 +1,6 @@
-//! Whom a node lets in: authorities, revocations, names and an allow-list of keys.
+//! The peers a node accepts: authorities, revocations, names and an allow-list of keys.
 //!
-//! Owns the lists as the operator gave them. Judging by them is the verifier's.
+//! Owns the lists as the operator gave them. The verifier applies them.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use super::error::TlsError;
 use crate::wire::NodeId;
 
-/// Whom a node lets into a closed mesh. Every condition that is given has to hold.
+/// The peers that a node accepts into a closed mesh. Every given condition has to hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trust {
     pub(super) authorities: Vec<CertificateDer<'static>>,
@@ -20,10 +20,10 @@ pub struct Trust {
 }
 
 impl Trust {
-    /// Whoever has a certificate of one of these authorities (PEM, one or more).
+    /// Trusts peers with a certificate from one of these authorities (PEM, one or more).
     ///
-    /// The certificates have to be fit for client authentication: members dial and are dialled alike, and both show
-    /// theirs.
+    /// The certificates have to allow client authentication: a member may dial or be dialled, and shows its certificate
+    /// both times.
     pub fn authority(certificates: impl AsRef<[u8]>) -> Result<Self, TlsError> {
         let all: Result<Vec<_>, _> =
             CertificateDer::pem_slice_iter(certificates.as_ref()).collect();
@@ -37,7 +37,7 @@ impl Trust {
         })
     }
 
-    /// Whoever has the key of one of these ids, whoever issued the certificate.
+    /// Trusts peers with one of these ids, whatever the issuer of their certificates.
     ///
     /// An id is the hash of a public key, so a list of ids is a list of pinned keys.
     pub fn keys(ids: impl IntoIterator<Item = NodeId>) -> Self {
@@ -47,14 +47,14 @@ impl Trust {
         }
     }
 
-    /// Only these keys, of those with a certificate of the authority.
+    /// Restricts the peers with a certificate of the authority to these keys.
     #[must_use]
     pub fn only_keys(mut self, ids: impl IntoIterator<Item = NodeId>) -> Self {
         self.allowed = Some(ids.into_iter().collect());
         self
     }
 
-    /// Only certificates that were issued for one of these DNS names.
+    /// Restricts peers to certificates issued for one of these DNS names.
     #[must_use]
     pub fn only_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let names = names.into_iter().map(|name| name.into().to_lowercase());
@@ -62,7 +62,7 @@ impl Trust {
         self
     }
 
-    /// Nobody whose certificate is on one of these revocation lists (PEM, one or more).
+    /// Refuses certificates on one of these revocation lists (PEM, one or more).
     pub fn without_revoked(mut self, lists: impl AsRef<[u8]>) -> Result<Self, TlsError> {
         let all: Result<Vec<_>, _> =
             CertificateRevocationListDer::pem_slice_iter(lists.as_ref()).collect();
@@ -71,7 +71,7 @@ impl Trust {
         Ok(self)
     }
 
-    /// The ids of an allow-list, one at the beginning of each line; what follows a space or `#` is a remark.
+    /// Reads the ids of an allow-list, one at the beginning of each line; anything after a space or `#` is a comment.
     pub fn read_allowed(text: &str) -> Result<BTreeSet<NodeId>, TlsError> {
         let mut ids = BTreeSet::new();
         for (number, line) in (1..).zip(text.lines()) {

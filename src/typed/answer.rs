@@ -1,4 +1,4 @@
-//! Who answers questions: an actor is registered for a kind, with or without a name.
+//! Registers actors that answer questions of a kind, with or without a name.
 
 use std::any::Any;
 use std::fmt;
@@ -14,15 +14,15 @@ use crate::node::requests::answering::{AddAnswerer, Answerer, Answering, NoAnswe
 use crate::node::{Router, SubscriptionId};
 use crate::wire::{Message, Packet};
 
-/// How long an answer may take.
+/// The default deadline of an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Have an actor answer the questions of a kind that others ask this node.
+/// Registers an actor that answers the questions of a kind.
 ///
-/// Answers at once with the name of the registration, for [`Unsubscribe`](crate::Unsubscribe). Several actors may
-/// answer one kind: they are asked in the order they came until one answers. Of a kind 64 questions are answered at
-/// once and 1,024 more (4 MiB) may wait, of one neighbour a quarter of them; further ones are told `busy`, and
-/// [`Event::QuestionRefused`](crate::Event::QuestionRefused) tells here.
+/// Returns the registration's id, for [`Unsubscribe`](crate::Unsubscribe). Several actors may answer one kind: they are
+/// asked in the order of registration until one answers. For each kind, 64 questions are worked on at once and 1,024
+/// more (4 MiB) are queued; one neighbour may use a quarter of the queue. Beyond that a question is answered with
+/// `busy` and reported here as [`Event::QuestionRefused`](crate::Event::QuestionRefused).
 ///
 /// ```
 /// use actix::{Actor, Context, Handler};
@@ -63,17 +63,17 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 #[rtype(result = "SubscriptionId")]
 #[non_exhaustive]
 pub struct Answer<Q: Query> {
-    /// Who answers. It is kept alive until the registration ends.
+    /// The actor. It is kept alive until the registration ends.
     pub recipient: Recipient<Asked<Q>>,
-    /// The name under which it is asked: see [`Node::register`](crate::Node::register). Default `None`: it answers
-    /// whoever asks for the kind.
+    /// The name it answers under: see [`Node::register`](crate::Node::register). Default `None`: it answers every
+    /// question of the kind.
     pub name: Option<String>,
-    /// How long an answer may take, before the next actor is asked. Default 60 s.
+    /// The deadline of an answer; after it the next actor is asked. Default 60 s.
     pub within: Duration,
 }
 
 impl<Q: Query> Answer<Q> {
-    /// Questions are answered by this actor.
+    /// Registers this actor, without a name.
     pub fn by(recipient: impl Into<Recipient<Asked<Q>>>) -> Self {
         Self {
             recipient: recipient.into(),
@@ -82,14 +82,14 @@ impl<Q: Query> Answer<Q> {
         }
     }
 
-    /// Sets the name under which it is asked: at most 64 bytes of it count.
+    /// Sets the name it answers under. Other nodes cannot ask a name of more than 64 bytes.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Sets how long an answer may take.
+    /// Sets the deadline of an answer.
     #[must_use]
     pub fn within(mut self, time: Duration) -> Self {
         self.within = time;
@@ -129,7 +129,7 @@ impl<Q: Query> Handler<Answer<Q>> for Router {
     }
 }
 
-/// Whoever answers questions of a type.
+/// An actor that answers questions of a type.
 struct Answers<Q: Query>(Recipient<Asked<Q>>);
 
 impl<Q: Query> Answerer for Answers<Q> {

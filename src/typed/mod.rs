@@ -1,7 +1,7 @@
-//! Typed values, questions and answers, and actors on other nodes: what an actix developer works with.
+//! Typed values, questions and answers, and actors on other nodes: the API for actix developers.
 //!
-//! Owns types, formats and the methods of [`Node`](crate::Node). Everything here is composed of messages to the
-//! [`Router`](crate::Router), which knows bytes only.
+//! Owns types, formats and the methods of [`Node`](crate::Node). Everything here is built from messages to the
+//! [`Router`](crate::Router), which only knows bytes.
 //!
 //! # On the wire
 //!
@@ -11,30 +11,29 @@
 //! | 1 | the value, in the [`Format`] of its type: JSON text by default | `{"key":"user/7","version":3}` |
 //! | 2 | a tag: a word, a colon, and 11 characters that differ for each message | `id:Jx0_mB2qRkA` |
 //!
-//! The tag keeps two equal values apart that are sent within a second. Its word says what the message is:
+//! The tag tells apart two equal values sent within one second. Its word says what the message is:
 //!
 //! | tag | sent as | what |
 //! |---|---|---|
 //! | `id:..` | broadcast or whisper | a value |
 //! | `ask:..` | whisper to one, broadcast to all | a question; `ask:..:billing` asks the actor of that name |
-//! | `reply:..` | whisper to whoever asked | the answer, with the name that stood behind `ask:` |
-//! | `none:..` | the same, empty value | nobody here answers that |
-//! | `busy:..` | the same, empty value | too many questions wait here |
-//! | `bad:..` | the same, empty value | the question is no value of its kind |
+//! | `reply:..` | whisper to the asking node | the answer; the characters after the colon are the question's |
+//! | `none:..` | whisper to the asking node, empty value | no actor here answers that |
+//! | `busy:..` | whisper to the asking node, empty value | the queue of questions is full here |
+//! | `bad:..` | whisper to the asking node, empty value | the question cannot be read as its kind |
 //!
-//! Behind the first colon stand 1 to 64 letters, digits, `-` or `_`; a name has at most 64 bytes. A message without
-//! packet 2 is a value.
+//! 1 to 64 letters, digits, `-` or `_` follow the first colon; a name has at most 64 bytes. A message without packet 2
+//! is a value.
 //!
 //! # Programs in other languages
 //!
-//! A py2p or js2p program hears packets 1 and 2 behind packet 0, and answers with the same kinds: `send(["{...}"],
-//! type="invalidate/1")` publishes, and a handler that looks for kind `square/1` sees `["square/1", "{\"n\":12}",
-//! "ask:Jx0"]`.
+//! A py2p or js2p program receives packets 1 and 2 after packet 0 and answers with the same kinds: `send(["{...}"],
+//! type="invalidate/1")` publishes, and a handler for kind `square/1` gets `["square/1", "{\"n\":12}", "ask:Jx0"]`.
 //!
-//! It can also use the *plain form*, in which the mesh's own sub-flag (`broadcast` or `whisper`, as its `send` and
-//! `reply` set it) stands before the three packets: `message.reply(["squared/1", "{\"n\":144}", "reply:Jx0"])`. It is
-//! read wherever the other is. [`Request::plain`] asks in it, so that the question comes out of `recv()`; what is
-//! asked in it is answered in it.
+//! It can also use the *plain form*: its `send` and `reply` set the mesh's sub-flag (`broadcast` or `whisper`) as
+//! packet 0, and the three packets follow: `message.reply(["squared/1", "{\"n\":144}", "reply:Jx0"])`. Nodes read both
+//! forms. [`Request::plain`] asks in the plain form, so that `recv()` returns the question; a plain question gets a
+//! plain answer.
 
 pub(crate) mod answer;
 pub(crate) mod asked;

@@ -1,8 +1,8 @@
-//! Actors by name: found wherever in the mesh they are registered, and found anew when they have moved.
+//! Actors by name: finds the node that has registered a name, and finds it again after the actor has moved.
 //!
-//! A name is asked for with a broadcast of kind `mesh.find/1`, whose tag carries it and whose value says which kind
-//! of question the actor is to answer. Whoever has registered it answers `mesh.found/1`. The questions then go to that
-//! node alone, with the name in their tag.
+//! A name is looked up with a broadcast of kind `mesh.find/1`: its tag carries the name, its value the kind of question
+//! the actor has to answer. A node that has registered it answers `mesh.found/1`. Questions then go to that node alone,
+//! with the name in their tag.
 
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,13 +21,13 @@ use crate::node::Router;
 use crate::node::requests::answering::{Answerer, Answering, Local, NoAnswer, Registration};
 use crate::wire::{Flag, Message, MessageId, NodeId, Packet};
 
-/// Who answers questions of this kind under the name in the tag?
+/// Asks which node answers questions of this kind under the name in the tag.
 #[derive(Debug, Serialize, Deserialize)]
 struct Find {
     kind: String,
 }
 
-/// I do.
+/// Answers `Find`: this node does.
 #[derive(Debug, Serialize, Deserialize)]
 struct Found {}
 
@@ -43,7 +43,7 @@ impl Query for Find {
     type Reply = Found;
 }
 
-/// What says that a name is here.
+/// Returns the registration that answers lookups of a name.
 pub(super) fn finder<Q: Query>(name: &str, recipient: Recipient<Asked<Q>>) -> Registration {
     Registration {
         kind: Packet::from(Find::KIND),
@@ -75,7 +75,7 @@ impl<Q: Query> Answerer for Finder<Q> {
 
 /// Where an actor is.
 enum Place<Q: Query> {
-    /// On this node, which has this id.
+    /// On this node, whose id this is.
     Here(Recipient<Asked<Q>>, NodeId),
     There(NodeId),
 }
@@ -89,11 +89,11 @@ impl<Q: Query> Clone for Place<Q> {
     }
 }
 
-/// Stands for an actor with a name, wherever it is.
+/// Stands for a named actor, wherever it is.
 pub(super) struct Named<Q: Query> {
     router: Addr<Router>,
     name: Arc<str>,
-    /// Where it was last.
+    /// Where it was last found.
     place: Arc<Mutex<Option<Place<Q>>>>,
 }
 
@@ -108,7 +108,7 @@ impl<Q: Query> Clone for Named<Q> {
 }
 
 impl<Q: Query> Named<Q> {
-    /// Looks for it.
+    /// Looks the name up.
     pub(super) async fn find(
         router: Addr<Router>,
         name: &str,
@@ -169,14 +169,14 @@ impl<Q: Query> Named<Q> {
         })
     }
 
-    /// Asks it where it was last, and, if it is not there any more, where it is found then.
+    /// Asks the actor where it was last found; if it has left, looks it up again and asks there.
     async fn ask(self, query: Q, within: Duration) -> Result<Q::Reply, RequestError> {
         let until = Instant::now() + within;
         let left = || until.saturating_duration_since(Instant::now());
         let written = write(&query);
         if let Some(Place::There(node)) = self.known() {
             match self.ask_there(node, written.clone(), left()).await {
-                // It has not been handled: it may be asked again.
+                // The question was not handled, so it may be asked again.
                 Err(RequestError::NoAnswerer { .. } | RequestError::Unreachable { .. }) => {
                     self.remember(None);
                 }
@@ -189,7 +189,9 @@ impl<Q: Query> Named<Q> {
         };
         match place {
             Place::Here(recipient, me) => {
-                ask_here(&recipient, &self.name, me, query, written).await
+                let answer = ask_here(&recipient, &self.name, me, query, written);
+                let in_time = tokio::time::timeout(left(), answer).await;
+                in_time.unwrap_or(Err(RequestError::Timeout { within }))
             }
             Place::There(node) => self.ask_there(node, written, left()).await,
         }
@@ -206,7 +208,7 @@ impl<Q: Query> Named<Q> {
     }
 }
 
-/// An actor of this very node is asked as one of another would be, with a message that has not travelled.
+/// Asks an actor on this node as if the question had come from another, with a message that never travelled.
 async fn ask_here<Q: Query>(
     recipient: &Recipient<Asked<Q>>,
     name: &str,

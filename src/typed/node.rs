@@ -1,4 +1,4 @@
-//! What a [`Node`] can be asked: each method is one message to its Router, with one error.
+//! The methods of [`Node`]: each sends one message to its Router and has one error type.
 
 use std::fmt;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use crate::node::{
 use crate::start::Node;
 use crate::wire::{Address, NodeId};
 
-/// The node has shut down: its Router takes no messages any more.
+/// The node has shut down: its Router takes no more messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the node has shut down")]
 pub struct NodeGone;
@@ -35,17 +35,17 @@ impl From<actix::MailboxError> for NodeGone {
     }
 }
 
-/// There were not as many peers as were wanted in time.
+/// Too few peers connected before the deadline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NotReady {
-    /// How many were wanted.
+    /// How many peers were wanted.
     pub wanted: usize,
-    /// How many are connected.
+    /// How many peers are connected.
     pub connected: usize,
-    /// How long it was waited for them.
+    /// How long the call waited.
     pub within: Duration,
-    /// Where a dial failed, and why it did the last time.
+    /// Each address that a dial failed for, with the latest reason.
     pub failures: Vec<(Address, String)>,
 }
 
@@ -76,28 +76,29 @@ impl std::error::Error for NotReady {}
 impl Node {
     /// Broadcasts a value to all nodes of the mesh.
     ///
-    /// Answers when it was handed to the connections. Equal values may be sent as often as one likes: their tags differ.
+    /// Resolves once the message is queued on the connections. Equal values may be sent at any rate: their tags differ.
     ///
     /// # Errors
     ///
-    /// If no peer is connected, or another of [`SendError`]; if the value cannot be written.
+    /// [`SendError`], for example when no peer is connected; [`FormatError`](crate::FormatError) if the value cannot be
+    /// written.
     pub async fn publish<T: Payload>(&self, value: &T) -> Result<Sent, PublishError> {
         let sent = self.router.send(Send::typed(value)?).await;
         Ok(sent.unwrap_or(Err(SendError::ShuttingDown))?)
     }
 
-    /// Sends a value to one node, which is looked for if it is no neighbour, for 10 s at most.
+    /// Sends a value to one node. If that is not a neighbour, looks for it for at most 10 s.
     ///
     /// # Errors
     ///
-    /// See [`WhisperError`](crate::WhisperError); and if the value cannot be written.
+    /// [`WhisperError`](crate::WhisperError); [`FormatError`](crate::FormatError) if the value cannot be written.
     pub async fn whisper<T: Payload>(&self, to: NodeId, value: &T) -> Result<Whispered, TellError> {
         let whispered = self.router.send(Whisper::typed(to, value)?).await;
         Ok(whispered.unwrap_or_else(|_| Err(SendError::ShuttingDown.into()))?)
     }
 
-    /// Has the values of a type, published or whispered, sent to an actor; see [`Subscribe::typed`] for rooms,
-    /// bounds and policies.
+    /// Subscribes an actor to the values of a type, published or whispered; see [`Subscribe::typed`] for rooms, queue
+    /// bounds and overflow policies.
     ///
     /// # Errors
     ///
@@ -109,8 +110,8 @@ impl Node {
         Ok(self.router.send(Subscribe::typed(recipient)).await?)
     }
 
-    /// Has an actor judge the values of a type before they are delivered to anybody and before broadcasts are relayed;
-    /// see [`Validate`] for its deadline and what happens after it.
+    /// Has an actor judge each value of a type before it is delivered or relayed; see [`Validate`] for the deadline and
+    /// what happens after it.
     ///
     /// # Errors
     ///
@@ -122,7 +123,7 @@ impl Node {
         Ok(self.router.send(Validate::typed(recipient)).await?)
     }
 
-    /// Ends a subscription, an interception or a registration; false if there is none of that name.
+    /// Ends a subscription, an interception or a registration; returns false if the id is unknown.
     ///
     /// # Errors
     ///
@@ -131,7 +132,7 @@ impl Node {
         Ok(self.router.send(Unsubscribe::from(id)).await?)
     }
 
-    /// Has what happens in the mesh told to an actor.
+    /// Sends an actor the node's events.
     ///
     /// # Errors
     ///
@@ -140,7 +141,7 @@ impl Node {
         Ok(self.router.send(SubscribeEvents::new(recipient)).await?)
     }
 
-    /// Asks: the node [named](Request::to), or whoever answers first, or [all](Request::all).
+    /// Asks a question: of [one node](Request::to), of [all](Request::all), or of whichever node answers first.
     ///
     /// ```no_run
     /// # use actix_mesh::{Node, NodeId, Payload, Query, RequestError};
@@ -163,7 +164,7 @@ impl Node {
         Request::new(&self.router, query)
     }
 
-    /// Has an actor answer questions of a type; see [`Answer`] for its bounds and its deadline.
+    /// Registers an actor that answers questions of a type; see [`Answer`] for bounds and the deadline.
     ///
     /// # Errors
     ///
@@ -175,13 +176,13 @@ impl Node {
         Ok(self.router.send(Answer::by(recipient)).await?)
     }
 
-    /// A recipient that stands for the actors of another node that are subscribed to this type: with `do_send`,
-    /// `try_send` and `send().await` as at home.
+    /// Returns a recipient for the actors on another node that are subscribed to this type; `do_send`, `try_send` and
+    /// `send().await` work as with a local actor.
     pub fn recipient<T: Payload>(&self, node: NodeId) -> Recipient<Tell<T>> {
         self.remote(node).recipient()
     }
 
-    /// A recipient that stands for the actor of another node that answers this type.
+    /// Returns a recipient for the actor on another node that answers this type.
     pub fn recipient_of<Q: Query>(&self, node: NodeId) -> Recipient<Ask<Q>> {
         self.remote(node).recipient()
     }
@@ -191,10 +192,10 @@ impl Node {
         Remote::start_in_arbiter(&self.arbiter, |_| Remote { router, node })
     }
 
-    /// Gives an actor a name, by which every node of the mesh can [find](Self::find) it. The name is gone with the
-    /// actor, or with [`unsubscribe`](Self::unsubscribe).
+    /// Registers an actor under a name, by which every node of the mesh can [find](Self::find) it. The name ends with
+    /// the actor, or with [`unsubscribe`](Self::unsubscribe).
     ///
-    /// A name is unique by agreement only: if several nodes register it, whoever answers first is found.
+    /// The mesh does not enforce unique names: if several nodes register one, `find` returns the first to answer.
     ///
     /// # Errors
     ///
@@ -209,8 +210,7 @@ impl Node {
 
     /// Finds an actor by its name, on this node or on another.
     ///
-    /// The recipient stands for the name: when the actor is not where it was, it is looked for anew, within the time
-    /// of the question.
+    /// The recipient follows the name: if the actor has moved, a question finds it again within its own deadline.
     ///
     /// # Errors
     ///
@@ -224,7 +224,7 @@ impl Node {
         Ok(Named::start_in_arbiter(&self.arbiter, |_| named).recipient())
     }
 
-    /// The connected peers, in the order of their ids.
+    /// Returns the connected peers, ordered by id.
     ///
     /// # Errors
     ///
@@ -233,11 +233,11 @@ impl Node {
         Ok(self.router.send(Peers).await?)
     }
 
-    /// Waits until so many peers are connected; they are the answer.
+    /// Waits until at least `peers` peers are connected, and returns them.
     ///
     /// # Errors
     ///
-    /// [`NotReady`] when the time is over: it says where a dial failed, and why.
+    /// [`NotReady`] at the deadline, with the dials that failed and why.
     pub async fn ready(&self, peers: usize, within: Duration) -> Result<Vec<Peer>, NotReady> {
         let waiting = self.router.send(Ready { peers });
         if let Ok(Ok(peers)) = timeout(within, waiting).await {
@@ -253,24 +253,24 @@ impl Node {
         })
     }
 
-    /// Stops the node: flushes for at most 5 s, closes all connections, and reports.
+    /// Stops the node: flushes for at most 5 s, closes all connections, and returns a report.
     ///
     /// # Errors
     ///
-    /// If the node has shut down before.
+    /// If the node has already shut down.
     pub async fn shutdown(&self) -> Result<ShutdownReport, NodeGone> {
         Ok(self.router.send(Shutdown::new()).await?)
     }
 
-    /// Waits for SIGTERM, SIGINT or SIGHUP (elsewhere than on Unix: for Ctrl-C), and then [shuts down](Self::shutdown).
+    /// Waits for SIGTERM, SIGINT or SIGHUP (Ctrl-C where there is no Unix), then [shuts down](Self::shutdown).
     ///
     /// # Errors
     ///
-    /// If the node has shut down before, or if the operating system does not let signals be listened to: then at
-    /// once.
-    pub async fn shutdown_on_signals(&self) -> Result<ShutdownReport, NodeGone> {
-        signal().await.map_err(|_| NodeGone)?;
-        self.shutdown().await
+    /// If the signal handlers cannot be installed: then at once, and the node goes on. Or a [`NodeGone`], if the node
+    /// has already shut down.
+    pub async fn shutdown_on_signals(&self) -> std::io::Result<ShutdownReport> {
+        signal().await?;
+        self.shutdown().await.map_err(std::io::Error::other)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Values before anything becomes of them: an actor handles [`Proposed<T>`] and says whether they are passed on.
+//! Values to be judged: an actor handles [`Proposed<T>`] and says whether they are delivered and relayed.
 
 use actix::Recipient;
 
@@ -9,9 +9,9 @@ use crate::node::Validate;
 use crate::node::delivery::validators::{Asks, Judging};
 use crate::wire::Message;
 
-/// A value that is held until an actor has judged it, and the message it came in: see [`Validate`].
+/// A value held until an actor has judged it, and the message that carried it: see [`Validate`].
 ///
-/// What cannot be read as the type is rejected without asking.
+/// A value that cannot be read as the type is rejected without asking the actor.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Proposed<T> {
@@ -22,7 +22,7 @@ pub struct Proposed<T> {
 }
 
 impl<T> Proposed<T> {
-    /// For tests of actors that handle it.
+    /// For tests of actors that handle `Proposed`.
     pub fn new(value: T, message: Message) -> Self {
         Self { value, message }
     }
@@ -33,7 +33,7 @@ impl<T: Send + 'static> actix::Message for Proposed<T> {
 }
 
 impl Validate {
-    /// Values of a type, of its kind.
+    /// Validates the values of a type, under its kind.
     pub fn typed<T: Payload>(recipient: impl Into<Recipient<Proposed<T>>>) -> Self {
         Self::with(Box::new(Values(recipient.into()))).kind(kind::<T>())
     }

@@ -1,4 +1,4 @@
-//! Values that arrive: an actor handles [`Received<T>`] as any message of its own.
+//! Values that arrive: an actor handles [`Received<T>`] like any other message.
 
 use actix::{Context, Handler, MessageResult, Recipient};
 
@@ -9,21 +9,21 @@ use crate::node::messages::subscribe::Subscribe;
 use crate::node::{Filter, Router};
 use crate::wire::Message;
 
-/// A value, and the message it came in.
+/// A value and the message that carried it.
 ///
-/// Never made of what cannot be read: that is told as [`Event::Unreadable`](crate::Event::Unreadable), with the kind
-/// and the author, and counted.
+/// A message whose value cannot be read is not delivered: it is counted and reported as
+/// [`Event::Unreadable`](crate::Event::Unreadable), with its kind and author.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Received<T> {
     /// The value.
     pub value: T,
-    /// The message: its author, how it came, its kind, and how many were [missed](Message::missed) before it.
+    /// The message: its author, how it was sent, its kind, and how many were [missed](Message::missed) before it.
     pub message: Message,
 }
 
 impl<T> Received<T> {
-    /// For tests of actors that handle it.
+    /// For tests of actors that handle `Received`.
     pub fn new(value: T, message: Message) -> Self {
         Self { value, message }
     }
@@ -34,15 +34,15 @@ impl<T: Send + 'static> actix::Message for Received<T> {
 }
 
 impl<T: Payload> Subscribe<Received<T>> {
-    /// To values of a type, of its kind: [`filter`](Self::kinds) takes others.
+    /// Subscribes to the values of a type under its own kind; [`kinds`](Self::kinds) sets another filter.
     pub fn typed(recipient: impl Into<Recipient<Received<T>>>) -> Self {
         Self::new(recipient.into()).kinds(Filter::new().kind(kind::<T>()))
     }
 
-    /// Sets which: values of another kind than the type's own, of all kinds with a
-    /// [prefix](Filter::kind_prefix), of one author only, ...
+    /// Sets the filter: for example values of another kind, of all kinds with a [prefix](Filter::kind_prefix), or of
+    /// one author.
     ///
-    /// The filter is applied before anything is parsed or copied.
+    /// The filter runs before anything is parsed or copied.
     #[must_use]
     pub fn kinds(mut self, filter: Filter) -> Self {
         self.filter = filter;
@@ -60,7 +60,7 @@ impl<T: Payload> Handler<Subscribe<Received<T>>> for Router {
     }
 }
 
-/// Whoever takes values of a type.
+/// An actor that takes values of a type.
 struct Values<T: Payload>(Recipient<Received<T>>);
 
 impl<T: Payload> Sink<Message> for Values<T> {

@@ -1,4 +1,4 @@
-//! Recipients that stand for actors of other nodes.
+//! Recipients that stand for actors on other nodes.
 
 use std::future::IntoFuture as _;
 use std::time::Duration;
@@ -12,9 +12,10 @@ use crate::mesh::{SendError, Whispered};
 use crate::node::{Router, Whisper};
 use crate::wire::NodeId;
 
-/// A value for the actors of another node: what a recipient of [`Node::recipient`](crate::Node::recipient) takes.
+/// A value sent to the subscribers on another node through the recipient of
+/// [`Node::recipient`](crate::Node::recipient).
 ///
-/// Answered when it was handed to the peer's connection, or with what kept it from getting there.
+/// Resolves once the value is queued on the peer's connection, or to the error that prevented it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tell<T>(pub T);
 
@@ -28,19 +29,19 @@ impl<T> From<T> for Tell<T> {
     }
 }
 
-/// A question for an actor of another node: what a recipient of [`Node::recipient_of`](crate::Node::recipient_of) or
-/// [`Node::find`](crate::Node::find) takes.
+/// A question for an actor on another node, sent through the recipient of
+/// [`Node::recipient_of`](crate::Node::recipient_of) or [`Node::find`](crate::Node::find).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ask<Q> {
     /// The question.
     pub query: Q,
-    /// How long all of it may take. Default 10 s.
+    /// The deadline, from looking for the node to its answer. Default 10 s.
     pub within: Duration,
 }
 
 impl<Q> Ask<Q> {
-    /// Asks this.
+    /// Asks `query` with the default deadline.
     pub fn new(query: Q) -> Self {
         Self {
             query,
@@ -48,7 +49,7 @@ impl<Q> Ask<Q> {
         }
     }
 
-    /// Sets how long all of it may take.
+    /// Sets the deadline, from looking for the node to its answer.
     #[must_use]
     pub fn within(mut self, time: Duration) -> Self {
         self.within = time;
@@ -80,7 +81,7 @@ impl<T: Payload> Handler<Tell<T>> for Remote {
     type Result = ResponseFuture<Result<Whispered, TellError>>;
 
     fn handle(&mut self, Tell(value): Tell<T>, _: &mut Context<Self>) -> Self::Result {
-        // It stands in the Router's mailbox before the next one is handled: so order is kept.
+        // The Router's mailbox gets this before the next value is handled, so order is kept.
         let sending = Whisper::typed(self.node.clone(), &value).map(|it| self.router.send(it));
         Box::pin(async move {
             match sending?.await {

@@ -1,4 +1,4 @@
-//! Asking: a question to one node, to whoever answers first, or to all.
+//! Asking: a question to one node, to whichever node answers first, or to all.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -21,86 +21,88 @@ use crate::node::requests::pending::{Expect, Forget, Outcome, Take, Wants};
 use crate::node::{Router, Send as Broadcast, Whisper};
 use crate::wire::{Message, NodeId, Packet, Packets};
 
-/// How long answers are waited for, if nothing is said.
+/// The default deadline of a question.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Answers kept of all that come for one question, and their bytes.
+/// The most answers kept for one question, and the most bytes.
 const MAX_ANSWERS: (usize, usize) = (1024, 4 << 20);
 
-/// Why a question has no answer.
+/// Why a question got no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// The question has no form in the format of its type.
+    /// The type's format cannot represent the question.
     #[error(transparent)]
     Format(#[from] FormatError),
     /// No peer is connected.
-    #[error("no peer is connected that could be asked")]
+    #[error("no peer is connected")]
     NoPeers,
     /// Nobody answered in time.
-    #[error("no answer within {within:?}: nobody who was asked answers this, or it takes longer")]
+    #[error(
+        "no answer within {within:?}: no node answers this kind, or the answer takes longer; raise `within`"
+    )]
     Timeout {
-        /// How long it was waited for.
+        /// How long the node waited.
         within: Duration,
     },
-    /// The node that was asked says that nothing there answers this.
+    /// The asked node has nothing that answers this.
     #[error(
-        "nothing on node {by} answers this: its program has to call `answer` for the kind, or its actor said None"
+        "node {by} has no answer to this: call `answer` for the kind there, or its actor returned None"
     )]
     NoAnswerer {
-        /// Who says so.
+        /// The node that says so.
         by: NodeId,
     },
-    /// The node that was asked has too many questions waiting.
-    #[error("node {by} has too many questions waiting: ask fewer at once, or later")]
+    /// The asked node's queue of questions is full.
+    #[error("the queue of questions on node {by} is full: ask fewer at once, or retry later")]
     Overloaded {
-        /// Who says so.
+        /// The node that says so.
         by: NodeId,
     },
-    /// The node that was asked cannot read the question.
+    /// The asked node cannot read the question.
     #[error(
-        "node {by} cannot read the question: its type differs from ours; take a new kind for a new form"
+        "node {by} cannot read the question: its type differs from ours; use a new kind for a changed type"
     )]
     BadQuestion {
-        /// Who says so.
+        /// The node that says so.
         by: NodeId,
     },
-    /// The node that is to be asked was not found, or not reached.
+    /// The node to be asked was not found or not reached.
     #[error("node {to} was not reached: {why}")]
     Unreachable {
-        /// Who was to be asked.
+        /// The node to be asked.
         to: NodeId,
         /// What went wrong.
         why: String,
     },
-    /// An answer came that cannot be read.
+    /// An answer cannot be read.
     #[error("the answer of node {from} cannot be read: {why}")]
     BadReply {
-        /// Who answered.
+        /// The node that answered.
         from: NodeId,
-        /// Why not.
+        /// Why it cannot be read.
         why: FormatError,
     },
     /// No node has registered the name for this type of question.
-    #[error("no node said within {within:?} that {name:?} is there and answers this")]
+    #[error("no node has registered {name:?} for this question (waited {within:?})")]
     NameNotFound {
-        /// The name that was looked for.
+        /// The name that was looked up.
         name: String,
-        /// How long it was looked for.
+        /// How long the node waited.
         within: Duration,
     },
-    /// The question may not be sent.
+    /// The node refused to send the question.
     #[error(transparent)]
     Refused(SendError),
-    /// Too many questions of this node wait for their answers.
-    #[error("{0} questions wait for their answers: await some of them first")]
+    /// Too many questions of this node are waiting for answers.
+    #[error("{0} questions are waiting for answers: await some of them first")]
     Busy(usize),
-    /// The node has shut down, or does.
+    /// The node is shutting down, or has shut down.
     #[error("the node is shutting down")]
     ShuttingDown,
 }
 
 impl RequestError {
-    /// A short stable name.
+    /// Returns a short, stable code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Format(_) => "format",
@@ -158,10 +160,10 @@ impl From<WhisperError> for RequestError {
     }
 }
 
-/// A question, to be awaited: see [`Node::request`](crate::Node::request).
+/// A question, asked when it is awaited: see [`Node::request`](crate::Node::request).
 ///
-/// Without [`to`](Self::to) it is a broadcast: whoever answers it first is heard. Dropping the future cancels it. At
-/// most 4,096 questions of a node wait at once.
+/// Without [`to`](Self::to) it is a broadcast, and the first answer counts. Dropping the future cancels it. A node may
+/// have at most 4,096 questions waiting at once.
 #[must_use = "a question is asked when it is awaited"]
 pub struct Request<Q: Query> {
     router: Addr<Router>,
@@ -187,7 +189,7 @@ impl<Q: Query> fmt::Debug for Request<Q> {
 type Awaited<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 impl<Q: Query> Request<Q> {
-    /// To be asked through this node.
+    /// Prepares a question to be asked through this node.
     pub fn new(router: &Addr<Router>, query: &Q) -> Self {
         Self::of(router, write(query))
     }
@@ -204,7 +206,7 @@ impl<Q: Query> Request<Q> {
         }
     }
 
-    /// Asks this node and no other, which is looked for if it is no neighbour.
+    /// Asks only this node, which is looked for if it is not a neighbour.
     pub fn to(mut self, node: NodeId) -> Self {
         self.to = Some(node);
         self
@@ -216,22 +218,22 @@ impl<Q: Query> Request<Q> {
         self
     }
 
-    /// Sets how long all of it may take. Default 10 s.
+    /// Sets the deadline, from looking for the node to its answer. Default 10 s.
     pub fn within(mut self, time: Duration) -> Self {
         self.within = time;
         self
     }
 
-    /// Asks in the plain form, which a py2p or js2p program takes from its `recv()`: packet 0 is the mesh's own
-    /// sub-flag, and the kind, the value and the tag `ask:...` follow. Its answer is
-    /// `message.reply([kind, value, "reply:..."])`, with the same characters behind the colon.
+    /// Asks in the plain form, so that a py2p or js2p program gets the question from its `recv()`: packet 0 is the
+    /// mesh's sub-flag, then come the kind, the value and the tag `ask:...`. The answer is `message.reply([kind, value,
+    /// "reply:..."])`, with the same characters after the colon.
     pub fn plain(mut self) -> Self {
         self.plain = true;
         self
     }
 
-    /// Waits the whole time for all answers, each with who gave it: one of each node, 1,024 or 4 MiB at most, the
-    /// first come. What cannot be read is left out and told as [`Event::Unreadable`](crate::Event::Unreadable).
+    /// Collects answers until the deadline: one for each node, the first 1,024 or 4 MiB. An answer that cannot be read
+    /// is left out and reported as [`Event::Unreadable`](crate::Event::Unreadable).
     pub fn all(self) -> RequestAll<Q> {
         RequestAll(self)
     }
@@ -253,7 +255,7 @@ impl<Q: Query> Request<Q> {
         Ok(Prepared { id, kind, packets })
     }
 
-    /// As [`exchange`](Self::exchange), in a span.
+    /// Runs [`exchange`](Self::exchange) in a span.
     async fn ask<T>(
         self,
         take: Take,
@@ -273,7 +275,7 @@ impl<Q: Query> Request<Q> {
         exchange.await
     }
 
-    /// Sends it out, and waits for what `take` makes of the answers, until the time is over.
+    /// Sends the question and waits for what `take` makes of the answers, until the deadline.
     async fn exchange<T>(
         mut self,
         take: Take,
@@ -287,7 +289,7 @@ impl<Q: Query> Request<Q> {
             waits: true,
         };
         let mut time = pin!(sleep(self.within));
-        // Both stand in the Router's mailbox, in this order, before either is awaited.
+        // Both enter the Router's mailbox, in this order, before either is awaited.
         let expecting = self.router.send(Expect {
             id,
             from: self.to.clone(),
@@ -319,14 +321,14 @@ impl<Q: Query> Request<Q> {
         }
     }
 
-    /// The time was over before it was sent.
+    /// The deadline passed before the question was sent.
     fn not_posted(&self) -> RequestError {
         let within = self.within;
         match &self.to {
             Some(to) => RequestError::Unreachable {
                 to: to.clone(),
                 why: format!(
-                    "no peer knew within {within:?} where it is, or it could not be dialled"
+                    "no peer knew its address within {within:?}, or it could not be dialled"
                 ),
             },
             None => RequestError::Timeout { within },
@@ -341,7 +343,7 @@ struct Prepared {
     packets: Packets,
 }
 
-/// A question on its way out.
+/// A question being sent.
 enum Posting {
     One(actix::dev::Request<Router, Whisper>),
     All(actix::dev::Request<Router, Broadcast>),
@@ -388,13 +390,13 @@ impl<Q: Query> IntoFuture for Request<Q> {
 }
 
 impl<Q: Query> Request<Q> {
-    /// The first answer, and who gave it.
+    /// Returns the first answer and the node that gave it.
     pub(super) async fn first(self) -> Result<(Q::Reply, NodeId), RequestError> {
         let within = self.within;
         let directed = self.to.is_some();
         let (answers, answer) = oneshot::channel();
         let mut answers = Some(answers);
-        // Of one who was not asked in person, what cannot be read says nothing about the others.
+        // In a broadcast, one unreadable answer says nothing about the other nodes'.
         let bad = Arc::new(Mutex::new(None));
         let keeps = Arc::clone(&bad);
         let take: Take = Box::new(move |outcome| {
@@ -410,7 +412,7 @@ impl<Q: Query> Request<Q> {
                 Outcome::Declined(by, why) => Err(RequestError::declined(by, why)),
             };
             if let Some(answers) = answers.take() {
-                // Whoever asked may have stopped waiting.
+                // The caller may have stopped waiting.
                 let _ = answers.send(answer);
             }
             Wants::Nothing
@@ -434,13 +436,13 @@ fn reply<Q: Query>(message: &Message) -> Result<Q::Reply, RequestError> {
     })
 }
 
-/// One answer of several.
+/// One of several answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Answered<T> {
-    /// Who gave it.
+    /// The node that gave it.
     pub from: NodeId,
-    /// What it is.
+    /// The answer.
     pub value: T,
 }
 
@@ -451,19 +453,19 @@ impl<T> Answered<T> {
     }
 }
 
-/// A question to all, to be awaited: see [`Request::all`].
+/// A question to all nodes, asked when it is awaited: see [`Request::all`].
 #[must_use = "a question is asked when it is awaited"]
 #[derive(Debug)]
 pub struct RequestAll<Q: Query>(Request<Q>);
 
 impl<Q: Query> RequestAll<Q> {
-    /// Sets how long answers are waited for. Default 10 s.
+    /// Sets the deadline. Default 10 s.
     pub fn within(self, time: Duration) -> Self {
         Self(self.0.within(time))
     }
 }
 
-/// Answers that have come.
+/// The answers so far.
 struct Gathered<T> {
     answers: Vec<Answered<T>>,
     from: HashSet<NodeId>,
@@ -493,7 +495,7 @@ impl<Q: Query> Request<Q> {
         let take: Take = Box::new(move |outcome| {
             let mut finish = |how| {
                 if let Some(end) = end.take() {
-                    // Whoever asked may have stopped waiting.
+                    // The caller may have stopped waiting.
                     let _ = end.send(how);
                 }
                 Wants::Nothing
@@ -527,7 +529,7 @@ impl<Q: Query> Request<Q> {
     }
 }
 
-/// Ends the waiting when the future of a question ends or is dropped.
+/// Tells the Router to forget the question when its future ends or is dropped.
 struct Guard {
     router: Addr<Router>,
     id: String,

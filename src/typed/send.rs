@@ -1,4 +1,4 @@
-//! Sending values: what becomes a [`Send`] or a [`Whisper`] of packets.
+//! Sending values: builds a [`Send`] or a [`Whisper`] from a value.
 
 use super::payload::format::{FormatError, write};
 use super::payload::tag::fresh;
@@ -7,29 +7,29 @@ use crate::mesh::{SendError, WhisperError};
 use crate::node::{Send, Whisper};
 use crate::wire::{NodeId, Packet, Packets};
 
-/// The packets behind the kind.
+/// Returns the packets after the kind.
 pub(super) fn packets<T: Payload>(value: &T) -> Result<Packets, FormatError> {
     let tag = Packet::from(fresh("id"));
     Ok(Packets::from_iter([write(value)?, tag]))
 }
 
 impl Send {
-    /// A broadcast of a value, under the kind of its type; [`kind`](Self::kind) sets another, a room's for example.
+    /// Broadcasts a value under its type's kind; [`kind`](Self::kind) sets another, for example a room's.
     ///
     /// # Errors
     ///
-    /// If the value has no form in the format of its type.
+    /// If the type's format cannot represent the value.
     pub fn typed<T: Payload>(value: &T) -> Result<Self, FormatError> {
         Ok(Self::new(packets(value)?).kind(Packet::of_static(kind::<T>())))
     }
 }
 
 impl Whisper {
-    /// A value for this peer, under the kind of its type; [`kind`](Self::kind) sets another.
+    /// Whispers a value to one node under its type's kind; [`kind`](Self::kind) sets another.
     ///
     /// # Errors
     ///
-    /// If the value has no form in the format of its type.
+    /// If the type's format cannot represent the value.
     pub fn typed<T: Payload>(to: NodeId, value: &T) -> Result<Self, FormatError> {
         Ok(Self::new(to, packets(value)?).kind(Packet::of_static(kind::<T>())))
     }
@@ -39,16 +39,16 @@ impl Whisper {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// It has no form in the format of its type.
+    /// The type's format cannot represent it.
     #[error(transparent)]
     Format(#[from] FormatError),
-    /// It may not be sent.
+    /// The node refused to send it.
     #[error(transparent)]
     Send(#[from] SendError),
 }
 
 impl PublishError {
-    /// A short stable name.
+    /// Returns a short, stable code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Format(_) => "format",
@@ -57,20 +57,20 @@ impl PublishError {
     }
 }
 
-/// Why a value was not handed to the peer it is for.
+/// Why a value was not handed to its recipient's connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TellError {
-    /// It has no form in the format of its type.
+    /// The type's format cannot represent it.
     #[error(transparent)]
     Format(#[from] FormatError),
-    /// It may not be sent, or the peer was not found or not reached.
+    /// The node refused to send it, or the peer was not found or not reached.
     #[error(transparent)]
     Whisper(#[from] WhisperError),
 }
 
 impl TellError {
-    /// A short stable name.
+    /// Returns a short, stable code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Format(_) => "format",

@@ -1,30 +1,30 @@
-//! Where a node can be dialled: host and port, as text.
+//! The address at which a node can be dialled: host and port, as text.
 
 use std::{fmt, net::SocketAddr, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Host and port of a node. The host is a name or a literal address; IPv6 stands without brackets.
+/// Host and port of a node. The host is a name or a literal address; IPv6 has no brackets here.
 ///
-/// As text `host:port` or `[v6]:port`.
+/// Displayed as `host:port` or `[v6]:port`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Address {
-    /// 1 to 255 characters, none of them a space, a control character, a quote, a backslash or a bracket.
+    /// 1 to 255 bytes, without spaces, control characters, quotes, backslashes or brackets.
     pub host: String,
     /// The port. Never 0 in an address read from a peer.
     pub port: u16,
 }
 
-/// The text is no address.
+/// The text is not an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressError {
     /// There is no colon followed by a number up to 65535.
     #[error("an address is written host:port, with a port up to 65535")]
     BadPort,
-    /// The host is empty, too long, or has characters that no host has.
+    /// The host is empty, too long, or contains a character that is not allowed in a host.
     #[error(
-        "a host has 1 to 255 characters, none of them a space, control character, quote, backslash or bracket"
+        "a host has 1 to 255 bytes, without spaces, control characters, quotes, backslashes or brackets"
     )]
     BadHost,
 }
@@ -32,7 +32,7 @@ pub enum AddressError {
 const MAX_HOST: usize = 255;
 
 impl Address {
-    /// An address of checked parts.
+    /// Makes an address, after checking the host.
     pub fn new(host: impl Into<String>, port: u16) -> Result<Address, AddressError> {
         let host = host.into();
         match is_host(&host) {

@@ -1,35 +1,36 @@
-//! What can be wrong with bytes: with the stream, with one frame (the peer's fault), with what we would send (ours).
+//! Errors in bytes: in a stream, in one frame (the peer's fault), or in a message to send (our fault).
 
 use std::io;
 
 use super::{compression::Method, id::IdError};
 
-/// A frame that cannot be understood. The stream behind it is intact.
+/// A frame that cannot be decoded. The stream after it is intact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// The packet lengths do not add up to the frame's size.
     #[error("the packet lengths do not add up to the frame")]
     SizesDisagree,
-    /// Fewer than the four packets every message has.
-    #[error("{0} packets where every message has at least 4")]
+    /// Fewer packets than every message has: four, or three from generation 0.6 on.
+    #[error("{0} packets are too few for a message")]
     TooFewPackets(usize),
-    /// More packets than are taken.
+    /// More packets than the limit.
     #[error("more than {0} packets")]
     TooManyPackets(usize),
-    /// The sender is no id.
+    /// The sender is not an id.
     #[error("bad sender: {0}")]
     BadSender(IdError),
-    /// The message id is no id.
+    /// The message id is not an id.
     #[error("bad message id: {0}")]
     BadId(IdError),
-    /// The time is no base58 number of at most 11 characters that fits 64 bits.
+    /// The time is not a base58 number of at most 11 characters that fits in 64 bits; from generation 0.6 on, not a
+    /// whole number.
     #[error("bad time")]
     BadTime,
     /// The id is not the hash of the message, by either rule.
     #[error("the id is not the hash of the message")]
     IdMismatch,
-    /// Inflated, the frame passes the limit.
+    /// The inflated frame exceeds the limit.
     #[error("inflates to more than {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
@@ -38,16 +39,16 @@ pub enum DecodeError {
     /// The compressed bytes are corrupt.
     #[error("corrupt {0} data")]
     BadCompression(Method),
-    /// This build does not know the compression method.
-    #[error("{0} frames are not understood by this build")]
+    /// This build lacks the compression method.
+    #[error("this build lacks {0} compression")]
     UnknownCompression(Method),
-    /// There is no frame of that number in the batch.
+    /// The batch has no frame with that index.
     #[error("no such frame in the batch")]
     NoSuchFrame,
 }
 
 impl DecodeError {
-    /// As a user counts packets.
+    /// States the limit as a user counts packets.
     pub(crate) fn of_users(self, limit: usize) -> DecodeError {
         match self {
             DecodeError::TooManyPackets(_) => DecodeError::TooManyPackets(limit),
@@ -55,7 +56,7 @@ impl DecodeError {
         }
     }
 
-    /// A stable name for programs.
+    /// Returns a stable name for programs.
     pub fn code(&self) -> &'static str {
         match self {
             DecodeError::SizesDisagree => "sizes_disagree",
@@ -73,12 +74,12 @@ impl DecodeError {
     }
 }
 
-/// A message that must not be sent: a mistake of ours.
+/// A message that must not be sent: our own mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
-    /// The frame passes the limit.
-    #[error("a frame of {size} bytes is larger than the limit of {limit}")]
+    /// The frame exceeds the limit.
+    #[error("a frame of {size} bytes exceeds the limit of {limit} bytes")]
     TooLarge {
         /// Bytes after the length prefix.
         size: usize,
@@ -86,25 +87,25 @@ pub enum EncodeError {
         limit: usize,
     },
     /// More packets than the limit.
-    #[error("{count} packets are more than the limit of {limit}")]
+    #[error("{count} packets exceed the limit of {limit}")]
     TooManyPackets {
-        /// Packets behind the kind.
+        /// Packets after the kind.
         count: usize,
         /// The limit.
         limit: usize,
     },
-    /// A packet is a number, a list or another value, and the generation carries bytes.
+    /// A packet is a number, a list or another value, but the generation carries only bytes.
     #[error(
-        "packet {packet} is neither text nor binary, which generations before 0.6 do not carry: send it as text, JSON say"
+        "packet {packet} is neither text nor binary; generations before 0.6 carry only those: send it as text, for example as JSON"
     )]
     NeedsTypes {
-        /// Which, counted from packet 0.
+        /// The packet, counted from packet 0.
         packet: usize,
     },
 }
 
 impl EncodeError {
-    /// A stable name for programs.
+    /// Returns a stable name for programs.
     pub fn code(&self) -> &'static str {
         match self {
             EncodeError::TooLarge { .. } => "too_large",
@@ -114,20 +115,22 @@ impl EncodeError {
     }
 }
 
-/// The end of a stream: after it no frame boundary can be trusted.
+/// The end of a stream: no frame boundary after it can be trusted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StreamError {
-    /// A frame is announced that is larger than any that is read.
-    #[error("a frame of {announced} bytes is announced, the limit is {limit}")]
+    /// The announced frame exceeds the limit.
+    #[error("the peer announced a frame of {announced} bytes; the limit is {limit}")]
     Oversize {
         /// Bytes after the length prefix.
         announced: usize,
         /// The limit in bytes.
         limit: usize,
     },
-    /// A frame is announced that is too large before the handshake. It would be read after it.
-    #[error("a frame of {announced} bytes is announced before the handshake, the limit is {limit}")]
+    /// The announced frame exceeds the limit before the handshake, but not the one after it.
+    #[error(
+        "the peer announced a frame of {announced} bytes before the handshake; the limit is {limit}"
+    )]
     BeforeHandshake {
         /// Bytes after the length prefix.
         announced: usize,
@@ -137,7 +140,7 @@ pub enum StreamError {
     /// The stream ended within a frame.
     #[error("the stream ended {missing} bytes before the end of a frame")]
     Truncated {
-        /// Bytes that are missing at least.
+        /// At least this many bytes are missing.
         missing: usize,
     },
     /// The socket failed.
@@ -146,7 +149,7 @@ pub enum StreamError {
 }
 
 impl StreamError {
-    /// A stable name for programs.
+    /// Returns a stable name for programs.
     pub fn code(&self) -> &'static str {
         match self {
             StreamError::Oversize { .. } => "oversize",
@@ -157,33 +160,33 @@ impl StreamError {
     }
 }
 
-/// A message with a control sub-flag that does not say what it should.
+/// A message with a control sub-flag and invalid arguments.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ControlError {
     /// Arguments are missing.
-    #[error("{got} packets where {needed} are needed")]
+    #[error("{got} packets, but {needed} are needed")]
     TooFewPackets {
         /// Packets of the payload, the sub-flag included.
         got: usize,
-        /// How many are needed.
+        /// The number needed.
         needed: usize,
     },
-    /// An argument is no id.
+    /// An argument is not an id.
     #[error("bad id: {0}")]
     BadId(IdError),
-    /// An argument is no JSON, or too long.
+    /// An argument is not JSON, or too long.
     #[error("bad JSON")]
     BadJson,
-    /// The JSON is not of the form that the sub-flag has.
-    #[error("the JSON has another form than expected")]
+    /// The JSON does not have the form that the sub-flag requires.
+    #[error("the JSON does not have the expected form")]
     BadForm,
-    /// The address is `null` or none that can be dialled.
+    /// The address is `null` or cannot be dialled.
     #[error("no usable address")]
     NoAddress,
 }
 
-// Its text has that of the id's error: it is not also its source.
+// The text includes that of the id's error, so that error is not also the source.
 impl From<IdError> for ControlError {
     fn from(error: IdError) -> Self {
         Self::BadId(error)
@@ -191,7 +194,7 @@ impl From<IdError> for ControlError {
 }
 
 impl ControlError {
-    /// A stable name for programs.
+    /// Returns a stable name for programs.
     pub fn code(&self) -> &'static str {
         match self {
             ControlError::TooFewPackets { .. } => "too_few_packets",

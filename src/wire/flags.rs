@@ -1,6 +1,6 @@
 //! Flags: how a message travels (main flag) and what it means to the mesh (sub-flag).
 //!
-//! Names only: which number each has belongs to a generation.
+//! Owns the names only; the numbers belong to a generation.
 
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -13,13 +13,13 @@ use super::hex;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Flag {
-    /// To everybody, relayed once by each node.
+    /// To all nodes, relayed once by each node.
     Broadcast,
     /// A broadcast that has been relayed (0.4 only).
     Waterfall,
     /// To the peer at the other end of the connection, not relayed.
     Whisper,
-    /// About the compression or the repetition of what was sent.
+    /// About compression, or about sending the last message again.
     Renegotiate,
     /// Reserved by the protocol, unused.
     Ping,
@@ -30,7 +30,7 @@ pub enum Flag {
 }
 
 impl Flag {
-    /// As a user is told: relayed or not, a broadcast is a broadcast.
+    /// Returns the flag as reported to users: a relayed broadcast is a broadcast.
     pub(crate) fn told(self) -> Flag {
         if self.is_broadcast() {
             Flag::Broadcast
@@ -61,7 +61,7 @@ const NAMES: [(&str, Flag); 6] = [
     ("pong", Flag::Pong),
 ];
 
-/// A name such as `"whisper"`, or `{"hex": "666f6f"}` for any other byte string.
+/// Serializes as a name such as `"whisper"`, or as `{"hex": "666f6f"}` for any other byte string.
 impl Serialize for Flag {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match (self, self.name()) {
@@ -84,7 +84,7 @@ impl<'de> Deserialize<'de> for Flag {
     }
 }
 
-/// Sub-flag (packet 0 of the payload) with a meaning to the mesh.
+/// Sub-flag (packet 0 of the payload) that has a meaning to the mesh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SubFlag {
@@ -104,15 +104,15 @@ pub enum SubFlag {
     Notify,
     /// A list of peers.
     Peers,
-    /// A question for peers (`*`) or for the address of one id.
+    /// A request for peers (`*`) or for the address of one id.
     Request,
-    /// A plea to send the last message again.
+    /// A request to send the last message again.
     Resend,
-    /// The answer to a request for an id.
+    /// The response to a request for an id.
     Response,
-    /// Of the distributed hash table built on the mesh.
+    /// Used by the distributed hash table built on the mesh.
     Store,
-    /// Of the distributed hash table built on the mesh.
+    /// Used by the distributed hash table built on the mesh.
     Retrieve,
 }
 

@@ -1,8 +1,8 @@
-//! Hexadecimal text, and the JSON form of bytes: a string where they are UTF-8, `{"hex": ".."}` where not.
+//! Hexadecimal text, and the JSON form of bytes: a string if they are valid UTF-8, else `{"hex": ".."}`.
 
 use serde::{Deserialize, Serialize};
 
-/// The digits of every byte: from generation 0.6 on each message that is delivered has its id told in them.
+/// The digits of every byte: a table, because from generation 0.6 on each delivered message has its id converted.
 static DIGITS: [[u8; 2]; 256] = {
     let digits = b"0123456789abcdef";
     let mut pairs = [[0; 2]; 256];
@@ -14,7 +14,7 @@ static DIGITS: [[u8; 2]; 256] = {
     pairs
 };
 
-/// Two lower-case digits a byte.
+/// Encodes each byte as two lower-case digits.
 pub fn encode(bytes: &[u8]) -> String {
     bytes
         .iter()
@@ -23,7 +23,7 @@ pub fn encode(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// The digits of a digest, without a piece of memory for them.
+/// Encodes a digest without an allocation.
 pub(crate) fn digest(bytes: &[u8; 32]) -> [u8; 64] {
     let mut text = [0; 64];
     for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
@@ -32,7 +32,7 @@ pub(crate) fn digest(bytes: &[u8; 32]) -> [u8; 64] {
     text
 }
 
-/// The bytes that pairs of digits, of either case, stand for; `None` where there is anything else.
+/// Decodes pairs of digits, upper or lower case; `None` for anything else.
 pub fn decode(text: &str) -> Option<Vec<u8>> {
     let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
         return None;
@@ -50,7 +50,7 @@ fn nibble(digit: u8) -> Option<u8> {
     }
 }
 
-/// `{"hex": ".."}`
+/// The JSON form `{"hex": ".."}`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Hex {
@@ -70,7 +70,7 @@ enum Form {
     Hex(Hex),
 }
 
-/// A string, or bytes given as `{"hex": ".."}`.
+/// A string, or bytes as `{"hex": ".."}`.
 #[derive(Deserialize)]
 #[serde(try_from = "Form")]
 pub(crate) enum TextOrHex {

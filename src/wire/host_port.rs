@@ -1,6 +1,6 @@
-//! Where to connect, as users have it: an address, or text that is still to be read as one.
+//! The address to connect to, in any form a user may have: an address, or text that is parsed as one.
 //!
-//! Owns the conversions. The error of a bad text surfaces where the address is used, and names the text.
+//! Owns the conversions. A text that does not parse is an error where the address is used; the error quotes the text.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +12,7 @@ use super::address::{Address, AddressError};
 /// Host and port of a node: an [`Address`], a [`SocketAddr`], a `(host, port)` pair, or text such as
 /// `"example.org:4444"` or `"[::1]:4444"`.
 ///
-/// Text is read when it is converted; what is wrong with it is told by the call that uses it.
+/// Text is parsed when it is converted; an error surfaces in the call that uses the address.
 ///
 /// ```
 /// use actix_mesh::HostPort;
@@ -23,9 +23,9 @@ use super::address::{Address, AddressError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPort(Result<Address, BadAddress>);
 
-/// A text that is no address, and why.
+/// A text that is not an address, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no address: {why}")]
+#[error("{text:?} is not an address: {why}")]
 #[non_exhaustive]
 pub struct BadAddress {
     /// The text.
@@ -36,18 +36,18 @@ pub struct BadAddress {
 }
 
 impl HostPort {
-    /// The address.
+    /// Returns the address.
     ///
     /// # Errors
-    /// The text it was made from is no address.
+    /// The text it was made from is not an address.
     pub fn address(&self) -> Result<&Address, &BadAddress> {
         self.0.as_ref()
     }
 
-    /// The address, by value.
+    /// Returns the address by value.
     ///
     /// # Errors
-    /// The text it was made from is no address.
+    /// The text it was made from is not an address.
     pub fn into_address(self) -> Result<Address, BadAddress> {
         self.0
     }

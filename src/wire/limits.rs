@@ -1,16 +1,17 @@
-//! What one peer may make this floor hold at a time.
+//! Limits on what one peer can make the wire layer hold at a time.
 
 use serde::Serialize;
 
-/// Bounds on what is read from a peer and on what is composed.
+/// Limits on frames read from a peer and on frames composed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Largest frame, in bytes after the length prefix, before the handshake. Default 8 KiB.
+    /// Largest frame before the handshake, in bytes after the length prefix. Default 8 KiB.
     pub frame_before_handshake: usize,
-    /// Largest frame after it, in bytes: on the wire, and again when inflated. Default 4 MiB.
+    /// Largest frame after the handshake, in bytes: on the wire, and again when inflated. Default 4 MiB.
     pub frame: usize,
-    /// Most packets of a message behind its kind: what a user may give. Default 1024. The kind and the header are not counted.
+    /// Most packets of a message after its kind, which is what a user can send. Default 1024. The kind and the header
+    /// do not count.
     pub packets: usize,
 }
 
@@ -18,7 +19,7 @@ pub struct Limits {
 const OWN: usize = 5;
 
 impl Limits {
-    /// Most packets of a frame, header and kind included.
+    /// Returns the most packets of a frame, header and kind included.
     pub(crate) fn frame_packets(&self) -> usize {
         self.packets.saturating_add(OWN)
     }

@@ -1,4 +1,4 @@
-//! Whether a message is what its id says: its id is the hash of its payload and its time, by one of two rules.
+//! Verification of message ids: an id is the hash of payload and time, by one of two rules.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256, Sha384};
@@ -12,23 +12,23 @@ use super::{
     sha384::stamped::{Digest, Packets, Stamped},
 };
 
-/// What an id was hashed over.
+/// The rule by which an id was hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum IdRule {
-    /// The payload's bytes: py2p, and everybody where each packet is valid UTF-8.
+    /// The payload's bytes: py2p, and every implementation if each packet is valid UTF-8.
     #[serde(rename = "bytes")]
     Bytes,
-    /// js2p: each packet read as UTF-8 by itself, every ill-formed sequence replaced by U+FFFD.
+    /// js2p: each packet decoded as UTF-8, with every ill-formed sequence replaced by U+FFFD.
     #[serde(rename = "js-lossy-utf8")]
     LossyText,
 }
 
-/// The id by the rule of bytes.
+/// Returns the id by the rule of bytes.
 pub(crate) fn id(payload: &[Packet], time: u64) -> Digits {
     base58::encode_digest(&stamped(payload, time).digest())
 }
 
-/// The same of several payloads, hashed together.
+/// Returns the ids of several payloads, hashed together.
 pub(crate) fn ids<'a>(messages: impl Iterator<Item = (&'a [Packet], u64)>) -> Vec<Digits> {
     let messages: Vec<_> = messages
         .map(|(payload, time)| stamped(payload, time))
@@ -42,14 +42,14 @@ fn stamped<'a>(payload: &'a [Packet], time: u64) -> Stamped<impl Packets<'a>> {
 }
 
 impl Frame<'_> {
-    /// Verifies that the id is the hash of payload and time; says by which rule. A payload that is not text has another id by the other rule:
-    /// peers of one language refuse the ids of the other.
+    /// Verifies that the id is the hash of payload and time; returns the rule. A payload that is not text has different
+    /// ids by the two rules: peers of one language refuse the ids of the other.
     pub fn verify(&self) -> Result<IdRule, DecodeError> {
         verify(self)
     }
 }
 
-/// Which rule makes the frame's id the id of its payload.
+/// Returns the rule by which the frame's id is the hash of its payload.
 fn verify(frame: &Frame<'_>) -> Result<IdRule, DecodeError> {
     if !frame.generation.profile().text_only {
         let digest = Sha256::digest(frame.hashed_body());
@@ -61,12 +61,12 @@ fn verify(frame: &Frame<'_>) -> Result<IdRule, DecodeError> {
     judge(frame, base58::spell(frame.id(), &frame.stamped().digest()))
 }
 
-/// The same of several frames, hashed together: one verdict for each.
+/// Verifies several frames, hashed together; returns one result for each.
 pub(crate) fn verify_each(
     frames: &[Result<Frame<'_>, DecodeError>],
 ) -> impl Iterator<Item = Result<IdRule, DecodeError>> {
     let decoded = || frames.iter().flatten();
-    // An id that names no digest costs no more than one that names a wrong one, which anybody can send.
+    // Even an id that cannot be a digest is checked: a wrong digest, which any peer can send, costs as much.
     let messages: Vec<_> = decoded().map(Frame::stamped).collect();
     let digests = sha384::digests(&messages);
     let mut verdicts = base58::spell_each(decoded().map(Frame::id), &digests).into_iter();
@@ -76,12 +76,12 @@ pub(crate) fn verify_each(
     })
 }
 
-/// What is not proven by the rule of bytes may be by the other.
+/// A frame not proven by the rule of bytes may be proven by the other.
 fn judge(frame: &Frame<'_>, by_bytes: bool) -> Result<IdRule, DecodeError> {
     if by_bytes {
         return Ok(IdRule::Bytes);
     }
-    // For text the rules agree.
+    // For text the two rules agree.
     if !frame.is_text() && base58::spell(frame.id(), &lossy(frame.payload(), frame.time())) {
         return Ok(IdRule::LossyText);
     }

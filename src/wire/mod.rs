@@ -1,13 +1,13 @@
-//! Floor 1: bytes and messages, pure.
+//! The wire layer: bytes and messages, pure.
 //!
-//! Owns what the bytes of the p2p.today mesh protocol mean: base58, ids, packets, frames, compression,
-//! control messages. It reads no clock, draws no random number, opens no socket and knows no actor: time,
-//! salts and keys are given to it.
+//! Owns the wire format of the p2p.today mesh protocol: base58, ids, packets, frames, compression, control messages. It
+//! reads no clock, draws no random number, opens no socket and knows no actor: the caller passes in time, salts and
+//! keys.
 //!
 //! | generation | byte layout | flags |
 //! |---|---|---|
 //! | 0.4 | all sizes, then all packets | relays marked `waterfall` |
-//! | 0.5 | each packet behind its size | relays stay broadcasts |
+//! | 0.5 | each packet after its size | relays stay broadcasts |
 //! | 0.6, 0.7 | an id of 32 bytes, then MessagePack values | relays stay broadcasts |
 //!
 //! Inbound: [`Codec`] cuts a stream into [`Batch`]es of [`Frame`]s, which are ranges of the chunk that was read.

@@ -1,4 +1,4 @@
-//! Packets: what a message carries, and everything that can become a list of them.
+//! Packets: the contents of a message, and the conversions to a list of them.
 
 use std::{fmt, ops::Deref};
 
@@ -13,8 +13,8 @@ use super::{
 
 /// One packet of a message: a byte string. Clones share the bytes.
 ///
-/// From generation 0.6 on a packet is a value with a type ([`form`](Packet::form)); in 0.4 and 0.5 it is bytes alone. Two
-/// packets are equal if their bytes are.
+/// From generation 0.6 on a packet is a typed value ([`form`](Packet::form)); in 0.4 and 0.5 it is untyped bytes. Two
+/// packets are equal if their bytes are equal.
 #[derive(Clone, Default)]
 pub struct Packet(Bytes, Form);
 
@@ -34,7 +34,7 @@ impl std::hash::Hash for Packet {
 
 pub(crate) static EMPTY: Packet = Packet(Bytes::new(), Form::Plain);
 
-/// Every byte, so that a packet of one byte needs no memory of its own.
+/// Every byte value, so that a packet of one byte needs no allocation.
 static NUMBERS: [[u8; 1]; 256] = {
     let mut numbers = [[0; 1]; 256];
     let mut number = 0;
@@ -48,7 +48,7 @@ static NUMBERS: [[u8; 1]; 256] = {
 };
 
 impl Packet {
-    /// This one byte.
+    /// A packet of one byte.
     pub(crate) fn number(number: u8) -> Packet {
         Packet(
             Bytes::from_static(&NUMBERS[usize::from(number)]),
@@ -56,28 +56,29 @@ impl Packet {
         )
     }
 
-    /// Text that is there for good: no copy.
+    /// A packet of static text, without a copy.
     #[cfg(feature = "node")]
     pub(crate) fn of_static(text: &'static str) -> Packet {
         Packet(Bytes::from_static(text.as_bytes()), Form::Text)
     }
 
-    /// A flag of the protocol.
+    /// The packet of a protocol flag.
     pub(crate) fn flag(number: u8) -> Packet {
         Packet(Packet::number(number).0, Form::Number)
     }
 
-    /// These bytes as that.
+    /// A packet of these bytes in that form.
     pub(crate) fn of_form(bytes: Bytes, form: Form) -> Packet {
         Packet(bytes, form)
     }
 
-    /// Binary, also where the bytes are valid UTF-8. Without a difference to other packets before generation 0.6.
+    /// Makes a binary packet, even if the bytes are valid UTF-8. Before generation 0.6 it is sent like any other
+    /// packet.
     pub fn binary(bytes: impl Into<Bytes>) -> Packet {
         Packet(bytes.into(), Form::Binary)
     }
 
-    /// A value of any type that JSON has, for generations from 0.6 on: text stays text, small numbers are numbers.
+    /// Makes a packet of any JSON type, for generations from 0.6 on: text stays text, small numbers stay numbers.
     pub fn value(value: &serde_json::Value) -> Packet {
         if let serde_json::Value::String(text) = value {
             return Packet::from(text);
@@ -90,7 +91,7 @@ impl Packet {
         }
     }
 
-    /// Appends the packet as a MessagePack value. What has no type is text where it is valid UTF-8, else binary.
+    /// Appends the packet as a MessagePack value. An untyped packet becomes text if it is valid UTF-8, else binary.
     pub(crate) fn write_value(&self, out: &mut Vec<u8>) {
         let bytes = self.as_bytes();
         match self.form() {
@@ -102,7 +103,7 @@ impl Packet {
         }
     }
 
-    /// The packet as a MessagePack value.
+    /// Returns the packet as a MessagePack value.
     #[cfg(any(feature = "node", test))]
     pub(crate) fn encoded(&self) -> Vec<u8> {
         let mut raw = Vec::new();
@@ -110,29 +111,29 @@ impl Packet {
         raw
     }
 
-    /// The packet that a MessagePack value is, if these bytes are one and no more.
+    /// Reads a packet from a MessagePack value, if these bytes are exactly one value.
     #[cfg(any(feature = "node", test))]
     pub(crate) fn decoded(raw: &[u8]) -> Option<Packet> {
         let (contents, form) = value::whole(raw)?;
         Some(Packet(Bytes::copy_from_slice(contents), form))
     }
 
-    /// What it is, where the generation tells.
+    /// Returns the packet's type, where the generation has types.
     pub fn form(&self) -> Form {
         self.1
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The text, if the bytes are valid UTF-8.
+    /// Returns the text, if the bytes are valid UTF-8.
     pub fn as_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
 
-    /// The bytes, without a copy.
+    /// Returns the bytes without a copy.
     pub fn into_bytes(self) -> Bytes {
         self.0
     }
@@ -144,7 +145,7 @@ impl AsRef<[u8]> for Packet {
     }
 }
 
-/// Text as text, other bytes as hexadecimal; both cut after 32 bytes.
+/// Shows text as text and other bytes as hexadecimal, both cut after 32 bytes.
 impl fmt::Debug for Packet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 32;
@@ -163,8 +164,8 @@ impl fmt::Debug for Packet {
     }
 }
 
-/// A string where the bytes are valid UTF-8, else `{"hex": "00ff"}`. Binary is always the latter, numbers and other values are
-/// what they are in JSON.
+/// Serializes as a string if the bytes are valid UTF-8, else as `{"hex": "00ff"}`. Binary is always hexadecimal;
+/// numbers and other values become their JSON equivalents.
 impl Serialize for Packet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let value = match self.1 {
@@ -198,27 +199,27 @@ impl<'de> Deserialize<'de> for Packet {
 
 /// A list of packets.
 ///
-/// Made from a packet or anything that becomes one (one packet), and from tuples of up to six, arrays, slices and
-/// `Vec`s of such (as many packets). Note that `Vec<u8>` and `[u8; N]` are one packet each.
+/// Converts from a packet or anything that becomes one (one packet), and from tuples of up to six, arrays, slices and
+/// `Vec`s of them (as many packets). Note that `Vec<u8>` and `[u8; N]` are one packet each.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Packets(SmallVec<[Packet; IN_PLACE]>);
 
-/// A user's message is mostly one packet behind its sub-flag: so many need no list of their own.
+/// Packets stored without an allocation: a user's message is mostly one packet after its sub-flag.
 pub(super) const IN_PLACE: usize = 2;
 
 impl Packets {
-    /// Whether each packet by itself is valid UTF-8.
+    /// Whether every packet is valid UTF-8.
     pub fn is_text(&self) -> bool {
         self.iter().all(|packet| packet.as_str().is_some())
     }
 
-    /// The bytes of all packets together.
+    /// Returns the total length of all packets, in bytes.
     pub fn byte_len(&self) -> usize {
         self.iter().map(|packet| packet.as_bytes().len()).sum()
     }
 
-    /// Puts a packet before all others.
+    /// Inserts a packet before all others.
     #[must_use]
     pub fn led_by(mut self, first: impl Into<Packet>) -> Packets {
         self.0.insert(0, first.into());
@@ -230,7 +231,7 @@ impl Packets {
         self.0.push(packet);
     }
 
-    /// The list itself.
+    /// Converts into a `Vec`.
     pub fn into_vec(self) -> Vec<Packet> {
         self.0.into_vec()
     }
@@ -244,7 +245,7 @@ impl Deref for Packets {
     }
 }
 
-/// The packets of a list, one by one.
+/// An iterator over the packets of a list.
 #[derive(Debug)]
 pub struct IntoIter(smallvec::IntoIter<[Packet; IN_PLACE]>);
 

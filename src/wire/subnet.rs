@@ -1,4 +1,4 @@
-//! A subnet: what two nodes must have in common to talk to each other.
+//! Subnets: what two nodes must share to talk to each other.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{base58, generation::Generation, id::SubnetId};
 
-/// The name of a network and how its connections are encrypted. Nodes of different subnets refuse each other.
+/// The name of a network and its encryption. Nodes of different subnets refuse each other.
 ///
 /// The default is `mesh`, `Plaintext`, as in the reference peers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -15,12 +15,12 @@ use super::{base58, generation::Generation, id::SubnetId};
 pub struct Subnet {
     /// Any text.
     pub name: String,
-    /// The name of what protects connections: `Plaintext`, `TLS`, `SSL`, `ws` or `wss`.
+    /// The name of the encryption: `Plaintext`, `TLS`, `SSL`, `ws` or `wss`.
     pub encryption: String,
 }
 
 impl Subnet {
-    /// A subnet by its two texts.
+    /// Makes a subnet from its name and encryption.
     pub fn new(name: impl Into<String>, encryption: impl Into<String>) -> Subnet {
         Subnet {
             name: name.into(),
@@ -28,7 +28,7 @@ impl Subnet {
         }
     }
 
-    /// Base58 of SHA-256 over name, encryption and the generation's version, without separators.
+    /// Returns the id: base58 of SHA-256 over name, encryption and the generation's version, without separators.
     pub fn id(&self, generation: Generation) -> SubnetId {
         let digest = Sha256::new()
             .chain_update(&self.name)

@@ -1,32 +1,32 @@
-//! MessagePack values, which are the packets of generations 0.6 and 0.7: how one begins and ends, how it is written, and what it
-//! is in JSON.
+//! MessagePack values, the packets of generations 0.6 and 0.7: where a value begins and ends, how it is written, and
+//! its JSON equivalent.
 //!
-//! What a value means in a message is not its business.
+//! Does not know what a value means in a message.
 
 use super::hex;
 
-/// What a packet is, where the generation tells.
+/// The type of a packet, where the generation has types.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Form {
-    /// Bytes without a type, as they come in generations 0.4 and 0.5, or were given. Sent as text where they are valid UTF-8,
-    /// else as binary.
+    /// Untyped bytes: received in generations 0.4 and 0.5, or given without a type. Sent as text if they are valid
+    /// UTF-8, else as binary.
     #[default]
     Plain,
     /// Text.
     Text,
-    /// Binary: also where its bytes would be valid UTF-8.
+    /// Binary, even if the bytes are valid UTF-8.
     Binary,
-    /// A whole number from 0 to 127, one byte. The protocol's flags are such.
+    /// A whole number from 0 to 127, one byte. The protocol's flags are such numbers.
     Number,
-    /// Any other value, as MessagePack encodes it.
+    /// Any other value, in its MessagePack encoding.
     Value,
 }
 
-/// Values deeper than this in one another are not looked at.
+/// The deepest nesting that is converted to JSON.
 const MAX_DEPTH: usize = 16;
 
-/// What stands before the contents of a value, how long those are, and how many values follow inside.
+/// Returns the length of a value's head, the length of its contents, and the number of values nested in it.
 fn head(bytes: &[u8]) -> Option<(usize, usize, usize)> {
     let be = |from: usize, len: usize| -> Option<usize> {
         let bytes = bytes.get(from..from + len)?;
@@ -64,7 +64,7 @@ fn head(bytes: &[u8]) -> Option<(usize, usize, usize)> {
     })
 }
 
-/// The length of the value that these bytes begin with, whatever is nested in it.
+/// Returns the length of the value at the start of these bytes, nested values included.
 pub(super) fn value_len(bytes: &[u8]) -> Option<usize> {
     let (mut at, mut left) = (0_usize, 1_usize);
     while left > 0 {
@@ -72,7 +72,7 @@ pub(super) fn value_len(bytes: &[u8]) -> Option<usize> {
         let (before, contents, inside) = head(rest)?;
         at = at.checked_add(before)?.checked_add(contents)?;
         left = (left - 1).checked_add(inside)?;
-        // Each value takes a byte at least: nothing is counted that cannot be there.
+        // Each value takes at least one byte, so a larger count cannot be true.
         if at > bytes.len() || left > bytes.len() - at {
             return None;
         }
@@ -80,8 +80,8 @@ pub(super) fn value_len(bytes: &[u8]) -> Option<usize> {
     Some(at)
 }
 
-/// What a value is, and how much of it stands before its contents: those of text and binary, all else is looked at as it is
-/// encoded.
+/// Returns the length of the head to skip, and the form. Only text and binary have a head to skip; other values are
+/// kept as they are encoded.
 pub(super) fn form(raw: &[u8]) -> (usize, Form) {
     let form = match raw.first() {
         Some(0xa0..=0xbf | 0xd9..=0xdb) => Form::Text,
@@ -96,14 +96,14 @@ pub(super) fn form(raw: &[u8]) -> (usize, Form) {
     (skip, form)
 }
 
-/// The contents of a value that these bytes are, and no more than that.
+/// Returns the contents of a value, if these bytes are exactly one value.
 #[cfg(any(feature = "node", test))]
 pub(crate) fn whole(raw: &[u8]) -> Option<(&[u8], Form)> {
     let (skip, form) = form(raw);
     (value_len(raw)? == raw.len()).then(|| (&raw[skip.min(raw.len())..], form))
 }
 
-/// The whole number that a value is, also if it is written as a float.
+/// Reads a whole number, even if it is encoded as a float.
 pub(crate) fn whole_number(raw: &[u8]) -> Option<u64> {
     match *raw {
         [number @ 0x00..=0x7f] => Some(u64::from(number)),
@@ -127,7 +127,7 @@ pub(crate) fn whole_number(raw: &[u8]) -> Option<u64> {
     }
 }
 
-/// A float without a fraction displays as digits alone.
+/// A float without a fraction displays as digits only.
 fn whole_float(number: f64) -> Option<u64> {
     number.to_string().parse().ok()
 }
@@ -187,7 +187,7 @@ pub(crate) fn write_binary(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-/// A length in four bytes; what is longer cannot be sent, and is refused before.
+/// Encodes a length in four bytes. A longer value is refused before it gets here.
 fn length(len: usize) -> [u8; 4] {
     u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes()
 }
@@ -197,12 +197,12 @@ fn sized(marker: u8, size: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(size);
 }
 
-/// How many values one value may hold, all depths together, to be shown as JSON: a byte on the wire may be a value, and each
-/// becomes some forty times as much.
+/// The maximum number of values, at all depths, in a value that is converted to JSON: each may be one byte on the wire
+/// and takes some forty times as much once parsed.
 pub(crate) const MAX_VALUES: usize = 65_536;
 
-/// A value as JSON: binary that is text as a string, other binary as `{"hex": ..}`. `None` for what is nested too deep, holds
-/// more than [`MAX_VALUES`], or has no like in JSON.
+/// Converts a value to JSON: binary that is valid UTF-8 to a string, other binary to `{"hex": ..}`. `None` if the value
+/// is nested too deep, holds more than [`MAX_VALUES`], or has no JSON equivalent.
 pub(crate) fn to_json(raw: &[u8]) -> Option<serde_json::Value> {
     let mut left = MAX_VALUES;
     let (value, len) = json(raw, 0, &mut left)?;
@@ -267,7 +267,7 @@ fn binary(bytes: &[u8]) -> serde_json::Value {
     serde_json::json!({ "hex": hex::encode(bytes) })
 }
 
-/// JSON as a value.
+/// Appends JSON as a MessagePack value.
 pub(crate) fn write_json(value: &serde_json::Value, out: &mut Vec<u8>) {
     use serde_json::Value;
     match value {

@@ -1,4 +1,4 @@
-//! Bridges between meshes on loopback sockets: what is said in one is heard in the others, once.
+//! Bridges between meshes on loopback sockets: a message sent in one arrives in the others, once.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test may panic")]
 
@@ -217,7 +217,7 @@ async fn kinds_and_directions_are_kept_to() {
     assert_eq!([report.sides[0].kept, report.sides[1].kept], [1, 1]);
 }
 
-/// Text and values, back and forth between generations over two bridges: each once, and as it was.
+/// Text and values, back and forth between generations over two bridges: each arrives once and unchanged.
 #[actix::test]
 async fn generations_are_joined_without_loss_or_loop() {
     use actix_mesh::wire::{Form, Generation, Packet};

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::rig::{Mesh, heard, quiet};
 
-/// A server of its own for each test.
+/// A server for one test.
 struct Server {
     child: Child,
     url: String,
@@ -23,10 +23,10 @@ struct Server {
 }
 
 impl Server {
-    /// `None`, said loudly, where there is none; under `CI` that is a failure.
+    /// Starts a server. `None`, with a loud notice, where there is none; under `CI` that is a failure.
     async fn start() -> Option<Self> {
         let store = tempfile::tempdir().unwrap();
-        // It picks a free port itself and writes down which.
+        // It picks a free port and writes it to a file.
         let started = Command::new("nats-server")
             .args([
                 "--addr",
@@ -92,7 +92,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -102,7 +102,7 @@ async fn report(bridge: &Addr<NatsBridge>) -> NatsReport {
     bridge.send(NatsStatus).await.unwrap()
 }
 
-/// The bridge's count of messages reaches what is expected.
+/// Waits until the bridge's counters reach the expected values.
 async fn counted(bridge: &Addr<NatsBridge>, enough: impl Fn(&NatsReport) -> bool) -> NatsReport {
     let counting = async {
         loop {
@@ -179,7 +179,7 @@ async fn messages_go_to_nats_and_come_from_it_and_are_counted() {
     };
     assert_eq!((job.text().as_str(), job.sender()), ("page 7", &node.id));
 
-    // The order came back from NATS, and was known as the mesh's own.
+    // The order came back from NATS and was recognised as the mesh's own.
     let report = counted(&bridge, |report| {
         report.own == 1 && report.unreadable == 1 && report.kept == 1
     })
@@ -204,7 +204,7 @@ async fn many_messages_arrive_in_nats_once_each_and_are_stored() {
     };
     let mut stream = stored.create_stream(config).await.unwrap();
     let mesh = Mesh::start("shop", 2).await;
-    // Two bridges publish the same messages; the stream keeps one of each.
+    // Two bridges publish the same messages; the stream keeps one copy of each.
     let mut bridges = Vec::new();
     for _ in 0..2 {
         let bridge = NatsBridge::new(&mesh.member().await, server.client().await, "shop");

@@ -1,4 +1,4 @@
-//! Meshes of a few nodes, each with a door for a bridge.
+//! Meshes of a few nodes, each with a node for a bridge.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use actix_mesh::wire::Generation;
 use actix_mesh::{Config, Filter, Message, Node, Peers, Recv, Subscribe};
 
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Long enough for an echo to come round.
+/// Long enough for an echo to return.
 const QUIET: Duration = Duration::from_millis(300);
 
 pub(crate) fn config(subnet: &str) -> Config {
@@ -33,7 +33,7 @@ impl Handler<Message> for Listener {
     }
 }
 
-/// A line of nodes of one subnet.
+/// A line of nodes in one subnet.
 pub(crate) struct Mesh {
     wire: Generation,
     subnet: String,
@@ -74,7 +74,7 @@ impl Mesh {
         }
     }
 
-    /// A further node, connected to the last of the line.
+    /// Adds a node, connected to the last of the line.
     pub(crate) async fn member(&self) -> Node {
         let last = self.nodes.last().unwrap();
         let node = config(&self.subnet)
@@ -95,7 +95,7 @@ impl Mesh {
         node
     }
 
-    /// One for a bridge.
+    /// Adds a node for a bridge.
     pub(crate) async fn side(&self) -> Side {
         Side::new(&self.subnet, &self.member().await)
             .guests(config(&self.subnet).generation(self.wire))
@@ -126,14 +126,14 @@ async fn peers(node: &Node, count: usize) {
     tokio::time::timeout(PATIENCE, connected).await.unwrap();
 }
 
-/// The next message a node hears.
+/// Waits for the next message a node receives.
 pub(crate) async fn heard(node: &Node) -> Message {
     let mut heard = node.router.send(Recv::one().wait(PATIENCE)).await.unwrap();
     assert_eq!(heard.len(), 1, "nothing was heard in time");
     heard.remove(0)
 }
 
-/// Nothing more comes.
+/// Asserts that nothing more arrives.
 pub(crate) async fn quiet(node: &Node) {
     let heard = node.router.send(Recv::one().wait(QUIET)).await.unwrap();
     assert!(heard.is_empty(), "{heard:?}");

@@ -1,18 +1,18 @@
-//! Frames drawn by chance: most nearly right, each of them wrong in a way of its own.
+//! Randomly drawn frames: most are almost valid, each broken in its own way.
 
 use actix_mesh::wire::{Deflater, Method, base58};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use sha2::{Digest as _, Sha384};
 
-/// See the module.
+/// A drawn frame.
 pub(crate) struct Drawn {
     pub(crate) frame: Vec<u8>,
-    /// It was compressed in two halves, one stream behind the other.
+    /// Whether it was compressed in two halves, as concatenated streams.
     pub(crate) halves: bool,
 }
 
-/// So many, the same ones each time.
+/// Draws `count` frames, the same ones each time.
 pub(crate) fn draw(count: usize) -> Vec<Drawn> {
     let mut dice = StdRng::seed_from_u64(25);
     (0..count).map(|_| frame(&mut dice)).collect()
@@ -119,9 +119,9 @@ fn some(dice: &mut StdRng, most: usize) -> Vec<u8> {
         .collect()
 }
 
-/// The body with the id that belongs to it, or one that nearly does.
+/// Builds the body with its correct id, or an almost correct one.
 fn body(parts: &Parts, dice: &mut StdRng) -> Vec<u8> {
-    // The time is hashed as its number is written, whatever stands in the packet.
+    // The time is hashed as the canonical form of its number, whatever the packet contains.
     let time = base58::decode(&parts.time).map_or_else(
         |_| parts.time.clone(),
         |number| base58::encode(&number).into_bytes(),
@@ -161,7 +161,7 @@ fn body(parts: &Parts, dice: &mut StdRng) -> Vec<u8> {
     sizes.chain(packets.concat()).collect()
 }
 
-/// Bytes changed, lost or added.
+/// Changes, removes or adds bytes.
 fn broken(mut body: Vec<u8>, dice: &mut StdRng) -> Vec<u8> {
     if body.is_empty() {
         return body;
@@ -172,7 +172,7 @@ fn broken(mut body: Vec<u8>, dice: &mut StdRng) -> Vec<u8> {
         1 => body.truncate(at),
         2 => body.extend(some(dice, 9)),
         3 => body.splice(at..at, some(dice, 4)).for_each(drop),
-        // A length.
+        // Changes a length.
         _ => body[at / 4 * 4..]
             .iter_mut()
             .take(4)
@@ -181,7 +181,7 @@ fn broken(mut body: Vec<u8>, dice: &mut StdRng) -> Vec<u8> {
     body
 }
 
-/// And whether that is in halves.
+/// Compresses a body; returns whether it is in halves.
 fn compressed(body: &[u8], dice: &mut StdRng) -> (Vec<u8>, bool) {
     let method = [Method::Zlib, Method::Gzip, Method::Bzip2, Method::Lzma][dice.random_range(0..4)];
     let deflate = |bytes: &[u8]| Deflater::new().deflate(method, bytes).unwrap();

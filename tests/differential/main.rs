@@ -1,8 +1,8 @@
-//! Our reader and py2p's, on the same frames: they accept, refuse and understand the same, but for the
-//! differences listed here, each of which is meant (threat T25).
+//! Our reader and py2p's, on the same frames: they accept, refuse and parse alike, except for the differences listed
+//! here, each of which is intended (threat T25).
 //!
-//! `FRAMES=100000 cargo test --test differential` compares that many. Without py2p it says so and does not run,
-//! as the live cases.
+//! `FRAMES=100000 cargo test --test differential` compares that many. Without py2p it says so and is skipped, like the
+//! live cases.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -22,7 +22,7 @@ use support::package;
 
 const GENERATION: Generation = Generation::V0_4;
 
-/// What we and py2p may differ in, and why that is meant: the table of `docs/reliability.md`.
+/// The intended differences from py2p, with their reasons: the table of `docs/reliability.md`.
 const DIFFERENCES: &[(&str, &str)] = &[
     (
         "sender",
@@ -110,7 +110,7 @@ fn the_document_lists_the_same_differences() {
     assert_eq!(rows, listed.collect::<Vec<_>>());
 }
 
-/// What was read, whoever read it.
+/// The content of a frame, whichever side read it.
 #[derive(Debug, PartialEq, Eq)]
 struct Content {
     flag: Vec<u8>,
@@ -120,15 +120,15 @@ struct Content {
     payload: Vec<Vec<u8>>,
 }
 
-/// What py2p read.
+/// The content as py2p read it.
 #[derive(Debug)]
 struct Theirs {
     content: Content,
-    /// How long the time is spelled: many spellings are one time.
+    /// The number of digits of the time: one time has many spellings.
     digits: u64,
 }
 
-/// Which of the differences that are meant this is: not by our error alone, but by what the frame holds.
+/// Returns the intended difference, judged by the frame's content and not by our error alone.
 fn difference(
     ours: &Result<Content, DecodeError>,
     theirs: &Result<Theirs, String>,
@@ -192,7 +192,7 @@ fn read(frame: &[u8]) -> (Result<Content, DecodeError>, Option<IdRule>) {
     }
 }
 
-/// Has py2p read all of them, in one process.
+/// Has py2p read all frames, in one process.
 fn judge(package: &Path, frames: &[Drawn]) -> Vec<Result<Theirs, String>> {
     let mut python = package::python("differential/judge.py")
         .arg(package)

@@ -1,5 +1,5 @@
-//! Keeps `docs/coming-from-js2p.md` whole: every name of the seed has a row, and every Rust name that the
-//! document links to exists and is used here as what the document takes it for.
+//! Keeps `docs/coming-from-js2p.md` complete: every name of the seed has a row, and every Rust name that the document
+//! links to exists and is used here as the document describes it.
 
 use std::collections::BTreeSet;
 
@@ -33,19 +33,19 @@ fn seeds() -> Vec<Seed<'static>> {
         .collect()
 }
 
-/// The cells of every table row that speaks of a name in code.
+/// Returns the cells of every table row about a name in code.
 fn rows() -> Vec<Vec<&'static str>> {
     let rows = DOCUMENT.lines().filter(|line| line.starts_with("| `"));
     rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect())
         .collect()
 }
 
-/// What stands in backticks.
+/// Returns the texts in backticks.
 fn code(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
-/// A name without its parameters.
+/// Strips the parameters from a name.
 fn bare(name: &str) -> &str {
     name.split('(').next().unwrap()
 }
@@ -83,8 +83,8 @@ fn every_row_is_about_a_name_of_the_seed() {
     }
 }
 
-/// Names as the document writes them, each with code that does not compile unless there is such a thing. The
-/// code has to say the name's last part, so that no name can be proven by another's code.
+/// Pairs each name in the document with code that compiles only if it exists. The code must contain the name's last
+/// part, so that one name cannot be proven by another's code.
 macro_rules! exist {
     ($($name:literal => $proof:expr,)*) => {{
         $(
@@ -96,7 +96,7 @@ macro_rules! exist {
     }};
 }
 
-/// A type, whatever can be done with it.
+/// Accepts any type.
 fn is<T: ?Sized>() {}
 
 #[test]
@@ -188,7 +188,7 @@ fn every_rust_name_the_document_links_to_exists() {
         "StatusReport" => is::<StatusReport>,
         "StatusReport::subnet" => |report: StatusReport| report.subnet,
         "StatusReport::troubles" => |report: StatusReport| report.troubles,
-        "SubFlag" => is::<SubFlag>,
+        "SubFlag" => is::<wire::SubFlag>,
         "Subnet" => is::<Subnet>,
         "Subnet::default" => Subnet::default,
         "Subnet::id" => Subnet::id,

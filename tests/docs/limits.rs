@@ -1,5 +1,5 @@
-//! Writes the defaults in `docs/limits.md` from the code, or holds it to them: each default in it is the one that is in force,
-//! and each setting stands in it.
+//! Checks `docs/limits.md` against the code, or updates it: each default is the one in force, and each setting is
+//! listed.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use actix_mesh::{
 
 const DOCUMENT: &str = include_str!("../../docs/limits.md");
 
-/// The cells of the rows of a section's tables; deeper sections are part of it.
+/// Returns the cells of the rows in a section's tables, including its subsections.
 fn section(title: &str) -> Vec<Vec<&'static str>> {
     let (_, rest) = DOCUMENT.split_once(&format!("\n## {title}")).unwrap();
     let rows = rest.split("\n## ").next().unwrap().lines();
@@ -23,7 +23,7 @@ fn section(title: &str) -> Vec<Vec<&'static str>> {
         .collect()
 }
 
-/// The names of a struct's fields, as its `Debug` tells them.
+/// Returns the names of a struct's fields, from its `Debug` output.
 fn fields(of: &impl Debug) -> Vec<String> {
     let text = format!("{of:#?}");
     let inner = text.lines().filter_map(|line| line.strip_prefix("    "));
@@ -33,7 +33,7 @@ fn fields(of: &impl Debug) -> Vec<String> {
         .collect()
 }
 
-/// The rows are about these fields, all of them, in this order, and the values are these.
+/// Asserts that the rows list all of these fields, in order, with these values.
 fn agree(title: &str, of: &impl Debug, values: &[(&str, String)]) {
     let rows = section(title);
     let names: Vec<_> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
@@ -48,7 +48,7 @@ fn agree(title: &str, of: &impl Debug, values: &[(&str, String)]) {
     assert_eq!(rows.len(), names.len());
 }
 
-/// The row tells this value. With `UPDATE=1` it does from now on.
+/// Asserts that the row gives this value. With `UPDATE=1` it writes it instead.
 fn hold(row: &[&str], value: &str) {
     let told = row[1].trim_matches('`');
     if told == value {

@@ -1,4 +1,4 @@
-//! Holds the documents to the code: README, limits, reliability, the names in all of them and the guide from js2p.
+//! Holds the documents to the code: README, limits, reliability, the names in all of them, and the guide from js2p.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -1,9 +1,9 @@
-//! Holds the names in the pages to the repository: every command names a target that is there, every path a file.
+//! Checks the names in the pages against the repository: every command names an existing target, every path a file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The pages, each with its name.
+/// Returns the pages with their names.
 fn pages() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let entries = [
@@ -27,7 +27,7 @@ fn pages() -> Vec<(String, String)> {
     pages
 }
 
-/// Whether the folder has a target of that name.
+/// Whether the folder has a target with that name.
 fn is_target(folder: &str, name: &str) -> bool {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let has = |folder: &Path| {

@@ -1,4 +1,4 @@
-//! Keeps the README true: its program is the crate's first example, and its session with the program happens as told.
+//! Keeps the README true: its program is the crate's first example, and its session runs as shown.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -12,10 +12,10 @@ use serde_json::Value;
 
 const README: &str = include_str!("../../README.md");
 
-/// Everything here happens within this time or never.
+/// The deadline of everything that must happen here.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The first block of the README that is marked like this and has this in it.
+/// Returns the first block of the README with this mark that contains this text.
 fn block(mark: &str, containing: &str) -> &'static str {
     let blocks = README
         .split("\n```")
@@ -48,7 +48,7 @@ fn the_readme_asks_for_the_rust_that_the_manifest_asks_for() {
     assert!(README.contains(needed), "{needed}");
 }
 
-/// A node, in a process of its own.
+/// A node in its own process.
 struct Node {
     process: Child,
     input: ChildStdin,
@@ -106,13 +106,13 @@ impl Drop for Node {
     }
 }
 
-/// What the README writes for what is another each time.
+/// Maps the README's placeholders to the values of this run.
 #[derive(Default)]
 struct Names(BTreeMap<String, String>);
 
 impl Names {
-    /// Whether this is what was meant: in place of an id cut short or an address any will do, if it is the
-    /// same every time; and in place of a number any number.
+    /// Whether the line matches: a shortened id or an address matches any, if it is the same each time, and a number
+    /// matches any number.
     fn agree(&mut self, told: &Value, found: &Value) -> bool {
         match (told, found) {
             (Value::String(told), Value::String(found)) if is_name(told) => {
@@ -134,7 +134,7 @@ impl Names {
         }
     }
 
-    /// A line to write, with the names of this run.
+    /// Fills the names of this run into a line to write.
     fn fill(&self, line: &str) -> String {
         let replace = |line: String, (told, found): (&String, &String)| line.replace(told, found);
         self.0.iter().fold(line.to_owned(), replace)
@@ -166,7 +166,7 @@ fn the_session_in_the_readme_happens_as_told() {
             expected.push(json(line));
             continue;
         }
-        // What is told of one step may come in another order.
+        // The lines of one step may come in any order.
         for _ in 0..expected.len() {
             let found = json(&node.line());
             let at = expected

@@ -1,6 +1,5 @@
-//! Holds `docs/reliability.md` to the tests and to the limits: every threat and fault has its row, every test
-//! named there exists, every test named after a threat stands there, and the defaults are those of
-//! `docs/limits.md`.
+//! Checks `docs/reliability.md` against the tests and the limits: every threat and fault has its row, every test named
+//! there exists, every test named after a threat is listed there, and the defaults are those of `docs/limits.md`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,7 +20,7 @@ fn cells(row: &'static str) -> Vec<&'static str> {
     row.trim_matches('|').split('|').map(str::trim).collect()
 }
 
-/// What stands between backticks.
+/// Returns the texts in backticks.
 fn quoted(text: &'static str) -> Vec<&'static str> {
     text.split('`').skip(1).step_by(2).collect()
 }
@@ -64,7 +63,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The functions of a file that are marked as tests.
+/// Returns the names of a file's test functions.
 fn tests_in(file: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(file).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
     let mut marked = false;
@@ -84,7 +83,7 @@ fn tests_in(file: &Path) -> BTreeSet<String> {
     found
 }
 
-/// The threat or fault that a test is named after.
+/// Returns the threat or fault that a test is named after.
 fn named_after(test: &str) -> Option<String> {
     let (id, _) = test.split_once('_')?;
     let number = id.strip_prefix(['t', 'f'])?;
@@ -139,7 +138,7 @@ fn every_test_named_after_a_threat_stands_in_its_row() {
     }
 }
 
-/// The value that limits.md gives for a setting.
+/// Returns the value that limits.md gives for a setting.
 fn limit(name: &str) -> Option<&'static str> {
     let quoted_name = format!("`{name}`");
     let mut rows = LIMITS
@@ -151,7 +150,7 @@ fn limit(name: &str) -> Option<&'static str> {
     Some(cells(row)[1])
 }
 
-/// `4 MiB (`frame`)`: a number and, in brackets, whose it is.
+/// `4 MiB (`frame`)`: a number and, in parentheses, the setting.
 #[test]
 fn the_defaults_it_tells_are_those_of_the_limits() {
     let mut checked = 0;

@@ -1,4 +1,4 @@
-//! From bytes of a stream to frames and packets, however they are cut and compressed.
+//! Fuzz targets from stream bytes to frames and packets, with any cuts and compression.
 
 use actix_mesh::wire::{
     Batch, Codec, Copies, Cut, DecodeError, Deflater, Generation, Inflater, Limits, Method, NodeId,
@@ -13,7 +13,7 @@ const GENERATION: Generation = Generation::V0_4;
 
 fn limits() -> Limits {
     let mut limits = Limits::default();
-    // Small, so that limits are met.
+    // Small limits, so that inputs reach them.
     (limits.frame, limits.frame_before_handshake, limits.packets) = (16 * 1024, 512, 32);
     limits
 }
@@ -26,7 +26,7 @@ fn codec(generation: Generation, established: bool) -> Codec {
     codec
 }
 
-/// What a frame was read as: verdict, and all it says.
+/// The result of reading a frame: an error, or its contents and whether it is proven.
 type Told = Result<(Vec<u8>, Vec<u8>, u64, Vec<Vec<u8>>, bool), DecodeError>;
 
 fn tell(batch: &Batch) -> Vec<Told> {
@@ -43,7 +43,7 @@ fn tell(batch: &Batch) -> Vec<Told> {
     told.collect()
 }
 
-/// A stream before and after the handshake: read to its end or to what ends it, and nothing twice.
+/// Reads a stream before and after the handshake, to its end or to an error, and no byte twice.
 pub(crate) fn frame(data: &[u8]) {
     let all = Generation::ALL.into_iter();
     for (generation, established) in all.flat_map(|it| [(it, false), (it, true)]) {
@@ -71,7 +71,7 @@ pub(crate) fn frame(data: &[u8]) {
     }
 }
 
-/// A body, read as the protocol's words say: lengths until they add up, then the packets.
+/// Reads a body as the protocol specifies: lengths until they add up, then the packets.
 pub(crate) fn packets(body: &[u8]) {
     if body.len() > limits().frame || Inflater::sniff(body).is_some() {
         return;
@@ -84,7 +84,7 @@ pub(crate) fn packets(body: &[u8]) {
             assert_eq!((frame.sender(), frame.id()), (packets[1], packets[2]));
             assert_eq!(frame.payload().collect::<Vec<_>>(), packets[4..]);
         }
-        // What the packets themselves say may still be wrong.
+        // The contents of the packets may still be invalid.
         (Some(packets), Err(error)) => match error {
             DecodeError::TooFewPackets(count) => assert_eq!(count, packets.len()),
             DecodeError::TooManyPackets(most) => assert!(packets.len() > most),
@@ -113,7 +113,7 @@ fn slowly(body: &[u8]) -> Option<Vec<&[u8]>> {
     Some(packets.collect())
 }
 
-/// However a stream is cut into reads, and however little room there is to inflate, it says the same.
+/// A stream gives the same frames however it is cut into reads, and however little room there is to inflate.
 pub(crate) fn splits(data: &[u8]) {
     let mut cuts = Bytes(data);
     let lengths = cuts.some();
@@ -177,13 +177,13 @@ pub(crate) fn lzma(data: &[u8]) {
     inflate(Method::Lzma, &[0xfd, b'7', b'z', b'X', b'Z', 0], data);
 }
 
-/// Never more than the limit comes out, and what does is what was put in.
+/// The output never exceeds the limit, and compressing and inflating it again gives the same.
 fn inflate(method: Method, mark: &[u8], data: &[u8]) {
     const LIMIT: usize = 64 * 1024;
     let body = [mark, data].concat();
     let mut inflater = Inflater::new();
     match inflater.inflate(&body, LIMIT, 4) {
-        // Two bytes of the mark of zlib are more than its header: with others it is none.
+        // The body does not look compressed.
         None => assert_eq!(Inflater::sniff(&body), None),
         Some(Ok(inflated)) => {
             assert_eq!(inflated.method, method);

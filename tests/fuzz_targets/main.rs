@@ -1,7 +1,7 @@
-//! The corpora of the fuzz targets as ordinary tests, and each target on inputs drawn by chance.
+//! Runs the corpora of the fuzz targets as ordinary tests, and each target on random inputs.
 //!
-//! `FUZZ_INPUTS=1000000 cargo test --release --test fuzz_targets` draws that many for each target. With
-//! coverage to guide them: `cargo +nightly fuzz run TARGET`, see `docs/reliability.md`.
+//! `FUZZ_INPUTS=1000000 cargo test --release --test fuzz_targets` draws that many for each target. For coverage-guided
+//! fuzzing: `cargo +nightly fuzz run TARGET`, see `docs/reliability.md`.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -59,7 +59,7 @@ fn inputs_by_chance_keep_the_laws() {
     }
 }
 
-/// An input made of others: bytes changed, taken out, put in, and the end of another.
+/// Makes an input from others: changes, removes and inserts bytes, and appends the end of another input.
 fn vary(seed: &[u8], seeds: &[Vec<u8>], dice: &mut StdRng) -> Vec<u8> {
     let mut input = seed.to_vec();
     for _ in 0..dice.random_range(0..8) {

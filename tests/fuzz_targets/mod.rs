@@ -1,7 +1,7 @@
-//! What is fuzzed: one function for each target, from bytes to laws that must hold.
+//! The fuzz targets: one function each, which takes bytes and checks laws that must hold.
 //!
-//! `cargo fuzz` runs them on inputs of its own (`fuzz/`), the tests on the corpus beside this file and on
-//! inputs drawn by chance. A law that is broken panics.
+//! `cargo fuzz` runs them on inputs that it generates (`fuzz/`), the tests on the corpus beside this file and on random
+//! inputs. A broken law panics.
 
 #![allow(dead_code, reason = "each program that includes this uses some of it")]
 #![allow(clippy::unwrap_used, reason = "a law that is broken panics")]
@@ -11,7 +11,7 @@ pub(crate) mod operations;
 pub(crate) mod secured;
 pub(crate) mod words;
 
-/// A target: its name, which is that of its corpus, and what runs an input.
+/// A target: its name, which is also that of its corpus, and the function that runs an input.
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
@@ -31,7 +31,7 @@ pub(crate) const TARGETS: &[Target] = &[
     ("certificate", secured::certificate),
 ];
 
-/// Bytes taken one after the other; zeros when they are used up.
+/// Bytes taken one after the other; zeros after the end.
 pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Bytes<'a> {
@@ -41,12 +41,12 @@ impl<'a> Bytes<'a> {
         *first
     }
 
-    /// A number below that one.
+    /// Returns a number below `bound`.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::from(self.next()) % bound.max(1)
     }
 
-    /// As many as the next byte says, as far as there are so many.
+    /// Returns as many bytes as the next byte says, or all that are left.
     pub(crate) fn some(&mut self) -> &'a [u8] {
         let count = usize::from(self.next()).min(self.0.len());
         let (some, rest) = self.0.split_at(count);

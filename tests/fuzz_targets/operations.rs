@@ -1,11 +1,11 @@
-//! The core under any inputs and commands in any order, and the laws of what it asks for.
+//! Fuzz target for the core: any inputs and commands in any order, and the laws for its effects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use actix_mesh::mesh::{
-    Acceptance, ConnId, DialError, Direction, Effect, Ended, Input, Mesh, Now, Outgoing, Params,
-    ProposalId, Ticket, ValidationRule,
+    Acceptance, ConnId, DialError, Direction, Effect, Ended, Input, Mesh, Now, Outgoing,
+    OutgoingWhisper, Params, ProposalId, Ticket, ValidationRule,
 };
 use actix_mesh::wire::{
     Address, Batch, Composer, Control, Dialect, Flag, Generation, Hold, Limits, Method, NodeId,
@@ -17,7 +17,7 @@ use std::cell::Cell;
 use super::Bytes;
 
 thread_local! {
-    /// That of the run.
+    /// The generation of this run.
     static GENERATION: Cell<Generation> = const { Cell::new(Generation::V0_4) };
 }
 
@@ -27,7 +27,7 @@ fn generation() -> Generation {
 
 const NOON: u64 = 1_500_000_000;
 
-/// A connection or dial as whoever drives the core knows it.
+/// A connection or dial, as known to the driver of the core.
 #[derive(Debug, Default)]
 struct Link {
     connected: bool,
@@ -43,11 +43,11 @@ struct Driver<'a> {
     asked: BTreeSet<Ticket>,
     answered: BTreeSet<Ticket>,
     closing: bool,
-    /// What validators have not judged yet, and who is asked.
+    /// Open proposals, and the validator asked for each.
     proposed: Vec<(ProposalId, u64)>,
 }
 
-/// See the module.
+/// Runs the core in each generation; see the module.
 pub(crate) fn mesh(data: &[u8]) {
     for generation in Generation::ALL {
         GENERATION.set(generation);
@@ -207,7 +207,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// A frame that somebody might send, now and then with a bit that is wrong.
+    /// Makes a frame that a peer might send, now and then with a flipped bit.
     fn frame(&mut self) -> Vec<u8> {
         let composer = Composer::new(generation(), Limits::default(), id(self.data.below(6)));
         let (flag, payload) = self.content();
@@ -341,7 +341,7 @@ impl<'a> Driver<'a> {
         let within = Duration::from_secs(u64::from(self.data.next() % 20));
         let text = Packets::from("psst");
         self.command(|mesh, now, out| {
-            mesh.whisper(now, ticket, to, text, within, Hold::none(), out)
+            mesh.whisper(now, OutgoingWhisper::new(ticket, to, text, within), out)
         });
     }
 
@@ -364,7 +364,7 @@ impl<'a> Driver<'a> {
                 let address = self.address();
                 self.mesh.keep(&address);
             }
-            // Somebody sets the clock.
+            // The system clock is set.
             4 => self.now.unix = [0, NOON, NOON + 1_000_000, u64::MAX][self.data.below(4)],
             5 => self.validate(),
             6 => self.judge(),
@@ -378,7 +378,7 @@ impl<'a> Driver<'a> {
             self.command(|mesh, now, out| {
                 mesh.end_validation(now, validator, out);
             });
-            // What waited for it is proposed to the next, or has passed.
+            // The messages queued for it are proposed to the next validator, or have passed.
             self.proposed.retain(|(_, asked)| *asked != validator);
             return;
         }
@@ -527,7 +527,7 @@ impl<'a> Driver<'a> {
     }
 }
 
-/// The ids of the broadcasts among these frames.
+/// Returns the ids of the broadcasts among these frames.
 fn broadcasts(frames: &[u8]) -> BTreeSet<Vec<u8>> {
     let batch = Batch::from_frames(generation(), Limits::default(), frames).unwrap();
     let broadcasts = batch.iter().flatten().filter(|frame| frame.is_broadcast());

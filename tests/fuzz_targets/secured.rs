@@ -1,6 +1,7 @@
-//! What a closed mesh reads of others: certificates, revocation lists, allow-lists, and the proofs of signed messages.
+//! Fuzz targets for what a closed mesh reads from others: certificates, revocation lists, allow-lists, and the proofs
+//! of signed messages.
 //!
-//! Each input is a list of changes to something true, so that not all of it is refused at the first byte.
+//! Each input is a list of changes to something valid, so that not every input is refused at the first byte.
 
 use std::sync::{LazyLock, mpsc};
 use std::time::Duration;
@@ -26,7 +27,7 @@ impl Payload for Order {
     const KIND: &'static str = "order/1";
 }
 
-/// Files as an authority writes them.
+/// The files of an authority.
 struct Files {
     certificate: Vec<u8>,
     key: Vec<u8>,
@@ -51,7 +52,7 @@ static FILES: LazyLock<Files> = LazyLock::new(|| {
     }
 });
 
-/// A broadcast that was signed, and by whom.
+/// A signed broadcast and its author.
 struct Original {
     packets: Vec<Packet>,
     time: u64,
@@ -85,14 +86,14 @@ static ORIGINAL: LazyLock<Original> = LazyLock::new(|| {
     told.recv().unwrap()
 });
 
-/// Bytes put in, taken out or replaced, as the input says.
+/// Inserts, removes or replaces bytes as the input says.
 fn change(bytes: &mut Vec<u8>, data: &mut Bytes<'_>) {
     let at = usize::from(u16::from_be_bytes([data.next(), data.next()])) % (bytes.len() + 1);
     let end = (at + data.below(8)).min(bytes.len());
     bytes.splice(at..end, data.some().iter().copied());
 }
 
-/// A message as it comes from a relay.
+/// Makes a message as a relay delivers it.
 fn heard(sender: &NodeId, flag: &Flag, payload: &[Packet], time: u64) -> Option<Message> {
     let limits = Limits::default();
     let generation = Generation::V0_5;
@@ -108,7 +109,7 @@ fn heard(sender: &NodeId, flag: &Flag, payload: &[Packet], time: u64) -> Option<
     )
 }
 
-/// A proof holds for what was signed, and for nothing else.
+/// A proof is valid for exactly what was signed.
 pub(crate) fn proof(data: &[u8]) {
     let original = &*ORIGINAL;
     let mut data = Bytes(data);
@@ -157,7 +158,7 @@ pub(crate) fn proof(data: &[u8]) {
     }
 }
 
-/// Whatever a certificate, a revocation list or an allow-list says, it is read or refused; what is read has the id of the key.
+/// Any certificate, revocation list or allow-list is either read or refused; an accepted one has the id of the key.
 pub(crate) fn certificate(data: &[u8]) {
     let files = &*FILES;
     let mut data = Bytes(data);
@@ -174,7 +175,7 @@ pub(crate) fn certificate(data: &[u8]) {
             return;
         }
     };
-    // The armour is the library's; what it holds is the input's.
+    // The PEM library reads the armour; the input changes only what is inside.
     let label = if what == 3 { "X509 CRL" } else { "CERTIFICATE" };
     let mut inner = if what == 3 {
         rustls::pki_types::CertificateRevocationListDer::from_pem_slice(file)

@@ -1,4 +1,4 @@
-//! Texts: numbers in base58, the JSON of control messages, the file of addresses.
+//! Fuzz targets for texts: numbers in base58, the JSON of control messages, the file of addresses.
 
 use actix_mesh::mesh::{Mesh, Params, Place};
 use actix_mesh::wire::{
@@ -8,7 +8,7 @@ use actix_mesh::wire::{
 
 use super::Bytes;
 
-/// Text to number and back, by the slow way and the fast ones.
+/// Converts text to number and back, with the general and the fast routines.
 pub(crate) fn base58(data: &[u8]) {
     let spelled = digits::encode(data);
     if data.len() <= 96 {
@@ -22,7 +22,7 @@ pub(crate) fn base58(data: &[u8]) {
         assert_eq!(digits::encode_digests(&[*digest; 3]), [fast; 3]);
         assert_eq!(digits::decode_digest(fast.as_bytes()), Some(*digest));
     }
-    // The bytes as a text.
+    // Reads the bytes as a text.
     let slow = digits::decode(data);
     if let Ok(number) = &slow {
         assert!(digits::is_base58(&data[..1.min(data.len())]) || data.is_empty());
@@ -38,7 +38,7 @@ pub(crate) fn base58(data: &[u8]) {
     let _ = NodeId::parse(data);
 }
 
-/// A control message is understood or refused; what is understood can be said again, and means the same.
+/// A control message is read or refused; one that is read can be written again, with the same meaning.
 pub(crate) fn control(data: &[u8]) {
     let mut data = Bytes(data);
     let kind = [3, 7, 8, 10, 1, 9][data.below(6)];
@@ -63,13 +63,13 @@ fn said_again(generation: Generation, payload: &[Packet]) {
         panic!("{meaning:?} is said as {again:?}");
     };
     match (meaning, same) {
-        // How many were passed over is not said again.
+        // The number of skipped entries is not written again.
         (Control::Peers { entries, .. }, Control::Peers { entries: same, .. }) => {
             assert!(entries.len() <= 1024);
             assert_eq!(entries, same);
         }
         (mut meaning, same) => {
-            // A dialect shows in the space between two methods.
+            // A dialect shows only in the space between two methods.
             if let Control::Handshake {
                 dialect, methods, ..
             } = &mut meaning
@@ -92,7 +92,7 @@ fn read(
     Control::read(&batch.get(0).unwrap(), generation)
 }
 
-/// Whatever stands in the file, the book takes only so much of it, and gives back what it took.
+/// Whatever the file holds, the book keeps a bounded part of it, and returns what it kept.
 pub(crate) fn peer_book(data: &[u8]) {
     let Ok(places) = serde_json::from_slice::<Vec<Place>>(data) else {
         return;

@@ -1,6 +1,6 @@
-//! Plain frames whose ids begin, by chance, as a compressed stream does: once in a thousand of generation 0.6 and 0.7.
+//! Plain frames whose random ids begin like a compressed stream: one in a thousand of generation 0.6 and 0.7.
 //!
-//! js2p inflates them without looking at the stream's checksum, and closes the connection on what comes out.
+//! js2p inflates them without checking the stream's checksum, and closes the connection because of the result.
 
 use std::io::Write as _;
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! The program in meshes with the real py2p and js2p of generations 0.5 to 0.7, and the table of what was exchanged.
+//! The program in meshes with the real py2p and js2p of generations 0.5 to 0.7, and the table of what was tried.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -28,7 +28,7 @@ fn ours(reference: Reference) -> Peer {
     Peer::ours_with("us", &[&["--max-outgoing", "0"], &how[..]].concat())
 }
 
-/// Who dials.
+/// The side that dials.
 #[derive(Clone, Copy)]
 enum Dialler {
     We,
@@ -45,7 +45,7 @@ fn joined(reference: Reference, dialler: Dialler) -> Option<(Peer, Peer)> {
     Some((us, them))
 }
 
-/// A broadcast each way, and an answer to each.
+/// A broadcast in each direction, and an answer to each.
 fn converse(reference: Reference, dialler: Dialler) {
     let Some((us, them)) = joined(reference, dialler) else {
         return;
@@ -69,7 +69,7 @@ fn converse(reference: Reference, dialler: Dialler) {
     assert_eq!(us.peers().len(), 1);
 }
 
-/// Packets of every kind the generation has, each way: what arrives is what was sent.
+/// Packets of every type the generation has, in both directions, arrive unchanged.
 fn carries(reference: Reference, packets: &[Value]) {
     let Some((us, them)) = joined(reference, Dialler::We) else {
         return;
@@ -83,7 +83,7 @@ fn carries(reference: Reference, packets: &[Value]) {
     }
 }
 
-/// From one of theirs over us to another of theirs, and back.
+/// From one of their nodes over ours to another of theirs, and back.
 fn relays(reference: Reference) {
     let (Some(one), Some(two)) = (reference.peer("one"), reference.peer("two")) else {
         return;
@@ -100,7 +100,7 @@ fn relays(reference: Reference) {
     }
 }
 
-/// They leave, and the link is made anew.
+/// They disconnect, and the link is made again.
 fn parts(reference: Reference) {
     let Some((us, mut them)) = joined(reference, Dialler::They) else {
         return;
@@ -115,7 +115,7 @@ fn parts(reference: Reference) {
     us.until("their end", <[_]>::is_empty);
 }
 
-/// A mesh of another name is refused, on both sides.
+/// A mesh with another name is refused, on both sides.
 fn refuses(reference: Reference) {
     let Some(them) = reference.peer("them") else {
         return;
@@ -131,7 +131,7 @@ fn refuses(reference: Reference) {
     assert!(us.peers().is_empty());
 }
 
-/// What is tried with each, as the page names it.
+/// What is tried with each peer, as named on the page.
 const CONVERSATIONS: [&str; 8] = [
     "we_dial_and_converse",
     "they_dial_and_converse",
@@ -213,7 +213,7 @@ conversations! {
     js2p_0_7_over_ssl: ALL[8];
 }
 
-/// From a py2p 0.4 over the program's bridge to a js2p 0.7, and its answer back.
+/// From a py2p 0.4 over the program's bridge to a js2p 0.7, and the answer back.
 #[test]
 fn a_bridge_carries_a_broadcast_from_0_4_to_0_7_and_the_reply_back() {
     let (Some(package), Some(new)) = (support::package::ready(), ALL[3].peer("new")) else {
@@ -221,7 +221,7 @@ fn a_bridge_carries_a_broadcast_from_0_4_to_0_7_and_the_reply_back() {
     };
     let mut python = support::package::python("live/py2p/peer.py");
     let process = Coprocess::start("old", python.arg(package));
-    // The author is found by a search, so its py2p must name where it can be dialled.
+    // The author is found by a search, so its py2p must advertise an address that can be dialled.
     let started = process.order(json!({"do": "start"}));
     let old = Peer::new(process, &started, &started["subnet"]);
     let side =
@@ -251,7 +251,7 @@ fn a_bridge_carries_a_broadcast_from_0_4_to_0_7_and_the_reply_back() {
     new.hears_once(&reply);
 }
 
-/// Why no peer of a language, generation and transport is tried here; those of 0.4 are in `tests/live`.
+/// Returns why no peer of a language, generation and transport is tried here; those of 0.4 are in `tests/live`.
 fn why_not(language: Language, wire: &str, transport: &str) -> &'static str {
     match (language, wire, transport) {
         (Language::JavaScript, "0.4" | "0.5" | "0.6", _) => {
@@ -262,7 +262,7 @@ fn why_not(language: Language, wire: &str, transport: &str) -> &'static str {
     }
 }
 
-/// Every language, generation and transport, and what was tried with it.
+/// Lists every language, generation and transport, and what was tried with it.
 fn matrix() -> String {
     let mut table = String::from("| peer | generation | transport |");
     for number in 1..=CONVERSATIONS.len() {
@@ -287,7 +287,7 @@ fn matrix() -> String {
                 write!(table, "\n| {name} | {wire} | {transport} |").unwrap();
                 let is_tried = tried.is_some() || in_live && transport != "WebSocket";
                 for (number, case) in CONVERSATIONS.into_iter().enumerate() {
-                    // Over SSL `tests/live` has both dial and converse, and no more.
+                    // Over SSL `tests/live` only has both sides dial and converse.
                     let is_tried = is_tried && !(in_live && transport == "SSL" && number > 1);
                     let is_left_out = case == "values_arrive_as_they_were" && wire <= "0.5";
                     let cell = match (is_tried, is_left_out) {
@@ -308,7 +308,7 @@ fn matrix() -> String {
     table
 }
 
-/// `UPDATE=1 cargo test --test generations the_page` writes the table anew.
+/// `UPDATE=1 cargo test --test generations the_page` regenerates the table.
 #[test]
 fn the_page_tells_what_is_tried() {
     const BEGIN: &str = "<!-- the matrix: written by tests/generations -->\n";

@@ -1,4 +1,4 @@
-//! The reference peers of generations 0.5 to 0.7: set up under `target/` on first use, each node a process of its own.
+//! The reference peers of generations 0.5 to 0.7: installed under `target/` on first use, each node in its own process.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub(crate) struct Reference {
     pub(crate) language: Language,
     pub(crate) wire: &'static str,
     version: &'static str,
-    /// As a subnet names it.
+    /// The encryption as a subnet names it.
     pub(crate) encryption: &'static str,
 }
 
@@ -45,7 +45,7 @@ pub(crate) const fn js2p(encryption: &'static str) -> Reference {
     }
 }
 
-/// All that can be installed today.
+/// All releases that can be installed today.
 pub(crate) const ALL: [Reference; 9] = [
     py2p("0.5", "0.5.607", "Plaintext"),
     py2p("0.6", "0.6.757", "Plaintext"),
@@ -66,7 +66,7 @@ impl Reference {
         }
     }
 
-    /// How our program joins it.
+    /// The options with which our program joins it.
     pub(crate) fn how(&self) -> Vec<&'static str> {
         let mut how = vec!["--wire", self.wire];
         match self.encryption {
@@ -76,7 +76,7 @@ impl Reference {
         how
     }
 
-    /// What it talks over.
+    /// The transport it uses.
     pub(crate) fn transport(&self) -> &'static str {
         match self.encryption {
             "ws" => "WebSocket",
@@ -85,12 +85,13 @@ impl Reference {
         }
     }
 
-    /// A fresh node that dials nobody by itself; nothing where the library cannot be set up, after saying so.
+    /// Starts a fresh node that dials no peer unasked; returns `None`, after saying so, where the library cannot be
+    /// installed.
     pub(crate) fn peer(self, name: &str) -> Option<Peer> {
         self.peer_beside(name, None, None)
     }
 
-    /// The same, trusting an authority in this file.
+    /// The same, trusting the authority in this file.
     pub(crate) fn peer_trusting(self, name: &str, authority: &Path) -> Option<Peer> {
         self.peer_beside(name, None, Some(authority))
     }
@@ -107,7 +108,7 @@ impl Reference {
         )
     }
 
-    /// With one more package installed beside the library.
+    /// The same with one more package installed beside the library.
     fn peer_beside(
         self,
         name: &str,
@@ -152,7 +153,7 @@ impl Reference {
         if folder.is_dir() {
             return Ok(folder);
         }
-        // Installed beside it first: a run that is cut short must not leave half a package in it.
+        // Install into a temporary folder first: an interrupted run must not leave half a package.
         let fresh = folder.with_extension("fresh");
         let _ = fs::remove_dir_all(&fresh);
         fs::create_dir_all(&fresh).map_err(|why| why.to_string())?;
@@ -169,7 +170,7 @@ impl Reference {
                 pip.arg("--target")
                     .arg(&fresh)
                     .arg(format!("py2p=={}", self.version))
-                    // What its SSL makes certificates with.
+                    // Its SSL needs this to create certificates.
                     .arg("cryptography")
                     .args(package);
                 pip

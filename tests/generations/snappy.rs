@@ -1,4 +1,4 @@
-//! Snappy, which the references use from 0.5 on where it is installed beside them.
+//! Snappy, which the references use from 0.5 on where it is installed.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::ours;
 use crate::reference::{ALL, Reference};
 use crate::support::peer::unique;
 
-/// Long text each way, which each side compresses.
+/// Sends long text in both directions, compressed by each side.
 fn converse(reference: Reference) {
     let Some(them) = reference.peer_with_snappy("them") else {
         return;
@@ -25,7 +25,7 @@ fn converse(reference: Reference) {
     let sent = all[0]["sent"]["bytes"].as_u64().unwrap();
     let received = all[0]["received"]["bytes"].as_u64().unwrap();
     assert!(sent < 30_000 && received < 30_000, "{all:?}");
-    // What does not shrink goes as it is.
+    // Incompressible text is sent uncompressed.
     let noise: String = (0..400_u32)
         .map(|n| char::from(b'0' + (n.wrapping_mul(2_654_435_761) >> 25) as u8 % 75))
         .collect();

@@ -1,4 +1,4 @@
-//! js2p dials us by WebSocket over TLS. It cannot be dialled so: it has no way to be given a certificate.
+//! js2p dials us by WebSocket over TLS. We cannot dial it that way: it has no option for a certificate.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! What an idle connection of a closed mesh takes of memory beyond the kernel's.
+//! The memory of an idle connection in a closed mesh, without the kernel's.
 //!
-//! Every allocation of this program is counted. Its peers live in another process, this program started again, since TLS takes
-//! memory on both ends.
+//! Every allocation of this program is counted. Its peers run in another process, this program started again, because
+//! TLS takes memory on both ends.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -21,11 +21,11 @@ use support::victim::Victim;
 #[global_allocator]
 static COUNTED: PeakAlloc = PeakAlloc;
 
-/// Bytes a connection may take; unoptimized, too.
+/// Bytes a connection may use, even in a debug build.
 const LAW: usize = 16 * 1024;
-/// Peers in each of two crowds: the second finds whatever the first made the node grow for good.
+/// Peers in each of two crowds: the first makes the node grow once, the second is measured.
 const CROWD: usize = 100;
-/// Where the node listens, for the process of the members.
+/// The variable with the node's address, for the members' process.
 const ADDRESS: &str = "ACTIX_MESH_TEST_ADDRESS";
 
 #[test]
@@ -55,7 +55,7 @@ fn an_idle_connection_of_a_closed_mesh_is_small() {
     members.wait().unwrap();
 }
 
-/// The process of the members: so many join as each line of its input says, and stay to its end.
+/// The members' process: as many join as each line of its input says, and stay until EOF.
 #[test]
 #[ignore = "it is started by the other test"]
 fn members() {

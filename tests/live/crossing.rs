@@ -1,8 +1,8 @@
 //! Both sides dial each other at the same time.
 //!
-//! Proxies hold back every byte until both connections stand, so the dials cross for certain; then they
-//! let one of them go first. The dial of the greater id survives. Where that one is also the first, a
-//! py2p mixes up its table and drops both: the link must then be made anew.
+//! Proxies hold back every byte until both connections are open, so the dials certainly cross; then they release one
+//! first. The dial of the greater id survives. Where that one is also the first, a py2p corrupts its table and drops
+//! both: the link must then be made again.
 
 use std::thread;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use super::proxy::Proxy;
 use super::py2p::Py2p;
 use super::{GLANCE, PATIENCE, QUIET};
 
-/// Which dial's handshakes arrive first.
+/// The dial whose handshakes arrive first.
 #[derive(Clone, Copy)]
 enum First {
     Ours,
@@ -65,8 +65,8 @@ fn assert_one_link_is_left(side: &str, first: First) {
     assert_eq!(py.peers().len(), 1, "and one on theirs");
 }
 
-/// Says something new each way until both have heard something, looking that there is never more than
-/// one link.
+/// Sends new messages in both directions until each side has received one, checking that there is never more than one
+/// link.
 fn assert_messages_flow(us: &Peer, py: &Peer) {
     let deadline = Instant::now() + PATIENCE;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -82,7 +82,7 @@ fn assert_messages_flow(us: &Peer, py: &Peer) {
         );
         for (author, texts) in [(us, &mut ours), (py, &mut theirs)] {
             let text = unique("after the crossing");
-            // With no link for the moment this is refused, and the next round tries again.
+            // While there is no link this is refused, and the next round tries again.
             let _ = author.ask(json!({"do": "send", "packets": [text]}));
             texts.push(text);
         }
@@ -100,7 +100,7 @@ fn a_py2p_of_a_smaller_id_that_dials_again_is_met_again() {
     assert_met_again("below");
 }
 
-/// A py2p that dials a peer a second time gives up one of the two connections, or both.
+/// A py2p that dials a peer a second time closes one of the two connections, or both.
 fn assert_met_again(side: &str) {
     let Some(py2p) = Py2p::ready() else { return };
     let us = Peer::ours("us");

@@ -1,4 +1,4 @@
-//! `request *` without end: what a py2p sends after a deferred reply has upset its table (protocol trap 7).
+//! Endless `request *`: what a py2p sends after a deferred reply has corrupted its table (protocol trap 7).
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use super::py2p::Py2p;
 use super::wire::{PEERS, REQUEST, RawPeer, WHISPER, bodies};
 use super::{GLANCE, PATIENCE};
 
-/// Watched for this long, a bounded answerer stays below `ANSWERS`, be the flood what it may.
+/// Within this time a bounded answerer stays below `ANSWERS`, whatever the flood.
 const WATCH: Duration = Duration::from_secs(3);
 const ANSWERS: usize = 30;
 
@@ -62,7 +62,7 @@ fn we_stay_up_beside_a_py2p_whose_reply_was_deferred() {
     assert!(us.has_peer(&author));
 }
 
-/// Without it this case would show nothing.
+/// Without a flood this case would prove nothing.
 fn wait_for_flood(proxy: &Proxy) {
     let deadline = Instant::now() + PATIENCE;
     while bodies(&proxy.bytes(Way::ToTarget)).len() < 100 {

@@ -1,4 +1,4 @@
-//! Frames no reference node sends. None of them may take us down, change our table, or reach a py2p.
+//! Frames no reference node sends. None may crash our node, change its table, or reach a py2p.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::peer::{Peer, unique};
 use super::py2p::Py2p;
 use super::wire::{BROADCAST, HANDSHAKE, PEERS, RawPeer, WHISPER};
 
-/// A node that has shrugged something off still hears and relays others.
+/// Asserts that the node still receives and relays messages.
 fn assert_well(us: &mut Peer, hearer: &Peer) {
     assert!(us.is_running());
     let mut speaker = RawPeer::join(us);

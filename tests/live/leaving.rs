@@ -1,4 +1,4 @@
-//! Links that end: asked for, killed in the middle of a frame, or because we were told to stop.
+//! Links that end: on request, killed in the middle of a frame, or because our node was told to stop.
 
 use serde_json::json;
 
@@ -22,12 +22,12 @@ fn we_disconnect_and_may_meet_again() {
     us.order(json!({"do": "disconnect", "peer": py.id}));
     py.until("no peers", <[_]>::is_empty);
     assert_left(&us, &py);
-    // It is kept out for a while, unless we ask for it.
+    // The py2p is kept out for a while, unless our node dials it.
     let dial = py.tell(json!({"do": "connect", "addr": us.listen}));
     us.wait_for("the refusal", |line| {
         line["event"] == "refused" && line["reason"]["code"] == "unwanted"
     });
-    // A py2p takes the end of one connection for that of the peer: it is to have noticed that of its own.
+    // A py2p takes the end of one connection for that of the peer, so wait until it has noticed.
     let _ = py.answer(dial);
     py.until("no peers", <[_]>::is_empty);
     std::thread::sleep(super::QUIET);

@@ -1,4 +1,4 @@
-//! A good neighbour: whatever a hostile peer has us relay, the py2p nodes beside us stay up and connected.
+//! A good neighbour: whatever a hostile peer makes our node relay, the py2p nodes beside it stay up and connected.
 
 use serde_json::Value;
 
@@ -6,12 +6,12 @@ use super::peer::{Peer, unique};
 use super::py2p::Py2p;
 use super::wire::{BROADCAST, RawPeer, WATERFALL, frame, now};
 
-/// Frames that are no frames' fault: each is whole and under its true id, so that it could be relayed.
+/// Well-formed frames: each is complete and has its true id, so that it could be relayed.
 const FRAMES: usize = 10_000;
-/// After so many, everybody catches up: a py2p takes a millisecond for each.
+/// After this many frames the nodes catch up: a py2p takes a millisecond for each.
 const VOLLEY: usize = 500;
 
-/// A cheap source of odd choices, the same ones each time.
+/// A small random generator, with the same sequence each time.
 struct Dice(u64);
 
 impl Dice {
@@ -60,7 +60,7 @@ fn hostile(dice: &mut Dice, number: usize, raw: &str, ids: &[&str]) -> Vec<u8> {
     ];
     let id = dice.pick(ids).as_bytes().to_vec();
     let payload: Vec<Vec<u8>> = match dice.roll(9) {
-        // Nothing at all, or nothing but odd kinds.
+        // No packets, or only an odd kind.
         0 if dice.roll(20) == 0 => vec![],
         0 => vec![kind],
         1 => vec![kind, number],
@@ -87,7 +87,7 @@ fn hostile(dice: &mut Dice, number: usize, raw: &str, ids: &[&str]) -> Vec<u8> {
     frame(flag, &sender, &payload, time)
 }
 
-/// What a node has counted.
+/// Reads one of a node's counters.
 fn count(node: &Peer, what: &str) -> u64 {
     let status = node.order(serde_json::json!({"do": "status"}));
     status["stats"][what]

@@ -1,4 +1,4 @@
-//! A proxy on the way to a node: it records what passes in both directions, and can hold it back.
+//! A proxy in front of a node: it records the bytes of both directions, and can hold them back.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::wire::{self, Method};
 use super::{GLANCE, PATIENCE};
 
-/// Which way bytes pass.
+/// The direction of the bytes.
 #[derive(Clone, Copy)]
 pub(crate) enum Way {
     ToTarget,
@@ -30,24 +30,24 @@ struct Gate {
     opened: Condvar,
 }
 
-/// Forwards connections to a target. The record takes all connections together, so a case that reads
-/// frames from it lets one connection pass only.
+/// Forwards connections to a target. All connections share one record, so a case that reads frames from it allows only
+/// one connection.
 pub(crate) struct Proxy {
-    /// Where to dial instead of the target.
+    /// The address to dial instead of the target.
     pub(crate) addr: String,
     gate: Arc<Gate>,
     stopped: Arc<AtomicBool>,
 }
 
 impl Proxy {
-    /// Passes everything on at once.
+    /// Forwards everything at once.
     pub(crate) fn to(target: &str) -> Self {
         let proxy = Self::held(target);
         proxy.release();
         proxy
     }
 
-    /// Accepts and dials at once, but passes no byte on before `release`.
+    /// Accepts and dials at once, but forwards no byte before `release`.
     pub(crate) fn held(target: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let addr = listener.local_addr().expect("it is bound").to_string();
@@ -87,7 +87,7 @@ impl Proxy {
         self.gate.state.lock().expect("no pump panics").passed[way as usize].clone()
     }
 
-    /// How each whole frame that passed was compressed.
+    /// Returns how each complete frame that passed was compressed.
     pub(crate) fn methods(&self, way: Way) -> Vec<Method> {
         wire::bodies(&self.bytes(way))
             .iter()
@@ -100,13 +100,13 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::Relaxed);
         self.release();
-        // Wakes the thread that accepts, so that it sees the flag.
+        // Wakes the accepting thread, so that it sees the flag.
         let _ = TcpStream::connect(&self.addr);
     }
 }
 
 fn forward(client: &TcpStream, target: &str, gate: &Arc<Gate>) {
-    // A target that is gone shows to the dialler as a closed connection.
+    // If the target is gone, the dialling side sees a closed connection.
     let Ok(server) = TcpStream::connect(target) else {
         return;
     };

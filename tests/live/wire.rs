@@ -1,5 +1,5 @@
-//! Frames of generation 0.4 written and read by hand, so that the bytes do not come from the code they
-//! check, and a peer made of nothing but a socket.
+//! Frames of generation 0.4 written and read by hand, so that the bytes do not come from the code under test, and a
+//! peer made of a bare socket.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -17,7 +17,7 @@ pub(crate) const HANDSHAKE: &[u8] = &[0x03];
 pub(crate) const PEERS: &[u8] = &[0x07];
 pub(crate) const REQUEST: &[u8] = &[0x08];
 
-/// How a frame's body is compressed.
+/// The compression of a frame's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Method {
     Plain,
@@ -27,7 +27,7 @@ pub(crate) enum Method {
     Xz,
 }
 
-/// Tells the method by the marks every container of its kind begins with.
+/// Detects the method by its magic bytes.
 pub(crate) fn method_of(body: &[u8]) -> Method {
     match body {
         [0x1f, 0x8b, ..] => Method::Gzip,
@@ -38,7 +38,7 @@ pub(crate) fn method_of(body: &[u8]) -> Method {
     }
 }
 
-/// The bodies of the whole frames in a stream.
+/// Returns the bodies of the complete frames in a stream.
 pub(crate) fn bodies(mut stream: &[u8]) -> Vec<&[u8]> {
     let mut bodies = Vec::new();
     while let Some((length, rest)) = stream.split_first_chunk() {
@@ -58,7 +58,7 @@ pub(crate) fn now() -> u64 {
         .as_secs()
 }
 
-/// An uncompressed frame with the id its payload and time call for.
+/// Builds an uncompressed frame with the id its payload and time require.
 pub(crate) fn frame(flag: &[u8], sender: &str, payload: &[&[u8]], time: u64) -> Vec<u8> {
     let time = base58(&time.to_be_bytes());
     let hash = payload
@@ -78,7 +78,7 @@ fn length(bytes: &[u8]) -> [u8; 4] {
         .to_be_bytes()
 }
 
-/// The number these bytes write, in base58: no digit for leading zeros, `1` for zero.
+/// Encodes a number in base58: no digit for leading zeros, `1` for zero.
 fn base58(number: &[u8]) -> String {
     const DIGITS: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
     let mut digits = vec![0_u32];
@@ -104,7 +104,7 @@ fn base58(number: &[u8]) -> String {
         .collect()
 }
 
-/// The packets of a plain body.
+/// Splits a plain body into packets.
 fn packets(body: &[u8]) -> Vec<Vec<u8>> {
     let mut sizes = Vec::new();
     while 4 * sizes.len() + sizes.iter().sum::<usize>() < body.len() {
@@ -120,7 +120,7 @@ fn packets(body: &[u8]) -> Vec<Vec<u8>> {
     sizes.into_iter().map(cut).collect()
 }
 
-/// A peer that is a socket and an id. It announces no compression, so all it reads is plain.
+/// A peer that is a socket and an id. It announces no compression, so it receives plain frames only.
 pub(crate) struct RawPeer {
     stream: TcpStream,
     unread: Vec<u8>,
@@ -128,7 +128,7 @@ pub(crate) struct RawPeer {
 }
 
 impl RawPeer {
-    /// Dials and sends nothing.
+    /// Dials without sending anything.
     pub(crate) fn dial(node: &Peer) -> Self {
         let stream = TcpStream::connect(&node.listen).expect("the node listens");
         stream.set_nodelay(true).expect("loopback");
@@ -159,7 +159,7 @@ impl RawPeer {
         self.send(WHISPER, &payload);
     }
 
-    /// Sends a message of its own, stamped now.
+    /// Sends a message, stamped now.
     pub(crate) fn send(&mut self, flag: &[u8], payload: &[&[u8]]) {
         let frame = frame(flag, &self.id, payload, now());
         self.write(&frame);
@@ -173,12 +173,12 @@ impl RawPeer {
         self.stream.write_all(bytes).expect("the node reads");
     }
 
-    /// Writes what the node may refuse to take.
+    /// Writes and ignores errors.
     pub(crate) fn write_anyhow(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
     }
 
-    /// The packets of the next frame; nothing if none comes in time or the node has closed.
+    /// Returns the packets of the next frame; `None` at the deadline or if the node has closed.
     pub(crate) fn read(&mut self, patience: Duration) -> Option<Vec<Vec<u8>>> {
         let deadline = Instant::now() + patience;
         loop {
@@ -193,7 +193,7 @@ impl RawPeer {
         }
     }
 
-    /// Reads on until a frame fits.
+    /// Reads until a frame fits.
     pub(crate) fn expect(&mut self, what: &str, fits: impl Fn(&[Vec<u8>]) -> bool) -> Vec<Vec<u8>> {
         loop {
             let packets = self
@@ -205,7 +205,7 @@ impl RawPeer {
         }
     }
 
-    /// Every frame that comes within this time.
+    /// Returns every frame that arrives within this time.
     pub(crate) fn frames_within(&mut self, time: Duration) -> Vec<Vec<Vec<u8>>> {
         let deadline = Instant::now() + time;
         std::iter::from_fn(|| self.read(deadline.saturating_duration_since(Instant::now())))
@@ -245,7 +245,7 @@ impl RawPeer {
     }
 }
 
-/// What waiting for more of the stream came to.
+/// The result of waiting for more of the stream.
 #[derive(PartialEq, Eq)]
 enum Filled {
     Bytes,

@@ -1,4 +1,4 @@
-//! Connecting and disconnecting, and why it can fail.
+//! Connecting, disconnecting, and why a connection fails.
 
 use std::time::Duration;
 
@@ -110,7 +110,7 @@ async fn a_silent_stranger_is_closed() {
     })
     .await;
     assert_eq!(reason, CloseReason::HandshakeTimeout);
-    // All it ever gets is our handshake.
+    // It receives only our handshake.
     let mut got = Vec::new();
     soon(stranger.read_to_end(&mut got)).await.unwrap();
     let length = u32::from_be_bytes(got[..4].try_into().unwrap()) as usize;

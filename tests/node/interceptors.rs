@@ -1,4 +1,4 @@
-//! Interceptors: their order, and one that is late.
+//! Interceptors: their order, and a late one.
 
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ async fn interceptors_are_asked_in_order_and_may_consume() {
     }
 }
 
-/// An interceptor that consumes everything, but decides about the first only when it is told to.
+/// An interceptor that consumes everything, but answers for the first message only when told to.
 struct Undecided {
     told: Option<oneshot::Receiver<()>>,
     offered: UnboundedSender<String>,
@@ -124,7 +124,7 @@ async fn a_late_interceptor_loses_its_say_until_it_answers() {
     assert_eq!(next(&mut asked).await, "0");
     assert_eq!(lagged(&mut lags).await.0, id.0);
     decide.send(()).unwrap();
-    // Each of these passes by, until its answer has come: then it is asked again.
+    // Each of these passes unseen until the answer has come; then the interceptor is asked again.
     for n in 5.. {
         ask(&alice, Send::new(format!("{n}"))).await.unwrap();
         let text = tokio::select! {

@@ -1,6 +1,6 @@
-//! Real nodes on the loopback: what the actors promise, each with a test that waits for what happens and never for time.
+//! Real nodes on the loopback: the actors' promises, each with a test that waits for an event, never for a time.
 //!
-//! This file has what the cases are made of; they live beside it, one file for each concern.
+//! This file holds the shared helpers; the cases are in its submodules, one file for each concern.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -25,10 +25,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// Everything here happens within this time or never.
+/// The deadline of everything that must happen here.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// An actor that passes on what it is sent.
+/// Forwards the messages it receives.
 struct Probe<T>(UnboundedSender<T>);
 
 impl<T: 'static> Actor for Probe<T> {
@@ -93,7 +93,7 @@ async fn events(node: &Node) -> UnboundedReceiver<Event> {
     heard
 }
 
-/// Waits for an event of which this makes something.
+/// Waits for an event that `pick` accepts.
 async fn event<R>(heard: &mut UnboundedReceiver<Event>, pick: impl Fn(Event) -> Option<R>) -> R {
     loop {
         if let Some(found) = pick(next(heard).await) {
@@ -118,7 +118,7 @@ async fn left(heard: &mut UnboundedReceiver<Event>) -> (NodeId, CloseReason) {
     .await
 }
 
-/// Connects, and waits until both sides have accepted the other.
+/// Connects, and waits until both sides have accepted the handshake.
 async fn link(from: &Node, to: &Node) {
     let mut at_to = events(to).await;
     assert_eq!(ask(from, Connect::to(to.addr)).await, Ok(to.id.clone()));
@@ -142,7 +142,7 @@ fn body(message: &Message) -> Vec<&str> {
         .collect()
 }
 
-/// A node that dials nobody on its own account.
+/// The configuration of a node that dials only on request.
 fn loner() -> Config {
     Config::new().max_outgoing(0)
 }
@@ -169,7 +169,7 @@ async fn lagged(heard: &mut UnboundedReceiver<Event>) -> (u64, u64, bool) {
     .await
 }
 
-/// A connection that did bob's handshake with `to`, and then reads no more.
+/// Opens a connection that completes bob's handshake with `to` and then reads nothing.
 async fn mute_peer(bob: &Node, to: &Node) -> TcpStream {
     let between = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let through = between.local_addr().unwrap();

@@ -27,7 +27,7 @@ async fn what_is_pulled_by_kind_is_kept_apart_and_from_the_start_if_told_so() {
     assert_eq!(texts(heard), ["of no kind"]);
     let news = Recv::up_to(9).kind("news");
     assert_eq!(texts(ask(&bob, news.wait(wait)).await), ["1", "3"]);
-    // Nobody had asked for it before it came; from now on it is kept.
+    // No earlier `Recv` asked for this kind, so nothing was kept; it is kept from now on.
     let chat = Recv::one().kind("chat");
     assert!(ask(&bob, chat).await.is_empty());
     let waiting = bob.router.send(chat.wait(wait));
@@ -220,7 +220,7 @@ async fn large_messages_may_follow_the_handshake_at_once() {
     for size in [64 * 1024, 3 * 1024 * 1024] {
         let alice = start(Config::new().compression([])).await;
         let bob = node().await;
-        // Incompressible enough, and text.
+        // Hard to compress, but text.
         let large: String = (0..size)
             .map(|i: usize| {
                 char::from(b'a' + u8::try_from((i.wrapping_mul(2654435761) >> 7) % 26).unwrap())
@@ -252,7 +252,7 @@ async fn f12_what_is_refused_and_nobody_waits_for_is_an_event() {
     })
     .await;
     assert_eq!(ask(&alone, actix_mesh::Status).await.unheard, 2);
-    // Whoever waits hears it, and nobody else.
+    // The caller gets the error, and no event is sent.
     assert!(ask(&alone, Send::new("to nobody")).await.is_err());
     assert_eq!(ask(&alone, actix_mesh::Status).await.unheard, 2);
 }

@@ -1,4 +1,4 @@
-//! A node's own messages and what bounds them: the send budget, slow peers, meshes at their limit.
+//! A node's own messages and their limits: the send budget, slow peers, meshes at full load.
 
 use std::time::Duration;
 
@@ -170,7 +170,7 @@ async fn a_peer_that_reads_nothing_is_closed_as_slow() {
     let mute_id = joined(&mut told).await;
     let large = "x".repeat(1024 * 1024);
     let reason = loop {
-        // Until the socket's buffers are full, and what we send is refused for want of peers.
+        // Send until the socket's buffers are full and sending fails for lack of peers.
         if let Err(error) = ask(
             &alice,
             Send::new((format!("{:?}", std::time::Instant::now()), large.as_str())),

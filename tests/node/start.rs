@@ -1,4 +1,4 @@
-//! Starting a node, and where it cannot be.
+//! Starting a node, and where that fails.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ fn without_a_system_starting_is_an_error() {
     assert!(matches!(error, StartError::NoSystem));
 }
 
-/// A panic in what is dropped is caught by the runtime, so that only the hook hears of it.
+/// The runtime catches a panic in a destructor, so only the panic hook sees it.
 #[test]
 fn a_system_that_ends_right_after_a_start_ends_quietly() {
     let (here, panicked) = (

@@ -1,4 +1,4 @@
-//! Subscribers: filters, queues, overflow, leaving.
+//! Subscribers: filters, queues, overflow, and how they end.
 
 use actix::{Actor, Addr, Context, Handler};
 use actix_mesh::{
@@ -93,7 +93,7 @@ async fn a_slow_subscriber_is_bounded_and_told_what_it_missed() {
     while missed < 926 {
         missed += lagged(&mut told).await.1;
     }
-    // 64 were sent ahead, 10 were kept.
+    // 64 were sent ahead, 10 were queued.
     assert_eq!(missed, 1000 - 64 - 10);
     gate.add_permits(1000);
     let mut counted = 0;
@@ -200,7 +200,7 @@ async fn a_stopped_subscriber_is_forgotten_and_one_can_unsubscribe() {
     assert!(second.try_recv().is_err());
 }
 
-/// Falls over what an empty message does not have.
+/// Panics on an empty message.
 struct Fragile;
 
 impl Actor for Fragile {
@@ -232,7 +232,7 @@ async fn f11_a_subscriber_that_panicked_is_told_and_counted() {
     });
     assert_eq!(gone.await, id.0);
     assert_eq!(ask(&bob, actix_mesh::Status).await.subscribers_gone, 1);
-    // One that ended its subscription is not gone.
+    // An actor that unsubscribed is not reported as gone.
     let (actor, _heard) = probe::<Message>();
     let id = ask(&bob, Subscribe::messages(actor)).await;
     assert!(ask(&bob, Unsubscribe::from(id)).await);

@@ -1,4 +1,4 @@
-//! Validators: late ones, dead ones, busy ones, and typed ones.
+//! Validators: late, dead, busy, and typed.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{ask, event, events, left, link, loner, messages, next, node, start};
 
 const KIND: &str = "price/1";
 
-/// Decides by the text, as soon as it may.
+/// Judges by the text, once the gate is open.
 struct Gate {
     open: watch::Receiver<bool>,
 }
@@ -62,7 +62,7 @@ fn price(text: impl Into<String>) -> Send {
     Send::new(text.into()).kind(KIND)
 }
 
-/// Three nodes in a line: the one in the middle validates.
+/// Three nodes in a line; the middle one validates.
 struct Line {
     first: actix_mesh::Node,
     middle: actix_mesh::Node,
@@ -153,7 +153,7 @@ async fn a_validator_that_is_late_is_not_waited_for() {
                 assert_eq!(next(&mut at_last).await.text(), number.to_string());
             }
         }
-        // What it says now of those counts no more, and it is asked again.
+        // Its verdicts on those no longer count, and it is asked about new messages.
         opens.send_replace(true);
         let mut number = 100;
         let text = loop {
@@ -192,7 +192,7 @@ async fn a_validator_that_stopped_is_told_and_fails_as_it_was_told_to() {
         });
         assert_eq!(gone.await, id.0);
         if !open {
-            // Closed it stays, until it is ended.
+            // It stays closed until it is unsubscribed.
             assert!(ask(&line.middle, Unsubscribe::from(id)).await);
             ask(&line.first, price("2")).await.unwrap();
             assert_eq!(next(&mut at_last).await.text(), "2");
@@ -218,7 +218,7 @@ async fn thousands_pass_a_validator_and_none_is_lost() {
     };
     let mut heard = messages(&bob, all).await;
     link(&alice, &bob).await;
-    // A neighbour may have 256 wait.
+    // A neighbour may have 256 waiting.
     for round in 0..20 {
         for number in 0..200 {
             ask(&alice, price(format!("{round} {number}")))
@@ -241,7 +241,7 @@ impl Payload for Price {
     const KIND: &'static str = KIND;
 }
 
-/// Knows that nothing costs less than nothing.
+/// Rejects negative prices.
 struct Sense;
 
 impl Actor for Sense {
@@ -269,7 +269,7 @@ async fn t35_a_neighbour_that_goes_on_writing_nonsense_is_closed() {
     alice.publish(&Price { cents: 1 }).await.unwrap();
     for cents in 1..6 {
         alice.publish(&Price { cents: -cents }).await.unwrap();
-        // No value of the type: nobody is asked.
+        // Not a value of the type, so no validator is asked.
         ask(&alice, price(format!("{{{cents}"))).await.unwrap();
     }
     let first = event(&mut told, |event| match event {

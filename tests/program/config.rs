@@ -42,7 +42,7 @@ fn a_flag_goes_before_its_variable_and_that_before_the_file() {
             "{line} is not in\n{said}"
         );
     }
-    // What it prints is a file again.
+    // Its output is a valid settings file.
     let (_dir, again) = file(&said.replace("\"...\"", "\"secret\""));
     let output = run(&["config", "--config", &again], "");
     assert!(output.status.success(), "{}", stderr(&output));

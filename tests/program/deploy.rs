@@ -1,4 +1,4 @@
-//! The files of `deploy/`, completions and manual pages: true of the program as it is.
+//! Holds the files of `deploy/`, the completions and the manual pages to the program.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ fn help() -> String {
     stdout(&run(&["node", "--help"], String::new())).to_owned()
 }
 
-/// Words of a text that begin so, up to what cannot belong to them.
+/// Returns the words of a text with this prefix, up to the first character that cannot belong to them.
 fn words<'a>(text: &'a str, begin: &str) -> Vec<&'a str> {
     let starts = text.match_indices(begin).map(|(at, _)| &text[at..]);
     let word = |rest: &'a str| {

@@ -1,4 +1,4 @@
-//! The contract of `node --format json`, between nodes of our own.
+//! The contract of `node --format json`, between our own nodes.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 
@@ -303,7 +303,7 @@ fn who_does_not_read_misses_messages_and_is_told() {
     let mut next = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap();
     let author = Peer::ours("author");
     author.order(json!({"do": "connect", "addr": next()["listen"]}));
-    // More than the pipe, our queue of lines and the subscription's queue hold together.
+    // More than the pipe, the output queue and the subscription's queue hold together.
     let (filler, count) = ("x".repeat(1 << 20), 32);
     for number in 0..count {
         author.order(json!({"do": "send", "packets": [number.to_string(), filler]}));

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::peer::{Peer, unique};
 use super::{piped, run, stderr, stdout};
 
-/// Where nobody listens.
+/// Returns an address where no server listens.
 pub(crate) fn closed_port() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
@@ -127,7 +127,7 @@ fn a_signal_makes_us_write_what_waits_and_end() {
     }
 }
 
-/// The exit code, within a time that a person would wait.
+/// Returns the exit code, within a time a person would wait.
 #[cfg(unix)]
 fn ended(child: &mut Child) -> Option<i32> {
     for _ in 0..1000 {
@@ -148,7 +148,7 @@ fn signal(child: &Child, name: &str) {
     assert!(told.unwrap().success());
 }
 
-/// As a service has it.
+/// Runs a node the way a service manager does.
 #[cfg(unix)]
 #[test]
 fn without_input_a_node_stays_until_a_signal_and_drains() {
@@ -243,7 +243,7 @@ fn settings_are_flags_and_variables() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // One that does not start reads nothing.
+        // A program that fails to start reads nothing.
         let _ = child
             .stdin
             .take()
@@ -301,7 +301,7 @@ fn settings_are_flags_and_variables() {
     );
 }
 
-/// As systemd does: the program tells that it is ready, and that it ends, on the socket it was named.
+/// As under systemd: the program reports that it is ready, and that it is stopping, on the socket it was given.
 #[cfg(unix)]
 #[test]
 fn a_service_manager_is_told_when_it_is_ready_and_when_it_ends() {
@@ -328,7 +328,7 @@ fn a_service_manager_is_told_when_it_is_ready_and_when_it_ends() {
     assert!(child.wait().unwrap().success());
 }
 
-/// Whether a datagram to a group reaches this machine itself: what mDNS needs between two programs of it.
+/// Whether this machine delivers its own multicast datagrams, which mDNS between two of its programs needs.
 fn carries_multicast() -> bool {
     use std::net::{Ipv4Addr, UdpSocket};
     let (group, any) = (Ipv4Addr::new(239, 255, 77, 77), Ipv4Addr::UNSPECIFIED);
@@ -344,7 +344,7 @@ fn carries_multicast() -> bool {
     carries().is_ok()
 }
 
-/// Two nodes that know of each other what the network tells.
+/// Two nodes that know each other only through mDNS.
 #[test]
 fn nodes_that_announce_themselves_meet_without_an_address() {
     if !carries_multicast() {

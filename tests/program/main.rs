@@ -1,7 +1,7 @@
-//! The program `actix-mesh` by itself: its contract with whoever starts it, with no other implementation at hand.
+//! The program `actix-mesh` alone: its contract with its caller, without another implementation.
 //!
-//! Every case starts fresh processes on free loopback ports. The cases know the
-//! crate only as its program, and share with the live cases how a process is driven.
+//! Every case starts fresh processes on free loopback ports. The cases know the crate only as its program, and share
+//! the code that drives a process with the live cases.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -38,13 +38,13 @@ fn piped(arguments: &[&str]) -> Child {
         .unwrap()
 }
 
-/// Runs the program on an input, to its end.
+/// Runs the program on an input until it exits.
 fn run(arguments: &[&str], input: impl Into<String>) -> Output {
     let input = input.into();
     let mut child = piped(arguments);
     let mut stdin = child.stdin.take().unwrap();
     std::thread::scope(|scope| {
-        // One that reads nothing, as after a wrong option, is no failure of the input.
+        // A program that reads no input, for example after a wrong option, does not fail the write.
         scope.spawn(move || match stdin.write_all(input.as_bytes()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => panic!("{error}"),
             _ => {}

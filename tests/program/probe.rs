@@ -1,4 +1,4 @@
-//! `probe`: each thing that can be at an address is told apart, with what to change.
+//! `probe`: tells apart everything that can listen at an address, and says what to change.
 
 use std::net::TcpListener;
 
@@ -8,7 +8,7 @@ use super::life::closed_port;
 use super::peer::Peer;
 use super::{run, stdout};
 
-/// The report, and whether the program succeeded.
+/// Runs `probe`; returns its report and whether it succeeded.
 fn probe(addr: &str, options: &[&str]) -> (Value, bool) {
     let output = run(&[&["probe", addr][..], options].concat(), "");
     let report: Value = serde_json::from_str(stdout(&output).trim()).unwrap();

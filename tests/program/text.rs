@@ -1,4 +1,4 @@
-//! `node` as people use it: typed lines, and lines to read.
+//! `node` as people use it: typed lines and readable output.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Child;
@@ -23,7 +23,7 @@ fn a_line_piped_in_is_broadcast() {
     );
 }
 
-/// Types into a node and reads what it says.
+/// Types into a node and reads its output.
 struct Terminal {
     child: Child,
     said: Vec<String>,
@@ -44,7 +44,7 @@ impl Terminal {
 
     fn reads(&mut self, what: &str) -> String {
         let output = self.child.stdout.as_mut().unwrap();
-        // One line at a time: nothing may be read ahead and lost.
+        // One line at a time: reading ahead would lose lines.
         let mut output = BufReader::with_capacity(1, output);
         loop {
             let mut line = String::new();
@@ -119,7 +119,7 @@ fn a_person_talks_with_a_program() {
     assert_eq!(person.child.wait().unwrap().code(), Some(0));
 }
 
-/// A terminal, as people use it: needs Python, whose library has one.
+/// A real terminal; needs Python, whose library provides one.
 #[test]
 fn on_a_terminal_lines_are_edited_and_recalled_below_what_is_said() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/program/terminal.py");

@@ -1,4 +1,4 @@
-//! `decode` and `encode`, on what the reference peers wrote.
+//! `decode` and `encode` on frames of the reference peers.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The lines that one of the two prints for these.
+/// Runs one of the tools on these lines; returns the lines it prints.
 fn lines(tool: &str, input: &[String]) -> Vec<String> {
     let output = run(&[tool, "--wire", "0.4"], input.join("\n"));
     assert_eq!(output.status.code(), Some(0));
@@ -24,7 +24,7 @@ fn decoded(frames: &[String]) -> Vec<Value> {
     objects.collect()
 }
 
-/// Frames of the reference peers, and what they hold.
+/// Returns the reference peers' frames and their content.
 fn golden() -> (Vec<Value>, Vec<String>) {
     let good = |row: &Value| row["name"] != "sender_not_base58";
     let rows: Vec<_> = load("message_0_4.json", "vectors")

@@ -1,4 +1,4 @@
-//! `actix-mesh top`: what it draws of a node, and of the mesh that it starts itself.
+//! `actix-mesh top`: what it draws of a node, and of its demo mesh.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Output, Stdio};
@@ -17,7 +17,7 @@ fn text(output: &[u8]) -> String {
     String::from_utf8_lossy(output).into_owned()
 }
 
-/// A node with a page, until it is dropped.
+/// A node with a page, killed on drop.
 struct Node {
     child: Child,
     id: String,
@@ -44,7 +44,7 @@ fn node(arguments: &[&str]) -> Node {
     let mut next = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap();
     let (ready, page) = (next(), next());
     let of = |line: &Value, name: &str| line[name].as_str().unwrap().to_owned();
-    // Somebody has to read what it says.
+    // Its output must be read, or the pipe fills.
     std::thread::spawn(move || lines.for_each(drop));
     Node {
         id: of(&ready, "id"),
@@ -87,7 +87,7 @@ fn where_no_node_is_it_says_so() {
         told.contains("127.0.0.1:1") && told.contains("started with --http"),
         "{told}"
     );
-    // Without a terminal there is nothing to draw on.
+    // Without a terminal it cannot draw.
     let piped = Command::new(PROGRAM).arg("top").output().unwrap();
     assert_eq!(piped.status.code(), Some(1));
     assert!(text(&piped.stderr).contains("--once"));

@@ -1,4 +1,4 @@
-//! Peers that are lost come back: on real sockets, from memory and from the file of the peer book.
+//! Reconnecting to lost peers over real sockets, from memory and from the peer book's file.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use actix::{Actor, Context, Handler};
 use actix_mesh::{Config, Event, Node, Peers, Shutdown, SubscribeEvents};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// Everything here happens within this time or never.
+/// The deadline of everything that must happen here.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Told(UnboundedSender<Event>);
@@ -95,7 +95,7 @@ async fn f5_a_missing_peer_book_is_made_and_leads_back() {
     stop(&node).await;
     let text = std::fs::read_to_string(&book).unwrap();
     assert!(text.contains(&there.addr.to_string()), "{text}");
-    // Nobody tells it where to go: only the book.
+    // It is given no address: only the book has one.
     let (node, mut events) = start(Config::new().peer_book(&book)).await;
     until(&mut events, joined).await;
     assert_eq!(node.router.send(Peers).await.unwrap()[0].id, there.id);
@@ -123,7 +123,7 @@ async fn f5_a_torn_peer_book_is_a_fresh_start_that_is_told() {
 #[actix::test]
 async fn f5_a_peer_book_that_cannot_be_written_is_told_and_stops_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    // A folder stands where the file should be.
+    // A folder is in the place of the file.
     let (there, _) = start(Config::new()).await;
     let config = Config::new().peer_book(folder.path()).connect(there.addr);
     let (node, mut events) = start(config).await;

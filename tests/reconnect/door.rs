@@ -1,6 +1,6 @@
-//! A door on the way to a node: the network, as far as it can break.
+//! A door in front of a node: simulates a network that fails.
 //!
-//! Knows nothing of what passes.
+//! Knows nothing of the bytes that pass.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,27 +9,27 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// Between two looks at what the door is to do.
+/// The interval at which the door's state is checked.
 const GLANCE: Duration = Duration::from_millis(5);
 
-/// What becomes of who comes to the door.
+/// What happens to a connection through the door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// They pass.
+    /// Bytes pass.
     Open,
-    /// Nobody is there: connections are torn, new ones refused.
+    /// The host is down: connections are cut, new ones refused.
     Shut,
-    /// Connections stand, new ones are taken, and bytes vanish without a word: those towards the node, those
+    /// Connections stay open and new ones are accepted, but bytes are dropped silently: those towards the node, those
     /// from it, or both.
     Swallows { to: bool, from: bool },
-    /// It is no more.
+    /// The door has been removed.
     Gone,
 }
 
 /// A connection through the door.
 struct Passage {
     ends: [TcpStream; 2],
-    /// Something of it has vanished, so it is of no use any more.
+    /// Some of its bytes were dropped, so it is useless from now on.
     torn: AtomicBool,
 }
 
@@ -45,19 +45,19 @@ struct Hall {
     state: State,
     target: Option<SocketAddr>,
     passages: Vec<Arc<Passage>>,
-    /// How often somebody was let in.
+    /// How many connections were accepted.
     dialled: usize,
 }
 
-/// See the module.
+/// A door: see the module.
 pub(crate) struct Door {
-    /// Where to dial instead of the node.
+    /// The address to dial instead of the node.
     pub(crate) addr: SocketAddr,
     hall: Arc<Mutex<Hall>>,
 }
 
 impl Door {
-    /// Open, but leading nowhere yet.
+    /// Opens a door without a target.
     pub(crate) fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
@@ -76,14 +76,14 @@ impl Door {
         self.hall.lock().unwrap().target = Some(target);
     }
 
-    /// Does so from now on, with those that are under way as well.
+    /// Sets the state, for existing connections too.
     pub(crate) fn set(&self, state: State) {
         let mut hall = self.hall.lock().unwrap();
         hall.state = state;
         hall.passages.retain(|passage| {
             let goes_on = match state {
                 State::Shut | State::Gone => false,
-                // A network that is whole again answers what lacks bytes with a reset.
+                // A network that works again answers with a reset when bytes are missing.
                 State::Open => !passage.torn.load(Ordering::Relaxed),
                 State::Swallows { .. } => true,
             };
@@ -94,7 +94,7 @@ impl Door {
         });
     }
 
-    /// How often somebody came through since the beginning.
+    /// Returns how many connections have been accepted so far.
     pub(crate) fn dialled(&self) -> usize {
         self.hall.lock().unwrap().dialled
     }
@@ -106,7 +106,7 @@ impl Drop for Door {
     }
 }
 
-/// Listens while it is not shut.
+/// Listens while the door is not shut.
 fn attend(hall: &Arc<Mutex<Hall>>, addr: SocketAddr, first: TcpListener) {
     let mut listener = Some(first);
     loop {
@@ -132,7 +132,7 @@ fn attend(hall: &Arc<Mutex<Hall>>, addr: SocketAddr, first: TcpListener) {
 }
 
 fn admit(hall: &Arc<Mutex<Hall>>, client: TcpStream, target: SocketAddr) {
-    // Who is gone shows to the dialler as a closed connection.
+    // If the node is gone, the dialling side sees a closed connection.
     let Ok(server) = TcpStream::connect(target) else {
         return;
     };
@@ -154,7 +154,7 @@ fn admit(hall: &Arc<Mutex<Hall>>, client: TcpStream, target: SocketAddr) {
     }
 }
 
-/// One way of a passage, until its end.
+/// Forwards one direction of a connection until its end.
 fn pass(hall: &Mutex<Hall>, passage: &Passage, towards: bool) {
     let [client, server] = &passage.ends;
     let (mut source, mut sink) = if towards {
@@ -175,7 +175,7 @@ fn pass(hall: &Mutex<Hall>, passage: &Passage, towards: bool) {
         }
     }
     if vanishes() {
-        // So does the end.
+        // The EOF is dropped too.
         passage.torn.store(true, Ordering::Relaxed);
     } else {
         let _ = sink.shutdown(Shutdown::Write);

@@ -1,8 +1,8 @@
-//! Healing over real sockets: a network that parts, links that swallow bytes, processes that freeze or are
-//! killed. Each case ends with everybody hearing everybody, once.
+//! Healing over real sockets: a partition, links that drop bytes, processes that freeze or are killed. Each case ends
+//! with every node receiving every other's message, once.
 //!
-//! The simulation has the same in thousands of shapes (`tests/simulation/laws.rs`); here the clocks, sockets and
-//! processes are real. Times are set short, and nothing is asserted of how long anything takes.
+//! The simulation covers the same in thousands of variants (`tests/simulation/laws.rs`); here the clocks, sockets and
+//! processes are real. Timeouts are set short, and no test asserts how long anything takes.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
@@ -22,7 +22,7 @@ use node::{Program, hear_each_other, settle};
 use support::PATIENCE;
 use support::victim::Victim;
 
-/// A node that finds out soon.
+/// Shortens the timeouts, so that failures are noticed soon.
 fn hasty(config: Config) -> Config {
     config
         .keepalive_interval(Duration::from_secs(2))
@@ -31,7 +31,7 @@ fn hasty(config: Config) -> Config {
         .handshake_timeout(Duration::from_secs(2))
 }
 
-/// A node that others reach through a door only.
+/// A node that others reach only through a door.
 fn behind(door: &Door, change: impl FnOnce(Config) -> Config) -> Victim {
     let victim = Victim::with(|config| change(hasty(config).advertise(door.addr)));
     door.lead_to(victim.addr);
@@ -52,9 +52,9 @@ fn f2_real_nodes_on_two_sides_of_a_partition_find_together_again() {
     for (number, door) in doors.iter().enumerate() {
         let node = behind(door, |config| match number {
             0 => config,
-            // The first of the other side; it knows the way through the wall.
+            // The first node of the other side; it knows the address across the partition.
             3 => config.connect(doors[2].addr),
-            // Neighbours have a way to each other that is of no door.
+            // Neighbours on one side connect directly, not through a door.
             _ => config.connect(nodes[number - 1].addr),
         });
         nodes.push(node);
@@ -80,7 +80,7 @@ fn f2_real_nodes_on_two_sides_of_a_partition_find_together_again() {
     hear_each_other(&nodes, &[]);
 }
 
-/// Two nodes whose only link swallows bytes, and so does every new one, whoever dials.
+/// Two nodes whose only link drops bytes, as does every new one, whichever side dials.
 fn half_open(state: State) {
     let doors = [Door::new(), Door::new()];
     let node = behind(&doors[0], |config| config);
@@ -103,7 +103,7 @@ fn half_open(state: State) {
 
 #[test]
 fn f1_a_link_that_swallows_everything_or_one_way_is_noticed_and_made_again() {
-    // Side by side: most of it is waiting.
+    // In parallel: the cases mostly wait.
     std::thread::scope(|scope| {
         for (to, from) in [(true, true), (true, false), (false, true)] {
             scope.spawn(move || half_open(State::Swallows { to, from }));
@@ -137,7 +137,7 @@ fn f1_a_frozen_process_under_load_costs_the_others_nothing() {
     let frozen = Program::start("frozen", &[one.addr]);
     one.until_peers(2);
     frozen.signal("STOP");
-    // Far more than all buffers on the way hold, and it does not compress.
+    // Far more than all buffers on the way hold, and incompressible.
     let noise = node::noise();
     let texts: Vec<String> = (0..256).map(|n| format!("{n} {noise}")).collect();
     for text in &texts {
@@ -166,7 +166,7 @@ fn f1_a_process_that_was_killed_and_starts_again_is_dialled_again() {
     hear_each_other(&[&keeper, &other], &[&mortal]);
 }
 
-/// It ends without a word to anybody: no shutdown, and its book is as it was last written.
+/// It crashes: no shutdown, and its book is as last written.
 #[test]
 fn f5_a_node_that_crashed_finds_its_mesh_by_its_book() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Nodes of a mesh that is to heal, in this process and in others, and what is asked of all of them.
+//! The nodes of a mesh that has to heal, in this process and in others, and checks on all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -14,16 +14,16 @@ use crate::support::peer::{Peer, unique};
 use crate::support::victim::Victim;
 use crate::support::{GLANCE, PATIENCE, QUIET};
 
-/// A node in a process of its own, that can be frozen and killed.
+/// A node in its own process, which can be frozen and killed.
 pub(crate) struct Program(Peer);
 
 impl Program {
-    /// On a free port, connected to these.
+    /// Starts on a free port, connected to these.
     pub(crate) fn start(name: &str, connect: &[SocketAddr]) -> Self {
         Self::run(name, "127.0.0.1:0", connect)
     }
 
-    /// Where another was before, dialling nobody.
+    /// Starts at the address of an earlier node, dialling none.
     pub(crate) fn start_at(name: &str, addr: SocketAddr) -> Self {
         Self::run(name, &addr.to_string(), &[])
     }
@@ -54,13 +54,13 @@ impl Program {
         assert!(kill.unwrap().success());
     }
 
-    /// With SIGKILL: it has no time for last words.
+    /// Kills it with SIGKILL, so that it cannot close its connections in order.
     pub(crate) fn kill(&mut self) {
         self.0.kill();
     }
 }
 
-/// Waits until these are one mesh with nobody else in it, and stay so for a while.
+/// Waits until exactly these nodes form one mesh, and stay so for a while.
 pub(crate) fn settle(nodes: &[&Victim]) {
     let deadline = Instant::now() + PATIENCE;
     let (mut before, mut since) = (BTreeMap::new(), Instant::now());
@@ -101,7 +101,7 @@ fn are_one(table: &BTreeMap<NodeId, BTreeSet<NodeId>>) -> bool {
     }
 }
 
-/// Each says something, and each of the others hears it, once.
+/// Each node sends a message, and each of the others receives it once.
 pub(crate) fn hear_each_other(nodes: &[&Victim], programs: &[&Program]) {
     let mut said: Vec<(&str, String)> = Vec::new();
     for node in nodes {
@@ -128,7 +128,7 @@ pub(crate) fn hear_each_other(nodes: &[&Victim], programs: &[&Program]) {
     }
 }
 
-/// It hears all of these, and none of them again.
+/// Asserts that the node receives each of these texts exactly once.
 pub(crate) fn hears_each_once(node: &Victim, texts: &[String]) {
     let mut heard: Vec<String> = Vec::new();
     let deadline = Instant::now() + PATIENCE;
@@ -148,7 +148,7 @@ pub(crate) fn hears_each_once(node: &Victim, texts: &[String]) {
     }
 }
 
-/// 64 KiB of text that nothing makes smaller.
+/// Returns 64 KiB of incompressible text.
 pub(crate) fn noise() -> String {
     let mut dice = StdRng::seed_from_u64(1);
     (0..64 << 10)

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::coprocess::Coprocess;
 use crate::support::{package, until};
 
-/// Everything from here is asked as a program without an actix system would.
+/// A node on its own thread, used as a program without an actix system would.
 struct Ours {
     runtime: tokio::runtime::Runtime,
     node: NodeThread,
@@ -76,14 +76,14 @@ fn a_py2p_and_ours_share_a_dictionary() {
         ours.set("early", "ours").unwrap();
         py.order(json!({"do": "set", "key": "early too", "value": "theirs"}));
         ours.connect(started["listen"].as_str().unwrap());
-        // What was there before is passed on, each way.
+        // Existing entries are exchanged in both directions.
         until("py2p's entry is here", || {
             ours.get("early too").as_deref() == Some("theirs")
         });
         until("our entry is there", || {
             theirs(&py, "early").as_deref() == Some("ours")
         });
-        // So is what is set now.
+        // New entries are exchanged too.
         ours.set("late", "ours").unwrap();
         until("our news are there", || {
             theirs(&py, "late").as_deref() == Some("ours")
@@ -92,7 +92,7 @@ fn a_py2p_and_ours_share_a_dictionary() {
         until("py2p's news are here", || {
             ours.get("late too").as_deref() == Some("theirs")
         });
-        // Who may set what another has set.
+        // Whether a node may overwrite another's entry.
         let taken = ours.set("late too", "taken");
         assert_eq!(matches!(taken, Err(SyncError::Held { .. })), leasing);
     }

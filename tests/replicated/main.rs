@@ -1,4 +1,4 @@
-//! State that all nodes share: in a simulated network, and with a real py2p.
+//! Replicated state: in a simulated network, and with a real py2p.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

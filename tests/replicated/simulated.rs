@@ -28,7 +28,7 @@ async fn all_nodes_keep_the_same_whoever_wrote_when() {
     let nodes = net.start(10).unwrap();
     let syncs: Vec<_> = nodes.iter().map(|node| Sync::of(node).start()).collect();
     pass(10).await;
-    // At the same time, on all nodes.
+    // On all nodes at the same time.
     let setting = syncs.iter().enumerate().map(|(number, sync)| async move {
         sync.send(Set::new("contested", format!("by {number}")))
             .await
@@ -57,7 +57,7 @@ async fn all_nodes_keep_the_same_whoever_wrote_when() {
         assert_eq!(entries(sync).await, kept);
     }
 
-    // Two parts go their ways, and meet again.
+    // Two halves are separated and reconnected.
     net.partition(&nodes[..4]);
     pass(60).await;
     syncs[0]
@@ -92,7 +92,7 @@ async fn all_nodes_keep_the_same_whoever_wrote_when() {
         assert_eq!(entries(sync).await, kept);
     }
 
-    // Who comes late is told.
+    // A node that joins late gets the entries.
     let late = net.start(1).unwrap();
     let sync = Sync::of(&late[0]).start();
     pass(10).await;
@@ -189,7 +189,7 @@ async fn presence_knows_who_is_here() {
             .any(|node| node.node == nodes[1].id && node.about["n"] == 100)
     );
 
-    // One leaves with a word, and the cable of another is pulled.
+    // One node shuts down, another is cut off.
     nodes[2].shutdown().await.unwrap();
     net.partition([&nodes[3]]);
     pass(30).await;
@@ -217,7 +217,7 @@ async fn what_is_set_last_is_kept_however_quickly() {
     assert_eq!(entries(&syncs[1]).await, [("key".into(), last)]);
 }
 
-/// A member whispers many entries to one node, which tells the others of each key once, a few at a time.
+/// A member whispers many entries to one node, which passes each key on once, a few at a time.
 #[actix::test]
 async fn t34_a_member_that_whispers_much_does_not_make_us_shout() {
     let net = SimNet::new(26);

@@ -1,4 +1,4 @@
-//! T38, F22: large messages are offered before they are sent, and each comes to everybody, once.
+//! T38, F22: large messages are offered before they are sent, and reach every node exactly once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ fn second() -> Duration {
     Duration::from_secs(1)
 }
 
-/// A mesh of so many nodes, some of which speak the protocol alone.
+/// A mesh of this many nodes, a share of which has no extensions.
 fn grown(seed: u64, count: usize, plain: f64) -> (Network, Vec<Node>, StdRng) {
     grown_in(Network::new(seed).check_every(20), count, plain, false)
 }
@@ -43,7 +43,7 @@ pub(super) fn grown_in(
     (net, nodes, dice)
 }
 
-/// Large and small ones: a number, and padding.
+/// A payload, large or small: a number, and padding.
 fn payload(number: usize, dice: &mut StdRng) -> String {
     let padding = match number % 3 {
         0 => 10,
@@ -115,7 +115,7 @@ fn f22_in_a_crowd_of_both_kinds_that_all_publish_nothing_is_lost_and_nothing_hea
     }
 }
 
-/// Who offered a message dies before it has sent it, with a word or without.
+/// A node that offered a message dies before it has sent it, with or without notice.
 #[test]
 fn f22_when_a_fifth_dies_what_it_offered_is_fetched_from_others() {
     let (mut tried, seeds) = (0, seeds(20));

@@ -1,4 +1,4 @@
-//! T37: nodes that have more peers than they need part with some, and nothing is lost by it.
+//! T37: nodes with more peers than they need close some connections, and nothing is lost.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::laws::seeds;
 
-/// Everybody comes by the first node's list or by one that came before; a few links are users' own.
+/// Connects every node through the first node's list or an earlier node's; users ask for a few connections.
 fn crowd(net: &mut Network, nodes: &[Node], dice: &mut StdRng) -> Vec<(Node, Node)> {
     let mut asked = Vec::new();
     for (index, node) in nodes.iter().enumerate().skip(1) {
@@ -56,7 +56,7 @@ fn t37_nodes_part_until_none_has_too_many_and_nothing_is_lost_by_it() {
             let author = nodes[dice.random_range(0..nodes.len())];
             net.broadcast(author, format!("round {round}")).unwrap();
             *heard.entry(author).or_insert(0) += 1;
-            // Whispers on links that may be going.
+            // Whispers on connections that may be closing.
             let busy = nodes[dice.random_range(0..nodes.len().min(8))];
             let peers = net.mesh(busy).peers();
             let to = peers[dice.random_range(0..peers.len())].id.clone();
@@ -98,7 +98,7 @@ fn t37_nodes_part_until_none_has_too_many_and_nothing_is_lost_by_it() {
         }
         let degrees = net.degrees();
         assert!(degrees.min >= 3, "seed {seed}: {degrees:?}");
-        // All but the first, to which users came: own dials, the first that came, and who stays for a user's sake.
+        // All but the first, where users connected: its own dials, the first peers, and those kept for a user.
         let mut others: Vec<usize> = nodes[1..]
             .iter()
             .map(|node| net.mesh(*node).peers().len())
@@ -153,7 +153,7 @@ fn t37_a_mesh_comes_to_rest() {
         let parted = |net: &Network| nodes.iter().map(|node| spared(net, *node)).sum::<usize>();
         let before = parted(&net);
         net.run_for(Duration::from_secs(600));
-        // Where there is hardly room for all, one that sought elsewhere in vain comes back after ten minutes.
+        // Where there is hardly room for all, a node that found no other place comes back after ten minutes.
         let later = (parted(&net) - before) / 2;
         assert!(
             later <= nodes.len().div_ceil(8),

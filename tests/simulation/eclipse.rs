@@ -1,7 +1,7 @@
-//! T17: a node that is sent to attackers by nearly every list it hears keeps a link that none of them answers.
+//! T17: a node that nearly every peers list sends to attackers keeps a connection to an honest node.
 //!
-//! The node is real, its world is played: whoever it dials answers. Nine of ten addresses it hears of are the
-//! attackers'. `SEEDS=<count>` changes how many worlds are tried.
+//! The node is real, its world is played: every dial is answered. Nine of ten addresses it gets are the attackers'.
+//! `SEEDS=<count>` changes how many worlds are tried.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 const GENERATION: Generation = Generation::V0_4;
-/// Addresses there are, and how many of them are the attackers'.
+/// Addresses in the world, and how many of them are the attackers'.
 const POOL: (usize, usize) = (1000, 900);
-/// Entries of each list, as our own nodes send them.
+/// Entries of each list, as many as our own nodes send.
 const LISTED: usize = 64;
 
 struct World {
@@ -25,9 +25,9 @@ struct World {
     now: Now,
     dice: StdRng,
     pool: Vec<PeerEntry>,
-    /// Networks that the attackers have addresses in.
+    /// Networks in which the attackers have addresses.
     networks: usize,
-    /// Whom the victim dialled, and whether they are honest.
+    /// The peers the victim dialled, and whether they are honest.
     links: BTreeMap<ConnId, bool>,
     source: ConnId,
 }
@@ -53,7 +53,7 @@ impl World {
             source: ConnId(0),
         };
         world.pool = (0..POOL.0).map(|number| world.entry(number)).collect();
-        // The one that sends the lists is an attacker, and came by itself.
+        // The peer that sends the lists is an attacker, and dialled the victim.
         world.source = world.victim.next_conn();
         let conn = world.source;
         let addr = Address::new("20.0.0.1", 5000).unwrap();
@@ -62,7 +62,7 @@ impl World {
         world
     }
 
-    /// Attackers have their few networks, honest nodes one each.
+    /// Attackers share a few networks; each honest node has its own.
     fn entry(&mut self, number: usize) -> PeerEntry {
         let network = match number < POOL.1 {
             true => format!("20.{}", self.dice.random_range(0..self.networks)),
@@ -86,7 +86,7 @@ impl World {
         }
     }
 
-    /// Whoever is dialled answers, and has the id that the list promised.
+    /// Answers a dial under the id that the list named.
     fn answer(&mut self, conn: ConnId, addr: Address) {
         let entry = self.pool.iter().find(|entry| entry.address == addr);
         let id = entry.unwrap().id.clone();
@@ -150,7 +150,7 @@ fn id(name: &str) -> NodeId {
     NodeId::derive(name, &Subnet::default().id(GENERATION), b"salt")
 }
 
-/// Whether the node found honest ones again and again.
+/// Whether the node found honest peers every time.
 fn holds(seed: u64, networks: usize) -> bool {
     let mut world = World::new(seed, networks);
     (0..5).all(|_| {
@@ -174,7 +174,7 @@ fn t17_attackers_of_few_networks_never_surround_a_node() {
         eprintln!(
             "attackers of {networks} networks: {share:.1} % of {seeds} nodes keep an honest link"
         );
-        // With as many networks as a node has links, attackers can have them all.
+        // With no more networks than a node has connections, attackers can take them all.
         assert!(networks >= 4 || held as u64 == seeds, "{networks} networks");
     }
 }

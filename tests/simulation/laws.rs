@@ -1,7 +1,7 @@
 //! The laws of the mesh, on thousands of virtual networks, each from a seed.
 //!
-//! A law that is broken names its seed; `SEED=<seed> cargo test --test simulation <name>` runs that
-//! one alone, and `SEEDS=<count>` changes how many are run.
+//! A broken law names its seed; `SEED=<seed> cargo test --test simulation <name>` runs that one alone, and
+//! `SEEDS=<count>` changes how many are run.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn second() -> Duration {
     Duration::from_secs(1)
 }
 
-/// Connects each node to one that came before it, and some pairs more.
+/// Connects each node to an earlier one, and some further pairs.
 fn grow(net: &mut Network, nodes: &[Node], dice: &mut StdRng) {
     for (index, node) in nodes.iter().enumerate().skip(1) {
         net.connect(*node, nodes[dice.random_range(0..index)]);
@@ -59,7 +59,7 @@ fn f8_every_connected_node_delivers_every_broadcast_exactly_once() {
         for (index, node) in nodes.iter().enumerate() {
             net.broadcast(*node, format!("from {index}"))
                 .unwrap_or_else(|e| panic!("seed {seed}: {e}"));
-            // The very same text from everyone: ids that differ in nothing but the author.
+            // The same text from every node: ids that differ only in the author.
             net.broadcast(*node, "all alike")
                 .unwrap_or_else(|e| panic!("seed {seed}: {e}"));
         }
@@ -85,7 +85,7 @@ fn f8_every_connected_node_delivers_every_broadcast_exactly_once() {
 #[test]
 fn t23_in_a_full_mesh_a_broadcast_is_sent_as_often_as_promised_and_no_more() {
     for count in 2..9 {
-        // Each way takes less than two others, so everybody hears it from its author first.
+        // Every path takes less than two others, so every node gets it from its author first.
         let near = Duration::from_millis(10)..Duration::from_millis(11);
         let mut net = Network::new(1).latency(near);
         let nodes: Vec<Node> = (0..count)
@@ -114,7 +114,7 @@ fn t23_in_a_full_mesh_a_broadcast_is_sent_as_often_as_promised_and_no_more() {
     }
 }
 
-/// Whatever two nodes say from the moment they are told of each other, while their dials cross and after.
+/// What two nodes send from the moment they learn of each other, while their dials cross and after.
 #[test]
 fn f14_around_a_crossing_nothing_is_lost_and_nothing_heard_twice() {
     for seed in seeds(1_000) {
@@ -154,7 +154,7 @@ fn f14_around_a_crossing_nothing_is_lost_and_nothing_heard_twice() {
     }
 }
 
-/// Of those a seed names, up to nine in ten cannot be dialled.
+/// Up to nine in ten of the peers that a seed names cannot be dialled.
 #[test]
 fn f16_dead_entries_leave_nobody_with_the_seed_alone() {
     for seed in seeds(300) {
@@ -201,7 +201,7 @@ fn f16_dead_entries_leave_nobody_with_the_seed_alone() {
     }
 }
 
-/// Both ends are told, whoever's clock has moved.
+/// Both ends report it, whichever clock moved.
 #[test]
 fn f15_a_clock_that_steps_is_told_on_both_sides() {
     for seed in seeds(300) {
@@ -266,7 +266,7 @@ fn nothing_is_left_when_all_peers_have_left() {
     for seed in seeds(300) {
         let mut dice = StdRng::seed_from_u64(seed);
         let mut net = Network::new(seed);
-        // Without reconnecting: a node that is left alone would look for the lost ones for ever.
+        // Without reconnecting: a node without peers would look for lost ones for ever.
         let alone = |params: &mut Params| params.max_reconnect_delay = Duration::ZERO;
         let nodes: Vec<Node> = (0..6).map(|_| net.add_with(alone)).collect();
         grow(&mut net, &nodes, &mut dice);
@@ -302,7 +302,7 @@ fn nothing_is_left_when_all_peers_have_left() {
 fn a_whisper_finds_its_peer_through_others() {
     for seed in seeds(300) {
         let mut net = Network::new(seed);
-        // No peers-list dialling, so that the line stays a line.
+        // No dials because of peers lists, so that the line stays a line.
         let nodes: Vec<Node> = (0..4)
             .map(|_| net.add_with(|params| params.max_outgoing = 0))
             .collect();
@@ -361,7 +361,7 @@ fn peers_lists_connect_a_star_into_a_mesh_within_max_outgoing() {
                 .iter()
                 .filter(|peer| peer.direction == Direction::Outgoing)
                 .count();
-            // Its own connect, and the crossings it won, may come on top.
+            // Its own connect, and crossings it won, may add to that.
             assert!(dialled <= 5, "seed {seed}: {dialled}");
         }
         let links: usize = nodes.iter().map(|node| net.mesh(*node).peers().len()).sum();
@@ -466,7 +466,7 @@ fn disturb(net: &mut Network, nodes: &[Node], dice: &mut StdRng) {
         } else if dice.random_bool(0.1) {
             net.heal();
         }
-        // Those at both ends of a time of day, beyond what broadcasts bear.
+        // Clock skew beyond what broadcasts tolerate.
         if dice.random_bool(0.02) {
             net.skew(nodes[0], dice.random_range(-90..=90));
         }
@@ -480,7 +480,7 @@ fn disturb(net: &mut Network, nodes: &[Node], dice: &mut StdRng) {
     }
 }
 
-/// As a user's program would: started again, it connects to the seed.
+/// Like a user's program: restarts, then connects to the seed.
 fn come_back(net: &mut Network, node: Node, nodes: &[Node]) {
     net.restart(node, |_| {});
     let seed = if node == nodes[0] { nodes[1] } else { nodes[0] };
@@ -515,7 +515,7 @@ fn f2_the_mesh_heals_within_twice_the_back_off_cap() {
     }
 }
 
-/// `NODES=<count>` changes how many there are.
+/// `NODES=<count>` changes the number of nodes.
 #[test]
 fn f8_a_large_mesh_delivers_each_message_exactly_once_to_every_node() {
     let count = std::env::var("NODES")
@@ -526,7 +526,7 @@ fn f8_a_large_mesh_delivers_each_message_exactly_once_to_every_node() {
         let mut net = Network::new(seed);
         let nodes = net.add_many(count.unwrap_or(300));
         for (index, node) in nodes.iter().enumerate().skip(1) {
-            // To one that came shortly before it: a long thin mesh, with the links of peers lists.
+            // Connects to a node that joined shortly before: a long thin mesh, plus the connections from peers lists.
             let back = dice.random_range(1..=index.min(20));
             net.connect(*node, nodes[index - back]);
             net.run_for(Duration::from_millis(5));
@@ -552,7 +552,7 @@ fn f8_a_large_mesh_delivers_each_message_exactly_once_to_every_node() {
     }
 }
 
-/// Every node validates; now and then one takes so long that it fails open.
+/// Every node validates; sometimes one takes so long that it fails open.
 #[test]
 fn f21_what_validators_accept_is_heard_once_and_what_they_reject_goes_nowhere() {
     fn judge(message: &actix_mesh::Message) -> Option<Acceptance> {
@@ -576,7 +576,7 @@ fn f21_what_validators_accept_is_heard_once_and_what_they_reject_goes_nowhere() 
         let mut good = 0;
         for round in 0..20 {
             let node = nodes[dice.random_range(0..count)];
-            // Whoever writes ten that are rejected is closed for it.
+            // A node that wrote ten rejected messages is closed.
             let words = if round < 8 { 4 } else { 3 };
             let word = ["good", "late", "old", "bad"][dice.random_range(0..words)];
             good += usize::from(word == "good" || word == "late");
@@ -603,7 +603,7 @@ fn f21_what_validators_accept_is_heard_once_and_what_they_reject_goes_nowhere() 
     }
 }
 
-/// A member fills the caches with what bears whatever stamp it likes, in a ring with latency.
+/// A member fills the caches with messages of any stamp, in a ring with latency.
 #[test]
 fn f20_whatever_a_member_sends_nothing_is_delivered_twice_and_relays_end_with_it() {
     for seed in seeds(60) {
@@ -621,7 +621,7 @@ fn f20_whatever_a_member_sends_nothing_is_delivered_twice_and_relays_end_with_it
         let own = Composer::new(Generation::V0_4, Limits::default(), net.id(member));
         let broadcast = |net: &mut Network, round: usize| {
             for (number, node) in ring.iter().enumerate() {
-                // Nobody may be connected to it any more.
+                // The node may have no peer any more.
                 let _ = net.broadcast(*node, format!("{number} says {round}"));
             }
         };
@@ -630,7 +630,7 @@ fn f20_whatever_a_member_sends_nothing_is_delivered_twice_and_relays_end_with_it
                 broadcast(&mut net, round);
             }
             for number in 0..dice.random_range(0..120) {
-                // The clock of a simulation begins at that second.
+                // The simulated clock begins at that second.
                 let now = 1_500_000_000 + net.now().as_secs();
                 let time = now.saturating_add_signed(dice.random_range(-55..59));
                 let text = format!("{round} {number}");

@@ -1,4 +1,4 @@
-//! F23: peers are asked not to send what comes sooner from others, and whatever happens each message comes to everybody, once.
+//! F23: peers are asked not to send what others send sooner, and every message still reaches every node exactly once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +15,7 @@ fn second() -> Duration {
     Duration::from_secs(1)
 }
 
-/// A mesh of so many nodes, some of which speak the protocol alone. Of some seeds each link has a latency of its own.
+/// A mesh of this many nodes, a share of which has no extensions. For some seeds each connection keeps its latency.
 fn grown(seed: u64, count: usize, plain: f64) -> (Network, Vec<Node>, StdRng) {
     let net = Network::new(seed).check_every(20);
     let net = match seed / 4 % 2 {
@@ -25,7 +25,7 @@ fn grown(seed: u64, count: usize, plain: f64) -> (Network, Vec<Node>, StdRng) {
     grown_in(net, count, plain, true)
 }
 
-/// How often each number was heard since this was asked last.
+/// How often each number arrived since the last call.
 fn heard(net: &mut Network, node: Node) -> BTreeMap<usize, usize> {
     let mut heard = BTreeMap::new();
     for message in net.take_delivered(node) {
@@ -56,9 +56,9 @@ fn f23_after_the_first_of_an_author_each_node_hears_hardly_a_copy_too_many() {
             }
             let cost = net.finish_round(second() * 10);
             assert_eq!(cost.missed, 0, "seed {seed}: {round}");
-            // Whoever was not heeded asks again by then.
+            // A node whose request was ignored asks again by then.
             net.run_for(second() * 3);
-            // What a link that has just come or gone brings is another matter.
+            // Copies over a connection that just opened or closed do not count.
             steady = if net.degrees() == degrees {
                 steady + 1
             } else {
@@ -79,7 +79,7 @@ fn f23_after_the_first_of_an_author_each_node_hears_hardly_a_copy_too_many() {
     }
 }
 
-/// Authors speak while links break, nodes come and nodes of either kind stand between others.
+/// Authors send while connections break, nodes join, and nodes of both kinds relay for others.
 #[test]
 fn f23_while_links_break_and_nodes_come_nothing_is_lost_and_nothing_heard_twice() {
     for seed in seeds(10) {
@@ -112,8 +112,8 @@ fn f23_while_links_break_and_nodes_come_nothing_is_lost_and_nothing_heard_twice(
     }
 }
 
-/// The ways of several authors lead through nodes that die, with a word or without; what is said before and after comes to
-/// all that are left.
+/// Paths from several authors lead through nodes that die, with or without notice. What is sent before and after
+/// reaches every remaining node.
 #[test]
 fn f23_when_a_fifth_dies_others_send_what_is_missing() {
     let (mut tried, seeds) = (0, seeds(20));

@@ -1,4 +1,4 @@
-//! The attackers of the soak: each does one kind of harm, again and again, until it is over.
+//! The attackers of the soak: each repeats one kind of harm until the run is over.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -14,10 +14,10 @@ use crate::support::raw::{GENERATION, Raw, framed, some_id, some_text, user};
 use crate::support::unix;
 
 const MIB: usize = 1 << 20;
-/// How many kinds there are.
+/// The number of kinds.
 pub(crate) const KINDS: usize = 16;
 
-/// Attacks the node at that address in that way, and comes back when it is thrown out.
+/// Attacks the node at that address with one kind, and reconnects when it is closed.
 pub(crate) fn attack(kind: usize, addr: SocketAddr, over: &AtomicBool) {
     let is_over = || over.load(Ordering::Relaxed);
     while !is_over() {
@@ -27,16 +27,16 @@ pub(crate) fn attack(kind: usize, addr: SocketAddr, over: &AtomicBool) {
             11 => stranger(addr, b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"),
             12 => trickle(addr),
             13 => drop(join(addr)),
-            // They take nothing of what they are sent, or hardly anything.
+            // These read nothing, or hardly anything.
             14 => mute(addr, over, false),
             _ => mute(addr, over, true),
         }
-        // Nobody gains by being thrown out faster than it comes.
+        // Reconnecting faster than this would gain nothing.
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// Joins and says harmful things until it is closed, or over.
+/// Joins and sends harmful messages until it is closed or the run is over.
 fn member(kind: usize, addr: SocketAddr, over: &AtomicBool) {
     let Some(member) = join(addr) else { return };
     let mut stream: &TcpStream = &member.stream;
@@ -44,7 +44,7 @@ fn member(kind: usize, addr: SocketAddr, over: &AtomicBool) {
         .set_write_timeout(Some(Duration::from_millis(500)))
         .unwrap();
     stream.set_nonblocking(false).unwrap();
-    // Somebody reads for it, or it would be a mute one.
+    // Read for it, or it would be a mute peer.
     let mut reading = stream.try_clone().unwrap();
     reading.set_read_timeout(None).unwrap();
     std::thread::spawn(move || while let Ok(1..) = reading.read(&mut [0; 1 << 16]) {});
@@ -62,7 +62,7 @@ fn member(kind: usize, addr: SocketAddr, over: &AtomicBool) {
     let _ = stream.shutdown(std::net::Shutdown::Both);
 }
 
-/// A portion of that kind; never the same twice.
+/// Returns one harmful message of that kind, different each time.
 fn harm(kind: usize, member: &Raw) -> Vec<u8> {
     let methods = Method::available_in(GENERATION);
     match kind {
@@ -80,7 +80,7 @@ fn harm(kind: usize, member: &Raw) -> Vec<u8> {
                     unix(),
                 )
                 .repeat(100),
-            // And then one that ends it.
+            // Then a frame that ends the connection.
             framed(&[0; 9]),
         ]
         .concat(),
@@ -139,14 +139,14 @@ fn control() -> Vec<u8> {
     .concat()
 }
 
-/// Says something that is no handshake.
+/// Sends bytes that are not a handshake.
 fn stranger(addr: SocketAddr, bytes: &[u8]) {
     if let Ok(mut stream) = TcpStream::connect(addr) {
         let _ = stream.write_all(bytes);
     }
 }
 
-/// A hundred that say a byte now and then.
+/// Opens a hundred connections that send a byte now and then.
 fn trickle(addr: SocketAddr) {
     let mut crowd: Vec<TcpStream> = (0..100)
         .filter_map(|_| TcpStream::connect(addr).ok())
@@ -159,7 +159,7 @@ fn trickle(addr: SocketAddr) {
     }
 }
 
-/// Joins and takes nothing, or a byte now and then, until it is closed for it.
+/// Joins and reads nothing, or a byte now and then, until it is closed for it.
 fn mute(addr: SocketAddr, over: &AtomicBool, sips: bool) {
     let Some(mut member) = join(addr) else { return };
     while !over.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! What is run for long, and what must hold meanwhile.
+//! The long-running cases, and the limits that hold meanwhile.
 
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::process::{Good, Process, join};
 use crate::support::raw::Raw;
 use crate::support::{open_files, until};
 
-/// All of them, by name.
+/// All cases, by name.
 pub(crate) const CASES: &[(&str, fn())] = &[
     ("mixed attacks", mixed_attacks),
     ("trickling sockets", trickling_sockets),
@@ -32,7 +32,7 @@ fn mib(kib: usize) -> f64 {
     kib as f64 / 1024.0
 }
 
-/// As many as descriptors allow: the node has as many again, in a process of its own.
+/// As many sockets as the descriptor limit allows; the node, in its own process, needs as many.
 fn crowd(wanted: usize) -> usize {
     let count = wanted.min(open_files().saturating_sub(200));
     if count < wanted {
@@ -41,7 +41,7 @@ fn crowd(wanted: usize) -> usize {
     count
 }
 
-/// Every kind of attacker at the same time, and two who only want to talk.
+/// Every kind of attacker at once, and two honest peers that exchange messages.
 fn mixed_attacks() {
     let time = Duration::from_secs(number("SOAK", 5) as u64);
     let mut node = Process::start(1024);
@@ -57,7 +57,7 @@ fn mixed_attacks() {
     let (began, mut printed) = (Instant::now(), 0);
     let (mut most_peers, mut times) = (0, Vec::new());
     while began.elapsed() < time {
-        // Both, or one would seem dead.
+        // In both directions, or one peer would seem dead.
         times.extend([one.talk_to(&other), other.talk_to(&one)]);
         std::thread::sleep(Duration::from_millis(100));
         let status = node.status();
@@ -120,7 +120,7 @@ fn trickling_sockets() {
         "  {:.1} MiB resident at most, and {most_open} descriptors",
         mib(node.resident("VmHWM"))
     );
-    // Those that wait, those that are closing, and some that were just told to.
+    // Those pending, those closing, and some just told to close.
     assert!(most_open < 1000, "{most_open} descriptors");
 }
 

@@ -1,10 +1,10 @@
-//! Long runs against a node in a process of its own, whose resident memory is looked at: mixed attacks, sockets
-//! that only trickle, idle peers. `docs/reliability.md` has what they printed.
+//! Long runs against a node in its own process, whose resident memory is measured: mixed attacks, trickling sockets,
+//! idle peers. `docs/reliability.md` has the results.
 //!
 //!     cargo test --test soak                                                    a few seconds of each
 //!     SOAK=600 SOCKETS=10000 PEERS=5000 cargo test --release --test soak        ten minutes, and crowds
 //!
-//! A name behind `--` runs that one alone. Fails if memory grows beyond the law, or a good peer is not served.
+//! A name after `--` runs only that case. Fails if memory exceeds the limit, or an honest peer is not served.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

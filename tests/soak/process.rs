@@ -1,4 +1,4 @@
-//! The node: a process that runs this program again, and what its owner sees of it.
+//! The node: a child process that runs this program, and its measurements.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -12,10 +12,10 @@ use actix_mesh::{Config, Status, Subnet};
 use crate::support::PATIENCE;
 use crate::support::raw::{GENERATION, Raw, compressing, some_id, some_text};
 
-/// The argument that makes this program a node.
+/// The argument that makes this program run a node.
 pub(crate) const WORD: &str = "be-a-node";
 
-/// Says where it listens, answers each line with its status, and ends with its input.
+/// Prints its address, answers each line with its status, and ends on EOF.
 pub(crate) fn run(max_incoming: usize) {
     actix::System::new().block_on(async {
         let config = Config::new().max_outgoing(0).max_incoming(max_incoming);
@@ -68,13 +68,13 @@ impl Process {
         serde_json::from_str(&line).unwrap()
     }
 
-    /// Files and sockets it has open.
+    /// Counts its open files and sockets.
     pub(crate) fn descriptors(&self) -> usize {
         let folder = format!("/proc/{}/fd", self.child.id());
         std::fs::read_dir(folder).expect("the node lives").count()
     }
 
-    /// KiB that are resident, now (`VmRSS`) or at most so far (`VmHWM`).
+    /// Its resident KiB, now (`VmRSS`) or at peak (`VmHWM`).
     pub(crate) fn resident(&self, which: &str) -> usize {
         let file = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(file).expect("the node lives");
@@ -90,12 +90,12 @@ impl Drop for Process {
     }
 }
 
-/// A peer of the node at this address, if it lets us in.
+/// Joins the node at this address, if it accepts the handshake.
 pub(crate) fn join(addr: SocketAddr) -> Option<Raw> {
     join_with(addr, compressing)
 }
 
-/// The same, with a handshake of its own making.
+/// Joins with a modified handshake.
 pub(crate) fn join_with(addr: SocketAddr, change: impl FnOnce(&mut Control)) -> Option<Raw> {
     let stream = TcpStream::connect(addr).ok()?;
     let mut raw = Raw::over(stream, &Subnet::default().id(GENERATION), some_id());
@@ -108,7 +108,7 @@ pub(crate) fn join_with(addr: SocketAddr, change: impl FnOnce(&mut Control)) -> 
     None
 }
 
-/// A peer that means well: it takes all it is sent, and looks for what it waits for.
+/// An honest peer: it reads everything and looks for the messages it expects.
 pub(crate) struct Good {
     raw: Raw,
     heard: Receiver<String>,
@@ -124,12 +124,12 @@ impl Good {
         Self { raw, heard }
     }
 
-    /// How long a message takes from it to another.
+    /// Measures how long a message takes to another peer.
     pub(crate) fn talk_to(&mut self, other: &Self) -> Duration {
         let (text, began) = (format!("<{}>", some_text(GREETING)), Instant::now());
         self.raw.broadcast(&text);
         loop {
-            // The attackers take most of the processor.
+            // The attackers take most of the CPU time.
             let left = (PATIENCE * 4).saturating_sub(began.elapsed());
             let heard = other.heard.recv_timeout(left);
             if heard.expect("a good peer is heard") == text {
@@ -141,7 +141,7 @@ impl Good {
 
 const GREETING: &str = "how are you";
 
-/// Finds greetings in whatever comes: to read every frame of a flood would make it a slow peer.
+/// Finds greetings in the byte stream: parsing every frame of a flood would make it a slow peer.
 fn listen(mut stream: TcpStream, tell: &Sender<String>) {
     let (mut chunk, mut kept) = ([0; 1 << 16], String::new());
     while let Ok(read @ 1..) = stream.read(&mut chunk) {

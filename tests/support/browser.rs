@@ -1,4 +1,4 @@
-//! Chromium without a window, driven over its devtools protocol.
+//! Headless Chromium, driven over its devtools protocol.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Message, WebSocket};
 
-/// How long anything that must happen is waited for: far more than it takes.
+/// The deadline of anything that must happen: far longer than it takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A process that ends with the test.
+/// A process that is killed with the test.
 pub(crate) struct Process(pub(crate) Child);
 
 impl Drop for Process {
@@ -31,12 +31,12 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// `None`, after saying so, where there is no Chromium; under `CI` that is a failure.
+    /// Opens a page. `None`, after saying so, where there is no Chromium; under `CI` that is a failure.
     pub(crate) fn open(url: &str) -> Option<Self> {
         Self::open_with(url, &[])
     }
 
-    /// As [`open`](Self::open), with more of Chromium's own arguments.
+    /// Like [`open`](Self::open), with further arguments for Chromium.
     pub(crate) fn open_with(url: &str, more: &[&str]) -> Option<Self> {
         let profile = tempfile::tempdir().unwrap();
         let names = ["chromium", "chromium-browser", "google-chrome"];

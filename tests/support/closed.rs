@@ -1,7 +1,7 @@
-//! Closed meshes for the attacks: an authority of the tests, and members made of a socket.
+//! Closed meshes for the attacks: a test authority, and members made of a socket.
 //!
-//! An attack is written once, for an open mesh. In a crate whose name ends with `_closed` the node under attack is closed, and
-//! each raw peer gets a key and a certificate of its own and speaks through a tunnel that adds the TLS.
+//! An attack is written once, for an open mesh. In a crate whose name ends with `_closed` the attacked node is closed,
+//! and each raw peer gets its own key and certificate and speaks through a tunnel that adds TLS.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -21,12 +21,12 @@ use rustls::{
 use tokio::net::TcpSocket;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-/// Whether the nodes of this crate's tests are closed.
+/// Whether this crate's tests run on closed nodes.
 pub(crate) fn is_on() -> bool {
     env!("CARGO_CRATE_NAME").ends_with("_closed")
 }
 
-/// The folder of the authority, for processes that a test starts.
+/// The authority's folder, for processes that a test starts.
 pub(crate) const FOLDER: &str = "ACTIX_MESH_TEST_AUTHORITY";
 
 struct Mesh {
@@ -41,7 +41,7 @@ fn mesh() -> &'static Mesh {
         let (dir, authority) = match std::env::var_os(FOLDER) {
             Some(dir) => (PathBuf::from(&dir), Authority::open(dir).unwrap()),
             None => {
-                // It lives as long as the tests, which no destructor sees the end of.
+                // Kept for all tests: a static is never dropped.
                 let dir = tempfile::tempdir().unwrap().keep();
                 let authority = Authority::init(&dir).unwrap();
                 (dir, authority)
@@ -61,12 +61,12 @@ fn mesh() -> &'static Mesh {
     })
 }
 
-/// The folder of the authority.
+/// Returns the authority's folder.
 pub(crate) fn folder() -> &'static Path {
     &mesh().dir
 }
 
-/// A name that nobody else has, and the files of its certificate.
+/// Issues a certificate for a unique name; returns the prefix of its files.
 fn issue() -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -76,12 +76,12 @@ fn issue() -> PathBuf {
     mesh().dir.join(name)
 }
 
-/// What a node of the mesh is configured with.
+/// Returns the configuration of a member node.
 pub(crate) fn member() -> Tls {
     Tls::from_files(issue()).unwrap()
 }
 
-/// A certificate and key that nobody else has, and the id of its owner.
+/// Returns a fresh certificate and key, and the id of their owner.
 fn credentials() -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>, NodeId) {
     let prefix = issue();
     let id = Tls::from_files(&prefix).unwrap().id().clone();
@@ -90,7 +90,7 @@ fn credentials() -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>, NodeI
     (chain.map(Result::unwrap).collect(), key, id)
 }
 
-/// Connects as a member: what is written to the stream arrives at the node through TLS.
+/// Connects as a member: bytes written to the stream reach the node through TLS.
 pub(crate) fn dial(to: SocketAddr) -> (TcpStream, NodeId) {
     let (chain, key, id) = credentials();
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -107,19 +107,19 @@ pub(crate) fn dial(to: SocketAddr) -> (TcpStream, NodeId) {
         let Ok(stream) = socket.connect(to).await else {
             return;
         };
-        // As a raw peer's own socket would be.
+        // As on a raw peer's own socket.
         let _ = stream.set_nodelay(true);
         let name = ServerName::try_from("localhost").unwrap();
         let connector = TlsConnector::from(Arc::new(config));
         if let Ok(mut stream) = connector.connect(name, stream).await {
-            // Whichever side ends first, the other sees it.
+            // When one side ends, the other sees it.
             let _ = tokio::io::copy_bidirectional(&mut theirs, &mut stream).await;
         }
     });
     (ours, id)
 }
 
-/// A client without a certificate that has not begun its handshake.
+/// Returns a client without a certificate, before its handshake.
 pub(crate) fn stranger() -> ClientConnection {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -131,7 +131,7 @@ pub(crate) fn stranger() -> ClientConnection {
     ClientConnection::new(Arc::new(config), name).unwrap()
 }
 
-/// The other end of a node's dial, as a member: likewise.
+/// Accepts a node's dial as a member, likewise.
 pub(crate) fn accept(stream: TcpStream) -> (TcpStream, NodeId) {
     let (chain, key, id) = credentials();
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -153,7 +153,7 @@ pub(crate) fn accept(stream: TcpStream) -> (TcpStream, NodeId) {
     (ours, id)
 }
 
-/// What a tunnel takes from a node whose peer reads nothing must not be much more than a socket would.
+/// A tunnel must not buffer much more than a socket for a peer that reads nothing.
 const BUFFER: u32 = 64 << 10;
 
 async fn pair() -> (TcpStream, tokio::net::TcpStream) {
@@ -171,7 +171,7 @@ async fn pair() -> (TcpStream, tokio::net::TcpStream) {
     (ours, theirs)
 }
 
-/// The raw peer does not care whom it talks to.
+/// Accepts any certificate: a raw peer does not check the node.
 #[derive(Debug)]
 struct Anybody;
 

@@ -1,6 +1,6 @@
-//! A child process that speaks JSON lines, and everything it has said so far.
+//! A child process that speaks JSON lines, and a record of its output.
 //!
-//! Knows no protocol beyond `seq`: a command carries one, and its answer brings it back.
+//! Knows no protocol beyond `seq`: a command carries one, and its answer echoes it.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -43,7 +43,7 @@ impl Record {
     }
 }
 
-/// The process; it is killed when this is dropped, and what it said is printed if its case failed.
+/// The process; on drop it is killed, and its output is printed if the case failed.
 pub(crate) struct Coprocess {
     name: String,
     child: Child,
@@ -74,7 +74,7 @@ impl Coprocess {
         }
     }
 
-    /// Sends a command and returns the `seq` under which its answer will come.
+    /// Sends a command and returns the `seq` of its answer.
     pub(crate) fn tell(&self, mut command: Value) -> u64 {
         let seq = self.next_seq.fetch_add(1, Ordering::Relaxed);
         command["seq"] = seq.into();
@@ -82,7 +82,7 @@ impl Coprocess {
         seq
     }
 
-    /// Writes a line just as it is.
+    /// Writes a line unchanged.
     pub(crate) fn write_line(&self, line: &str) {
         let mut input = self.input.lock().expect("no writer panics");
         let written = writeln!(input.as_mut().expect("input still open"), "{line}");
@@ -93,7 +93,7 @@ impl Coprocess {
         self.input.lock().expect("no writer panics").take();
     }
 
-    /// The answer to an earlier command: what `ok` holds, or what `error` holds.
+    /// Waits for the answer to an earlier command: the content of `ok` or of `error`.
     pub(crate) fn answer(&self, seq: u64) -> Result<Value, Value> {
         let mut line = self.wait_for("an answer", |line| {
             line["event"] == "answer" && line["seq"] == seq
@@ -108,14 +108,14 @@ impl Coprocess {
         self.answer(self.tell(command))
     }
 
-    /// A command that must succeed.
+    /// Sends a command that must succeed.
     pub(crate) fn order(&self, command: Value) -> Value {
         let said = command.to_string();
         self.ask(command)
             .unwrap_or_else(|error| panic!("{} answered {said} with {error}", self.name))
     }
 
-    /// A command that must be refused; returns the error.
+    /// Sends a command that must be refused; returns the error.
     pub(crate) fn refused(&self, command: Value) -> Value {
         let said = command.to_string();
         match self.ask(command) {
@@ -127,7 +127,7 @@ impl Coprocess {
         }
     }
 
-    /// The first line that fits, said already or to come.
+    /// Waits for the first line that fits, past or future.
     pub(crate) fn wait_for(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
         self.wait_within(PATIENCE, fits)
             .unwrap_or_else(|| panic!("{} never gave {what}", self.name))
@@ -159,7 +159,7 @@ impl Coprocess {
         }
     }
 
-    /// Every line so far that fits.
+    /// Returns all lines so far that fit.
     pub(crate) fn lines(&self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
         self.record
             .lock()
@@ -170,19 +170,19 @@ impl Coprocess {
             .collect()
     }
 
-    /// Its number, as signals are sent to it.
+    /// Returns the process id, for signals.
     #[allow(dead_code, reason = "live peers are sent none")]
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     pub(crate) fn kill(&mut self) {
-        // A process that has ended by itself is as good as killed.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// The exit code of a process that was asked to end, if it did so in time.
+    /// Waits for the exit code of a process that was asked to end; `None` at the deadline.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
@@ -216,7 +216,7 @@ fn listen(output: impl Read + Send + 'static, record: &Arc<Record>) {
     let record = Arc::clone(record);
     thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
-            // What is no JSON is kept as the text it is: a case that waits for an object fails and shows it.
+            // Output that is not JSON is kept as text: a case that waits for an object fails and shows it.
             let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
             record.keep(|said| said.lines.push(value));
         }

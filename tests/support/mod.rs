@@ -1,7 +1,8 @@
-//! What the tests share: how long they wait, and the parts that they are built of.
+//! Code shared by the tests: deadlines, and the parts that tests are built from.
 //!
-//! `browser` is Chromium, `closed` makes members of closed meshes, `victim` is a node of this process, `raw` a peer made of nothing but a socket, `coprocess` and `peer` are nodes in
-//! processes of their own, `package` installs py2p, `vectors` reads the golden vectors.
+//! `browser` drives Chromium, `closed` makes members of closed meshes, `victim` is a node in this process, `raw` a peer
+//! made of a bare socket, `coprocess` and `peer` are nodes in their own processes, `package` installs py2p, `vectors`
+//! reads the golden vectors.
 
 #![allow(dead_code, reason = "each test program uses some of it")]
 
@@ -17,14 +18,14 @@ pub(crate) mod raw;
 pub(crate) mod vectors;
 pub(crate) mod victim;
 
-/// Whatever must happen happens within this time: far more than it takes, so that a busy machine makes a
-/// test slower and not red.
+/// The deadline of anything that must happen: far longer than it takes, so that a busy machine slows a test down and
+/// does not fail it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long something that must not happen is watched for once its cause has had its effect elsewhere.
+/// How long to watch that something does not happen, once its cause has had its effect elsewhere.
 pub(crate) const QUIET: Duration = Duration::from_millis(700);
 
-/// Between two looks at something that is polled.
+/// The interval between two polls.
 pub(crate) const GLANCE: Duration = Duration::from_millis(20);
 
 /// Seconds since the epoch.
@@ -35,7 +36,7 @@ pub(crate) fn unix() -> u64 {
         .as_secs()
 }
 
-/// Looks until it is so.
+/// Polls until the condition holds.
 pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {
     let deadline = std::time::Instant::now() + PATIENCE;
     while !so() {
@@ -44,7 +45,7 @@ pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
-/// Sockets a program may have open here, in all.
+/// Returns the most sockets a program may open here.
 pub(crate) fn open_files() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits
@@ -54,7 +55,7 @@ pub(crate) fn open_files() -> usize {
         .unwrap_or(256)
 }
 
-/// What is used when nothing is under way: the least of a second, in which some timer may be at work.
+/// Returns the usage at rest: the least over a second, in which a timer may run.
 pub(crate) fn at_rest(used: impl Fn() -> usize) -> usize {
     let readings = (0..10).map(|_| {
         std::thread::sleep(Duration::from_millis(100));

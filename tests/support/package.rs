@@ -1,6 +1,6 @@
-//! The py2p package: set up under `target/` on first use, and said aloud where it cannot be.
+//! The py2p package: installed under `target/` on first use, with a loud notice where that fails.
 //!
-//! Knows nothing of what its Python scripts do with it.
+//! Knows nothing of the Python scripts that use it.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use std::thread;
 
 const VERSION: &str = "0.4.516";
 
-/// Where the package is. Returns nothing where it cannot be set up, after saying loudly that this case did
-/// not run. Under `CI` that is a failure instead: nobody reads the log of a green run.
+/// Returns the package's folder, or `None` where it cannot be installed, after saying loudly that this case did not
+/// run. Under `CI` that is a failure: the log of a passing run is not read.
 pub(crate) fn ready() -> Option<&'static Path> {
     static PACKAGE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     match PACKAGE.get_or_init(install) {
@@ -23,10 +23,10 @@ pub(crate) fn ready() -> Option<&'static Path> {
     }
 }
 
-/// Python, to run a script of the tests' folder.
+/// Returns a command that runs a Python script of the tests' folder.
 pub(crate) fn python(script: &str) -> Command {
     let mut command = Command::new("python3");
-    // A byte-code folder beside the scripts would be a change to the source tree.
+    // Byte code beside the scripts would change the source tree.
     command.env("PYTHONDONTWRITEBYTECODE", "1");
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     command.arg(tests.join(script));
@@ -47,7 +47,7 @@ fn install() -> Result<PathBuf, String> {
     }
 }
 
-/// Says loudly that a case did not run for want of this.
+/// Says loudly that a case did not run because this is missing.
 pub(crate) fn say_not_run(what: &str, why: &str) {
     let case = thread::current().name().unwrap_or("a case").to_owned();
     let text = format!(
@@ -57,6 +57,6 @@ pub(crate) fn say_not_run(what: &str, why: &str) {
         std::env::var_os("CI").is_none_or(|ci| ci.is_empty()),
         "{text}"
     );
-    // Written to the stream itself: `eprintln!` would be captured, and a passing case shows nothing.
+    // Written to the stream directly: `eprintln!` is captured, and the output of a passing case is not shown.
     let _ = std::io::stderr().write_all(text.as_bytes());
 }

@@ -1,4 +1,4 @@
-//! A node of the mesh as a case sees it: ours or a py2p, driven by the same commands.
+//! A node of the mesh as the cases see it: ours or a py2p, driven by the same commands.
 
 use std::ops::{Deref, DerefMut};
 use std::process::{self, Command};
@@ -38,12 +38,12 @@ impl Peer {
         }
     }
 
-    /// Our program, dialling nobody by itself.
+    /// Starts our program; it dials no peer unasked.
     pub(crate) fn ours(name: &str) -> Self {
         Self::ours_with(name, &["--max-outgoing", "0"])
     }
 
-    /// Our program with more arguments.
+    /// Starts our program with more arguments.
     pub(crate) fn ours_with(name: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_actix-mesh"));
         command
@@ -54,13 +54,13 @@ impl Peer {
         Self::new(process, &ready, &ready["subnet"]["id"])
     }
 
-    /// Dials another node and waits until both have it in their tables.
+    /// Dials another node and waits until each has the other in its table.
     pub(crate) fn join(&self, other: &Self) {
         self.order(json!({"do": "connect", "addr": other.listen}));
         self.linked(other);
     }
 
-    /// Waits until each of the two has the other in its table.
+    /// Waits until each node has the other in its table.
     pub(crate) fn linked(&self, other: &Self) {
         for (one, two) in [(self, other), (other, self)] {
             one.until("a link", |peers| {
@@ -69,7 +69,7 @@ impl Peer {
         }
     }
 
-    /// Waits until the table of peers is as it should be.
+    /// Waits until the table of peers fits.
     pub(crate) fn until(&self, what: &str, fits: impl Fn(&[Value]) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -103,7 +103,7 @@ impl Peer {
         self.order(json!({"do": "send", "packets": [text]}))
     }
 
-    /// The message whose first packet after packet 0 is this.
+    /// Waits for the message whose first packet after packet 0 is this.
     pub(crate) fn hears(&self, text: impl Into<Value>) -> Value {
         let text = text.into();
         self.wait_for(&format!("the message {text}"), |line| {
@@ -125,7 +125,7 @@ impl Peer {
         self.times_heard(text) > 0
     }
 
-    /// The message arrives, and a while later it is still the only one of its kind.
+    /// Waits for the message, and checks a while later that it came only once.
     pub(crate) fn hears_once(&self, text: &str) -> Value {
         let message = self.hears(text);
         thread::sleep(QUIET);
@@ -137,7 +137,7 @@ impl Peer {
         message
     }
 
-    /// Asserts that a py2p recorded no exception: whatever troubles it is our doing.
+    /// Asserts that a py2p recorded no exception: any would be caused by our node.
     pub(crate) fn is_untroubled(&self) {
         let status = self.order(json!({"do": "status"}));
         assert_eq!(
@@ -166,7 +166,7 @@ fn is_message(line: &Value, first_packet: &Value) -> bool {
     line["event"] == "message" && line["packets"][0] == *first_packet
 }
 
-/// A text no other message has: equal texts in one second are one message to a py2p.
+/// Returns a text that no other message has: to a py2p equal texts in one second are one message.
 pub(crate) fn unique(label: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!(

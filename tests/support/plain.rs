@@ -1,4 +1,4 @@
-//! Questions in the plain form, each way, between a node of ours and a reference peer that knows nothing of types.
+//! Questions in the plain form, in both directions, between our node and a reference peer that knows no types.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -35,7 +35,7 @@ impl Query for Square {
     type Reply = Squared;
 }
 
-/// Answers, and passes on the values it hears.
+/// Answers questions, and forwards the values it receives.
 struct Worker(std::sync::mpsc::Sender<u64>);
 
 impl Actor for Worker {
@@ -59,7 +59,7 @@ impl Handler<Received<Square>> for Worker {
     }
 }
 
-/// Whether a line is a message whose packet behind packet 0 is this kind; its value and tag.
+/// If a line is a message whose packet after packet 0 is this kind, returns its value and tag.
 fn in_plain_form(line: &Value, kind: &str) -> Option<(Value, String)> {
     let packets = line["packets"].as_array()?;
     let is_one = line["event"] == "message" && packets.first()? == kind;
@@ -76,7 +76,7 @@ fn in_plain_form(line: &Value, kind: &str) -> Option<(Value, String)> {
     })
 }
 
-/// What a peer's program can be told to do here, beyond sending and replying.
+/// What a peer's program supports beyond sending and replying.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Can {
     SendAndReply,
@@ -87,7 +87,7 @@ fn new_runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// A value and questions, from the peer to us and from us to the peer.
+/// Exchanges a value and questions between the peer and our node, in both directions.
 pub(crate) fn questions_each_way(peer: &Peer, can: Can, config: Config) {
     let runtime = new_runtime();
     let node = runtime.block_on(config.start_on_thread()).unwrap();
@@ -105,7 +105,7 @@ pub(crate) fn questions_each_way(peer: &Peer, can: Can, config: Config) {
         peers.iter().any(|peer| peer["id"] == node.id.as_str())
     });
 
-    // A value, by its kind as packet 0 and in the plain form.
+    // A value, with its kind as packet 0 and in the plain form.
     if can == Can::WhisperAndSetKinds {
         peer.order(json!({"do": "send", "type": "square/1", "packets": [r#"{"n":3}"#]}));
         assert_eq!(heard.recv_timeout(PATIENCE), Ok(3));
@@ -113,7 +113,7 @@ pub(crate) fn questions_each_way(peer: &Peer, can: Can, config: Config) {
     peer.order(json!({"do": "send", "packets": ["square/1", r#"{"n":4}"#, "id:a"]}));
     assert_eq!(heard.recv_timeout(PATIENCE), Ok(4));
 
-    // The peer asks everybody, and us alone.
+    // The peer asks all nodes, and ours alone.
     peer.order(json!({"do": "send", "packets": ["square/1", r#"{"n":5}"#, "ask:everybody"]}));
     let mut answers = vec![("reply:everybody", 25)];
     if can == Can::WhisperAndSetKinds {
@@ -127,7 +127,7 @@ pub(crate) fn questions_each_way(peer: &Peer, can: Can, config: Config) {
         });
     }
 
-    // We ask it, by its id and by asking everybody.
+    // Our node asks the peer, by its id and by broadcast.
     let id: actix_mesh::NodeId = peer.id.parse().unwrap();
     for (n, to) in [(7_u64, Some(id)), (8, None)] {
         let mut request = node.request(&Square { n }).plain();

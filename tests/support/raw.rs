@@ -1,4 +1,4 @@
-//! A peer made of a socket: it says what it is told to, and does nothing by itself.
+//! A peer made of a socket: it sends what it is told to, and nothing else.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,14 +17,14 @@ use super::{PATIENCE, unix};
 
 pub(crate) const GENERATION: Generation = Generation::V0_4;
 
-/// A frame that was read: its flag, sender and payload.
+/// A received frame: its flag, sender and payload.
 #[derive(Clone, Debug)]
 pub(crate) struct Heard {
     pub(crate) flag: Flag,
     pub(crate) sender: NodeId,
     pub(crate) id: String,
     pub(crate) payload: Vec<Vec<u8>>,
-    /// Bytes it had on the wire.
+    /// Its size on the wire, in bytes.
     pub(crate) size: usize,
 }
 
@@ -41,7 +41,7 @@ impl Heard {
     }
 }
 
-/// See the module.
+/// A raw peer: see the module.
 pub(crate) struct Raw {
     pub(crate) stream: TcpStream,
     pub(crate) composer: Composer,
@@ -49,7 +49,7 @@ pub(crate) struct Raw {
     unread: Vec<u8>,
 }
 
-/// An id that nobody else has.
+/// Returns an id that no other node has.
 pub(crate) fn some_id() -> NodeId {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -61,7 +61,7 @@ pub(crate) fn some_id() -> NodeId {
     )
 }
 
-/// A text that no other message has.
+/// Returns a text that no other message has.
 pub(crate) fn some_text(about: &str) -> String {
     format!("{about} {}", &some_id().to_string()[..12])
 }
@@ -77,7 +77,7 @@ impl Raw {
         }
     }
 
-    /// Connects, and says nothing.
+    /// Connects without sending a handshake.
     pub(crate) fn dial(to: &Victim) -> Self {
         if closed::is_on() {
             let (stream, id) = closed::dial(to.addr);
@@ -90,12 +90,12 @@ impl Raw {
         Self::over(TcpStream::connect(to.addr).unwrap(), &to.subnet, id)
     }
 
-    /// Connects and is accepted.
+    /// Connects and completes the handshake.
     pub(crate) fn join(to: &Victim) -> Self {
         Self::join_with(to, |_| {})
     }
 
-    /// The same, with a handshake of its own making.
+    /// Joins with a modified handshake.
     pub(crate) fn join_with(to: &Victim, change: impl FnOnce(&mut Control)) -> Self {
         let mut raw = Self::dial(to);
         raw.greet(change);
@@ -107,13 +107,13 @@ impl Raw {
         self.composer.me()
     }
 
-    /// Says its handshake, as a py2p would.
+    /// Sends its handshake, as a py2p would.
     pub(crate) fn greet(&mut self, change: impl FnOnce(&mut Control)) {
         let handshake = self.handshake(change);
         self.say(&Flag::Whisper, &handshake);
     }
 
-    /// Says its handshake as far as the other side lets it.
+    /// Sends its handshake and ignores write errors.
     pub(crate) fn greet_anyhow(&mut self) {
         let handshake = self.handshake(|_| {});
         let frame = self.frame(&Flag::Whisper, &handshake, unix());
@@ -147,7 +147,7 @@ impl Raw {
         self.say(flag, &control.packets(GENERATION));
     }
 
-    /// A frame of a broadcast of this text.
+    /// Builds a frame with a broadcast of this text.
     pub(crate) fn broadcast_frame(&self, text: &str) -> Vec<u8> {
         self.frame(&Flag::Broadcast, &user(text), unix())
     }
@@ -161,12 +161,12 @@ impl Raw {
         self.stream.write_all(bytes).unwrap();
     }
 
-    /// Writes as far as the other side lets it.
+    /// Writes and ignores errors.
     pub(crate) fn write_anyhow(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
     }
 
-    /// The next frame; `None` if there is none in time, or the stream has ended.
+    /// Returns the next frame; `None` at the deadline or at EOF.
     pub(crate) fn next_within(&mut self, time: Duration) -> Option<Heard> {
         let deadline = Instant::now() + time;
         loop {
@@ -180,7 +180,7 @@ impl Raw {
         }
     }
 
-    /// Waits for a frame that fits, and forgets those before it.
+    /// Waits for a frame that fits, and discards those before it.
     pub(crate) fn expect(&mut self, fits: impl Fn(&Heard) -> bool) -> Heard {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -193,7 +193,7 @@ impl Raw {
         }
     }
 
-    /// Waits for the question for a sign of life, and gives it.
+    /// Waits for the liveness request, and answers it.
     pub(crate) fn answer_ping(&mut self, asker: &NodeId) {
         let asked =
             self.expect(|heard| heard.kind() == Some(SubFlag::Request) && heard.payload[1] != b"*");
@@ -215,7 +215,7 @@ impl Raw {
         std::iter::from_fn(|| self.next_within(left())).collect()
     }
 
-    /// Whether the other side ends the stream; what it says before is forgotten.
+    /// Whether the other side closes the stream; frames before that are discarded.
     pub(crate) fn is_closed_within(&mut self, time: Duration) -> bool {
         let deadline = Instant::now() + time;
         loop {
@@ -251,7 +251,7 @@ impl Raw {
         })
     }
 
-    /// Reads once; false at the end of time or stream.
+    /// Reads once; returns false at the deadline or at EOF.
     fn fill(&mut self, time: Duration) -> bool {
         self.stream.set_read_timeout(Some(time)).unwrap();
         let mut chunk = [0; 65536];
@@ -269,19 +269,19 @@ fn is_timeout(why: &std::io::Error) -> bool {
     matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
-/// The payload of a user's broadcast.
+/// Returns the payload of a user's broadcast.
 pub(crate) fn user(text: &str) -> Vec<Packet> {
     vec![SubFlag::Broadcast.packet(GENERATION), Packet::from(text)]
 }
 
-/// A frame's bytes around a body, whatever that is.
+/// Wraps any body in a frame.
 pub(crate) fn framed(body: &[u8]) -> Vec<u8> {
     let mut frame = u32::try_from(body.len()).unwrap().to_be_bytes().to_vec();
     frame.extend_from_slice(body);
     frame
 }
 
-/// Somebody who can be dialled, and does not answer.
+/// A listener that can be dialled and never answers.
 pub(crate) struct Trap {
     listener: TcpListener,
     pub(crate) addr: SocketAddr,
@@ -301,7 +301,7 @@ impl Trap {
         self.addr.into()
     }
 
-    /// Who has dialled within that time.
+    /// Returns the connections accepted within that time.
     pub(crate) fn caught_within(&self, time: Duration) -> Vec<TcpStream> {
         let deadline = Instant::now() + time;
         let mut caught = Vec::new();
@@ -317,8 +317,7 @@ impl Trap {
         caught
     }
 
-    /// Waits for somebody to dial.
-    /// The same as a peer.
+    /// Waits for a dial and wraps it as a raw peer.
     pub(crate) fn catch_peer(&self, subnet: &SubnetId) -> Raw {
         let stream = self.catch();
         let (stream, id) = match closed::is_on() {
@@ -339,14 +338,14 @@ impl Trap {
     }
 }
 
-/// A peer that reads compressed frames, too.
+/// Accepts every compression method.
 pub(crate) fn compressing(control: &mut Control) {
     if let Control::Handshake { methods, .. } = control {
         *methods = Method::available_in(GENERATION);
     }
 }
 
-/// A node that was attacked still lets in a good peer, and hears and relays it.
+/// Asserts that the attacked node still accepts an honest peer, and delivers and relays its messages.
 pub(crate) fn assert_serves(victim: &Victim) {
     let (mut speaker, mut hearer) = (Raw::join(victim), Raw::join(victim));
     let text = some_text("all is well");

@@ -1,10 +1,10 @@
-//! Reading the vector files: rows of JSON in which long strings are packed.
+//! Reads the vector files: rows of JSON in which long strings are packed.
 
 use std::io::Read as _;
 
 use serde_json::Value;
 
-/// The rows of a file below that key.
+/// Returns the rows of a file under that key.
 pub(crate) fn load(file: &str, key: &str) -> Vec<Value> {
     let path = format!("{}/tests/vectors/{file}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -15,7 +15,7 @@ pub(crate) fn load(file: &str, key: &str) -> Vec<Value> {
     }
 }
 
-/// The bytes which a value spells in hexadecimal.
+/// Returns the bytes that a value gives in hexadecimal.
 pub(crate) fn hex(value: &Value) -> Vec<u8> {
     if let Some(packed) = value.get("$hex_zlib") {
         return unpack(packed);
@@ -25,7 +25,7 @@ pub(crate) fn hex(value: &Value) -> Vec<u8> {
     (0..text.len()).step_by(2).map(byte).collect()
 }
 
-/// The text of a value.
+/// Returns the text of a value.
 pub(crate) fn text(value: &Value) -> String {
     match value.get("$utf8_zlib") {
         Some(packed) => String::from_utf8(unpack(packed)).unwrap(),
@@ -36,7 +36,7 @@ pub(crate) fn text(value: &Value) -> String {
     }
 }
 
-/// The text with every `{"type":"Buffer","data":[..]}` replaced by the string that the buffer holds.
+/// Replaces every `{"type":"Buffer","data":[..]}` in the text with the string that the buffer holds.
 pub(crate) fn without_buffers(text: &str) -> String {
     let Some((before, rest)) = text.split_once("{\"type\":\"Buffer\",\"data\":[") else {
         return text.to_owned();

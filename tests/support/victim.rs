@@ -1,4 +1,4 @@
-//! A node on a thread of its own, asked from outside as any other thread would.
+//! A node on its own thread, queried from other threads.
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -13,7 +13,7 @@ use actix_mesh::{
 
 use super::{PATIENCE, closed, until};
 
-/// Hears what the node tells, on the node's own thread.
+/// Receives the node's messages or events, on the node's thread.
 struct Ear<T>(Sender<T>);
 
 impl<T: 'static> Actor for Ear<T> {
@@ -27,7 +27,7 @@ where
     type Result = ();
 
     fn handle(&mut self, heard: T, _: &mut Context<Self>) {
-        // The test may be over.
+        // The test may have ended.
         let _ = self.0.send(heard);
     }
 }
@@ -38,7 +38,7 @@ pub(crate) struct Victim {
     pub(crate) addr: SocketAddr,
     pub(crate) id: NodeId,
     pub(crate) subnet: SubnetId,
-    /// The node's thread.
+    /// The node's arbiter.
     pub(crate) arbiter: ArbiterHandle,
     messages: Mutex<Receiver<Message>>,
     events: Mutex<Receiver<Event>>,
@@ -48,7 +48,7 @@ pub(crate) struct Victim {
 }
 
 impl Victim {
-    /// With the defaults, but dialling nobody by itself.
+    /// Starts a node with the defaults that dials no peer unasked.
     pub(crate) fn start() -> Self {
         Self::with(|config| config)
     }
@@ -57,7 +57,7 @@ impl Victim {
         Self::begin(change, true)
     }
 
-    /// One of which nobody hears anything, so that it alone takes memory.
+    /// Starts a node without subscribers, so that only the node uses memory.
     pub(crate) fn deaf(change: impl FnOnce(Config) -> Config) -> Self {
         Self::begin(change, false)
     }
@@ -100,7 +100,7 @@ impl Victim {
         }
     }
 
-    /// Asks and waits for the answer.
+    /// Sends a message to the Router and waits for the answer.
     pub(crate) fn ask<M>(&self, message: M) -> M::Result
     where
         M: actix::Message + Send + 'static,
@@ -130,7 +130,7 @@ impl Victim {
         self.messages.lock().unwrap()
     }
 
-    /// Waits for a message of this text.
+    /// Waits for a message with this text.
     pub(crate) fn hears(&self, text: &str) -> Message {
         let deadline = Instant::now() + PATIENCE;
         let messages = self.messages();
@@ -144,7 +144,7 @@ impl Victim {
         }
     }
 
-    /// The texts heard within that time.
+    /// Returns the texts received within that time.
     pub(crate) fn heard_within(&self, time: Duration) -> Vec<String> {
         let deadline = Instant::now() + time;
         let messages = self.messages();
@@ -159,7 +159,7 @@ impl Victim {
         }
     }
 
-    /// Waits for an event of which this makes something.
+    /// Waits for an event that `pick` accepts.
     pub(crate) fn told<R>(&self, pick: impl Fn(&Event) -> Option<R>) -> R {
         let deadline = Instant::now() + PATIENCE;
         let events = self.events.lock().unwrap();
@@ -176,7 +176,7 @@ impl Victim {
         }
     }
 
-    /// Waits until this peer has left, and says why it did.
+    /// Waits until this peer has left; returns the reason.
     pub(crate) fn told_left(&self, id: &NodeId) -> CloseReason {
         self.told(|event| match event {
             Event::PeerLeft { peer, reason, .. } if peer == id => Some(reason.clone()),
@@ -184,7 +184,7 @@ impl Victim {
         })
     }
 
-    /// Waits until a stranger was refused, and says why.
+    /// Waits until a connection is refused; returns the reason.
     pub(crate) fn told_refused(&self) -> CloseReason {
         self.told(|event| match event {
             Event::Refused { reason, .. } => Some(reason.clone()),

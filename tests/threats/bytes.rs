@@ -1,4 +1,4 @@
-//! Bytes that announce, unpack to, or are cut into more than a node will have.
+//! Bytes that announce, inflate to, or split into more than a node accepts.
 
 use actix_mesh::CloseReason;
 use actix_mesh::wire::{Control, Deflater, Flag, Method, Packet};
@@ -10,7 +10,7 @@ use crate::support::{PATIENCE, unix, until};
 
 const MIB: usize = 1 << 20;
 
-/// Joins, says this, and is closed for it.
+/// Joins, sends these bytes, and is closed for them; returns the reason.
 fn closes_a_member(victim: &Victim, bytes: &[u8]) -> CloseReason {
     let mut member = Raw::join_with(victim, compressing);
     member.write_anyhow(bytes);
@@ -74,7 +74,7 @@ fn t2_messages_that_unpack_to_the_limit_are_paced_and_nobody_waits_for_them() {
         let plain = composed.unwrap().frames;
         plain.deflate(&mut Deflater::new(), Method::Zlib).unwrap()
     };
-    // Honest in every byte, and 64 times as large as they look: 60 MiB in all, 32 of them at once.
+    // Valid in every byte, and 64 times as large as they look: 60 MiB in all, 32 of them at once.
     let bombs: Vec<u8> = (0..20).flat_map(|n| bomb(n).to_vec()).collect();
     let mut writing = bomber.stream.try_clone().unwrap();
     let bombing = std::thread::spawn(move || std::io::Write::write_all(&mut writing, &bombs));
@@ -144,7 +144,7 @@ fn t4_huge_ids_in_control_messages_are_not_obeyed() {
     member.say_control(&Flag::Whisper, &Control::RequestPeers);
     member.expect(|heard| {
         heard.payload[0] == Control::RequestPeers.packets(GENERATION)[0].as_bytes()
-            || heard.kind() == Some(actix_mesh::SubFlag::Peers)
+            || heard.kind() == Some(actix_mesh::wire::SubFlag::Peers)
     });
     assert!(victim.has_peer(member.id()));
     assert_serves(&victim);

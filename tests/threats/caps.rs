@@ -1,4 +1,4 @@
-//! Whatever peers can fill has a cap: each is filled to it, and one beyond (threat T5).
+//! Every buffer that peers can fill has a cap: each is filled to it, and one beyond (threat T5).
 
 use actix_mesh::wire::{Control, Flag, Packet};
 use actix_mesh::{CloseReason, Connect, ConnectError, Recv, Send, Shutdown, Whisper, WhisperError};
@@ -68,7 +68,7 @@ fn t5_the_peer_book_keeps_256_addresses_and_no_more() {
 fn t5_as_many_dials_are_under_way_as_may_be() {
     let victim =
         Victim::with(|config| config.connect_timeout(PATIENCE).handshake_timeout(PATIENCE));
-    // They accept, and say nothing.
+    // They accept and send nothing.
     let traps: Vec<Trap> = (0..257).map(|_| Trap::set()).collect();
     let (last, others) = traps.split_last().unwrap();
     for trap in others {
@@ -82,7 +82,7 @@ fn t5_as_many_dials_are_under_way_as_may_be() {
 
 #[test]
 fn t5_as_many_whispers_wait_for_their_peer_as_may() {
-    // With room for all of them to be under way.
+    // With room for all of them at once.
     let victim = Victim::with(|config| config.send_budget(1 << 20));
     let _silent = Raw::join(&victim);
     let whisper = || Whisper::new(some_id(), "where are you").within(PATIENCE);
@@ -117,7 +117,7 @@ fn t5_the_last_64_troubles_are_kept() {
             victim.status().stats.bad_frames == n + 1
         });
         let troubles = victim.status().troubles;
-        // Somebody of another test may try this port once.
+        // A connection from another test may have hit this port once.
         let (all, frames) = (troubles.len() as u64, n + 1);
         assert!(
             (frames.min(64)..=64).contains(&all),
@@ -131,7 +131,7 @@ fn t5_own_messages_wait_in_line_once_their_budget_is_used_up() {
     const BUDGET: usize = 64 << 10;
     let victim = Victim::with(|config| config.send_budget(BUDGET).stall_timeout(PATIENCE));
     let _mute = Raw::join(&victim);
-    // Twice what the systems on the way may keep, and what may wait.
+    // Twice what the kernels on the way may buffer, plus what may be queued.
     for n in 0..400 {
         let text = format!("{n} {}", "x".repeat(16 << 10));
         victim.node.router.do_send(Send::new(text));
@@ -153,7 +153,7 @@ fn t5_a_peer_that_takes_nothing_is_closed_when_its_share_is_used_up() {
         .collect();
     let mut writing = source.stream.try_clone().unwrap();
     std::thread::spawn(move || std::io::Write::write_all(&mut writing, &frames));
-    // Thirty times what both budgets hold.
+    // The frames are thirty times what both budgets hold.
     assert_eq!(victim.told_left(mute.id()), CloseReason::SlowPeer);
     until("it goes on", || victim.status().stats.delivered == 1000);
 }

@@ -1,4 +1,4 @@
-//! Control messages where they do not belong, or more of them than anybody needs.
+//! Control messages that are out of place, or more of them than needed.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::raw::{GENERATION, Raw, Trap, some_id, some_text, user};
 use crate::support::victim::Victim;
 use crate::support::{PATIENCE, unix, until};
 
-/// Something that must not happen is watched for this long, once its cause has had its effect elsewhere.
+/// How long to watch that something does not happen, once its cause has had its effect elsewhere.
 const QUIET: Duration = Duration::from_millis(500);
 
 fn peers_list(trap: &Trap) -> Control {
@@ -47,7 +47,7 @@ fn t12_the_frames_that_rename_every_link_of_the_references_change_nothing() {
     }
     let text = some_text("after that");
     impostor.broadcast(&text);
-    // Nor were they passed on: the first that the other hears is this.
+    // Nor were they relayed: this is the first message the other peer gets.
     assert_eq!(hearer.next_within(PATIENCE).unwrap().text(), text);
     assert_eq!(before, table(&victim));
     assert!(trap.caught_within(QUIET).is_empty());
@@ -117,8 +117,8 @@ fn t16_a_peers_list_of_ten_thousand_leads_to_a_handful_of_dials() {
 
 #[test]
 fn t16_nowhere_and_private_addresses_are_not_dialled_for_public_peers() {
-    // Who may name what is tested with the rule itself, `reach.rs` and `request.rs`; here: that hosts which
-    // are none are survived.
+    // Which peer may name which hosts is tested with the rule, in `reach.rs` and `request.rs`; this test shows that the
+    // node survives invalid hosts.
     let victim = Victim::with(|config| config.max_outgoing(4));
     let mut liar = Raw::join(&victim);
     for host in ["0.0.0.0", "::", "224.0.0.1", "255.255.255.255", ""] {

@@ -1,4 +1,4 @@
-//! More connections than a node will have, or can.
+//! More connections than a node accepts, or can open.
 
 use std::collections::VecDeque;
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ use crate::support::raw::{Raw, some_id, some_text};
 use crate::support::victim::Victim;
 use crate::support::{PATIENCE, open_files, until};
 
-/// As many sockets as may be opened here, but for those of the node and of the other tests.
+/// As many sockets as may be opened here, less those of the node and of the other tests.
 fn crowd(wanted: usize) -> usize {
     let count = wanted.min(open_files().saturating_sub(4000) / 2);
     if count < wanted {
@@ -89,7 +89,7 @@ fn t8_a_stranger_that_says_nothing_is_let_go() {
     assert!(stranger.is_closed_within(PATIENCE));
 }
 
-/// As behind one NAT: 2,000 connections a second that say nothing, and one whose handshake takes 100 ms to arrive.
+/// As behind one NAT: 2,000 silent connections a second, and one peer whose handshake takes 100 ms to arrive.
 #[test]
 fn t8_silent_strangers_do_not_keep_out_a_newcomer_of_their_own_address() {
     const EVERY: Duration = Duration::from_millis(10);
@@ -124,7 +124,7 @@ fn t8_silent_strangers_do_not_keep_out_a_newcomer_of_their_own_address() {
         });
         let joined = joined.count();
         over.store(true, Ordering::Relaxed);
-        // A host as busy as that of a test may hold up one or another.
+        // A busy test machine may delay a few of them.
         assert!(joined >= 15, "{joined} of 20 joined");
     });
     assert_serves(&victim);
@@ -175,7 +175,7 @@ fn t10_bad_conduct_adds_up_to_a_ban_that_keeps_the_host_out() {
     });
 }
 
-/// The program, with room for so many open files.
+/// The program, with a limit of open files.
 struct Cramped {
     child: std::process::Child,
     addr: String,
@@ -197,7 +197,7 @@ impl Cramped {
         let mut ready = String::new();
         std::io::BufRead::read_line(&mut lines, &mut ready).unwrap();
         let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
-        // What it says from now on is read, or it would wait for that.
+        // Its further output is read, or it would block.
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
         Self {
             child,
@@ -222,7 +222,7 @@ impl Drop for Cramped {
     }
 }
 
-/// They do not close their side, so each takes its time.
+/// They do not close their side, so each close takes its full time.
 #[cfg(target_os = "linux")]
 #[test]
 fn t8_strangers_that_are_thrown_out_do_not_pile_up() {
@@ -233,7 +233,7 @@ fn t8_strangers_that_are_thrown_out_do_not_pile_up() {
         crowd.push(TcpStream::connect(&node.addr).unwrap());
         if n % 50 == 0 {
             let open = std::fs::read_dir(&folder).unwrap().count();
-            // 384 wait, 256 are closing, and some were just told to.
+            // 384 pending, 256 closing, and some just told to close.
             assert!(open < 1000, "{open} descriptors for {n} strangers");
         }
     }

@@ -1,4 +1,4 @@
-//! Faults of an honest world: a user's actor that panics, peers that vanish, an end under load.
+//! Faults without an attacker: a user's actor that panics, peers that vanish, a shutdown under load.
 
 use std::collections::HashSet;
 use std::net::Shutdown as Half;
@@ -37,7 +37,7 @@ fn f1_a_silent_peer_is_given_up() {
     assert_eq!(victim.told_left(mute.id()), CloseReason::Unresponsive);
 }
 
-/// An actor of a user that panics at a word.
+/// A user's actor that panics on one text.
 struct Clumsy(std::sync::mpsc::Sender<String>);
 
 impl Actor for Clumsy {
@@ -63,8 +63,8 @@ async fn start() -> Node {
     config.start().await.unwrap()
 }
 
-/// As everywhere in actix, a panic ends the actor that panicked, supervised or not. Here it lives on the
-/// node's own thread.
+/// As everywhere in actix, a panic ends the actor that panicked, supervised or not. Here it runs on the node's own
+/// thread.
 #[test]
 fn f4_a_panic_in_a_users_handler_leaves_the_node_and_its_links_alone() {
     let victim = Victim::start();
@@ -96,7 +96,7 @@ fn f7_under_load_all_that_was_accepted_arrives_or_is_reported() {
     actix::System::new().block_on(async {
         let (alice, bob) = (start().await, start().await);
         let victim = Victim::start();
-        // A node here, one on another thread, and a peer that reads nothing.
+        // A node on this thread, one on another, and a peer that reads nothing.
         for addr in [bob.addr, victim.addr] {
             alice.router.send(Connect::to(addr)).await.unwrap().unwrap();
         }
@@ -175,7 +175,7 @@ fn f7_what_a_mute_peer_did_not_take_is_in_the_report() {
         });
         let arrived = arrived.await.unwrap();
         assert!(!report.is_clean());
-        // What was written in part counts as unsent, and so do the neighbours it was to be written with.
+        // A partly written message counts as unsent, and so do those batched with it.
         assert!(
             arrived + unsent + report.refused as u64 >= accepted,
             "{arrived} arrived: {report:?}"
@@ -184,7 +184,7 @@ fn f7_what_a_mute_peer_did_not_take_is_in_the_report() {
     });
 }
 
-/// Six nodes in a ring with one chord, all of them talking at the same time.
+/// Six nodes in a ring with one chord, all sending at once.
 #[test]
 fn f8_on_real_sockets_everybody_hears_everything_once() {
     const EACH: usize = 200;
@@ -223,7 +223,7 @@ fn f8_on_real_sockets_everybody_hears_everything_once() {
     }
 }
 
-/// What one author said reaches us over two relays, each of which has an order of its own.
+/// One author's messages arrive over two relays, in a different order from each.
 #[test]
 fn f9_whatever_the_order_each_message_is_heard_once() {
     let victim = Victim::start();
@@ -233,7 +233,7 @@ fn f9_whatever_the_order_each_message_is_heard_once() {
     let frames: Vec<Vec<u8>> = (0..100)
         .map(|n| author.frame(&Flag::Broadcast, &user(&n.to_string()), time))
         .collect();
-    // The newer half comes first, and from its end.
+    // The newer half comes first, and in reverse order.
     for frame in frames[50..].iter().rev() {
         backwards.write(frame);
     }
@@ -246,7 +246,7 @@ fn f9_whatever_the_order_each_message_is_heard_once() {
         heard, older,
         "what is older is heard later, and nothing again"
     );
-    // The reader is told that this is so.
+    // The documents say that order is not promised.
     for document in [
         include_str!("../../README.md"),
         include_str!("../../SECURITY.md"),

@@ -1,4 +1,4 @@
-//! Who is whom: claims of names that are taken, and of messages that others wrote.
+//! Identity: claims of ids that are taken, and of messages that others wrote.
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -17,14 +17,14 @@ fn t13_no_claim_unseats_a_live_peer() {
     let mut impostor = Raw::dial_as(&victim, first.id().clone());
     impostor.greet(|_| {});
     impostor.broadcast("in its name");
-    // The first is asked for a sign of life before anything is decided: any will do, an answer does at once.
+    // The node asks the first peer for a sign of life before it decides: any will do, an answer settles it at once.
     first.answer_ping(&victim.id);
     victim.told(|event| match event {
         Event::IdConflict { peer, .. } if peer == first.id() => Some(()),
         _ => None,
     });
     assert!(impostor.is_closed_within(PATIENCE));
-    // Nor does a second handshake of another name.
+    // Nor does a second handshake with another id.
     let mut changeling = Raw::join(&victim);
     let other = changeling.handshake(|control| {
         if let Control::Handshake { id, .. } = control {
@@ -52,7 +52,7 @@ fn t13_a_peer_that_reads_slowly_is_not_unseated() {
             std::thread::sleep(Duration::from_millis(100));
         }
     });
-    // The question whether it is there waits behind this, for half a minute.
+    // The liveness request waits behind this for half a minute.
     for _ in 0..60 {
         let large = format!("{}{}", some_text("large"), "x".repeat(30_000));
         victim.ask(Send::new(large).or_busy()).ok();
@@ -71,7 +71,7 @@ fn t13_a_peer_that_reads_slowly_is_not_unseated() {
 #[test]
 fn f13_what_the_system_takes_for_a_dead_peer_is_no_sign_of_its_life() {
     let victim = Victim::start();
-    // Whether it reads nothing because it is dead cannot be told from here.
+    // From outside, a dead peer and one that does not read look the same.
     let dead = Raw::join(&victim);
     let mut again = Raw::dial_as(&victim, dead.id().clone());
     again.greet(|_| {});
@@ -142,7 +142,7 @@ fn t21_one_broadcast_has_one_id_on_every_link() {
     }
 }
 
-/// Ids that fall into one place of a table of 128 whose hash has no key of its own.
+/// Returns frames whose ids share one slot of a table of 128 under an unkeyed hash.
 fn colliding(member: &Raw, time: u64) -> Vec<Vec<u8>> {
     let unkeyed = FingerprintKey::new(0, 0);
     let frames = (0..20_000).map(|n| member.frame(&Flag::Broadcast, &user(&n.to_string()), time));
@@ -150,7 +150,7 @@ fn colliding(member: &Raw, time: u64) -> Vec<Vec<u8>> {
     frames.filter(collide).collect()
 }
 
-/// Where a frame's claim falls in a table of 128.
+/// Returns the slot of a frame's claim in a table of 128.
 fn place(frame: &[u8], key: &FingerprintKey) -> usize {
     let batch = Batch::from_frames(GENERATION, Limits::default(), frame).unwrap();
     let fingerprint = batch.get(0).unwrap().fingerprint(key);
@@ -163,7 +163,7 @@ fn t11_ids_that_collide_under_a_known_hash_neither_collide_nor_get_lost() {
     let mut member = Raw::join(&victim);
     let frames = colliding(&member, unix());
     assert!(frames.len() > 100);
-    // With a key that the sender does not know they are spread as any others.
+    // With a key unknown to the sender they spread like any others.
     let key = FingerprintKey::new(0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210);
     let mut places = [0; 128];
     for frame in &frames {

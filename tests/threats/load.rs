@@ -1,4 +1,4 @@
-//! Floods, and peers that do not take what they are sent.
+//! Floods, and peers that do not read.
 
 use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::support::raw::{Raw, some_text, user};
 use crate::support::victim::Victim;
 use crate::support::{PATIENCE, unix, until};
 
-/// Frames of broadcasts that nobody has seen, about so many bytes of them.
+/// Returns frames of new broadcasts, about that many bytes of them.
 fn fresh(author: &Raw, about: &str, size: usize, bytes: usize) -> Vec<u8> {
     let (mut frames, mut n) = (Vec::new(), 0);
     let filler = "x".repeat(size);
@@ -48,7 +48,7 @@ fn t7_a_peer_that_reads_nothing_holds_back_nobody() {
     let total = frames.len();
     let mut writing = source.stream.try_clone().unwrap();
     let writer = std::thread::spawn(move || writing.write_all(&frames));
-    // Far sooner than the stall timeout: the mute one is given up when slow peers have used up their share.
+    // Well before the stall timeout: the mute peer is closed when slow peers have used up their shared budget.
     let began = Instant::now();
     let mut got = 0;
     let mut chunk = vec![0; 1 << 16];
@@ -70,7 +70,7 @@ fn t7_a_peer_that_reads_a_byte_now_and_then_is_let_go() {
     let victim = Victim::with(|config| config.stall_timeout(Duration::from_secs(1)));
     let (mut source, slow) = (Raw::join(&victim), Raw::join(&victim));
     let mut reading = slow.stream.try_clone().unwrap();
-    // It may go on with what the system has kept for it, after its end as well: nobody waits for it.
+    // The peer may go on reading what the kernel has buffered, even after the close: the thread is not joined.
     std::thread::spawn(move || {
         while reading.read_exact(&mut [0]).is_ok() {
             std::thread::sleep(Duration::from_millis(10));
@@ -93,7 +93,7 @@ fn t7_a_peer_that_only_pauses_loses_nothing() {
     let mut got = 0;
     let mut chunk = vec![0; 1 << 20];
     while got < total {
-        // A tenth of a second in which it takes nothing, then as much as there is.
+        // It reads nothing for a tenth of a second, then as much as there is.
         std::thread::sleep(Duration::from_millis(100));
         pausing.stream.set_read_timeout(Some(PATIENCE)).unwrap();
         got += pausing.stream.read(&mut chunk).unwrap();
@@ -104,8 +104,8 @@ fn t7_a_peer_that_only_pauses_loses_nothing() {
 
 #[test]
 fn t7_nodes_that_wait_on_each_other_go_on() {
-    // Two raw peers that first write all they have and only then read: each of them waits for the node to
-    // read, which waits for the other to.
+    // Two raw peers that write everything before they read: each waits for the node to read, and the node waits for the
+    // other peer to read.
     let victim = Victim::start();
     let peers = [Raw::join(&victim), Raw::join(&victim)];
     let running = peers.map(|mut peer| {
@@ -123,7 +123,7 @@ fn t7_nodes_that_wait_on_each_other_go_on() {
                     _ => break,
                 }
             }
-            // Its end would take with it what the node has yet to read.
+            // Closing it would discard what the node has yet to read.
             (peer, got >= total / 2)
         })
     });
@@ -164,7 +164,7 @@ fn t10_a_peer_is_read_no_faster_than_it_may_send() {
     let began = Instant::now();
     flooder.write(&frames);
     until("all were heard", || victim.status().stats.delivered == 300);
-    // That is a burst of one second, and two that are owed.
+    // That is a burst of one second, and two seconds of debt.
     let text = some_text("later");
     flooder.broadcast(&text);
     victim.hears(&text);
@@ -213,7 +213,7 @@ fn t10_behind_a_bad_frame_nothing_is_read() {
     assert_serves(&victim);
 }
 
-/// However often it asks for whatever it likes, it is answered a burst and then at a rate; the rest is counted.
+/// A peer that keeps asking is answered with a burst and then at a rate; the rest is counted.
 #[test]
 fn t10_a_peer_that_asks_for_everything_all_the_time_is_answered_seldom() {
     const ASKED: u32 = 2000;

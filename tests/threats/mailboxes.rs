@@ -1,4 +1,4 @@
-//! What waits inside the node: mailboxes and the queues before them (threat T6).
+//! Messages inside the node: mailboxes and the queues before them (threat T6).
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -10,7 +10,7 @@ use crate::support::raw::Raw;
 use crate::support::victim::Victim;
 use crate::support::{PATIENCE, until};
 
-/// Takes one message, and the others only when it is let: it blocks its thread, which is its own.
+/// Handles one message, and blocks its own thread until the gate opens.
 struct Stalled {
     gate: Receiver<()>,
     heard: Sender<(String, u64)>,
@@ -24,13 +24,13 @@ impl Handler<Message> for Stalled {
     type Result = ();
 
     fn handle(&mut self, message: Message, _: &mut Context<Self>) {
-        // The gate is gone once it is open.
+        // Once opened, the gate is gone.
         let _ = self.gate.recv();
         let _ = self.heard.send((message.text(), message.missed()));
     }
 }
 
-/// A subscriber on a thread of its own; it takes nothing before the sender is dropped.
+/// Subscribes an actor on its own thread; it is blocked until the sender is dropped.
 fn stall(victim: &Victim) -> (u64, Sender<()>, Receiver<(String, u64)>) {
     let (open, gate) = channel();
     let (heard, hearing) = channel();
@@ -38,7 +38,7 @@ fn stall(victim: &Victim) -> (u64, Sender<()>, Receiver<(String, u64)>) {
     std::thread::spawn(move || {
         actix::System::new().block_on(async move {
             started.send(Stalled { gate, heard }.start()).unwrap();
-            // As long as the test.
+            // Keeps the thread for the whole test.
             std::future::pending::<()>().await;
         });
     });
@@ -47,7 +47,7 @@ fn stall(victim: &Victim) -> (u64, Sender<()>, Receiver<(String, u64)>) {
     (id.0, open, hearing)
 }
 
-/// `MESSAGES=1000000 cargo test --release --test threats t6` floods it with that many.
+/// `MESSAGES=1000000 cargo test --release --test threats t6` sends that many.
 #[test]
 fn t6_a_stalled_subscriber_is_told_exactly_what_it_missed() {
     let count: u64 = std::env::var("MESSAGES")
@@ -73,7 +73,7 @@ fn t6_a_stalled_subscriber_is_told_exactly_what_it_missed() {
         (taken, last) = (taken + 1, Some(number));
     }
     assert_eq!(taken + missed, count);
-    // Its queue, and what was sent ahead.
+    // Its queue, and the messages sent ahead.
     assert!(taken <= 1024 + 64, "{taken} were kept");
     let mut told = 0;
     while told < missed {

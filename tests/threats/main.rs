@@ -1,8 +1,8 @@
 //! The attacks of the threat list, each against a live node over sockets.
 //!
-//! A test is named after its threat (T1 to T25) or fault (F1 to F9); `docs/reliability.md` has the list. What
-//! a bound is exactly is tested where it is kept, in `src` and in `tests/wire/limits.rs`; here it is shown
-//! that the whole node withstands, and still serves a good peer.
+//! A test is named after its threat (T1 to T39) or fault (F1 to F23); `docs/reliability.md` has the list. The exact
+//! bounds are tested where they are enforced, in `src` and in `tests/wire/limits.rs`; these tests show that the whole
+//! node withstands the attack and still serves an honest peer.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

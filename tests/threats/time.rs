@@ -1,4 +1,4 @@
-//! Stamps that are old, far ahead or said again.
+//! Stamps that are old, in the future, or replayed.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn t18_neither_old_nor_far_stamps_nor_replays_are_delivered() {
     let victim = Victim::start();
     let (mut author, mut hearer) = (Raw::join(&victim), Raw::join(&victim));
     let now = unix();
-    // Two seconds aside of the bounds, as the clock goes on meanwhile.
+    // Two seconds beside the bounds, because the clock moves on meanwhile.
     for time in [
         0,
         1,

@@ -1,5 +1,5 @@
-//! A node that is reached over WebSocket, plain or over TLS: pages that have no business here, heads and frames without end,
-//! floods of pings, and handshakes that are begun and left.
+//! A node reached over WebSocket, plain or over TLS: pages of other origins, endless heads and frames, ping floods, and
+//! handshakes that are begun and abandoned.
 
 use std::io::{ErrorKind, Write as _};
 use std::net::TcpStream;
@@ -19,7 +19,7 @@ use crate::support::raw::{GENERATION, Raw, some_id, some_text, user};
 use crate::support::victim::Victim;
 use crate::support::{PATIENCE, unix};
 
-/// Which of the two a test is about.
+/// The scheme under test.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Scheme {
     Ws,
@@ -28,7 +28,7 @@ enum Scheme {
 
 const BOTH: [Scheme; 2] = [Scheme::Ws, Scheme::Wss];
 
-/// The certificate of the host, and what its authority lets a client believe.
+/// The host's certificate, and the client configuration that trusts its authority.
 static HOST: LazyLock<(tempfile::TempDir, Arc<ClientConfig>)> = LazyLock::new(|| {
     let dir = tempfile::tempdir().unwrap();
     let ca = dir.path().join("ca");
@@ -71,7 +71,7 @@ fn victim(scheme: Scheme) -> Victim {
     })
 }
 
-/// Bytes below WebSocket.
+/// The byte stream below WebSocket.
 trait Link: std::io::Read + std::io::Write {}
 impl<T: std::io::Read + std::io::Write> Link for T {}
 
@@ -89,10 +89,10 @@ fn connect(victim: &Victim) -> Box<dyn Link> {
     Box::new(stream)
 }
 
-/// All that comes until the end.
+/// Reads until the end.
 fn rest(mut stream: impl Link) -> String {
     let mut all = Vec::new();
-    // A reset is an end as well, and one without farewell; a link that stays open is none.
+    // A reset counts as an end without a close; a link that stays open does not.
     if let Err(error) = stream.read_to_end(&mut all) {
         let waited = [ErrorKind::WouldBlock, ErrorKind::TimedOut];
         assert!(
@@ -103,7 +103,7 @@ fn rest(mut stream: impl Link) -> String {
     String::from_utf8_lossy(&all).into_owned()
 }
 
-/// A member over WebSocket, by a library of its own.
+/// A member over WebSocket, using an independent library.
 struct Member {
     socket: WebSocket<Box<dyn Link>>,
     composer: Composer,
@@ -179,7 +179,7 @@ fn t36_whoever_does_not_speak_websocket_is_told_so() {
     let answer = rest(stream);
     assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
     victim.told_refused();
-    // A node that speaks plaintext, either way.
+    // A plaintext node, in both directions.
     let plain = Victim::start();
     let refused = plain.ask(Connect::to(victim.addr)).unwrap_err();
     assert!(!refused.to_string().is_empty());
@@ -210,7 +210,7 @@ fn a_head_without_end_and_one_that_does_not_come_end(scheme: Scheme) {
         }
     }
     rest(endless);
-    // Its time is that of every handshake.
+    // It has the handshake timeout.
     let mut slow = connect(&victim);
     slow.write_all(b"GET / HT").unwrap();
     rest(slow);
@@ -274,7 +274,7 @@ fn a_frame_in_many_messages_and_many_in_one_are_read_as_they_are(scheme: Scheme)
     for text in &texts {
         victim.hears(text);
     }
-    // What the node says comes one frame a message.
+    // The node sends one frame per message.
     let mut heard = 0;
     while heard < 2 {
         if let Message::Binary(bytes) = member.socket.read().unwrap() {
@@ -296,7 +296,7 @@ fn t36_who_begins_a_handshake_of_tls_and_stays_keeps_nobody_out() {
         })
         .collect();
     assert_serves(&victim);
-    // Each has the time of a handshake, and no more.
+    // Each is closed at the handshake timeout.
     for stream in strangers {
         rest(stream);
     }
@@ -306,14 +306,14 @@ fn t36_who_begins_a_handshake_of_tls_and_stays_keeps_nobody_out() {
 #[test]
 fn t36_who_speaks_no_websocket_over_tls_or_no_tls_gets_no_further() {
     let victim = victim(Scheme::Wss);
-    // An order of HTTP and a member's own handshake, without TLS: not a byte of HTTP comes back.
+    // An HTTP request and a member's handshake, without TLS: not a byte of HTTP comes back.
     let mut plain = tcp(&victim);
     plain
         .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         .unwrap();
     assert!(!rest(plain).contains("HTTP"));
     victim.told_refused();
-    // The same over TLS is told what is meant; noise is closed.
+    // The same request over TLS gets an explanation; noise is closed.
     let mut page = connect(&victim);
     page.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         .unwrap();
@@ -321,7 +321,7 @@ fn t36_who_speaks_no_websocket_over_tls_or_no_tls_gets_no_further() {
     victim.told_refused();
     for noise in [vec![0; 20_000], vec![0xff; 20_000], vec![b'\n'; 20_000]] {
         let mut link = connect(&victim);
-        // It may be closed before all is written.
+        // The node may close it before all is written.
         let _ = link.write_all(&noise);
         rest(link);
         victim.told_refused();

@@ -1,7 +1,7 @@
-//! The attacks of the threat list on a closed mesh: the attacker is a member, with a certificate of its own.
+//! The attacks of the threat list on a closed mesh: the attacker is a member with its own certificate.
 //!
-//! The same tests as those of `tests/threats`, of which `tests/support/closed.rs` makes members. What only a stranger or a
-//! reference peer can do, and what concerns ids that nobody proves, has its counterpart in `tests/tls`.
+//! These are the tests of `tests/threats`, with members made by `tests/support/closed.rs`. Attacks open only to
+//! strangers or reference peers, or on unproven ids, have their counterparts in `tests/tls`.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(dead_code, unused_imports, reason = "what the open mesh alone needs")]

@@ -1,4 +1,4 @@
-//! What strangers and thieves meet at the door of a closed mesh.
+//! Strangers, and peers that claim another's id, at a closed mesh.
 
 use std::collections::VecDeque;
 use std::io::Write as _;
@@ -15,7 +15,7 @@ use crate::support::raw::{Raw, some_id};
 use crate::support::victim::Victim;
 use crate::support::{PATIENCE, closed};
 
-/// What a client says first, as good as any: the node answers with a key exchange and a signature.
+/// A valid client hello: the node answers it with a key exchange and a signature.
 fn client_hello() -> Vec<u8> {
     let mut client = closed::stranger();
     let mut hello = Vec::new();
@@ -23,7 +23,7 @@ fn client_hello() -> Vec<u8> {
     hello
 }
 
-/// Whether a member gets in before it is thrown out: the strangers come from its own address.
+/// Whether a member joins before it is evicted: the strangers share its address.
 fn joins(victim: &Victim) -> bool {
     let mut member = Raw::dial(victim);
     member.greet_anyhow();
@@ -45,7 +45,7 @@ fn t8_thousands_of_strangers_that_begin_a_tls_handshake_do_not_keep_a_member_out
                 let (mut crowd, began, mut mine) = (VecDeque::new(), Instant::now(), 0);
                 while !ended.load(Ordering::Relaxed) {
                     if let Ok(mut stranger) = TcpStream::connect(victim.addr) {
-                        // It may have been thrown out by now.
+                        // The node may have closed it by now.
                         let _ = stranger.write_all(&hello);
                         crowd.push_back(stranger);
                     }
@@ -108,7 +108,7 @@ fn t13_a_member_cannot_take_another_members_id_nor_a_free_one() {
     assert_serves(&victim);
 }
 
-/// Whoever says it knows where a peer is may lead us anywhere: there is nobody who could show its key.
+/// A peer may claim to know where an id is, but no host there could prove its key.
 #[test]
 fn t15_whoever_answers_for_a_peer_would_have_to_have_its_key() {
     let victim = Victim::start();
@@ -118,7 +118,7 @@ fn t15_whoever_answers_for_a_peer_would_have_to_have_its_key() {
     let whisper = actix_mesh::Whisper::new(wanted.clone(), "for its eyes alone");
     let whisper = whisper.within(Duration::from_secs(3));
     let asking = victim.node.router.send(whisper);
-    // It is sent once it is waited for.
+    // The whisper is sent once its future is polled.
     let asking = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
@@ -133,7 +133,7 @@ fn t15_whoever_answers_for_a_peer_would_have_to_have_its_key() {
     };
     guide.say_control(&Flag::Broadcast, &lie);
     let mut impostor = trap.catch_peer(&victim.subnet);
-    // It says that it is who is wanted, with a key of its own.
+    // It claims the wanted id, with its own key.
     let claim = wanted.clone();
     impostor.greet(|control| {
         if let Control::Handshake { id, .. } = control {

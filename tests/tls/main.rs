@@ -1,4 +1,4 @@
-//! Closed meshes on loopback sockets: who is let in, who is not, and what both ends are told.
+//! Closed meshes on loopback sockets: which peers are accepted, which are not, and what both ends are told.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test may panic")]
 
@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A folder with an authority, as the program's `ca` makes it.
+/// A folder with an authority, as `actix-mesh ca` makes it.
 struct Folder {
     dir: TempDir,
     authority: Authority,
@@ -100,7 +100,7 @@ impl Events {
         found.unwrap_or_else(|_| panic!("not among {:#?}", self.0.borrow()))
     }
 
-    /// Why the next connection was not accepted.
+    /// Waits until a connection is refused; returns the reason.
     async fn refused(&self) -> CloseReason {
         self.next(|event| match event {
             Event::Refused { reason, .. } => Some(reason.clone()),
@@ -204,7 +204,7 @@ async fn a_stranger_is_refused_and_both_ends_are_told() {
     let (member, told) = start(closed(&ours.member("member"))).await;
     let (stranger, _) = start(closed(&theirs.member("stranger"))).await;
     let error = reason(connect(&stranger, &member).await.unwrap_err());
-    // The dialler judges first: the member's certificate is from an authority it does not know.
+    // The dialling side checks first: the member's certificate is from an authority it does not know.
     assert_eq!(error, we_refuse(TlsRefusal::UnknownAuthority));
     assert_eq!(
         told.refused().await,
@@ -268,7 +268,7 @@ async fn a_renewed_certificate_is_taken_up_and_no_link_is_lost() {
     let (member, told) = start(closed(&tls)).await;
     let (other, _) = start(closed(&folder.member("other"))).await;
     connect(&other, &member).await.unwrap();
-    // Less than a day is left, which is told at once.
+    // Less than a day is left, so the warning comes at once.
     told.next(|event| matches!(event, Event::CertificateExpires { days: 0 }).then_some(()))
         .await;
     let before = tls.expires();
@@ -319,7 +319,7 @@ async fn a_stranger_hears_nothing_of_ours_but_an_alert() {
         .await
         .unwrap();
     let mut said = Vec::new();
-    // The end may come as a reset.
+    // The end may be a reset.
     let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut said))
         .await
         .unwrap();
@@ -339,7 +339,7 @@ async fn other_protocols_on_a_plaintext_port_are_named_and_bring_no_ban() {
             .await
             .unwrap();
         let mut said = Vec::new();
-        // The end may come as a reset.
+        // The end may be a reset.
         let _ = stream.read_to_end(&mut said).await;
     }
     assert_eq!(

@@ -1,4 +1,4 @@
-//! WebSocket over TLS: hosts are known by their certificates, and nobody's id is proven.
+//! WebSocket over TLS: certificates authenticate hosts, and no node's id is proven.
 
 use actix_mesh::Encryption;
 

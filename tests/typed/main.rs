@@ -1,4 +1,4 @@
-//! Typed values, questions and answers on loopback sockets: what arrives, and how what does not arrive is told.
+//! Typed values, questions and answers on loopback sockets: what arrives, and how failures are reported.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test may panic")]
 

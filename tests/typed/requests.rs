@@ -1,4 +1,4 @@
-//! Questions: to one, to whoever answers first, to all; and every way in which they have no answer.
+//! Questions to one node, to the first to answer, and to all; and every way a question can fail.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use actix_mesh::{Asked, Config, Event, RequestError, Send};
 
 use crate::rig::{Keeper, PATIENCE, Square, Squared, line, worker};
 
-/// Answers after a while.
+/// Answers after a delay.
 struct Slow(Duration);
 
 impl Actor for Slow {
@@ -177,7 +177,7 @@ async fn a_reply_that_is_no_value_of_its_kind_is_told() {
         .request(&Square { n: 1 })
         .to(a.id.clone())
         .within(PATIENCE);
-    // A program of another language, which answers by hand.
+    // Stands for a program in another language, which builds its answer by hand.
     let (recipient, heard) = Keeper::<actix_mesh::Message>::start();
     let all = actix_mesh::Filter::new().any_kind();
     a.router

@@ -1,4 +1,4 @@
-//! Two or three nodes, and actors that keep what they are sent.
+//! Two or three nodes, and actors that keep the messages they receive.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -69,7 +69,7 @@ pub(crate) fn worker() -> Recipient<Asked<Square>> {
     Worker.start().recipient()
 }
 
-/// Keeps what it is sent.
+/// Keeps the messages it receives.
 pub(crate) struct Keeper<M>(Rc<RefCell<Vec<M>>>);
 
 pub(crate) struct Kept<M>(Rc<RefCell<Vec<M>>>);
@@ -94,7 +94,7 @@ impl<M: Message<Result = ()> + Send + Unpin + 'static> Handler<M> for Keeper<M> 
 }
 
 impl<M> Kept<M> {
-    /// The next that passes, whatever comes before it.
+    /// Waits for the next message that `pick` accepts.
     pub(crate) async fn next<T>(&self, pick: impl Fn(&M) -> Option<T>) -> T {
         let waiting = async {
             loop {
@@ -114,7 +114,7 @@ impl<M> Kept<M> {
     }
 }
 
-/// Nodes in a line: each is connected to the one before it alone.
+/// Starts nodes in a line: each is connected only to the one before it.
 pub(crate) async fn line<const N: usize>() -> [Node; N] {
     let mut nodes: Vec<Node> = Vec::new();
     for _ in 0..N {

@@ -1,4 +1,4 @@
-//! Values that are published and whispered.
+//! Values that are published or whispered.
 
 use std::time::Duration;
 
@@ -116,7 +116,7 @@ async fn a_value_that_nobody_is_there_for_is_an_error() {
     assert_eq!((waited.connected, waited.wanted), (0, 1));
 }
 
-/// What a user's test puts in the place of a node.
+/// Stands in for a node in a user's test.
 struct Mock(Vec<String>);
 
 impl actix::Actor for Mock {

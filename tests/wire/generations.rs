@@ -10,7 +10,7 @@ fn batch(generation: Generation, bytes: &[u8]) -> Option<Batch> {
     Batch::from_frames(generation, Limits::default(), bytes).ok()
 }
 
-/// A packet of a row: bytes in hexadecimal, or a value with its type.
+/// Reads a packet of a row: bytes in hexadecimal, or a typed value.
 fn packet(value: &Value) -> Packet {
     let Some(kind) = value.get("t") else {
         return Packet::from(hex(value));
@@ -22,7 +22,7 @@ fn packet(value: &Value) -> Packet {
     }
 }
 
-/// A value without its types.
+/// Returns a value without its types.
 fn plain(value: &Value) -> Value {
     let inner = &value["v"];
     match value["t"].as_str().unwrap() {
@@ -38,7 +38,7 @@ fn plain(value: &Value) -> Value {
             Value::Object(pairs.collect())
         }
         "str" => Value::String(text(inner)),
-        // As ids stand in lists that py2p writes.
+        // py2p writes ids in lists in this form.
         "bin" => Value::String(String::from_utf8(hex(inner)).unwrap()),
         "nil" => Value::Null,
         _ => inner.clone(),
@@ -53,7 +53,8 @@ fn name_of(value: &Value) -> String {
     }
 }
 
-/// What a row of values can say that this crate does not write: numbers in a wider form, and the types of the other language.
+/// Whether this crate writes the row identically: it never writes numbers in a wider form, or the types of the other
+/// language.
 fn is_written_alike(row: &Value) -> bool {
     let name = text(&row["name"]);
     let nested = |packet: &Value| packet["v"].to_string().contains("\"t\":\"bin\"");
@@ -95,7 +96,7 @@ fn check(file: &str, generation: Generation) {
         let message = frame.message(&me, &mut copies);
         assert_eq!(message.packets().len(), payload.len(), "{name}");
         for (heard, said) in message.packets().iter().zip(&payload) {
-            // A number may have come in a wider form.
+            // A number may arrive in a wider form.
             let alike =
                 serde_json::to_string(heard).unwrap() == serde_json::to_string(said).unwrap();
             let number = |packet: &Packet| serde_json::to_value(packet).unwrap().as_f64();
@@ -140,7 +141,7 @@ fn messages_of_0_5_are_read_and_written_as_the_references_do() {
     check("message_0_5.json", Generation::V0_5);
 }
 
-/// The two generations write the same bytes.
+/// Both generations write the same bytes.
 #[test]
 fn messages_of_0_6_and_0_7_are_read_and_written_as_the_references_do() {
     check("message_0_6.json", Generation::V0_6);
@@ -156,7 +157,7 @@ const NO_MESSAGE: &str =
 const CHECKSUM: &str =
     "js2p does not look at the checksum of zlib; the message is not the one that was sent";
 
-/// Rows where this crate's verdict is not that of "whatever either reference decoder accepts", and why.
+/// Rows where this crate's verdict differs from "whatever either reference decoder accepts", and why.
 const DIFFERENCES_0_5: &[(&str, bool, &str)] = &[
     ("last_packet_overrun", false, LENIENT),
     ("trailing_bytes", false, LENIENT),
@@ -260,7 +261,7 @@ fn conversations_of_later_generations_are_understood() {
                 Some(Ok(control)) => {
                     controls += 1;
                     assert!(control.allowed_under(&frame.flag()), "{name}");
-                    // What we make of it reads back the same.
+                    // Writing the message again and reading it gives the same.
                     let me = NodeId::parse("A").unwrap();
                     let packets = control.packets(generation);
                     let again = Composer::new(generation, Limits::default(), me)

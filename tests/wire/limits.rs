@@ -1,8 +1,8 @@
-//! What a peer cannot do to the wire: threats T1 (length-prefix bomb), T2 (decompression bomb), T3 (packet-count bomb)
-//! and T4 (huge times and ids).
+//! Attacks on the wire layer that must fail: threats T1 (length-prefix bomb), T2 (decompression bomb), T3 (packet-count
+//! bomb) and T4 (huge times and ids).
 //!
-//! Times are held against generous bounds, ten times what an unoptimised build needs on a busy machine: they tell linear
-//! from quadratic.
+//! The time bounds are generous, ten times what an unoptimised build needs on a busy machine: they tell linear from
+//! quadratic.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ fn framed(body: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A frame of these packets, whatever they are.
+/// Makes a frame of any packets.
 fn packed(packets: &[&[u8]]) -> Vec<u8> {
     let sizes = packets
         .iter()
@@ -347,7 +347,7 @@ fn t4_ids_have_1_to_128_base58_digits() {
     }
 }
 
-/// What was read before never stands for what is read now.
+/// A cached sender never stands in for another.
 #[test]
 fn t4_each_frame_of_a_batch_is_judged_by_its_own_ids() {
     let senders: [&[u8]; 9] = [b"", b"A", b"A", b"0", b"0", b"", b"A", b"AA", b"A0"];
@@ -361,7 +361,7 @@ fn t4_each_frame_of_a_batch_is_judged_by_its_own_ids() {
     assert_eq!(verdicts.iter().filter(|verdict| verdict.is_ok()).count(), 4);
 }
 
-/// A block of snappy says at its head what it becomes, and nothing shows that it is one.
+/// A snappy block announces its length at its head, and has no signature.
 #[test]
 fn t2_a_block_of_snappy_is_taken_at_its_word_only_as_far_as_it_can_be_true() {
     let read = |body: &[u8]| {
@@ -373,14 +373,14 @@ fn t2_a_block_of_snappy_is_taken_at_its_word_only_as_far_as_it_can_be_true() {
             .map_err(|error| *error)
     };
     quick(Duration::from_secs(5), || {
-        // 4 GiB less one, of six bytes.
+        // Announces 4 GiB minus one, in six bytes.
         assert!(read(&[0xff, 0xff, 0xff, 0xff, 0x0f, 0x00]).is_err());
-        // What it says is true, and too large.
+        // The announced length is true, but too large.
         assert!(read(&bomb(Method::Snappy, 8 * MIB)).is_err());
-        // It is as large as it says, and no frame.
+        // The announced length is true, but the contents are not a frame.
         assert!(read(&bomb(Method::Snappy, MIB)).is_err());
     });
-    // In 0.4 nobody has it.
+    // Generation 0.4 does not have snappy.
     let me = NodeId::parse("A").unwrap();
     for (generation, reads) in [(Generation::V0_4, false), (Generation::V0_5, true)] {
         let composer = Composer::new(generation, Limits::default(), me.clone());

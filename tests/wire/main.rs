@@ -1,5 +1,5 @@
-//! The wire from outside: the golden vectors of the reference peers, what a peer cannot do to it, and properties that
-//! hold for all inputs.
+//! The wire layer from outside: the golden vectors of the reference peers, attacks by a peer, and properties that hold
+//! for all inputs.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

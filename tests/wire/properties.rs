@@ -1,4 +1,4 @@
-//! Properties of the wire that hold for all inputs.
+//! Properties of the wire layer that hold for all inputs.
 
 use actix_mesh::wire::{
     Address, Batch, Codec, Composer, Control, Copies, DecodeError, Deflater, Draft, FingerprintKey,
@@ -27,7 +27,7 @@ fn framed(body: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// What a frame says, apart from where it lies.
+/// The contents of a frame, without its position.
 #[derive(Clone, Debug, PartialEq)]
 struct Said {
     flag: Flag,
@@ -129,7 +129,7 @@ fn on_the_wire(given: &Given) -> Vec<u8> {
     }
 }
 
-/// A plain frame with another id.
+/// Replaces the id of a plain frame.
 fn renamed(plain: &[u8], id: &[u8]) -> Vec<u8> {
     let count = 4 + read(plain).get(0).unwrap().payload().count();
     let (sizes, packets) = plain[4..].split_at(4 * count);
@@ -141,7 +141,7 @@ fn renamed(plain: &[u8], id: &[u8]) -> Vec<u8> {
     framed(&[sizes.as_flattened(), before, id, after].concat())
 }
 
-/// The id by the rule of js2p.
+/// Returns the id by the rule of js2p.
 fn lossy_id(given: &Given) -> Vec<u8> {
     let mut hash = Sha384::new();
     for packet in &given.payload {
@@ -151,7 +151,7 @@ fn lossy_id(given: &Given) -> Vec<u8> {
     base58::encode(&hash.finalize()).into_bytes()
 }
 
-/// Ids that prove a message, and others that do not.
+/// Returns an id and its verdict: some prove the message, others do not.
 fn an_id(given: &Given, kind: u8) -> (Vec<u8>, Result<(), DecodeError>) {
     let id = composer().message_id(&given.payload, given.time);
     let id = id.as_bytes();
@@ -166,7 +166,7 @@ fn an_id(given: &Given, kind: u8) -> (Vec<u8>, Result<(), DecodeError>) {
     }
 }
 
-/// A frame of a peer, good or bad.
+/// A valid or invalid frame from a peer.
 fn a_frame() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![8 => a_message().prop_map(|given| on_the_wire(&given)), 1 => vec(any::<u8>(), 0..60).prop_map(|body| framed(&body))]
 }
@@ -514,7 +514,7 @@ fn a_digest() -> impl Strategy<Value = [u8; 48]> {
     prop_oneof![random, small, Just([0xff; 48]), Just([0; 48])]
 }
 
-/// Calls everything that can be asked of a batch.
+/// Calls everything a batch offers.
 fn exercise(batch: &Batch) {
     let all: Vec<usize> = (0..batch.len() + 1).collect();
     let mut verdicts = Vec::new();
@@ -552,7 +552,7 @@ fn reread(control: &Control) -> Control {
     again
 }
 
-/// What the picked frames say when relayed, in their order. Compression and size may change, the rest may not.
+/// Returns the contents of the picked frames when relayed, in order. Compression and size may change; nothing else may.
 fn relayed(batch: &Batch, picked: &[usize]) -> Vec<Said> {
     let frames = picked
         .iter()
@@ -570,7 +570,7 @@ fn as_relay(said: Said) -> Said {
     }
 }
 
-/// What is read by a peer of any method: the same in every form.
+/// Returns what a peer of any method reads; it must be the same in every form.
 fn sent(frames: &[Frames]) -> Vec<Said> {
     let mut all = Vec::new();
     for frames in frames {

@@ -1,4 +1,5 @@
-//! The golden vectors: frames, ids and conversations of the reference peers, read and written alike by this crate.
+//! The golden vectors: frames, ids and conversations of the reference peers, which this crate must read and write
+//! alike.
 
 use crate::support::vectors::{hex, load, text};
 use actix_mesh::wire::{
@@ -31,7 +32,7 @@ fn rule(value: &Value) -> IdRule {
     serde_json::from_value(value.clone()).unwrap()
 }
 
-/// The big-endian bytes of a decimal number, without leading zeros.
+/// Returns the big-endian bytes of a decimal number, without leading zeros.
 fn integer(decimal: &str) -> Vec<u8> {
     let mut bytes: Vec<u8> = Vec::new();
     for digit in decimal.bytes() {
@@ -77,7 +78,7 @@ fn spells(bytes: &[u8], digits: &str) {
     }
 }
 
-/// js2p never fails, but counts an unknown character as -1: not followed.
+/// js2p never fails, but takes an unknown character for -1; this crate does not follow it.
 fn reads_like_py2p(odd: &str, answer: &str) {
     let ours = base58::decode(odd.as_bytes()).ok();
     let theirs = (!answer.starts_with("error")).then(|| integer(answer));
@@ -103,8 +104,8 @@ fn subnets_have_the_ids_of_the_references() {
     assert!(seen >= 3);
 }
 
-/// A sender that is no id. The references take any text, but py2p reads it as a number as soon as two connections of that
-/// node cross, and raises.
+/// A sender that is not an id. The references accept any text, but py2p reads it as a number once two connections of
+/// that node cross, and raises.
 const NO_ID: &str = "sender_not_base58";
 
 #[test]
@@ -157,7 +158,7 @@ fn reads(name: &str, row: &Value, batch: &Batch) {
     assert_eq!(frame.verify(), Ok(rule(&row["id_rule"])), "{name}");
 }
 
-/// By the rule of bytes, that is; the compressed bytes of others need not be reproduced, only read back.
+/// Writes by the rule of bytes. Compressed bytes of other implementations need not be reproduced, only read back.
 fn writes(name: &str, row: &Value, bytes: &[u8]) {
     let payload = payload(row);
     let flag = Flag::read(&hex(&row["type"]), GENERATION);
@@ -190,7 +191,7 @@ fn survives(name: &str, plain: &[u8], method: Method) {
     assert_eq!(frame.verify().map(drop), Ok(()), "{name}");
 }
 
-/// Rows where this crate's verdict is not that of "whatever either reference decoder accepts".
+/// Rows where this crate's verdict differs from "whatever either reference decoder accepts".
 const DIFFERENCES: [(&str, bool, &str); 11] = [
     (
         "empty_sender",
@@ -307,7 +308,7 @@ fn recorded(packet: &Value) -> Vec<u8> {
     }
 }
 
-/// Control messages are parsed, count under the flag they came with, and are written as py2p writes them.
+/// A control message parses, is valid under the flag it arrived with, and is written as py2p writes it.
 fn controls(name: &str, frame: &actix_mesh::wire::Frame<'_>, sub_flag: &str) -> Option<Dialect> {
     let Some(control) = Control::read(frame, GENERATION) else {
         assert!(matches!(sub_flag, "broadcast" | "whisper"), "{name}");
@@ -326,7 +327,7 @@ fn controls(name: &str, frame: &actix_mesh::wire::Frame<'_>, sub_flag: &str) -> 
     }
 }
 
-/// js2p prints peers without spaces, and ids in responses as buffers.
+/// Converts to py2p's form: js2p prints peers without spaces, and ids in responses as buffers.
 fn as_py2p(packet: &[u8]) -> String {
     let text = std::str::from_utf8(packet).unwrap();
     match text.starts_with("[[") && !text.contains(", ") {

@@ -1,4 +1,4 @@
-//! `bridge`: joins two meshes or more, and says what it carried.
+//! `bridge`: joins two or more meshes and reports what it carried.
 //!
 //! Owns how a side is written on the command line; the crate's bridge does the rest.
 
@@ -43,12 +43,12 @@ pub(crate) struct Args {
     /// A mesh, as key=value,key=value; give two or more
     #[arg(long = "side", value_name = "SIDE", required = true)]
     sides: Vec<Spec>,
-    /// Say what was carried every so many seconds; 0: only at the end
+    /// Report what was carried every N seconds; 0: only at the end
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     report: u64,
 }
 
-/// A side as it is written.
+/// A side as written on the command line.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Spec {
     name: String,
@@ -149,7 +149,7 @@ impl Spec {
             Direction::Out => side.source_only(),
             Direction::In => side.sink_only(),
         };
-        // Where keys prove ids, nobody can stand for another.
+        // Where keys prove ids, a guest cannot stand in for a peer.
         let host = self.guests.as_deref();
         if self.tls.is_none() && host != Some("none") {
             let own = self.listen().rsplit_once(':').map(|(host, _)| host);
@@ -160,7 +160,7 @@ impl Spec {
     }
 }
 
-/// What is said.
+/// A line of output.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Said {
@@ -168,7 +168,7 @@ enum Said {
     Report(BridgeReport),
 }
 
-/// A side's node.
+/// The node of a side.
 #[derive(Serialize)]
 struct Here {
     name: String,
@@ -221,7 +221,7 @@ async fn live(args: Args) -> Result<(), Failure> {
         };
     }
     let report = bridge.send(BridgeStatus).await?;
-    // Whoever reads may be gone.
+    // The reader may be gone.
     let _ = output.say(line(&Said::Report(report))?).await;
     output.finish().await;
     for node in nodes {

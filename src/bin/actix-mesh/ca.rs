@@ -1,6 +1,7 @@
 //! `ca`: a private certificate authority in a folder, for a closed mesh.
 //!
-//! Owns the words; the crate makes keys and certificates. Private keys are written to files, never shown.
+//! Owns the commands and their output; the crate makes keys and certificates. Private keys are written to files, never
+//! printed.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -32,7 +33,7 @@ pub(crate) struct Args {
 enum Action {
     /// Make a new authority in a folder
     Init {
-        /// The folder; made if it is not there
+        /// The folder; created if missing
         dir: PathBuf,
     },
     /// Issue a certificate for a node, or renew it with the same key and id

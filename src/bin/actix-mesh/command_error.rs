@@ -1,6 +1,6 @@
-//! Why something asked for was not done, as programs are told it: a stable code and a sentence.
+//! Why a command failed, as reported to programs: a stable code and a sentence.
 //!
-//! Owns no reasons: those belong to who refuses.
+//! Owns no reasons: each belongs to the code that refuses.
 
 use actix::MailboxError;
 use actix_mesh::wire::{DecodeError, StreamError};
@@ -40,7 +40,7 @@ refused_by!(
     StreamError
 );
 
-/// The Router answers everything while it lives.
+/// The Router answers every message while it runs, so a mailbox error means that it has shut down.
 impl From<MailboxError> for CommandError {
     fn from(_: MailboxError) -> Self {
         Self::new("shutting_down", "the node is shutting down")

@@ -1,7 +1,7 @@
-//! `--config FILE` and `config`: settings from a TOML file, and which are in force and where from.
+//! `--config FILE` and `config`: reads settings from a TOML file, and prints the settings in force and their sources.
 //!
-//! Owns the precedence: a flag goes before its variable, that before the file, the file before the default. A key of the
-//! file is a flag by its name, so there is nothing to keep in step.
+//! Owns the precedence: flag, environment variable, file, default. A key in the file is the name of a flag, so there is
+//! no second list of settings.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -15,19 +15,19 @@ use toml::{Table, Value};
 
 use crate::Failure;
 
-/// Subcommands that take the settings of a node.
+/// The subcommands that take a node's settings.
 const NODES: [&str; 2] = ["node", "config"];
 
-/// The arguments as given and what the file adds, and the names of the flags that it sets.
+/// The arguments with those from the file, and the names of the flags that the file sets.
 pub(crate) struct Expanded {
     pub(crate) arguments: Vec<OsString>,
     pub(crate) from_file: BTreeSet<String>,
 }
 
-/// Adds what the file says to the command line, unless the command line or the environment says it already.
+/// Adds the file's settings to the command line, unless a flag or a variable sets them.
 pub(crate) fn expand(command: &Command, mut arguments: Vec<OsString>) -> Result<Expanded, Failure> {
     let mut from_file = BTreeSet::new();
-    // Whatever is wrong with the command line itself is said when it is read for good.
+    // Errors in the command line itself are reported when it is parsed again.
     if let Ok(matches) = command.clone().try_get_matches_from(&arguments)
         && let Some((name, given)) = matches.subcommand()
         && NODES.contains(&name)
@@ -57,7 +57,7 @@ pub(crate) fn expand(command: &Command, mut arguments: Vec<OsString>) -> Result<
                 value => text(value).map(|text| vec![text]),
             };
             let values = values
-                .ok_or_else(|| fail("give a text, a number, true or false, or a list of them"))?;
+                .ok_or_else(|| fail("use a string, a number, true or false, or a list of these"))?;
             for value in values {
                 match (arg.get_action().takes_values(), value.as_str()) {
                     (true, value) => arguments.push(format!("--{flag}={value}").into()),
@@ -91,7 +91,7 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// Prints what is in force, as a file of settings would have it, each with where it is from.
+/// Prints the settings in force as a settings file, each with its source.
 pub(crate) fn print(
     command: &Command,
     matches: &ArgMatches,
@@ -121,7 +121,7 @@ pub(crate) fn print(
         let is_list =
             arg.get_action().takes_values() && matches!(arg.get_action(), clap::ArgAction::Append);
         let shown: Vec<_> = match flag.contains("token") {
-            // What opens a door is not shown.
+            // Secrets are not printed.
             true => values
                 .iter()
                 .map(|_| Value::from("...").to_string())

@@ -1,4 +1,4 @@
-//! `completions` and `man`: what shells and `man` want to know of the program, made from its own command line.
+//! `completions` and `man`: shell completions and manual pages, generated from the command line's definition.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -9,7 +9,7 @@ use clap_complete::Shell;
 
 use crate::Failure;
 
-/// Print what a shell needs to complete this program's command line
+/// Print a completion script for a shell
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -26,7 +26,7 @@ pub(crate) struct Completions {
 Example:
   actix-mesh man /usr/local/share/man/man1")]
 pub(crate) struct Man {
-    /// The folder to write them to; it is made if it is not there
+    /// The folder to write them to; created if missing
     folder: PathBuf,
 }
 

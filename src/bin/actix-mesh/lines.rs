@@ -1,20 +1,20 @@
-//! Lines of bounded length: one that is too long is passed over and told, and the next is read as ever.
+//! Lines of bounded length: a line that is too long is skipped and reported, and reading continues with the next.
 //!
-//! Of what stands in them it knows only under which name an answer is expected.
+//! Knows nothing of a line's content but its `seq`.
 
 use std::io::{self, BufRead, Read as _};
 
 use crate::node::seq::{Seq, SeqFinder};
 
-/// A line without its end.
+/// A line without its line ending.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line {
     Whole(Vec<u8>),
-    /// It had more bytes than the limit, which is given; and its name, if it has one.
+    /// The line exceeded the limit, which is given with the line's `seq`, if it has one.
     TooLong(usize, Seq),
 }
 
-/// The lines of an input; the last may lack its end.
+/// Iterates over the lines of an input; the last may lack its line ending.
 #[derive(Debug)]
 pub(crate) struct Lines<R> {
     input: R,
@@ -22,7 +22,7 @@ pub(crate) struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// A line may have `limit` bytes, its end not counted.
+    /// Allows `limit` bytes in a line, not counting its ending.
     pub(crate) fn new(input: R, limit: usize) -> Self {
         Self { input, limit }
     }
@@ -48,7 +48,7 @@ impl<R: BufRead> Lines<R> {
         Ok(Some(Line::Whole(line)))
     }
 
-    /// Passes over the rest of a line that begins like this.
+    /// Skips the rest of a line, of which `begun` has been read.
     fn skip(&mut self, begun: &[u8]) -> io::Result<Seq> {
         let mut finder = SeqFinder::default();
         finder.feed(begun);

@@ -1,7 +1,6 @@
-//! Log lines on standard error: how many, and in which form.
+//! Logging to standard error: how much, and in which format.
 //!
-//! Owns the flags `-v` and `--quiet` and what `RUST_LOG` means here. What is said in the lines is the crate's
-//! affair.
+//! Owns the flags `-v` and `--quiet` and the use of `RUST_LOG`. The crate owns the content of the lines.
 
 use std::env;
 use std::io::{self, IsTerminal as _};
@@ -20,7 +19,7 @@ pub(crate) struct Logging {
 }
 
 impl Logging {
-    /// Logs from now on. Flags win over `RUST_LOG`; without either, errors are logged.
+    /// Starts logging. Flags override `RUST_LOG`; without either, errors are logged.
     pub(crate) fn start(self) {
         let Some(filter) = self.filter(env::var("RUST_LOG").ok()) else {
             return;

@@ -1,6 +1,6 @@
-//! The program `actix-mesh`: a node of the mesh for terminals and for other programs, and tools for its frames.
+//! The program `actix-mesh`: a mesh node for terminals and other programs, and tools for frames.
 //!
-//! Owns the command line and the exit codes; each subcommand has a file of its own.
+//! Owns the command line and the exit codes; each subcommand is in its own file.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-/// What keeps a subcommand from doing its work: told on standard error, exit code 1.
+/// A subcommand's failure: printed on standard error, with exit code 1.
 type Failure = Box<dyn Error>;
 
 const EXAMPLES: &str = "\
@@ -55,7 +55,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Node(Box<node::Args>),
-    /// Print the settings of a node that are in force, and where each is from: flag, environment, file or default
+    /// Print a node's settings in force and the source of each: flag, environment, file or default
     Config(Box<node::Args>),
     Decode(frames::decode::Args),
     Encode(frames::encode::Args),
@@ -84,7 +84,7 @@ impl Command {
     }
 }
 
-/// The command line, with what a file of settings adds to it.
+/// The command line, with the settings that a file adds.
 struct Line(config_file::Expanded);
 
 impl Line {
@@ -126,13 +126,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whoever read our output has had enough, as `head` does: no failure.
+/// The reader of our output has closed it, as `head` does: not a failure.
 fn is_broken_pipe(failure: &(dyn Error + 'static)) -> bool {
     let error = failure.downcast_ref::<io::Error>();
     error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// An error and what caused it.
+/// Formats an error with its causes.
 fn story(failure: &dyn Error) -> String {
     let mut story = failure.to_string();
     let mut cause = failure.source();
@@ -143,14 +143,14 @@ fn story(failure: &dyn Error) -> String {
     story
 }
 
-/// Tells on standard error; there is nobody to tell that this failed.
+/// Prints a warning on standard error. If that fails, there is nowhere to report it.
 fn warn(what: &str) {
     let _ = writeln!(io::stderr(), "actix-mesh: {what}");
 }
 
 #[cfg(test)]
 mod tests {
-    /// The page of limits has the program's figures as the code has them.
+    /// Holds the program's figures in the page of limits to the code.
     #[test]
     fn the_page_of_limits_is_true_of_the_program() {
         let page = include_str!("../../../docs/limits.md");
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(crate::node::printer::ITEMS, 65_536);
         let bytes = format!("And {}; then", mebibytes(crate::node::printer::BYTES));
         assert!(page.contains(&bytes), "docs/limits.md lacks {bytes}");
-        // A table is not torn apart by an empty line.
+        // An empty line must not split a table.
         let lines: Vec<&str> = page.lines().collect();
         for three in lines.windows(3) {
             let torn =

@@ -1,6 +1,6 @@
-//! Standard output, written by one thread from a bounded queue, so that a slow reader holds nobody else up.
+//! Standard output, written by one thread from a bounded queue, so that a slow reader blocks no other task.
 //!
-//! Knows lines and nothing of what stands in them.
+//! Knows lines, not their content.
 
 use std::io::{self, BufWriter, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,20 +8,20 @@ use std::thread;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-/// Bytes that may wait to be written.
+/// Bytes that may be queued.
 const WAITING: u32 = 4 << 20;
 
-/// Standard output can take no more.
+/// Standard output is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Gone;
 
 enum Entry {
     Line(String, OwnedSemaphorePermit),
-    /// Nothing comes after it: tell when all before it has been written.
+    /// The last entry: notifies once everything before it has been written.
     Last(oneshot::Sender<()>),
 }
 
-/// Why nothing more can be written, if it is not that nobody reads it.
+/// Why writing failed, unless the reader closed the pipe.
 type Fault = Arc<Mutex<Option<io::Error>>>;
 
 /// A handle on standard output.
@@ -34,7 +34,7 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Starts the thread that writes.
+    /// Starts the writer thread.
     pub(crate) fn open() -> io::Result<Self> {
         Self::onto(io::stdout())
     }
@@ -58,7 +58,7 @@ impl Output {
         })
     }
 
-    /// Queues a line, as soon as there is room for it.
+    /// Queues a line once there is room for it.
     pub(crate) async fn say(&self, mut line: String) -> Result<(), Gone> {
         line.push('\n');
         let cost = u32::try_from(line.len()).unwrap_or(WAITING).min(WAITING);
@@ -70,27 +70,27 @@ impl Output {
         self.entries.send(Entry::Line(line, room)).map_err(|_| Gone)
     }
 
-    /// Waits until nothing more can be written.
+    /// Waits until standard output is closed.
     pub(crate) async fn gone(&self) {
         self.entries.closed().await;
     }
 
-    /// What kept the output from being written, other than that nobody reads it.
+    /// Takes the error that stopped the output; `None` for a broken pipe.
     pub(crate) fn fault(&self) -> Option<io::Error> {
         lock(&self.fault).take()
     }
 
-    /// Waits until everything has been written. What is said afterwards is not.
+    /// Waits until everything queued has been written, and closes the queue.
     pub(crate) async fn finish(&self) {
         let (told, done) = oneshot::channel();
         if self.entries.send(Entry::Last(told)).is_ok() {
-            // Either way it is over.
+            // Either way the output has ended.
             let _ = done.await;
         }
     }
 }
 
-/// Writes until the last entry, or until nobody reads; the queue closes when this returns.
+/// Writes until the last entry or a failed write; the queue is closed when this returns.
 fn write(out: impl Write, mut queue: mpsc::UnboundedReceiver<Entry>, fault: &Fault) {
     let mut out = BufWriter::new(out);
     while let Some(entry) = queue.blocking_recv() {
@@ -98,7 +98,7 @@ fn write(out: impl Write, mut queue: mpsc::UnboundedReceiver<Entry>, fault: &Fau
             Entry::Line(line, room) => {
                 if let Err(error) = write_line(&mut out, &line, queue.is_empty()) {
                     note(fault, error);
-                    // Before the room is given back: whoever waits for it is to be told.
+                    // Close the queue before the permit is released: a waiting sender must see that it is closed.
                     queue.close();
                     return;
                 }
@@ -140,7 +140,7 @@ mod tests {
 
     use super::*;
 
-    /// Hands on what it is given, and breaks when nobody wants it any more.
+    /// Passes on what is written to it, and fails with a broken pipe once the receiver is gone.
     struct Pipe(std_mpsc::SyncSender<Vec<u8>>);
 
     impl Write for Pipe {

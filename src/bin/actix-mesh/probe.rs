@@ -1,6 +1,6 @@
-//! `probe`: what is at an address, and, where a join failed, what to change.
+//! `probe`: reports what listens at an address and, if joining fails, what to change.
 //!
-//! Owns the questions and the advice. Each question is a join by a node of its own, as any node would.
+//! Owns the attempts and the advice. Each attempt is a regular join by a fresh node.
 
 use std::time::{Duration, Instant};
 
@@ -26,13 +26,13 @@ Exit codes:
   1  not so; `advice` says what to change
   2  the command line was not understood";
 
-/// How long a node may take to say its handshake.
+/// How long a node has to send its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(4);
-/// How long it is listened to once joined: for its peers list and its clock.
+/// How long to listen after joining, for its peers list and its clock.
 const LISTEN: Duration = Duration::from_millis(1500);
-/// The encryptions whose names are tried when a subnet's id is not ours.
+/// The encryptions tried by name when a subnet's id is not ours.
 const ENCRYPTIONS: [&str; 4] = ["Plaintext", "TLS", "SSL", "ws"];
-/// Most likely first.
+/// The most likely generation first.
 const ORDER: [Generation; 4] = [
     Generation::V0_4,
     Generation::V0_7,
@@ -40,11 +40,12 @@ const ORDER: [Generation; 4] = [
     Generation::V0_5,
 ];
 
-/// Say what is at an address: generation, subnet, encryption, compression, clock, round trip, peers known; or what keeps a node out
+/// Report what listens at an address: generation, subnet, encryption, compression, clock, round trip, known peers; or
+/// why a node cannot join
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Where to look
+    /// The address to probe
     #[arg(value_name = "HOST:PORT")]
     addr: HostPort,
     /// The subnet to join
@@ -64,7 +65,7 @@ pub(crate) struct Args {
     /// Encrypt as the reference peers do, which authenticates nobody
     #[arg(long, conflicts_with = "tls")]
     unauthenticated_ssl: bool,
-    /// How connections are made: plain TCP, or `ws`, the messages of a WebSocket
+    /// The transport: plain TCP, or WebSocket (`ws`)
     #[arg(
         long,
         value_name = "Plaintext|ws",
@@ -78,7 +79,7 @@ pub(crate) struct Args {
     wire: Option<Generation>,
 }
 
-/// What is printed.
+/// The report that is printed.
 #[derive(Debug, Serialize)]
 struct Report {
     event: &'static str,
@@ -98,11 +99,11 @@ enum Found {
         subnet: Subnet,
         proven: bool,
         compression: Option<String>,
-        /// Of a connection that is opened and nothing more.
+        /// The time to open one TCP connection.
         round_trip_ms: Option<f64>,
-        /// How far its clock is off ours, if it is by more than a few seconds.
+        /// How many seconds its clock differs from ours, if by more than a few.
         skew_seconds: i64,
-        /// Other nodes that its peers list names.
+        /// The number of other nodes in its peers list.
         peers_known: u64,
     },
     Refused {
@@ -112,12 +113,12 @@ enum Found {
     },
 }
 
-/// What came of one question.
+/// The result of one attempt.
 enum Outcome {
     Joined(Found),
-    /// Another generation might do: the first of these, if it is known which.
+    /// Another generation might work: this one, if known.
     Other(Option<Generation>, Found),
-    /// No generation would.
+    /// No generation would work.
     Not(Found),
 }
 
@@ -149,7 +150,7 @@ async fn probe(args: &Args) -> Result<Report, Failure> {
             Outcome::Joined(found) => return Ok(report(Some(wire), found)),
             Outcome::Not(found) => return Ok(report(None, found)),
             Outcome::Other(known, found) => {
-                // Whoever named its subnet has said the most.
+                // A refusal that names the peer's subnet says the most.
                 let names = matches!(&found, Found::Refused { code, .. } if code == "other_subnet");
                 if names || best.is_none() {
                     best = Some(found);
@@ -171,7 +172,7 @@ async fn ask(args: &Args, wire: Generation) -> Result<Outcome, Failure> {
         .generation(wire)
         .subnet(args.subnet.as_str(), args.encryption.as_str())
         .handshake_timeout(HANDSHAKE)
-        // Whoever is asked about is joined, and nobody it knows.
+        // Join the probed node, and none that it knows.
         .max_outgoing(0);
     if let Some(prefix) = &args.tls {
         config = config.tls(Tls::from_files(prefix)?);
@@ -207,7 +208,7 @@ async fn ask(args: &Args, wire: Generation) -> Result<Outcome, Failure> {
         }
         Err(error) => explain(args, wire, &node, &error),
     };
-    // It has nothing to finish.
+    // This node has nothing to drain.
     let _ = node
         .router
         .send(Shutdown::new().drain(Duration::ZERO))
@@ -215,11 +216,11 @@ async fn ask(args: &Args, wire: Generation) -> Result<Outcome, Failure> {
     Ok(outcome)
 }
 
-/// Listens for a while, and counts what the first peers list names.
+/// Listens for a while, and counts the peers in the first peers list.
 async fn peers_known(node: &Node) -> Result<u64, Failure> {
     let (until, mut known) = (Instant::now() + LISTEN, 0);
     while Instant::now() < until {
-        // Some say their list twice: the first counts.
+        // Some nodes send their list twice; count the first.
         if known == 0 {
             known = node.router.send(Status).await?.stats.listed;
         }
@@ -228,7 +229,7 @@ async fn peers_known(node: &Node) -> Result<u64, Failure> {
     Ok(known)
 }
 
-/// Of three connections that are opened and closed again, the quickest.
+/// Measures the fastest of three connections that are opened and closed.
 async fn round_trip(addr: &HostPort) -> Option<f64> {
     let addr = addr.to_string();
     let mut best = None;
@@ -314,7 +315,7 @@ fn explain(args: &Args, wire: Generation, node: &Node, error: &ConnectError) -> 
     }
 }
 
-/// The generation and the encryption with which a subnet of that name has this id.
+/// Finds the generation and the encryption with which a subnet of that name has this id.
 fn named(name: &str, id: &str) -> Option<(Generation, &'static str)> {
     ORDER.into_iter().find_map(|wire| {
         let is_it = |encryption: &&str| Subnet::new(name, *encryption).id(wire).as_str() == id;
@@ -323,7 +324,7 @@ fn named(name: &str, id: &str) -> Option<(Generation, &'static str)> {
     })
 }
 
-/// Hears how far the neighbour's clock is off.
+/// Records the neighbour's clock skew.
 #[derive(Debug, Default)]
 struct Skew(i64);
 

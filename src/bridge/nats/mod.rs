@@ -1,7 +1,7 @@
-//! A bridge between a mesh and NATS: kinds are subjects, and the other way round.
+//! A bridge between a mesh and NATS: kinds become subjects, and subjects become kinds.
 //!
-//! For the day a mesh has more consumers than its nodes should feed, or for messages that must outlive them: NATS fans out,
-//! and JetStream stores.
+//! Use it when a mesh has more consumers than its nodes should feed, or when messages must outlive the nodes: NATS fans
+//! out, and JetStream stores.
 //!
 //! ```no_run
 //! use actix_mesh::Config;
@@ -19,21 +19,21 @@
 //!
 //! # Subjects
 //!
-//! The kind `order/new` of the mesh is the subject `shop.order.new` under the prefix `shop`: slashes are dots. Bytes that a
-//! subject may not contain, dots among them, are written as `%` and two hexadecimal digits. The kind of an ordinary broadcast
-//! is `shop.%00`.
+//! Under the prefix `shop` the mesh's kind `order/new` becomes the subject `shop.order.new`: slashes become dots. Bytes
+//! that a subject may not contain, dots among them, are written as `%` and two hexadecimal digits. The kind of an
+//! ordinary broadcast is `shop.%00`.
 //!
 //! # Payload
 //!
-//! The payload of a NATS message is the message's body, packet behind packet. The header `Mesh-Lengths` has the length of each
-//! packet where there is not exactly one; without it the payload is one packet. Headers `Mesh-Author`, `Mesh-Time` and
-//! `Mesh-Subnet` say who wrote it, when (unix seconds), and in which mesh; `Nats-Msg-Id` is the id of the message, by which
-//! JetStream drops what a second bridge publishes.
+//! The payload of a NATS message is the body of the mesh message, all packets concatenated. The header `Mesh-Lengths`
+//! lists the packets' lengths and is left out for a single packet. The headers `Mesh-Author`, `Mesh-Time` (unix
+//! seconds) and `Mesh-Subnet` give the author, the time and the mesh of origin. `Nats-Msg-Id` is the message's id, by
+//! which JetStream drops the duplicate that a second bridge publishes.
 //!
 //! # No echo
 //!
-//! What came from a mesh is not carried back into it. Messages from NATS are taken by one of the bridges of a mesh, which
-//! share a queue group. A message that another mesh's bridge brought keeps its author and time.
+//! A message that came from a mesh is not carried back into it. The bridges of one mesh share a queue group, so only
+//! one of them takes each NATS message. A message that another mesh's bridge published keeps its author and time.
 
 mod report;
 mod subject;
@@ -57,7 +57,7 @@ pub use report::{NatsReport, NatsStatus};
 
 use report::Tally;
 
-/// How long a server may take to hear what it was asked.
+/// How long to wait until a server has processed the subscriptions.
 const SETTLE: Duration = Duration::from_secs(2);
 
 const AUTHOR: &str = "Mesh-Author";
@@ -70,23 +70,25 @@ const MESSAGE_ID: &str = "Nats-Msg-Id";
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NatsBridgeError {
-    /// The prefix cannot begin a subject.
-    #[error("`{0}` cannot begin a subject: use letters, digits, `-` and `_`, with dots between")]
+    /// The prefix is not a valid beginning of a subject.
+    #[error(
+        "`{0}` is not a valid subject prefix: use letters, digits, `-` and `_`, with dots between"
+    )]
     BadPrefix(String),
-    /// The node is gone.
+    /// The node has shut down.
     #[error("the node has shut down")]
     Gone(#[from] MailboxError),
     /// NATS refused a subscription.
     #[error("NATS refused to subscribe to {subject}")]
     Refused {
-        /// Which.
+        /// The subject.
         subject: String,
-        /// Why.
+        /// The cause.
         source: async_nats::SubscribeError,
     },
 }
 
-/// Carries messages between a mesh and NATS: see the [module](self). Lives until its address is dropped.
+/// Carries messages between a mesh and NATS: see the [module](self). It runs until its address is dropped.
 #[derive(Debug)]
 pub struct NatsBridge {
     router: Addr<Router>,
@@ -102,7 +104,7 @@ pub struct NatsBridge {
 }
 
 impl NatsBridge {
-    /// Between the mesh of this node and NATS. Kinds are subjects below the prefix. Carries nothing until
+    /// Joins the mesh of this node to NATS, with kinds as subjects below the prefix. Carries nothing until
     /// [`kinds`](Self::kinds) or [`subjects`](Self::subjects) say what.
     pub fn new(node: &Node, client: Client, prefix: impl Into<String>) -> Self {
         Self {
@@ -119,23 +121,22 @@ impl NatsBridge {
         }
     }
 
-    /// Carries broadcasts to NATS whose kind begins with one of these. `""` is all.
+    /// Carries broadcasts to NATS whose kind begins with one of these prefixes. `""` matches all.
     #[must_use]
     pub fn kinds(mut self, prefixes: impl IntoIterator<Item = impl Into<Packet>>) -> Self {
         self.kinds = prefixes.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Carries messages of these subjects into the mesh, each given without the prefix; NATS' wildcards mean what they mean
-    /// there.
+    /// Carries messages of these subjects into the mesh, each given without the prefix; NATS wildcards work.
     #[must_use]
     pub fn subjects(mut self, subjects: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.subjects = subjects.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Publishes to JetStream and counts a message as carried once it is stored. A stream must take the subjects. Default: a
-    /// message is carried when it was handed to the client.
+    /// Publishes to JetStream, and counts a message as carried once it is stored. A stream must cover the subjects.
+    /// Default: a message counts as carried once the client has accepted it.
     #[must_use]
     pub fn stored(mut self) -> Self {
         self.stored = Some(jetstream::new(self.client.clone()));
@@ -146,7 +147,7 @@ impl NatsBridge {
     ///
     /// # Errors
     ///
-    /// If the prefix is none, the node is gone, or NATS refuses a subscription.
+    /// If the prefix is invalid, the node has shut down, or NATS refuses a subscription.
     pub async fn start(mut self) -> Result<Addr<Self>, NatsBridgeError> {
         if !subject::is_prefix(&self.prefix) {
             return Err(NatsBridgeError::BadPrefix(self.prefix));
@@ -186,8 +187,8 @@ impl NatsBridge {
     }
 }
 
-/// Waits until the server has heard all that this client has asked of it: a message to ourselves comes back after that. A
-/// server that lets us not have any is not waited for.
+/// Waits until the server has processed this client's requests: a message to itself returns after that. Gives up after
+/// `SETTLE`, since a server may forbid that message.
 async fn settle(client: &Client) {
     let echo = async {
         let inbox = client.new_inbox();
@@ -206,7 +207,7 @@ impl Actor for NatsBridge {
         if let Some(id) = self.subscription.take() {
             let router = self.router.clone();
             actix_rt::spawn(async move {
-                // A node that is gone has ended its subscriptions itself.
+                // A node that has shut down has already ended its subscriptions.
                 let _ = router.send(Unsubscribe::from(id)).await;
             });
         }
@@ -221,7 +222,7 @@ impl Handler<NatsStatus> for NatsBridge {
     }
 }
 
-/// Hears the mesh and publishes to NATS.
+/// Receives messages of the mesh and publishes them to NATS.
 struct Outward {
     client: Client,
     stored: Option<jetstream::Context>,
@@ -300,7 +301,7 @@ fn payload(body: &[Packet]) -> Bytes {
     Bytes::from(packets.concat())
 }
 
-/// Hears NATS and speaks in the mesh.
+/// Receives messages of NATS and sends them in the mesh.
 struct Inward {
     router: Addr<Router>,
     prefix: String,
@@ -309,7 +310,7 @@ struct Inward {
 }
 
 impl Inward {
-    /// One behind the other: what the mesh cannot take yet waits in NATS' client, which tells of slow consumers.
+    /// Carries one message at a time: the rest is queued in the NATS client, which reports slow consumers.
     async fn carry_all(self, mut heard: async_nats::Subscriber) {
         while let Some(message) = heard.next().await {
             self.carry(&message).await;
@@ -348,7 +349,7 @@ impl Inward {
     }
 }
 
-/// The packets that a payload holds; `None` if the lengths are not those of it.
+/// Splits a payload into packets; `None` if the lengths do not match it.
 fn packets(payload: &[u8], lengths: Option<&str>) -> Option<Packets> {
     let Some(lengths) = lengths else {
         return Some(Packets::from(payload));

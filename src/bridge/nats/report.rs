@@ -1,39 +1,39 @@
-//! What a bridge to NATS did, counted.
+//! Counters of a bridge to NATS.
 
 use std::cell::Cell;
 
 use serde::Serialize;
 
-/// Ask a [`NatsBridge`](super::NatsBridge) what it did. Answers at once.
+/// Asks a [`NatsBridge`](super::NatsBridge) for its report. Answered at once.
 #[derive(Clone, Copy, Debug, Default, actix::Message)]
 #[rtype(result = "NatsReport")]
 pub struct NatsStatus;
 
-/// What a bridge to NATS did since it started.
+/// What a bridge to NATS has done since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct NatsReport {
-    /// Messages of the mesh that were published.
+    /// Messages of the mesh published to NATS.
     pub to_nats: u64,
-    /// Messages of the mesh that NATS did not take.
+    /// Messages of the mesh that NATS refused.
     pub to_nats_failed: u64,
-    /// Messages of the mesh whose kind is not carried.
+    /// Messages of the mesh not carried because of their kind.
     pub kept: u64,
     /// Messages of the mesh that the bridge missed because it fell behind.
     pub missed: u64,
-    /// Messages of NATS that were sent in the mesh.
+    /// Messages of NATS sent in the mesh.
     pub to_mesh: u64,
-    /// Messages of NATS that the mesh did not take.
+    /// Messages of NATS that the mesh refused.
     pub to_mesh_failed: u64,
-    /// Messages of NATS that the mesh had already.
+    /// Messages of NATS that the mesh already had.
     pub known: u64,
-    /// Messages of NATS that had come from this mesh.
+    /// Messages of NATS that came from this mesh.
     pub own: u64,
-    /// Messages of NATS whose subject or headers could not be read.
+    /// Messages of NATS with an unreadable subject or header.
     pub unreadable: u64,
 }
 
-/// The bridge's actors and tasks run on one thread and share it.
+/// The counters; the bridge's actors and tasks share them on one thread.
 #[derive(Debug, Default)]
 pub(super) struct Tally(Cell<NatsReport>);
 

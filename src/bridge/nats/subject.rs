@@ -1,10 +1,10 @@
-//! Kinds as subjects of NATS, without loss.
+//! Maps kinds to NATS subjects and back, without loss.
 //!
-//! Owns the mapping. What is carried is not known here.
+//! Owns the mapping. Knows nothing of payloads.
 
 use crate::wire::Packet;
 
-/// Whether this can stand before a kind.
+/// Whether this is a valid prefix for subjects.
 pub(super) fn is_prefix(text: &str) -> bool {
     !text.is_empty()
         && text
@@ -16,13 +16,13 @@ fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
-/// The subject of a kind.
+/// Returns the subject of a kind.
 pub(super) fn of(prefix: &str, kind: &[u8]) -> String {
     let mut subject = String::with_capacity(prefix.len() + kind.len() + 1);
     subject.push_str(prefix);
     for token in kind.split(|byte| *byte == b'/') {
         subject.push('.');
-        // A token of a subject is never empty.
+        // NATS allows no empty token.
         if token.is_empty() {
             subject.push('%');
         }
@@ -37,8 +37,8 @@ pub(super) fn of(prefix: &str, kind: &[u8]) -> String {
     subject
 }
 
-/// The kind of a subject; `None` if it is none below the prefix. Bytes that would not have to be written as `%` are taken as
-/// they are.
+/// Returns the kind of a subject; `None` if it is not below the prefix or has a bad escape. Unescaped bytes are taken
+/// literally.
 pub(super) fn kind(prefix: &str, subject: &str) -> Option<Packet> {
     let rest = subject.strip_prefix(prefix)?.strip_prefix('.')?;
     let mut kind = Vec::with_capacity(rest.len());
@@ -62,6 +62,10 @@ fn read(token: &str, kind: &mut Vec<u8>) -> Option<()> {
             continue;
         }
         let digits = [bytes.next()?, bytes.next()?];
+        // `from_str_radix` accepts a sign.
+        if !digits.iter().all(u8::is_ascii_hexdigit) {
+            return None;
+        }
         let digits = std::str::from_utf8(&digits).ok()?;
         kind.push(u8::from_str_radix(digits, 16).ok()?);
     }

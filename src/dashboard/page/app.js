@@ -1,5 +1,4 @@
-// The page: takes snapshots and events as they come, and shows them. Text from the mesh is only ever set as
-// text, never as markup.
+// The page: shows snapshots and events as they arrive. Sets text from the mesh only as text, never as markup.
 
 import { Map2D, rate, short } from "./map.js";
 
@@ -78,7 +77,7 @@ function hint(node) {
   return `actix-mesh node --connect ${node.address}${subnet}`;
 }
 
-/// Another node answers than before, or the first one: what was shown of the old is forgotten.
+/// Another node answers than before, or the first one: forget what was shown of the old one.
 function begin(snapshot, key) {
   state.key = key;
   state.node = snapshot.node.id;
@@ -136,7 +135,7 @@ function problems({ problems: all, time, running }) {
     rows.push(more);
   }
   if (rows.length === 0 && running) rows.push(element("p", { class: "fine", text: "Nothing is wrong." }));
-  // Those that stay keep their place in the document, so that they do not appear anew.
+  // Rows that stay keep their place in the document, so that they do not flicker.
   rows.forEach((row, at) => { if (place.children[at] !== row) place.insertBefore(row, place.children[at] ?? null); });
   while (place.children.length > rows.length) place.lastChild.remove();
 }
@@ -264,7 +263,7 @@ function settings({ settings: all, stats }) {
   }));
 }
 
-/// The broadcasts that passed, and by which way the chosen one went. Nodes are asked anew each second while it is chosen.
+/// Recent broadcasts, and the path of the chosen one. Nodes are asked again each second while it is chosen.
 function messages() {
   fetch("api/messages").then((answer) => answer.json()).then((passed) => {
     $("messages-empty").hidden = passed.length > 0;

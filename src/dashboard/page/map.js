@@ -1,5 +1,5 @@
-// The mesh as a picture that moves: a force layout of nodes and links in SVG, and a spark for each message
-// that is on its way. Knows what a topology is; nothing of how it gets here.
+// The mesh as an animated picture: a force layout of nodes and links in SVG, and a spark for each message in transit.
+// Knows what a topology is, but not where it comes from.
 
 const SVG = "http://www.w3.org/2000/svg";
 const MAX_SPARKS = 160;
@@ -12,7 +12,7 @@ function make(name, attributes = {}, parent = null) {
   return element;
 }
 
-/// A number from 0 to 1 that follows from a text, so that a node comes back to where it was.
+/// Hashes a text to a number from 0 to 1, so that a node returns to its place.
 function chance(text, salt) {
   let hash = 2166136261 ^ salt;
   for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 16777619);
@@ -157,7 +157,7 @@ export class Map2D {
     this.light();
   }
 
-  /// Shows by which way a message went: each node that has it, with the one it came from.
+  /// Shows a message's path: each node that has it, with the one it came from.
   follow(hops) {
     this.route = new Map(hops.map((hop) => [hop.node, hop.from]));
     this.light();
@@ -247,7 +247,7 @@ export class Map2D {
     for (const edge of this.edges.values()) {
       if (edge.leaving || !edge.data) continue;
       [edge.data.forth, edge.data.back].forEach((perSecond, way) => {
-        // A spark stands for a message while they are few, and for many when they are many.
+        // Few messages: one spark each. Many: one spark for several.
         edge.due[way] += step * Math.min(perSecond, 2 + Math.log2(1 + perSecond));
         if (edge.due[way] >= 1 && this.sparks.length < MAX_SPARKS) {
           edge.due[way] = (edge.due[way] - 1) % 1;

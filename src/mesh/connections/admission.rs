@@ -1,7 +1,7 @@
-//! Admission: how many strangers may wait, how many peers may come to us, and who must go.
+//! Admission: how many strangers may be pending, how many incoming peers are accepted, and which are evicted.
 //!
-//! Owns the inbound limits. A full node sends newcomers on: handshake, peers list, close, which every peer of old
-//! understands. Whether a host is banned is the business of [`bans`](super::bans).
+//! Owns the inbound limits. A full node answers newcomers with handshake, peers list and close, which every reference
+//! peer understands. [`bans`](super::bans) decides which hosts are banned.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::mesh::input::{ConnId, Now};
 use crate::mesh::membership::address_scope::network;
 use crate::wire::{Address, NodeId};
 
-/// Peers that are kept out because a user disconnected them; of more, whoever comes in again first is forgotten.
+/// Peers kept out because a user disconnected them; when full, the one whose delay ends first is forgotten.
 const MAX_SHUNNED: usize = 1024;
 
 impl Mesh {
-    /// A user does not want this peer for a while.
+    /// Keeps a peer that a user disconnected out for `rejoin_delay`.
     pub(in crate::mesh) fn shun(&mut self, now: Now, peer: &NodeId) {
         if self.params.rejoin_delay.is_zero() {
             return;
@@ -34,14 +34,13 @@ impl Mesh {
         self.shunned.insert(peer.clone(), until);
     }
 
-    /// Whether a user disconnected this peer a while ago, and has not asked for it since.
+    /// Whether a user disconnected this peer recently, and has not asked for it since.
     pub(in crate::mesh) fn is_shunned(&self, now: Now, peer: &NodeId) -> bool {
         let until = self.shunned.get(peer);
         until.is_some_and(|until| now.monotonic < *until)
     }
 
-    /// Whether a stranger may wait here at all; room is made for it at the cost of the host with
-    /// the most that wait.
+    /// Checks whether a stranger may be pending. If the list is full, evicts a pending one of the host with the most.
     pub(in crate::mesh) fn admit_stranger(
         &mut self,
         now: Now,
@@ -63,8 +62,8 @@ impl Mesh {
         Ok(())
     }
 
-    /// Whether a peer that came to us may stay. If the node is full, the youngest of the largest
-    /// network goes in its place, or it is sent on itself if its own network is the largest.
+    /// Whether an incoming peer may stay. If the node is full, the newest peer of the largest network is evicted; or
+    /// the newcomer is refused, if its own network is the largest.
     pub(in crate::mesh) fn find_room(
         &mut self,
         now: Now,
@@ -90,7 +89,7 @@ impl Mesh {
                 true
             }
             _ => {
-                // The handshake is accepted so far that the peer may be told whom else to ask.
+                // Established only so that the peers list can be sent.
                 out.push(Effect::Establish { conn, peer });
                 self.send_peers(now, conn, out);
                 self.close(now, conn, CloseReason::Full, out);
@@ -99,8 +98,7 @@ impl Mesh {
         }
     }
 
-    /// How much larger the largest network of incoming peers is than this one would be with one
-    /// more, and its youngest peer.
+    /// Returns by how many incoming peers the largest network exceeds this one, and the newest peer of the largest.
     fn youngest_of_largest_network(&self, own: &str) -> (usize, Option<ConnId>) {
         let mut networks: BTreeMap<String, (usize, Duration, ConnId)> = BTreeMap::new();
         let incoming = |direction| direction == Direction::Incoming;

@@ -1,7 +1,7 @@
 //! The awaiting list: dials, and connections whose handshake has not been accepted.
 //!
-//! Owns why each was begun and until when it may last. Nothing in here is a peer yet: it is in no
-//! peers list, and nothing but our own handshake is ever sent to it.
+//! Owns the purpose and deadline of each. Nothing in here is a peer yet: it is in no peers list, and is sent nothing
+//! but our handshake.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,27 +14,27 @@ use crate::mesh::event::{CloseReason, Direction};
 use crate::mesh::input::{ConnId, Ticket};
 use crate::wire::{Address, NodeId};
 
-/// A connection without a handshake, as told to users.
+/// A connection before its handshake, as reported to users.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Awaiting {
-    /// Its name.
+    /// Its number.
     #[serde(skip)]
     pub conn: ConnId,
     /// Where it leads, or comes from.
     pub address: Address,
     /// Who dialled.
     pub direction: Direction,
-    /// Whom we expect there, if anyone in particular.
+    /// The peer expected there, if a particular one is.
     pub expect: Option<NodeId>,
-    /// Whether the connection stands already: otherwise it is being dialled.
+    /// Whether it is connected; otherwise it is being dialled.
     pub connected: bool,
 }
 
-/// Why a connection was begun.
+/// The reason for a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::mesh) enum Purpose {
-    /// A stranger came to us.
+    /// A stranger connected to us.
     Accepted,
     /// A user asked for it. `Some`: for this very peer, no other will do.
     Asked(Option<NodeId>),
@@ -42,14 +42,14 @@ pub(in crate::mesh) enum Purpose {
     Listed(NodeId),
     /// A whisper waits for this peer.
     Wanted(NodeId),
-    /// A name of the user's, or the local network, says that somebody is there.
+    /// The user's names or the local network say that a node is there.
     Met,
-    /// A peer that was there is lost.
+    /// A peer that was there was lost.
     Lost,
 }
 
 impl Purpose {
-    /// Whom we expect at the other end.
+    /// Returns the peer expected at the other end.
     pub(in crate::mesh) fn expect(&self) -> Option<&NodeId> {
         match self {
             Self::Accepted | Self::Met | Self::Lost => None,
@@ -75,19 +75,19 @@ impl Purpose {
 #[derive(Clone, Debug)]
 pub(in crate::mesh) struct Pending {
     pub(in crate::mesh) address: Address,
-    /// Where the dial led, once it is connected; for an accepted one, where it came from.
+    /// The address the dial reached, or an accepted connection came from.
     pub(in crate::mesh) reached: Option<Address>,
-    /// The id that the key of the other end stands for, where keys prove ids.
+    /// The id proven by the other end's key, where keys prove ids.
     pub(in crate::mesh) proven: Option<Box<NodeId>>,
     pub(in crate::mesh) purpose: Purpose,
-    /// Who waits for it, and whom they expect.
+    /// The requests that wait for it, and the peer each expects.
     pub(in crate::mesh) waiting: Vec<(Ticket, Option<NodeId>)>,
-    /// When it must have handed in its handshake.
+    /// The deadline of its handshake.
     pub(in crate::mesh) until: Duration,
 }
 
 impl Pending {
-    /// Tells those who waited for a connection whom it led to.
+    /// Answers the requests that waited for this connection with the peer it led to.
     pub(in crate::mesh) fn succeed(&self, id: &NodeId, out: &mut Effects) {
         for (ticket, expect) in &self.waiting {
             let result = match expect {
@@ -107,7 +107,7 @@ impl Pending {
         }
     }
 
-    /// Tells those who waited for a connection that there is none.
+    /// Answers the requests that waited for this connection with an error.
     pub(in crate::mesh) fn fail(&self, error: &ConnectError, out: &mut Effects) {
         for (ticket, _) in &self.waiting {
             let answer = Answer::Connect(Err(error.clone()));
@@ -155,7 +155,7 @@ impl AwaitingList {
             .any(|pending| pending.purpose.expect() == Some(id))
     }
 
-    /// The dial of this address that is under way.
+    /// Returns the dial of this address that is in progress.
     pub(in crate::mesh) fn dial_of(&mut self, address: &Address) -> Option<&mut Pending> {
         self.0.values_mut().find(|pending| {
             pending.purpose.direction() == Direction::Outgoing && pending.address == *address
@@ -169,7 +169,7 @@ impl AwaitingList {
         })
     }
 
-    /// How many strangers wait.
+    /// Returns the number of pending strangers.
     pub(in crate::mesh) fn strangers(&self) -> usize {
         self.0
             .values()
@@ -177,7 +177,8 @@ impl AwaitingList {
             .count()
     }
 
-    /// Of the host from which the most strangers wait, the one that waits longest. Whoever has proven its id gives way last.
+    /// Returns the longest pending stranger of the host with the most of them. Strangers that have proven their id are
+    /// chosen last.
     pub(in crate::mesh) fn oldest_of_largest_crowd(&self) -> Option<ConnId> {
         let unproven = self.oldest_among(|pending| pending.proven.is_none());
         unproven.or_else(|| self.oldest_among(|_| true))
@@ -187,7 +188,7 @@ impl AwaitingList {
         let mut crowds: BTreeMap<&str, (usize, ConnId)> = BTreeMap::new();
         for (conn, pending) in self.iter() {
             if pending.purpose == Purpose::Accepted && which(pending) {
-                // Names are given in the order of arrival, and the list is sorted by them.
+                // Connection ids ascend in order of arrival, and so does the list.
                 crowds.entry(&pending.address.host).or_insert((0, conn)).0 += 1;
             }
         }
@@ -206,13 +207,13 @@ impl AwaitingList {
         reached.any(|address| address.host == host)
     }
 
-    /// Dials and outgoing connections, whatever for.
+    /// Returns the number of dials and outgoing connections, for any purpose.
     pub(in crate::mesh) fn outgoing(&self) -> usize {
         let outgoing = |pending: &&Pending| pending.purpose.direction() == Direction::Outgoing;
         self.0.values().filter(outgoing).count()
     }
 
-    /// Dials and outgoing connections begun because of peers lists.
+    /// Returns the number of dials and outgoing connections that peers lists led to.
     pub(in crate::mesh) fn listed(&self) -> usize {
         self.0
             .values()
@@ -220,7 +221,7 @@ impl AwaitingList {
             .count()
     }
 
-    /// Those whose time is up.
+    /// Returns the connections whose deadline has passed.
     pub(in crate::mesh) fn overdue(&self, now: Duration) -> Vec<ConnId> {
         self.iter()
             .filter(|(_, pending)| pending.until <= now)

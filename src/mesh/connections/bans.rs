@@ -1,6 +1,6 @@
-//! Bans: the misbehavior of hosts, and for how long they are kept out for it.
+//! Bans: the misbehavior of hosts, and how long they are banned for it.
 //!
-//! Owns the memory of misbehavior, by host. What a peer did wrong is found elsewhere and only weighed here.
+//! Owns the record of misbehavior by host. Misbehavior is detected elsewhere, and only weighed here.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,21 +19,21 @@ const FORGIVEN: f64 = 1.0;
 /// The first ban; each further one is twice as long.
 const FIRST_BAN: Duration = Duration::from_secs(60);
 const LONGEST_BAN: Duration = Duration::from_secs(3600);
-/// Hosts remembered; beyond it the one with the fewest points is forgotten.
+/// Hosts remembered; when full, the one with the fewest points that is not banned is forgotten first.
 const MAX_HOSTS: usize = 1024;
 
 /// Something a peer did wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::mesh) enum Misbehavior {
-    /// A frame that is none, or whose id is false.
+    /// An invalid frame, or one whose id is wrong.
     Invalid,
-    /// Something else than a handshake first, or a control message where it does not belong.
+    /// Anything but a handshake first, or a control message in the wrong place.
     OutOfPlace,
-    /// More than it may ask for or send.
+    /// Exceeding a rate limit.
     Flooding,
-    /// What it wrote itself was rejected by a validator.
+    /// A validator rejected a message the peer wrote itself.
     Rejected,
-    /// It read nothing while something waited for it, or left a frame unfinished.
+    /// Reading nothing while data was queued, or leaving a frame unfinished.
     Slow,
 }
 
@@ -43,14 +43,13 @@ impl Misbehavior {
             Self::Invalid => 25.0,
             Self::Slow | Self::Rejected => 10.0,
             Self::OutOfPlace => 5.0,
-            // A py2p that fell over its own deferred reply asks hundreds of times a second, and
-            // means no harm.
+            // A py2p that failed on its own deferred reply asks hundreds of times a second without malice.
             Self::Flooding => 0.01,
         }
     }
 }
 
-/// What is known of a host.
+/// The record of a host.
 #[derive(Clone, Debug, Default)]
 struct Record {
     points: f64,
@@ -66,7 +65,7 @@ impl Record {
     }
 }
 
-/// The memory of misbehavior.
+/// The records of misbehavior by host.
 #[derive(Debug, Default)]
 pub(in crate::mesh) struct Bans(BTreeMap<String, Record>);
 
@@ -77,7 +76,7 @@ impl Bans {
             .is_some_and(|record| now < record.banned_until)
     }
 
-    /// Weighs an offence; how long the host is banned, if it is now.
+    /// Adds an offence; returns the length of the ban if this triggers one.
     fn weigh(&mut self, host: &str, offence: Misbehavior, now: Duration) -> Option<Duration> {
         self.make_room(host, now);
         let record = self.0.entry(host.to_owned()).or_default();
@@ -113,8 +112,8 @@ impl Bans {
 }
 
 impl Mesh {
-    /// Weighs what the host at the other end of a connection did. A ban keeps out strangers: peers of that host that were
-    /// accepted stay, since many may share its address. Hosts of this machine are not banned, unless asked for.
+    /// Blames the host at the other end of a connection. A ban affects new connections only: accepted peers of that
+    /// host stay, since many may share its address. Loopback hosts are not banned unless `ban_loopback` is set.
     pub(in crate::mesh) fn blame(
         &mut self,
         now: Now,
@@ -137,7 +136,7 @@ impl Mesh {
         }
     }
 
-    /// The same, of a peer.
+    /// Blames the host of a peer.
     pub(in crate::mesh) fn blame_peer(
         &mut self,
         now: Now,

@@ -1,6 +1,7 @@
-//! The end of a connection: who is told, what is weighed, and what is given up with it.
+//! The end of a connection: which parts are told, whether it counts as misbehavior, and what ends with it.
 //!
-//! Owns the one way out of the awaiting list and the routing table. Each noun says itself what a lost connection means to it.
+//! Owns the only way out of the awaiting list and the routing table. What a lost connection means to other parts is
+//! decided there.
 
 use crate::mesh::Mesh;
 use crate::mesh::connections::awaiting::Pending;
@@ -13,8 +14,8 @@ use crate::mesh::tls_refusal::TlsRefusal;
 use crate::wire::{Address, NodeId};
 
 impl Mesh {
-    /// Closes the connection to a peer, which is neither dialled nor let in again for a while unless a user asks for it;
-    /// false if there is none.
+    /// Closes the connection to a peer. It is neither dialled nor admitted again for a while, unless a user asks for
+    /// it. False if it is not connected.
     pub fn disconnect(&mut self, now: Now, peer: &NodeId, out: &mut Effects) -> bool {
         let Some(conn) = self.routing.conn_of(peer) else {
             return false;
@@ -24,7 +25,7 @@ impl Mesh {
         true
     }
 
-    /// Refuses everything from now on, answers whoever waits and closes every connection.
+    /// Refuses everything from now on, answers pending requests, and closes every connection.
     pub fn shut_down(&mut self, now: Now, out: &mut Effects) {
         self.closing = true;
         self.abandon_whispers(now, out);
@@ -48,7 +49,7 @@ impl Mesh {
             Ended::Stalled => CloseReason::SlowPeer,
             Ended::Unfinished => CloseReason::Unfinished,
             Ended::Insecure { refusal, by_peer } => CloseReason::Insecure { refusal, by_peer },
-            // A peer knows better.
+            // An accepted peer speaks our protocol: for it these are a bad frame.
             Ended::OtherProtocol(protocol) if self.routing.get(conn).is_some() => {
                 CloseReason::BadFrame(format!("bytes of {protocol}"))
             }
@@ -61,7 +62,7 @@ impl Mesh {
         self.forget(now, conn, reason, out);
     }
 
-    /// Closes a connection or dial and tells whom it concerns.
+    /// Closes a connection or dial, and reports it.
     pub(in crate::mesh) fn close(
         &mut self,
         now: Now,
@@ -69,7 +70,7 @@ impl Mesh {
         reason: CloseReason,
         out: &mut Effects,
     ) {
-        // The end of one may have led to the end of another.
+        // Closing another connection may have closed this one already.
         if self.awaiting.get(conn).is_none() && self.routing.get(conn).is_none() {
             return;
         }
@@ -81,14 +82,14 @@ impl Mesh {
         self.forget(now, conn, reason, out);
     }
 
-    /// Takes a connection out of whichever list it stands in, and weighs how it ended.
+    /// Removes a connection from the list it is in, and weighs how it ended.
     fn forget(&mut self, now: Now, conn: ConnId, reason: CloseReason, out: &mut Effects) {
         let peer = self.routing.get(conn).map(|entry| &entry.reached);
         let stranger = self.awaiting.get(conn);
         let stranger = stranger.and_then(|pending| pending.reached.as_ref());
         let reached = peer.or(stranger).cloned();
         self.take_out(now, conn, reason.clone(), out);
-        // A ban that this leads to closes the others of its host: this one is none of them any more.
+        // Weighed after the removal, so that a ban is reported after the end that led to it.
         if let Some(reached) = reached {
             self.weigh_end(now, &reached, &reason, out);
         }
@@ -135,7 +136,7 @@ impl Mesh {
         self.blame(now, reached, offence, out);
     }
 
-    /// Tells whom it concerns that a connection ended before its handshake was accepted.
+    /// Reports that a connection ended before its handshake was accepted.
     pub(in crate::mesh) fn refuse(
         &mut self,
         now: Now,

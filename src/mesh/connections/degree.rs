@@ -1,8 +1,8 @@
-//! Degree: how many peers a node wants, and which links give way when there are more.
+//! Degree: how many peers a node wants, and which connections it gives up beyond that.
 //!
-//! Owns the soft bound. A node that has more peers asks those that came to it on their own account to go elsewhere;
-//! whether they do is theirs to say, since only they know what the link is to them. A link that a user asked for never
-//! goes, nor one to a reference peer, nor one that the node dialled itself. What is on its way is read before a link ends.
+//! Owns the soft limit. A node with more peers asks incoming ones to leave. Each peer decides, since only it knows what
+//! the connection means to it. A connection is never given up if a user asked for it, if it leads to a reference peer,
+//! or if the node dialled it. Everything in flight is read before a connection closes.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -18,36 +18,36 @@ use crate::mesh::membership::capability::Verb;
 use crate::mesh::token_bucket::TokenBucket;
 use crate::wire::NodeId;
 
-/// A node that would be left with fewer peers than this keeps the link.
+/// A node keeps the connection if it would be left with fewer peers than this.
 const FLOOR: usize = 3;
 
-/// The bound is never less than so many times the links that a node seeks: as many come to it as it seeks, in the mean,
-/// and where no node has room nobody would come to rest.
+/// The limit is at least this many times `max_outgoing`. On average a node gets as many incoming connections as it
+/// dials; if no node had room, connections would never settle.
 const TIMES_SOUGHT: usize = 3;
 
-/// Peers that are asked to go in one tick: an eighth of those beyond the bound, and so many.
+/// Peers asked to leave per tick: an eighth of the excess, clamped to these.
 const MIN_ASKED: usize = 4;
 const MAX_ASKED: usize = 64;
 
-/// A link that has just come up is asked after this time, then after twice as long, and so on; so often at most.
+/// A new connection is asked after this time, then after twice as long, and so on, at most `ASKS` times.
 const FIRST_ASK: Duration = Duration::from_secs(4);
 const ASKS: u8 = 6;
 
-/// The peers that came first are not asked, as none is that we dialled: who would surround a node comes later, and cannot
-/// have it send those away.
+/// The first incoming peers are never asked, nor are those we dialled: an eclipse attacker comes later, and cannot have
+/// these sent away.
 const VETERANS: usize = 3;
 
-/// The first link of those that a node dialled itself is not given up: who would surround it cannot have all whom it found
-/// send it away.
+/// The first connection that a node dialled is not given up: an eclipse attacker cannot have every peer it found send
+/// it away.
 const ANCHORS: usize = 1;
 
-/// Links that end this way must have ended within this time.
+/// Deadline for a departing connection to close.
 const DEPARTURE: Duration = Duration::from_secs(30);
 
-/// Links that are going, and how often this node gives one up.
+/// Departing connections, and the rate limit for giving them up.
 #[derive(Debug)]
 pub(in crate::mesh) struct Departures {
-    /// Until when they may last.
+    /// The deadline of each.
     going: BTreeMap<ConnId, Duration>,
     budget: TokenBucket,
 }
@@ -62,7 +62,7 @@ impl Default for Departures {
 }
 
 impl Mesh {
-    /// Asks as many peers to go as there are too many, a few at a time, and ends departures whose time is up.
+    /// Asks excess peers to leave, a few at a time, and closes departing connections whose deadline has passed.
     pub(in crate::mesh) fn bound_degree(&mut self, now: Now, out: &mut Effects) {
         let overdue = self.departures.going.iter();
         let overdue = overdue.filter(|(_, until)| **until <= now.monotonic);
@@ -88,9 +88,9 @@ impl Mesh {
         }
     }
 
-    /// Of the links that came to us, those that can be missed most easily: asked least often, then of the largest
-    /// network, then on which the fewest authors are heard first, then the youngest. The last of a network is among them
-    /// only where there are more networks than the bound.
+    /// Returns the most redundant incoming connections: asked least often, then in the largest network, then heard
+    /// first for the fewest authors, then the newest. The last connection of a network is included only if there are
+    /// more networks than the limit.
     fn most_redundant(&self, now: Now, bound: usize, count: usize) -> Vec<ConnId> {
         let incoming = self.routing.iter();
         let incoming = incoming.filter(|entry| entry.direction == Direction::Incoming);
@@ -122,8 +122,8 @@ impl Mesh {
         candidates.iter().take(count).map(|it| it.conn).collect()
     }
 
-    /// A peer to which we came has more links than it needs. We go if nothing is lost by it: no user asked for the link,
-    /// and enough others are left.
+    /// Handles a request to leave from a peer we dialled. We leave if no user asked for the connection and enough
+    /// others are left.
     pub(in crate::mesh) fn on_spare(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         let Some(entry) = self.routing.get(conn) else {
             return;
@@ -143,8 +143,8 @@ impl Mesh {
         }
     }
 
-    /// A peer that we asked to go does: it says nothing more, and all it said has been heard. The other way round: we have
-    /// asked, it has agreed, and we have told it where else to go.
+    /// Handles a peer's last message on a connection. If we have sent ours, closes it. If we had asked the peer to
+    /// leave, sends it a peers list and our own last message.
     pub(in crate::mesh) fn on_leaving(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         let Some(entry) = self.routing.get(conn) else {
             return;
@@ -152,7 +152,7 @@ impl Mesh {
         if entry.leaving {
             return self.close(now, conn, CloseReason::Spare, out);
         }
-        // Maybe it was, and a user has asked for it meanwhile: the peer could not know.
+        // It may have been asked before a user asked for it: the peer could not know.
         let asked = entry.direction == Direction::Incoming && entry.asks > 0;
         if !asked || entry.duplicate {
             return self.misplaced(now, conn, out);
@@ -161,7 +161,7 @@ impl Mesh {
         self.depart(now, conn, out);
     }
 
-    /// Says that nothing more is said on this link: whoever has said and heard it closes it. Until then it is read.
+    /// Sends our last message on this connection; the side that has sent and heard it closes. Until then it is read.
     fn depart(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         self.end_pruning(now, conn, true, out);
         self.extend(now, conn, Verb::Leaving, Vec::new(), out);
@@ -173,7 +173,7 @@ impl Mesh {
             return;
         };
         entry.leaving = true;
-        // Not to be dialled again because another list names it.
+        // Must not be dialled again because another list names it.
         let addresses = [entry.dialled.as_deref().cloned(), entry.announced.clone()];
         if entry.direction == Direction::Outgoing {
             let id = entry.id.clone();
@@ -185,13 +185,13 @@ impl Mesh {
         self.seek_links_soon(now);
     }
 
-    /// A link that was going has ended.
+    /// Reports the end of a departing connection.
     pub(in crate::mesh) fn departed(&mut self, entry: Entry, out: &mut Effects) {
         self.departures.going.remove(&entry.conn);
         out.push(Effect::left(entry.id, CloseReason::Spare));
     }
 
-    /// A peer comes anew whose old link is still going: that one ends first.
+    /// Closes a peer's departing connection before its new one is accepted.
     pub(in crate::mesh) fn hasten_departure(&mut self, now: Now, id: &NodeId, out: &mut Effects) {
         let going = self.departures.going.keys().copied();
         let named = |conn: &ConnId| self.routing.get(*conn).is_some_and(|it| it.id == *id);
@@ -201,7 +201,7 @@ impl Mesh {
         }
     }
 
-    /// A user wants the connection to this peer: it is not given up for having links enough.
+    /// Keeps the connection to a peer that a user asked for, however many peers there are.
     pub(in crate::mesh) fn hold_on_to(&mut self, conn: ConnId) {
         if let Some(entry) = self.routing.get_mut(conn) {
             (entry.loose, entry.asks) = (false, NEVER_ASKED);
@@ -209,7 +209,7 @@ impl Mesh {
     }
 }
 
-/// Whether a link's turn to be asked has come.
+/// Whether it is time to ask this peer.
 fn may_be_asked(entry: &Entry, now: Duration) -> bool {
     let wait = FIRST_ASK * (1 << entry.asks.min(ASKS));
     entry.extended && entry.contest.is_none() && entry.asks < ASKS && entry.ready_at + wait <= now

@@ -1,6 +1,6 @@
-//! Dials: how one is begun, who waits for it, and how it fails.
+//! Dials: how one starts, who waits for it, and how it fails.
 //!
-//! Owns how many are under way. What a connection becomes that was dialled is the handshake's business.
+//! Owns how many are in progress. The [handshake](super::handshake) decides what a dialled connection becomes.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use crate::mesh::Mesh;
 use crate::mesh::connections::awaiting::{Pending, Purpose};
 use crate::mesh::effect::{Answer, Effect, Effects};
 use crate::mesh::error::ConnectError;
-use crate::mesh::event::{Direction, Event};
+use crate::mesh::event::Event;
 use crate::mesh::input::{ConnId, DialError, Now, Ticket};
 use crate::wire::{Address, NodeId};
 
-/// Dials under way at once, whoever asked for them.
+/// Dials in progress at a time. Accepted connections do not count: strangers could keep a node from dialling.
 const MAX_DIALS: usize = 256;
 
 impl Mesh {
@@ -55,7 +55,7 @@ impl Mesh {
             Some(id) => self.routing.conn_of(id).map(|_| id),
             None => self.routing.at(&addr),
         };
-        // Whoever wanted a connection has one.
+        // Already connected.
         if let Some(id) = known.cloned() {
             if let Some(conn) = self.routing.conn_of(&id) {
                 self.hold_on_to(conn);
@@ -80,14 +80,14 @@ impl Mesh {
         Ok(())
     }
 
-    /// Begins a dial. `None` if too many are under way.
+    /// Starts a dial. `None` if too many are in progress.
     pub(in crate::mesh) fn dial(
         &mut self,
         address: Address,
         purpose: Purpose,
         out: &mut Effects,
     ) -> Option<ConnId> {
-        if self.awaiting.len() >= MAX_DIALS && purpose.direction() == Direction::Outgoing {
+        if self.awaiting.outgoing() >= MAX_DIALS {
             return None;
         }
         let conn = self.next_conn();
@@ -101,7 +101,7 @@ impl Mesh {
             proven: None,
             purpose,
             waiting: Vec::new(),
-            // The dial's own time-out is its driver's; this one only makes sure of an end.
+            // The driver times out the dial; `on_dialed` sets the deadline of the handshake.
             until: Duration::MAX,
         };
         self.awaiting.insert(conn, pending);

@@ -1,7 +1,7 @@
-//! Handshakes: who is let in.
+//! Handshakes: which connections become peers.
 //!
-//! Owns the way from the awaiting list into the routing table. Both sides say their handshake at
-//! once; only when the other's has been accepted is anything else said on a connection.
+//! Owns the way from the awaiting list into the routing table. Both sides send their handshake at once; nothing else is
+//! sent on a connection until the other side's is accepted.
 
 use crate::mesh::Mesh;
 use crate::mesh::connections::awaiting::{Pending, Purpose};
@@ -15,7 +15,7 @@ use crate::wire::{
     Address, Batch, Control, Dialect, Flag, Frame, Method, Methods, NodeId, SubnetId,
 };
 
-/// What a handshake said.
+/// The contents of a handshake.
 pub(in crate::mesh) struct Handshake {
     pub(in crate::mesh) id: NodeId,
     pub(in crate::mesh) subnet: SubnetId,
@@ -44,7 +44,7 @@ impl Mesh {
         let verdict = self.admit_stranger(now, &pending.address, out);
         self.awaiting.insert(conn, pending);
         match verdict {
-            // Whoever dialled speaks first where it matters how.
+            // Where the dialect matters, the dialler's handshake comes first.
             Ok(()) if self.params.generation.mirrors_subnet() => {}
             Ok(()) => self.introduce(now, conn, Dialect::Spaced, out),
             Err(reason) => self.close(now, conn, reason, out),
@@ -59,7 +59,7 @@ impl Mesh {
         out: &mut Effects,
     ) {
         let Some(pending) = self.awaiting.get_mut(conn) else {
-            // The core gave this dial up meanwhile.
+            // The core has given up this dial.
             out.push(Effect::Close {
                 conn,
                 peer: None,
@@ -72,14 +72,14 @@ impl Mesh {
         self.introduce(now, conn, Dialect::Spaced, out);
     }
 
-    /// The other end has proven who it is; its handshake must say the same.
+    /// Notes the id that the other end has proven; its handshake must state the same.
     pub(in crate::mesh) fn on_proven(&mut self, conn: ConnId, id: NodeId) {
         if let Some(pending) = self.awaiting.get_mut(conn) {
             pending.proven = Some(Box::new(id));
         }
     }
 
-    /// Says our handshake.
+    /// Sends our handshake.
     pub(in crate::mesh) fn introduce(
         &mut self,
         now: Now,
@@ -98,7 +98,7 @@ impl Mesh {
         self.say(now, conn, &Flag::Whisper, &handshake, out);
     }
 
-    /// The first frame of a connection must be a handshake; true if it was and was accepted.
+    /// Checks that the first frame of a connection is a handshake; true if it was accepted.
     pub(in crate::mesh) fn on_first_frame(
         &mut self,
         now: Now,
@@ -182,7 +182,7 @@ impl Mesh {
         true
     }
 
-    /// Subnet, ourselves, whose key it is, whether a user wants it away, and the one we wanted.
+    /// Checks the subnet, that it is not ourselves, the proven id, whether a user wants it away, and the expected id.
     fn examine(
         &self,
         now: Now,
@@ -239,15 +239,23 @@ impl Mesh {
             peer: peer.clone(),
         });
         out.push(Effect::SetCompression { conn, method });
-        self.welcome(now, conn, &pending, &peer, time, false, out);
+        self.announce_joined(now, conn, out);
+        self.welcome(now, conn, &pending, &peer, time, out);
     }
 
-    /// What follows when a connection has become a peer's. `known`: in the place of another connection to the same peer,
-    /// so that nothing is news to the user.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "all that was known of it before, and what its handshake said"
-    )]
+    /// Reports a connection that has become a peer's, and looks for further ones.
+    pub(in crate::mesh) fn announce_joined(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
+        if let Some(entry) = self.routing.get(conn) {
+            out.push(Effect::Notify(Event::PeerJoined {
+                peer: entry.id.clone(),
+                addr: entry.address().clone(),
+                direction: entry.direction,
+            }));
+        }
+        self.seek_links_soon(now);
+    }
+
+    /// Begins with a peer on a new connection, whether or not it had another one before.
     pub(in crate::mesh) fn welcome(
         &mut self,
         now: Now,
@@ -255,20 +263,9 @@ impl Mesh {
         pending: &Pending,
         id: &NodeId,
         time: u64,
-        known: bool,
         out: &mut Effects,
     ) {
-        if !known && let Some(entry) = self.routing.get(conn) {
-            out.push(Effect::Notify(Event::PeerJoined {
-                peer: id.clone(),
-                addr: entry.address().clone(),
-                direction: entry.direction,
-            }));
-        }
         self.shunned.remove(id);
-        if !known {
-            self.seek_links_soon(now);
-        }
         self.report_skew(now, id, time, out);
         self.send_peers(now, conn, out);
         self.note_address(now, pending, id);
@@ -325,8 +322,7 @@ impl Mesh {
         }
     }
 
-    /// Where a peer is to be found again. One that came to us is believed if it names the host it
-    /// came from.
+    /// Notes where to dial a peer again. An incoming peer is believed if it announced the host it came from.
     fn note_address(&mut self, now: Now, pending: &Pending, id: &NodeId) {
         let Some(entry) = self
             .routing
@@ -350,7 +346,7 @@ impl Mesh {
         }
     }
 
-    /// A handshake on an established connection refreshes what the peer named, but its id.
+    /// Handles a handshake on an established connection: it updates everything but the id.
     pub(in crate::mesh) fn on_handshake_again(
         &mut self,
         now: Now,

@@ -1,7 +1,6 @@
-//! What a contest for an id leaves at each connection that has part in it.
+//! The state of a contest for an id, kept at each connection that takes part.
 //!
-//! Owns nothing but what is remembered: who wins is decided in
-//! [`simultaneous_dial`](crate::mesh::connections::simultaneous_dial).
+//! Owns the state only: [`simultaneous_dial`](crate::mesh::connections::simultaneous_dial) decides who wins.
 
 use std::time::Duration;
 
@@ -10,21 +9,21 @@ use bytes::Bytes;
 use crate::mesh::connections::awaiting::Pending;
 use crate::wire::Batch;
 
-/// What a contest leaves at each connection that has part in it.
+/// A connection's part in a contest.
 #[derive(Debug, Default)]
 pub(in crate::mesh) struct Contest {
-    /// Of the old connection: when it was last contested.
+    /// Old connection: when it was last contested.
     pub(in crate::mesh) contested: Option<Duration>,
-    /// Of the old connection: something came in on it since it was asked.
+    /// Old connection: whether anything came in since it was asked.
     pub(in crate::mesh) alive: bool,
-    /// Our handshake is to be said on it once more, no earlier than then.
+    /// When to send our handshake on it once more.
     pub(in crate::mesh) greet_at: Option<Duration>,
-    /// What the peer asked us to repeat on its other connections, and when, while there is none.
+    /// The token to repeat on the peer's other connections, and when it came, while there is no other.
     pub(in crate::mesh) owed: Option<(Bytes, Duration)>,
-    /// We have said, or heard, that nothing more is said on it.
+    /// Whether we have sent, or heard, that nothing more is sent on it.
     pub(in crate::mesh) moved_sent: bool,
     pub(in crate::mesh) moved_heard: bool,
-    /// Of the new connection.
+    /// New connection: its claim.
     pub(in crate::mesh) claim: Option<Box<Claim>>,
 }
 
@@ -34,21 +33,21 @@ pub(in crate::mesh) struct Claim {
     pub(in crate::mesh) pending: Pending,
     /// The time in its handshake.
     pub(in crate::mesh) time: u64,
-    /// Since when it waits.
+    /// When the claim was made.
     pub(in crate::mesh) since: Duration,
     pub(in crate::mesh) until: Duration,
-    /// What the old connection was asked to have repeated on this one.
+    /// The token that the old connection was asked to repeat here.
     pub(in crate::mesh) token: Bytes,
-    /// It was repeated on this one.
+    /// Whether it was repeated here.
     pub(in crate::mesh) echoed: bool,
-    /// The old connection says that there is another one, dialled from this connection's side.
+    /// Whether the old connection confirms another one, dialled from this one's side.
     pub(in crate::mesh) vouched: bool,
-    /// What came in: each read, and which of its frames is the first that counts.
+    /// Inbound batches held back, and the first frame of each that counts.
     pub(in crate::mesh) held: Vec<(Batch, usize)>,
 }
 
 impl Claim {
-    /// Whether both connections are known to be those of one node.
+    /// Whether both connections are known to belong to one node.
     pub(in crate::mesh) fn is_same_node(&self) -> bool {
         self.echoed && self.vouched
     }

@@ -1,6 +1,6 @@
 //! Connections: from a dial or an accept, through the handshake, to a peer in the routing table and its end.
 //!
-//! Owns who is let in, under which id, and on which of two connections. It must not know what peers say to
+//! Owns which peers are admitted, under which id, and on which of two connections. It must not know what peers say to
 //! each other once they are connected.
 
 pub(super) mod admission;

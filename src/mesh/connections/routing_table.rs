@@ -1,6 +1,6 @@
 //! The routing table: the peers whose handshake was accepted, and what is known of each.
 //!
-//! Owns who can be written to. A connection without a handshake is never in here: it stands in the
+//! Owns which peers can be written to. A connection before its handshake is never in here: it is in the
 //! [awaiting list](crate::mesh::connections::awaiting). Entries are removed by connection, never by a claimed id.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +22,7 @@ use crate::mesh::stats::Traffic;
 use crate::mesh::token_bucket::TokenBucket;
 use crate::wire::{Address, Dialect, FingerprintKey, Method, Methods, NodeId};
 
-/// A peer in the routing table, as told to users.
+/// A peer in the routing table, as reported to users.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Peer {
@@ -31,21 +31,21 @@ pub struct Peer {
     pub conn: ConnId,
     /// Its id.
     pub id: NodeId,
-    /// Its outward address if it named one, otherwise where it connects from.
+    /// Its announced address, or else where it connects from.
     pub address: Address,
     /// Who dialled.
     pub direction: Direction,
     /// How we compress what we send to it.
     pub compression: Option<Method>,
-    /// When its handshake was accepted, unix seconds.
+    /// When its handshake was accepted, in Unix seconds.
     pub since: u64,
-    /// What came in from it.
+    /// Messages and bytes received from it.
     pub received: Traffic,
     /// Whether its key proves its id.
     pub proven: bool,
 }
 
-/// A peer as the core knows it. There may be very many that are idle, so what only others need is in boxes.
+/// A peer as the core knows it. There may be very many idle ones, so rarely used state is boxed.
 #[derive(Debug)]
 pub(in crate::mesh) struct Entry {
     pub(in crate::mesh) conn: ConnId,
@@ -53,24 +53,24 @@ pub(in crate::mesh) struct Entry {
     pub(in crate::mesh) direction: Direction,
     /// How we compress what we send to it.
     pub(in crate::mesh) compression: Option<Method>,
-    /// When its handshake was accepted, unix seconds.
+    /// When its handshake was accepted, in Unix seconds.
     pub(in crate::mesh) since: u64,
     pub(in crate::mesh) received: Traffic,
-    /// The outward address it announced: what other peers are told.
+    /// The address it announced: other peers are told this one.
     pub(in crate::mesh) announced: Option<Address>,
-    /// Where its connection leads, or comes from.
+    /// The address its connection leads to, or comes from.
     pub(in crate::mesh) reached: Address,
-    /// What we dialled. In a box: of a crowd that came to us there is none.
+    /// The address we dialled. Boxed, because incoming peers have none.
     pub(in crate::mesh) dialled: Option<Box<Address>>,
     /// The methods it can read.
     pub(in crate::mesh) methods: Methods,
-    /// A connection beside the one that its peer goes by, or that is going: not written to but to settle that.
+    /// A connection besides the peer's main one, or a departing one: written to only to settle that.
     pub(in crate::mesh) duplicate: bool,
-    /// Both ends can do without it, and have said so or are about to.
+    /// It is departing: both ends can do without it.
     pub(in crate::mesh) leaving: bool,
-    /// We dialled it for want of links, and any other peer would have done as well.
+    /// We dialled it to have enough connections; any other peer would have done.
     pub(in crate::mesh) loose: bool,
-    /// How often it was asked to go, because there are peers enough.
+    /// How often it was asked to leave because there are enough peers.
     pub(in crate::mesh) asks: u8,
     /// Its key proves its id.
     pub(in crate::mesh) proven: bool,
@@ -78,36 +78,36 @@ pub(in crate::mesh) struct Entry {
     pub(in crate::mesh) extended: bool,
     /// How it writes control messages.
     pub(in crate::mesh) dialect: Dialect,
-    /// It hangs for good on payload that is not valid UTF-8.
+    /// It hangs forever on a payload that is not valid UTF-8.
     pub(in crate::mesh) hangs_on_binary: bool,
     /// When its handshake was accepted.
     pub(in crate::mesh) ready_at: Duration,
-    /// When it was last heard; if a probe was sent to it since, until when it must be.
+    /// When it was last heard from; while a probe is open, the deadline of its answer.
     pub(in crate::mesh) heard: Duration,
     pub(in crate::mesh) probed: bool,
-    /// The digest of the request we asked it last for a sign of life: every idle peer has been asked.
+    /// The digest of our last probe. Not boxed, because every idle peer has been probed.
     pub(in crate::mesh) ping: Option<NonZeroU64>,
-    /// When that was.
+    /// When it was probed.
     pub(in crate::mesh) pinged_at: Duration,
-    /// How far its clock is off ours, as the user was told last, in seconds. Small, as an idle peer is.
+    /// Its last reported clock skew, in seconds. Kept small for idle peers.
     pub(in crate::mesh) skew: i32,
-    /// Another connection claims its id, or did.
+    /// Its part in a contest for an id.
     pub(in crate::mesh) contest: Option<Box<Contest>>,
-    /// Our last whisper to it, and its place in the order of all we sent.
+    /// Our last whisper to it, and that whisper's place in the order of all we sent.
     pub(in crate::mesh) last_whisper: Option<(u64, Kept)>,
-    /// Broadcasts before this place in the order were not sent to it.
+    /// Broadcasts before this place in the order did not go to it.
     pub(in crate::mesh) joined_at: u64,
-    /// Made when first asked for: an idle peer has none.
+    /// Created on first use: an idle peer has none.
     pub(in crate::mesh) limits: Option<Box<PeerLimits>>,
 }
 
 impl Entry {
-    /// Its outward address if it named one, otherwise where it connects from.
+    /// Returns its announced address, or else where it connects from.
     pub(in crate::mesh) fn address(&self) -> &Address {
         self.announced.as_ref().unwrap_or(&self.reached)
     }
 
-    /// What users are told of it.
+    /// Returns what is reported to users.
     pub(in crate::mesh) fn report(&self) -> Peer {
         Peer {
             conn: self.conn,
@@ -126,10 +126,10 @@ impl Entry {
     }
 }
 
-/// What a peer made us do, and how often it may.
+/// A peer's rate limits, and other state that idle peers lack.
 #[derive(Debug)]
 pub(in crate::mesh) struct PeerLimits {
-    /// When it last said which methods it can read.
+    /// When it last stated the methods it can read.
     pub(in crate::mesh) renegotiated_at: Option<Duration>,
     /// Answers to `request *` and to repeated handshakes.
     pub(in crate::mesh) peers: TokenBucket,
@@ -141,16 +141,16 @@ pub(in crate::mesh) struct PeerLimits {
     pub(in crate::mesh) resends: TokenBucket,
     /// Notices to the user about one peer.
     pub(in crate::mesh) notices: TokenBucket,
-    /// What it may say beyond the protocol.
+    /// Extension verbs.
     pub(in crate::mesh) extensions: Allowance,
-    /// Whispers that we hand to it along a path.
+    /// Whispers that we hand it along a path.
     pub(in crate::mesh) passes: TokenBucket,
-    /// Large messages that we offer each other.
+    /// Announcements of large messages, in both directions.
     pub(in crate::mesh) announcements: Option<Box<AnnouncementLimits>>,
-    /// What it said of its neighbours.
+    /// Its reported neighbours.
     pub(in crate::mesh) topology: Option<Box<TopologyState>>,
     pub(in crate::mesh) route: Option<Box<RouteState>>,
-    /// How much of what it wrote itself validators may reject.
+    /// Its own messages that validators may reject.
     pub(in crate::mesh) rejected: TokenBucket,
 }
 
@@ -173,21 +173,21 @@ impl Default for PeerLimits {
     }
 }
 
-/// In the place of how often a peer was asked to go: it never is.
+/// A value of `asks` for peers that are never asked to leave.
 pub(in crate::mesh) const NEVER_ASKED: u8 = u8::MAX;
 
 /// See the module.
 #[derive(Debug)]
 pub(in crate::mesh) struct Routing {
-    /// Each in a box of its own: the nodes of the tree are half empty.
+    /// Boxed, because the tree's nodes are half empty.
     entries: BTreeMap<ConnId, Box<Entry>>,
-    /// Of each peer by the digest of its id, which itself stands in the entry alone: it is long. Peers choose their
-    /// ids, and without the key they do not choose where those land.
+    /// By the digest of each peer's id; the long id is stored in the entry only. Peers choose their ids, but without
+    /// the key not their digests.
     by_id: BTreeSet<(u64, ConnId)>,
     key: FingerprintKey,
-    /// How many entries hang on binary: none, nearly always.
+    /// Number of entries that hang on binary: almost always none.
     fragile: usize,
-    /// How many understand extensions.
+    /// Number of entries that support extensions.
     extended: usize,
 }
 
@@ -221,7 +221,7 @@ impl Routing {
         Some(entry)
     }
 
-    /// A second connection becomes the one of its peer.
+    /// Makes a duplicate the main connection of its peer.
     pub(in crate::mesh) fn promote(&mut self, conn: ConnId) {
         if let Some(entry) = self.entries.get_mut(&conn) {
             entry.duplicate = false;
@@ -230,7 +230,7 @@ impl Routing {
         }
     }
 
-    /// The connection of a peer becomes a second one.
+    /// Makes a peer's main connection a duplicate.
     pub(in crate::mesh) fn demote(&mut self, conn: ConnId) {
         if let Some(entry) = self.entries.get_mut(&conn) {
             entry.duplicate = true;
@@ -239,7 +239,7 @@ impl Routing {
         }
     }
 
-    /// Second connections, in the order they came.
+    /// Returns the duplicates in order of arrival.
     pub(in crate::mesh) fn duplicates(&self) -> impl Iterator<Item = &Entry> {
         let all = (self.by_id.len() < self.entries.len()).then(|| self.all());
         let all = all.into_iter().flatten();
@@ -258,7 +258,7 @@ impl Routing {
         self.conn_of_text(id.as_bytes())
     }
 
-    /// The connection of the peer that goes by this id's text.
+    /// Returns the connection of the peer with this id.
     pub(in crate::mesh) fn conn_of_text(&self, id: &[u8]) -> Option<ConnId> {
         let digest = self.key.digest(id);
         let alike = (digest, ConnId(0))..=(digest, ConnId(u64::MAX));
@@ -269,8 +269,8 @@ impl Routing {
         })
     }
 
-    /// The peer at this address: we dialled it there, or it says so and its connection comes from
-    /// the same host. Saying so alone is not enough, or a peer could keep us from another.
+    /// Returns the peer at this address: we dialled it there, or it announced the address and connects from the same
+    /// host. An announcement alone is not enough, or a peer could keep us from dialling another.
     pub(in crate::mesh) fn at(&self, address: &Address) -> Option<&NodeId> {
         let there = |entry: &&Entry| {
             let says = entry.announced.as_ref() == Some(address);
@@ -297,18 +297,18 @@ impl Routing {
         self.entries.values().map(|entry| &**entry)
     }
 
-    /// The connections of all peers.
+    /// Returns the connections of all peers.
     pub(in crate::mesh) fn conns(&self) -> Targets {
         self.iter().map(|entry| entry.conn).collect()
     }
 
-    /// Who is at the other end of these.
+    /// Returns the ids of the peers on these connections.
     pub(in crate::mesh) fn ids(&self, conns: &[ConnId]) -> impl Iterator<Item = NodeId> {
         let entries = conns.iter().filter_map(|conn| self.get(*conn));
         entries.map(|entry| entry.id.clone())
     }
 
-    /// Those, and every duplicate.
+    /// Returns all connections, duplicates included.
     pub(in crate::mesh) fn all_conns(&self) -> Targets {
         self.entries.keys().copied().collect()
     }
@@ -323,17 +323,17 @@ impl Routing {
         self.len() - self.outgoing()
     }
 
-    /// Whether any understands extensions.
+    /// Whether any peer supports extensions.
     pub(in crate::mesh) fn has_extended(&self) -> bool {
         self.extended > 0
     }
 
-    /// Whether there are peers that hang on payload which is not valid UTF-8.
+    /// Whether any peer hangs on a payload that is not valid UTF-8.
     pub(in crate::mesh) fn has_fragile(&self) -> bool {
         self.fragile > 0
     }
 
-    /// The peers that hang on payload which is not valid UTF-8.
+    /// Returns the peers that hang on a payload that is not valid UTF-8.
     pub(in crate::mesh) fn fragile(&self) -> Targets {
         if !self.has_fragile() {
             return Targets::new();

@@ -1,9 +1,9 @@
-//! Simultaneous dials and claims: two connections under one id, and which of them is kept.
+//! Simultaneous dials and id claims: two connections under one id, and which of them is kept.
 //!
-//! Owns the contest between a peer's connection and a second one that names the same id. No claim unseats a live peer:
-//! before anything is displaced the old connection is asked for a sign of life, and what comes in on the new one is held
-//! back, unread. Our own nodes show each other that both connections are theirs and agree on one of them without losing
-//! a message. A reference peer is asked whether it is still there; if it is, the new connection is refused.
+//! Owns the contest between a peer's connection and a second one that claims the same id. No claim replaces a live
+//! peer: the old connection is probed first, and what comes in on the new one is held back, unprocessed. Nodes of this
+//! crate prove to each other that both connections are theirs, and agree on one without losing a message. A reference
+//! peer is probed; if it answers, the new connection is refused.
 
 use std::time::Duration;
 
@@ -21,32 +21,32 @@ use crate::mesh::membership::address_scope::scope_of;
 use crate::mesh::membership::capability::Verb;
 use crate::wire::{Address, Batch, Control, NodeId, is_extension};
 
-/// A connection begun no later than this after the other's handshake counts as having crossed it:
-/// its dialler could not have known.
+/// A connection started at most this long after the other's handshake counts as simultaneous: its dialler could not
+/// have known.
 const CROSSING: Duration = Duration::from_secs(5);
 
-/// The old connection must give a sign of life within this time.
+/// Deadline for the old connection to answer a probe.
 const PROBE: Duration = Duration::from_secs(5);
 
-/// py2p may close one of two connections and forget the other: where it has closed the new one, or may be about to close
-/// the old one, no more time than this is left.
+/// Deadline where py2p has closed the new connection, or may be about to close the old one: it may close one of two and
+/// forget the other.
 const HASTE: Duration = Duration::from_millis(700);
 
-/// js2p forgets a peer when either of its two connections closes; so long after the end of the new one it is greeted
-/// again.
+/// js2p forgets a peer when either of its two connections closes: it is greeted again this long after the new one
+/// closed.
 const GREET_AGAIN: Duration = Duration::from_millis(500);
 
-/// Two connections that are known to be one node's must have come down to one within this time.
+/// Two connections of one node must be reduced to one within this time.
 const SETTLED: Duration = Duration::from_secs(30);
 
-/// A question whether another connection is ours too waits this long for the handshake of one.
+/// How long the question for other connections waits for the handshake of one.
 const ANOTHER: Duration = Duration::from_secs(3);
 
-/// Connections that may contest one id, and all ids.
+/// Maximum number of connections that contest one id, and that contest any.
 const CONTENDERS_OF_ONE: usize = 4;
 const CONTENDERS: usize = 64;
 
-/// A peer is given a second chance once in this time, and so many peers at most.
+/// Minimum interval between second chances for a peer, and the maximum number of peers remembered.
 const SECOND_CHANCE: Duration = Duration::from_secs(60);
 
 const MAX_SECOND_CHANCES: usize = 64;
@@ -64,12 +64,12 @@ impl Entry {
         self.contest.as_mut()?.claim.as_deref_mut()
     }
 
-    /// Whether what comes in on it is held back: it names the id of a connected peer and has not shown to be its.
+    /// Whether its inbound frames are held back: it claims the id of a connected peer, and this is not proven yet.
     pub(in crate::mesh) fn is_held(&self) -> bool {
         self.claim().is_some_and(|claim| !claim.is_same_node())
     }
 
-    /// Something came in on it.
+    /// Notes that something came in on it.
     pub(in crate::mesh) fn note_alive(&mut self) {
         if let Some(contest) = &mut self.contest {
             contest.alive = true;
@@ -78,7 +78,8 @@ impl Entry {
 }
 
 impl Mesh {
-    /// A handshake names a peer that is connected already; whether its connection is kept for now.
+    /// Starts a contest: a handshake claims the id of a connected peer. Returns whether the new connection is kept for
+    /// now.
     pub(in crate::mesh) fn contest(
         &mut self,
         now: Now,
@@ -132,7 +133,7 @@ impl Mesh {
         self.routing.get_mut(conn)?.contest.as_deref_mut()
     }
 
-    /// Asks the old connection whether the peer is there, and whether the new one is its too.
+    /// Asks the old connection whether the peer is alive, and whether the new connection is its own.
     fn ask_old(&mut self, now: Now, old: ConnId, token: Bytes, out: &mut Effects) {
         if let Some(entry) = self.routing.get_mut(old) {
             let contest = entry.contest();
@@ -141,11 +142,11 @@ impl Mesh {
         if !self.extend(now, old, Verb::Bind, vec![token], out) {
             self.ask_for_sign_of_life(now, old, out);
         }
-        // The question may stand behind much that waits for a slow peer.
+        // The question may be queued behind much else to a slow peer.
         out.push(Effect::Watch { conn: old });
     }
 
-    /// What came in on a connection that is held back: only what settles the contest counts at once.
+    /// Holds back a batch; only verbs that settle the contest are handled at once.
     pub(in crate::mesh) fn hold_back(
         &mut self,
         now: Now,
@@ -174,7 +175,7 @@ impl Mesh {
         }
     }
 
-    /// The peer asks on one connection whether another one is ours too.
+    /// Handles the question on one connection whether another one is ours too.
     pub(in crate::mesh) fn on_bind(
         &mut self,
         now: Now,
@@ -186,7 +187,7 @@ impl Mesh {
             return self.malformed(now, conn, "a question of one token", out);
         };
         if self.others_of(conn).is_empty() && self.awaiting.len() > 0 {
-            // The handshake of the other one may be on its way.
+            // The handshake of the other one may be in flight.
             if let Some(entry) = self.routing.get_mut(conn) {
                 entry.contest().owed = Some((token.clone(), now.monotonic));
             }
@@ -195,7 +196,7 @@ impl Mesh {
         }
     }
 
-    /// Repeats the token on the other connections to the same peer, and tells on this one who dialled those.
+    /// Repeats the token on the other connections to the same peer, and reports on this one which side dialled those.
     fn echo(&mut self, now: Now, conn: ConnId, token: Bytes, out: &mut Effects) {
         let mut answer = vec![token.clone()];
         for (other, direction) in self.others_of(conn) {
@@ -208,7 +209,7 @@ impl Mesh {
         self.extend(now, conn, Verb::Bound, answer, out);
     }
 
-    /// The other connections to the peer of this one.
+    /// Returns the other connections to this one's peer.
     fn others_of(&self, conn: ConnId) -> Vec<(ConnId, Direction)> {
         let Some(entry) = self.routing.get(conn) else {
             return Vec::new();
@@ -225,7 +226,7 @@ impl Mesh {
         others
     }
 
-    /// The peer repeats on this connection what we asked on its other one.
+    /// Handles the token of the other connection, repeated on this one.
     pub(in crate::mesh) fn on_echo(
         &mut self,
         now: Now,
@@ -241,7 +242,7 @@ impl Mesh {
         }
     }
 
-    /// The peer says on its old connection which others it has.
+    /// Handles a peer's answer on its old connection about which others it has.
     pub(in crate::mesh) fn on_bound(
         &mut self,
         now: Now,
@@ -259,7 +260,7 @@ impl Mesh {
             other.id == entry.id && other.claim().is_some_and(|claim| claim.token == token)
         };
         let Some(new) = self.routing.duplicates().find(claims) else {
-            // It came too late, or to nothing.
+            // Too late, or the token is unknown.
             return;
         };
         let (new, side) = (
@@ -278,8 +279,8 @@ impl Mesh {
         }
     }
 
-    /// Once both connections are known to be one node's, both are read, and the node with the larger id says which of them
-    /// goes: the one that came second to it.
+    /// Once both connections are known to be one node's, reads both. The node with the larger id gives up the one that
+    /// came second to it.
     fn settle(&mut self, now: Now, new: ConnId, out: &mut Effects) {
         let Some(entry) = self.routing.get_mut(new) else {
             return;
@@ -302,7 +303,7 @@ impl Mesh {
         }
     }
 
-    /// What was held back is taken in.
+    /// Processes the batches that were held back.
     fn release(&mut self, now: Now, conn: ConnId, held: Vec<(Batch, usize)>, out: &mut Effects) {
         for (batch, first) in held {
             if self.routing.get(conn).is_some() {
@@ -311,7 +312,7 @@ impl Mesh {
         }
     }
 
-    /// Says that nothing more is said on this connection; closes it if the peer has said so too.
+    /// Sends our last message on this connection; closes it if the peer has sent its own.
     fn move_off(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
@@ -327,14 +328,14 @@ impl Mesh {
         }
     }
 
-    /// The peer says nothing more on this connection: all it said on it has been heard.
+    /// Handles the peer's last message on this connection.
     pub(in crate::mesh) fn on_moved(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
         };
         let (id, duplicate) = (entry.id.clone(), entry.duplicate);
         if duplicate && entry.is_held() {
-            // Heard again when what is held back is taken in.
+            // Handled again when the held batches are processed.
             return;
         }
         entry.contest().moved_heard = true;
@@ -348,7 +349,7 @@ impl Mesh {
         }
     }
 
-    /// The new connection takes the place of the old one, on which the peer says nothing more.
+    /// Replaces the old connection, on which the peer sends nothing more, with the new one.
     fn swap(&mut self, now: Now, old: ConnId, new: ConnId, out: &mut Effects) {
         self.end_pruning(now, old, true, out);
         self.routing.demote(old);
@@ -356,7 +357,7 @@ impl Mesh {
         self.move_off(now, old, out);
     }
 
-    /// The new connection becomes the peer's. `known`: so that nothing is news to the user.
+    /// Makes the new connection the peer's. `known`: the user is told nothing.
     fn promote(&mut self, now: Now, new: ConnId, known: bool, out: &mut Effects) {
         self.routing.promote(new);
         let Some(entry) = self.routing.get_mut(new) else {
@@ -370,14 +371,17 @@ impl Mesh {
         let Some(claim) = claim else {
             return;
         };
-        // What it said of its clock when it came it would say later by now.
+        // The time in the handshake, advanced by how long it was held.
         let held = now.monotonic.saturating_sub(claim.since);
         let time = claim.time.saturating_add(held.as_secs());
-        self.welcome(now, new, &claim.pending, &id, time, known, out);
+        if !known {
+            self.announce_joined(now, new, out);
+        }
+        self.welcome(now, new, &claim.pending, &id, time, out);
         self.release(now, new, claim.held, out);
     }
 
-    /// The old connection of a peer is gone: whether a new one has taken its place.
+    /// Handles the end of a peer's old connection; returns whether a new one has taken its place.
     pub(in crate::mesh) fn succeed(
         &mut self,
         now: Now,
@@ -403,8 +407,8 @@ impl Mesh {
         true
     }
 
-    /// A new connection is gone before it was settled. py2p may have forgotten the old one with it, and js2p has: the one
-    /// is asked in haste, the other is greeted again.
+    /// Handles the end of a new connection before it was settled. py2p may have forgotten the old one with it, and is
+    /// probed with a short deadline; js2p has forgotten it, and is greeted again.
     pub(in crate::mesh) fn contender_left(&mut self, now: Now, left: &Entry) {
         let Some(old) = self.routing.conn_of(&left.id) else {
             return;
@@ -426,7 +430,7 @@ impl Mesh {
         }
     }
 
-    /// The peer has given the sign of life it was asked for on its old connection.
+    /// Handles the answer to the probe on a peer's old connection.
     pub(in crate::mesh) fn on_sign_of_life(&mut self, now: Now, old: ConnId, out: &mut Effects) {
         let Some(entry) = self.routing.get(old) else {
             return;
@@ -439,7 +443,7 @@ impl Mesh {
         let contenders: Vec<_> = contenders.map(|it| (it.conn, it.direction)).collect();
         let ours_is_kept = self.me().cmp_numeric(&id).is_gt();
         for (new, towards) in contenders {
-            // py2p keeps the one that was dialled by the larger id, and may be about to close the old one.
+            // py2p keeps the connection dialled by the larger id, and may be about to close the old one.
             let crossed = direction != towards;
             if crossed && !fragile && ours_is_kept == (towards == Direction::Outgoing) {
                 if let Some(claim) = self.routing.get_mut(new).and_then(Entry::claim_mut) {
@@ -468,7 +472,7 @@ impl Mesh {
         self.close(now, conn, CloseReason::Duplicate(id), out);
     }
 
-    /// A connection claimed the id of a peer that is there. Told at a bounded rate for each peer.
+    /// Reports a claim to the id of a connected peer. Rate-limited for each peer.
     pub(in crate::mesh) fn report_conflict(
         &mut self,
         now: Now,
@@ -484,14 +488,14 @@ impl Mesh {
         if entry.limits().notices.spend(now.monotonic) {
             self.problems.note(
                 now.unix,
-                format!("{addr} claims to be {peer}, who is connected"),
+                format!("{addr} claims the id of {peer}, which is connected"),
             );
             let peer = peer.clone();
             out.push(Effect::Notify(Event::IdConflict { peer, addr }));
         }
     }
 
-    /// Ends contests whose time is up, and says what is owed.
+    /// Ends contests whose deadline has passed, and sends overdue answers and greetings.
     pub(in crate::mesh) fn end_contests(&mut self, now: Now, out: &mut Effects) {
         let (mut over, mut owed, mut greet) = (Vec::new(), Vec::new(), Vec::new());
         for entry in self.routing.all() {
@@ -541,7 +545,7 @@ impl Mesh {
         if !entry.is_held() {
             return self.close(now, new, CloseReason::Duplicate(id), out);
         }
-        // What was heard of the peer since it was asked is a sign of life, whatever it was.
+        // Anything heard from the peer since the probe is a sign of life.
         let old = self.routing.conn_of(&id);
         let lives = old
             .and_then(|old| self.routing.get(old))
@@ -552,8 +556,7 @@ impl Mesh {
         }
     }
 
-    /// A reference peer that is lost right after a contest is dialled once more: py2p closes, or forgets, both of two
-    /// connections.
+    /// Dials a peer once more if it is lost right after a contest: py2p closes, or forgets, both of two connections.
     pub(in crate::mesh) fn give_second_chance(
         &mut self,
         now: Now,

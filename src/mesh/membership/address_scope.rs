@@ -1,12 +1,12 @@
-//! How far an address reaches: the world, a private network, this machine.
+//! Address scopes: whether an address is global, private, or on this machine.
 //!
-//! Owns the judgement of addresses that peers name. Resolves no names.
+//! Owns the classification of addresses that peers name. Resolves no names.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::wire::Address;
 
-/// From where an address can be reached.
+/// Where an address can be reached from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::mesh) enum Scope {
     /// From anywhere.
@@ -15,7 +15,7 @@ pub(in crate::mesh) enum Scope {
     Private,
     /// From the same machine.
     Loopback,
-    /// A name, which could be anything.
+    /// Unknown: the host is a name.
     Name,
     /// From nowhere: no single host has it.
     Nowhere,
@@ -50,7 +50,7 @@ fn scope_of_ip(ip: IpAddr) -> Scope {
     }
 }
 
-/// 100.64.0.0/10, behind a provider's address translation.
+/// 100.64.0.0/10: carrier-grade NAT.
 fn is_shared(octets: [u8; 4]) -> bool {
     octets[0] == 100 && octets[1] & 0xc0 == 64
 }
@@ -59,8 +59,8 @@ fn is_private(v6: Ipv6Addr) -> bool {
     v6.is_unique_local() || v6.is_unicast_link_local()
 }
 
-/// The address a peer announced, as others can use it: a host that is none (0.0.0.0, say) becomes
-/// the one the peer was seen at.
+/// Returns an announced address as others can use it: an unusable host, such as 0.0.0.0, is replaced with the one the
+/// peer was seen at.
 pub(in crate::mesh) fn seen_at(announced: Address, seen: &Address) -> Address {
     if scope_of(&announced) == Scope::Nowhere {
         return Address {
@@ -71,7 +71,7 @@ pub(in crate::mesh) fn seen_at(announced: Address, seen: &Address) -> Address {
     announced
 }
 
-/// The network a host belongs to, as far as crowding goes: its first 16 bits, or 32 in IPv6.
+/// Returns a host's network for limits by network: its first 16 bits, or 32 in IPv6.
 pub(in crate::mesh) fn network(host: &str) -> String {
     match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
         Ok(IpAddr::V4(v4)) => {

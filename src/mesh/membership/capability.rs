@@ -1,8 +1,8 @@
-//! The door for everything that only our own nodes say to each other: verbs under the sub-flag `mesh+`.
+//! Extensions: everything that only nodes of this crate say to each other, as verbs under the sub-flag `mesh+`.
 //!
-//! Owns the announcement, the table of verbs and their bounds. A peer that has not announced itself in the handshake
-//! of its connection is never sent one, and is not obeyed if it sends one. What a verb does is decided in the file of
-//! its noun.
+//! Owns the capability announcement, the table of verbs, and their limits. A peer that has not announced support in the
+//! handshake of its connection is sent none, and is blamed if it sends one. What a verb does is decided in its own
+//! file.
 
 use std::time::Duration;
 
@@ -15,53 +15,53 @@ use crate::mesh::messaging::renegotiate::Kept;
 use crate::mesh::token_bucket::TokenBucket;
 use crate::wire::{Control, Extension, Flag};
 
-/// What our own nodes say to each other beyond the protocol.
+/// A message between nodes of this crate, beyond the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::mesh) enum Verb {
     /// Who are your neighbours?
     AskTopology,
-    /// These are.
+    /// These are my neighbours.
     Topology,
-    /// By which way did this message come to you?
+    /// How did this message reach you?
     AskRoute,
-    /// By this one.
+    /// This way.
     Route,
-    /// A whisper for an author further along.
+    /// A whisper to forward to an author.
     Along,
-    /// What became of it.
+    /// What became of that whisper.
     Receipt,
-    /// Is another connection under your id yours too? Repeat this on it.
+    /// Is another connection under your id yours too? Repeat this token there.
     Bind,
-    /// What was asked on the other connection, repeated.
+    /// The token from the other connection, repeated.
     Echo,
-    /// Who dialled my other connections to you.
+    /// Which side dialled my other connections to you.
     Bound,
-    /// I say nothing more on this connection.
+    /// I send nothing more on this connection.
     Moved,
-    /// I have links enough: can you do without this one?
+    /// I have enough connections: can you do without this one?
     Spare,
-    /// I can, and say nothing more on it.
+    /// I can, and send nothing more on it.
     Leaving,
     /// I have these messages.
     Have,
     /// Send me these.
     Want,
-    /// I hear this author sooner from others: keep it for me instead of sending it.
+    /// I hear this author sooner from others: store its messages for me instead of sending them.
     Prune,
-    /// So much I have of what you keep.
+    /// This is how much I have of what you store.
     Summary,
-    /// Send me this author again.
+    /// Send me this author's messages again.
     Graft,
 }
 
-/// The row of a verb: its name on the wire, and what a peer may say with it.
+/// A verb's name on the wire, and its limits for a peer.
 struct Terms {
     name: &'static str,
-    /// So many at once.
+    /// Messages at once.
     burst: u32,
-    /// So many a second for long.
+    /// Sustained messages a second.
     per_second: f64,
-    /// Bytes of all arguments together.
+    /// Maximum bytes of all arguments together.
     bytes: usize,
 }
 
@@ -114,7 +114,7 @@ impl Verb {
         }
     }
 
-    /// Whether it settles which of two connections is kept: it counts also where all else is held back.
+    /// Whether it settles which of two connections is kept: such verbs are handled even on a held connection.
     pub(in crate::mesh) fn settles(name: &str) -> bool {
         let verb = Self::named(name);
         matches!(
@@ -128,7 +128,7 @@ impl Verb {
     }
 }
 
-/// How much of what it may say a peer has left, by the verbs it has said: few, mostly.
+/// A peer's remaining rate limits, for the verbs it has used: usually few.
 #[derive(Debug, Default)]
 pub(in crate::mesh) struct Allowance(Vec<(Verb, TokenBucket)>);
 
@@ -148,13 +148,13 @@ impl Allowance {
 }
 
 impl Mesh {
-    /// Whether a peer has announced that it understands extensions, and we do.
+    /// Whether a peer and this node both support extensions.
     pub(in crate::mesh) fn is_extended(&self, conn: ConnId) -> bool {
         let entry = self.routing.get(conn);
         self.params.extensions && entry.is_some_and(|entry| entry.extended)
     }
 
-    /// Says something to a peer that has announced itself; false, and nothing is said, if it has not.
+    /// Sends a verb to a peer; returns false, and sends nothing, if it does not support extensions.
     pub(in crate::mesh) fn extend(
         &mut self,
         now: Now,
@@ -170,7 +170,7 @@ impl Mesh {
         true
     }
 
-    /// Says one and the same to several peers that have announced themselves.
+    /// Sends the same verb to several peers that support extensions.
     pub(in crate::mesh) fn extend_all(
         &mut self,
         now: Now,
@@ -192,11 +192,11 @@ impl Mesh {
             }
             Err(error) => self
                 .problems
-                .note(now.unix, format!("could not answer: {error}")),
+                .note(now.unix, format!("could not send an extension: {error}")),
         }
     }
 
-    /// A peer said something.
+    /// Handles an extension from a peer.
     pub(in crate::mesh) fn on_extension(
         &mut self,
         now: Now,
@@ -208,7 +208,7 @@ impl Mesh {
             return self.misplaced(now, conn, out);
         }
         let Some(verb) = Verb::named(&extension.verb) else {
-            // A later version knows more.
+            // A later version may have more verbs.
             self.stats.unknown_verbs += 1;
             return;
         };
@@ -250,7 +250,7 @@ impl Mesh {
 mod tests {
     use super::*;
 
-    /// The rows of the page of extensions, as the code has them.
+    /// The table in `docs/extensions.md` matches the code.
     #[test]
     fn the_page_of_extensions_has_a_row_for_each_verb_as_it_is() {
         let page = include_str!("../../../docs/extensions.md");

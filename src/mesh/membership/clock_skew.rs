@@ -1,7 +1,7 @@
-//! Clock skew: whose clock differs so much that messages are lost, and whether it is ours that moved.
+//! Clock skew: which peers' clocks differ so much that messages are dropped, and whether our own clock has moved.
 //!
-//! Owns how a difference is found: a peer says its time in its handshake, and in its answer to a question for a sign of
-//! life. The stamp of a message alone accuses nobody: it may have waited on its way, or we may have stood still.
+//! Owns the measurement: a peer states its time in its handshake and in its answer to a probe. The stamp of a message
+//! alone proves nothing: the message may have been delayed, or this node suspended.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use crate::mesh::event::Event;
 use crate::mesh::input::{ConnId, Now};
 use crate::wire::{Control, Frame, NodeId};
 
-/// Clocks this far apart are told to the user, in seconds.
+/// Clock differences above this are reported, in seconds.
 const SKEW: u64 = 5;
 
-/// An answer that took longer says nothing of the other's clock.
+/// A slower answer says nothing about the peer's clock.
 const PROMPT: Duration = Duration::from_secs(5);
 
-/// For its time a peer is asked once in this time.
+/// Minimum interval between time probes of a peer.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
-/// After a step of our own clock, so many peers are asked for their time.
+/// Peers probed for their time after a step of our own clock.
 const ASKED: usize = 8;
 
 impl Mesh {
-    /// A peer said its time in a message that took no longer than a moment.
+    /// Compares a peer's time with ours. `time` must come from a message without delay.
     pub(in crate::mesh) fn report_skew(
         &mut self,
         now: Now,
@@ -56,7 +56,7 @@ impl Mesh {
         }));
     }
 
-    /// A peer answered our question for a sign of life, and said its time.
+    /// Handles a peer's answer to our probe, which states its time.
     pub(in crate::mesh) fn on_pong(
         &mut self,
         now: Now,
@@ -73,7 +73,7 @@ impl Mesh {
         }
     }
 
-    /// Whether a frame of a peer answers our last question for a sign of life.
+    /// Whether a control message answers our last probe of this peer.
     pub(in crate::mesh) fn is_pong(&self, conn: ConnId, control: &Control) -> bool {
         let Control::Response { request, .. } = control else {
             return false;
@@ -82,7 +82,7 @@ impl Mesh {
         ping.is_some_and(|ping| ping.get() == self.key.digest(request.as_bytes()))
     }
 
-    /// A broadcast was dropped as expired or premature. If a neighbour wrote it, that one is asked for its time.
+    /// Handles a broadcast dropped as expired or premature: probes the neighbour for its time if it is the author.
     pub(in crate::mesh) fn on_untimely(
         &mut self,
         now: Now,
@@ -107,7 +107,7 @@ impl Mesh {
         }
     }
 
-    /// Compares our two clocks.
+    /// Compares our wall clock with the monotonic clock.
     pub(in crate::mesh) fn watch_clock(&mut self, now: Now, out: &mut Effects) {
         let Some(before) = self.last_tick.replace(now) else {
             return;
@@ -128,7 +128,7 @@ impl Mesh {
     }
 }
 
-/// One time minus the other, in seconds.
+/// Returns one time minus the other, in seconds.
 fn difference(time: u64, other: u64) -> i64 {
     let seconds = i128::from(time) - i128::from(other);
     i64::try_from(seconds).unwrap_or(i64::MAX)

@@ -1,6 +1,6 @@
-//! Keepalive: a silent peer is asked for a sign of life, and given up if it gives none.
+//! Keepalive: a silent peer is probed, and dropped if it does not answer.
 //!
-//! Owns when it is asked and with which message. What follows on its end is not its business.
+//! Owns when a peer is probed, and with which message. It does not know what the end of a connection leads to.
 
 use std::num::NonZeroU64;
 
@@ -11,7 +11,7 @@ use crate::mesh::input::{ConnId, Now};
 use crate::wire::{Control, Flag, RequestId};
 
 impl Mesh {
-    /// Asks peers that were silent for long for a sign of life, and closes those that gave none.
+    /// Probes peers that were silent for `keepalive_interval`, and closes those that did not answer a probe.
     pub(in crate::mesh) fn keep_alive(&mut self, now: Now, out: &mut Effects) {
         let silence = self.params.keepalive_interval;
         if silence.is_zero() {
@@ -31,8 +31,8 @@ impl Mesh {
         }
     }
 
-    /// There is no ping that every peer answers, but each answers a request for a peer it has: and
-    /// it has us. One short frame each way, where `request *` would fetch the whole list.
+    /// Probes a peer. No ping is answered by every peer, but each answers a request for a peer it has, and it has us.
+    /// One short frame each way, where `request *` would fetch the whole list.
     fn ping(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         let patience = self.params.keepalive_interval / 2;
         if let Some(entry) = self.routing.get_mut(conn) {
@@ -42,7 +42,7 @@ impl Mesh {
         }
     }
 
-    /// A peer takes what waits for it: our question may be behind that, and it cannot answer what it has not read.
+    /// The peer is reading what is queued for it. Our probe may be queued behind that, so it counts as alive.
     pub(in crate::mesh) fn on_taking(&mut self, now: Now, conn: ConnId) {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
@@ -51,7 +51,7 @@ impl Mesh {
         (entry.heard, entry.probed) = (now.monotonic, false);
     }
 
-    /// The question alone: how long the answer may take is for the asker to decide.
+    /// Sends the probe only: the caller decides how long the answer may take.
     pub(in crate::mesh) fn ask_for_sign_of_life(
         &mut self,
         now: Now,

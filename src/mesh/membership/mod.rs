@@ -1,7 +1,7 @@
-//! Membership: which addresses are known, which are dialled, and when a silent peer is given up.
+//! Membership: which addresses are known, which are dialled, and when a silent peer is dropped.
 //!
-//! Owns the peer book, peer exchange, reconnecting and keepalive. It must not know what a handshake or a
-//! broadcast looks like.
+//! Owns the peer book, peer exchange, reconnecting and keepalive. It must not know what a handshake or a broadcast
+//! looks like.
 
 pub(super) mod address_scope;
 pub(super) mod capability;

@@ -1,7 +1,7 @@
-//! The address book: where peers are to be found again, and when to try next.
+//! The peer book: the addresses of peers, and when to dial them next.
 //!
-//! Owns the addresses that are kept because a user asked for them, and those that peers were seen
-//! at. Dials nothing itself, and reads no file: what is kept between runs is handed in and out.
+//! Owns the addresses that a user asked to keep, and those where peers were seen. It does not dial, and reads no file:
+//! what is kept between runs is handed in and out.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -13,34 +13,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::{Address, NodeId};
 
-/// Addresses remembered beside the kept ones; the one least recently of use is dropped first.
+/// Addresses remembered besides the kept ones; the one last good longest ago is evicted first.
 const MAX_SEEN: usize = 256;
 
 /// Addresses kept: those a user connected to and did not disconnect from.
 const MAX_KEPT: usize = 1024;
 
-/// Of the places of an earlier run, so many are dialled at once, whatever else the node learns.
+/// Places of an earlier run that are dialled at once, whatever else the node learns.
 const ANCHORS: usize = 2;
 
-/// After so many failures an address that is not kept is tried so many times less often than the cap says.
+/// After `PERSISTENT` failures, an address that is not kept is dialled only every `SELDOM` times the back-off cap.
 const PERSISTENT: u32 = 40;
 const SELDOM: u32 = 20;
 
-/// Addresses that only others named are remembered for this long.
+/// How long dialled addresses that only others named are remembered.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
-/// So many of them. The budget of dials lets fewer be dialled within that time.
+/// Maximum number of those. The rate limit allows fewer dials within that time.
 const MAX_TRIED: usize = 4096;
 
-/// An address in the book, as it is kept between runs.
+/// An address in the book, as saved between runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Place {
-    /// Where.
+    /// The address.
     pub address: Address,
-    /// When a peer was last there, unix seconds.
+    /// When a peer was last there, in Unix seconds.
     pub last_good: u64,
-    /// Whether we dialled it: strangers cannot put such places into the book by coming to us.
+    /// Whether we dialled it: strangers cannot add such places by connecting to us.
     #[serde(default)]
     pub dialled: bool,
 }
@@ -50,19 +50,19 @@ pub struct Place {
 struct BookEntry {
     /// The peer that was there last.
     id: Option<NodeId>,
-    /// It was dialled, and a peer answered. Who only came to us and says where it is to be found gives way first.
+    /// We dialled it and a peer answered. Addresses that incoming peers announced are evicted first.
     dialled: bool,
-    /// It is dialled again and again until it is connected.
+    /// It is dialled repeatedly until it is connected.
     kept: bool,
-    /// Its connection failed, as it does when the network parts; until it was reached again.
+    /// Its connection failed, as in a network partition, and has not been restored.
     lost: bool,
     failures: u32,
-    /// Not to be dialled before.
+    /// The earliest time of the next dial.
     next: Duration,
     last_good: u64,
 }
 
-/// When to try again: longer after each failure, up to a cap, and never all at the same time.
+/// Exponential back-off with jitter of up to half of each pause, capped.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::mesh) struct Backoff {
     pub(in crate::mesh) first: Duration,
@@ -75,7 +75,7 @@ impl Backoff {
             .first
             .saturating_mul(1 << failures.min(16))
             .min(self.cap);
-        // What was not there for long is looked for seldom.
+        // A peer that has been away for long is dialled seldom.
         let pause = if kept || failures < PERSISTENT {
             doubled
         } else {
@@ -90,8 +90,8 @@ impl Backoff {
 pub(in crate::mesh) struct PeerBook(BTreeMap<Address, BookEntry>);
 
 impl PeerBook {
-    /// Takes in what was kept from an earlier run. The last places that we dialled ourselves count as lost: whoever
-    /// wants to surround a node that starts again would have had to surround it before.
+    /// Loads places of an earlier run. The last ones that we dialled ourselves count as lost: an attacker can eclipse a
+    /// restarted node only if it had eclipsed it before.
     pub(in crate::mesh) fn learn(&mut self, mut places: Vec<Place>) {
         places.sort_by_key(|place| Reverse((place.dialled, place.last_good)));
         let seen = self.0.values().filter(|line| !line.kept).count();
@@ -104,12 +104,12 @@ impl PeerBook {
         }
     }
 
-    /// Whether a peer was at this address, or it is kept.
+    /// Whether a peer was seen at this address, or it is kept.
     pub(in crate::mesh) fn knows(&self, address: &Address) -> bool {
         self.0.contains_key(address)
     }
 
-    /// What to keep for a later run, those we dialled first, and the last good ones of them.
+    /// Returns the places to save for a later run: those we dialled first, and the last good ones first.
     pub(in crate::mesh) fn places(&self) -> Vec<Place> {
         let good = self.0.iter().filter(|(_, line)| line.last_good > 0);
         let mut places: Vec<Place> = good
@@ -123,7 +123,7 @@ impl PeerBook {
         places
     }
 
-    /// A peer is there; `dialled`: because we dialled it.
+    /// Notes that a peer is at this address; `dialled`: we dialled it there.
     pub(in crate::mesh) fn found(
         &mut self,
         address: &Address,
@@ -141,14 +141,14 @@ impl PeerBook {
         line.lost = false;
     }
 
-    /// This peer, who is connected elsewhere, answers there: it is not dialled while it is.
+    /// Notes that a peer connected elsewhere answers here: the address is not dialled while it is connected.
     pub(in crate::mesh) fn answers_at(&mut self, address: &Address, id: &NodeId) {
         if let Some(line) = self.0.get_mut(address) {
             line.id = Some(id.clone());
         }
     }
 
-    /// A peer was there until now. `proved`: for long enough to begin anew with the pauses between dials.
+    /// Notes that a peer left this address. `proved`: it was there long enough to reset the back-off.
     pub(in crate::mesh) fn left(&mut self, address: &Address, unix: u64, proved: bool) {
         if let Some(line) = self.0.get_mut(address) {
             line.last_good = unix;
@@ -158,7 +158,7 @@ impl PeerBook {
         }
     }
 
-    /// From now on this address is dialled again whenever nobody there is connected.
+    /// Keeps this address: from now on it is dialled whenever no peer there is connected.
     pub(in crate::mesh) fn keep(&mut self, address: &Address) {
         let kept = self.0.values().filter(|line| line.kept).count();
         if kept < MAX_KEPT {
@@ -166,18 +166,18 @@ impl PeerBook {
         }
     }
 
-    /// This peer, and whoever is at the address we dialled for it, is not to be dialled again.
+    /// Removes this peer's addresses, and the address we dialled for it.
     pub(in crate::mesh) fn release(&mut self, id: &NodeId, dialled: Option<&Address>) {
         self.0
             .retain(|address, line| line.id.as_ref() != Some(id) && dialled != Some(address));
     }
 
-    /// An address leads to ourselves.
+    /// Removes an address that leads to ourselves.
     pub(in crate::mesh) fn strike(&mut self, address: &Address) {
         self.0.remove(address);
     }
 
-    /// It could not be reached, or was lost: later.
+    /// Defers an address that could not be reached, or was lost.
     pub(in crate::mesh) fn defer(
         &mut self,
         address: &Address,
@@ -191,14 +191,14 @@ impl PeerBook {
         }
     }
 
-    /// Its connection failed without a word.
+    /// Notes that the connection to this address failed.
     pub(in crate::mesh) fn lose(&mut self, address: &Address) {
         if let Some(line) = self.0.get_mut(address) {
             line.lost = true;
         }
     }
 
-    /// It closed in order: unless it is kept, it is left alone for as long as the back-off goes.
+    /// Notes an orderly close: unless it is kept, the address is not dialled for the whole back-off cap.
     pub(in crate::mesh) fn leave_alone(
         &mut self,
         address: &Address,
@@ -212,8 +212,8 @@ impl PeerBook {
         }
     }
 
-    /// Addresses whose time has come: the kept and the lost ones whose peer is not connected, or, for
-    /// a node with no peers at all, every one.
+    /// Returns the addresses that are due: kept and lost ones whose peer is not connected, or all of them if the node
+    /// has no peers.
     pub(in crate::mesh) fn due(
         &self,
         now: Duration,
@@ -240,7 +240,7 @@ impl PeerBook {
     }
 }
 
-/// Addresses that lists named and that were dialled, and when.
+/// When dialled addresses that only others named were last dialled.
 #[derive(Debug, Default)]
 pub(in crate::mesh) struct Tried(BTreeMap<Address, Duration>);
 
@@ -336,7 +336,7 @@ mod tests {
         assert_eq!(places.len(), MAX_SEEN);
         let mut again = PeerBook::default();
         again.learn(places);
-        // Found again beside others, as a node that is not alone does.
+        // The node is not alone: only kept and lost addresses are due.
         let due = again.due(Duration::ZERO, false, |_| false);
         assert_eq!(due, [address(2), address(3)], "the last two we dialled");
     }

@@ -1,7 +1,7 @@
-//! Hearsay: the addresses that peers lists name, and which of them are dialled.
+//! Peer exchange: the addresses that peers lists name, and which of them are dialled.
 //!
-//! Owns the check of every address that a peers list offers and the choice among them. A peers list is advice,
-//! not an order: whoever sends us somewhere may mean harm to us, by surrounding us, or to whoever is there.
+//! Owns the check of every address in a peers list, and the choice among them. A peers list is advice: its sender may
+//! want to eclipse us, or to have us attack another host.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,45 +17,45 @@ use crate::mesh::input::{ConnId, Now};
 use crate::mesh::membership::address_scope::{Scope, network, scope_of};
 use crate::wire::{Address, Control, Flag, NodeId, PeerEntry};
 
-/// Entries of a peers list that we send.
+/// Maximum entries in a peers list that we send.
 pub(in crate::mesh) const MAX_TOLD: usize = 64;
 
-/// Entries of one peers list that are looked at.
+/// Maximum entries considered from one peers list.
 const MAX_LISTED: usize = 32;
 
-/// Links that peers lists lead to in one network of the internet.
+/// Connections that peers lists may lead to per network of the internet.
 const LINKS_A_NETWORK: usize = 1;
 
-/// Entries of lists kept for when those dialled first come to nothing; of more, the oldest go.
+/// Listed entries kept as spares for failed dials; beyond it the oldest are dropped.
 const MAX_OFFERS: usize = 64;
 
-/// While there are fewer links than wanted, a peer is asked for its list again after this time, then ever later.
+/// While connections are wanted, peers are asked for their lists at this interval, which doubles up to `MAX_ASK_PAUSE`.
 pub(in crate::mesh) const MIN_ASK_PAUSE: Duration = Duration::from_secs(5);
 
 const MAX_ASK_PAUSE: Duration = Duration::from_secs(300);
 
-/// An address that a list named is dialled once in this time.
+/// Minimum interval between dials of an address that a list named.
 const LISTED_AGAIN: Duration = Duration::from_secs(600);
 
-/// An address that a name of the user's leads to is dialled once in this time.
+/// Minimum interval between dials of an address that discovery found.
 const MET_AGAIN: Duration = Duration::from_secs(60);
 
-/// An address at which a wanted peer is said to be is dialled once in this time.
+/// Minimum interval between dials of an address where a wanted peer is said to be.
 const WANTED_AGAIN: Duration = Duration::from_secs(5);
 
-/// What became of a dial to where others sent us.
+/// The outcome of dialling an address that others named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::mesh) enum Named {
-    /// It is under way.
+    /// The dial has started.
     Dialled,
-    /// There were too many of late.
+    /// Rate-limited: try again later.
     Later,
-    /// It is not to be dialled.
+    /// The address must not be dialled.
     Refused(&'static str),
 }
 
 impl Mesh {
-    /// Dials peers we do not know, while fewer than `max_outgoing` are connected or being dialled.
+    /// Dials listed peers we do not know, while fewer than `max_outgoing` are connected or being dialled.
     pub(in crate::mesh) fn on_peers(
         &mut self,
         now: Now,
@@ -81,8 +81,8 @@ impl Mesh {
         }
     }
 
-    /// Dials what lists named as long as more links are wanted; what is left is kept for when those come to nothing. False
-    /// if the budget of dials is used up.
+    /// Dials listed addresses while more connections are wanted, and keeps the rest as spares. False if the rate limit
+    /// of dials is exhausted.
     fn take_offers(&mut self, now: Now, out: &mut Effects) -> bool {
         while self.wants_more() {
             let Some((PeerEntry { id, address }, source)) = self.offers.pop_back() else {
@@ -100,8 +100,8 @@ impl Mesh {
         true
     }
 
-    /// While there are fewer links than wanted: goes on through what lists named, then asks one peer for its list again,
-    /// ever more seldom as long as that leads to nothing.
+    /// While connections are wanted: dials the spares, then asks one peer for its list again, less often as long as
+    /// that leads to nothing.
     pub(in crate::mesh) fn seek_links(&mut self, now: Now, out: &mut Effects) {
         if self.closing || !self.wants_more() {
             self.offers.clear();
@@ -121,7 +121,7 @@ impl Mesh {
         self.say(now, *conn, &Flag::Whisper, &Control::RequestPeers, out);
     }
 
-    /// Peers came or went: asking for lists may be worth while again.
+    /// Resets the back-off for asking, because peers came or went.
     pub(in crate::mesh) fn seek_links_soon(&mut self, now: Now) {
         self.ask_pause = MIN_ASK_PAUSE;
         if self.ask_at <= now.monotonic || self.ask_at > now.monotonic + MIN_ASK_PAUSE {
@@ -129,8 +129,8 @@ impl Mesh {
         }
     }
 
-    /// Dials an address that only others have named, whatever for. All such dials share one budget and one memory of what
-    /// was tried, and none leads nearer than where it was named from.
+    /// Dials an address that only others have named, for any purpose. All such dials share one rate limit and one
+    /// record of recent attempts. An address in a narrower scope than the peer that named it is refused.
     pub(in crate::mesh) fn dial_named(
         &mut self,
         now: Now,
@@ -140,14 +140,14 @@ impl Mesh {
         out: &mut Effects,
     ) -> Named {
         if !may_name(source, scope_of(&address)) {
-            return Named::Refused("it lies nearer than whoever named it");
+            return Named::Refused("its scope is narrower than that of the peer that named it");
         }
         let pause = match purpose {
             Purpose::Listed(_) => LISTED_AGAIN,
             _ => WANTED_AGAIN,
         };
         if !self.book.knows(&address) && self.tried.is_recent(&address, now.monotonic, pause) {
-            return Named::Refused("it was tried a moment ago");
+            return Named::Refused("it was dialled recently");
         }
         if !self.dial_budget.spend(now.monotonic) {
             return Named::Later;
@@ -159,8 +159,8 @@ impl Mesh {
         }
     }
 
-    /// Nodes of this mesh may be at these addresses, as names of the user's or the local network tell: dials those that
-    /// are not connected, while fewer than `max_outgoing` are, at the rate at which peers lists may have us dial.
+    /// Dials addresses where the user's names or the local network say nodes of this mesh may be, unless they are
+    /// connected. Keeps to `max_outgoing`, and to the rate limit that dials of listed addresses share.
     pub fn meet(
         &mut self,
         now: Now,
@@ -183,7 +183,7 @@ impl Mesh {
             return;
         }
         for address in fresh.into_iter().take(wanted) {
-            // Whoever is on the local network can announce anything, as a peers list can name anything.
+            // Any host on the local network can announce anything, just as a peers list can name anything.
             if !self.dial_budget.spend(now.monotonic) {
                 return;
             }
@@ -198,8 +198,8 @@ impl Mesh {
         self.routing.outgoing() + self.awaiting.listed() < self.params.max_outgoing
     }
 
-    /// One of each network of the internet, in any order: who has many addresses in few networks is chosen no
-    /// likelier for it.
+    /// Returns one entry per network of the internet, in random order: many addresses in few networks raise nobody's
+    /// chances.
     fn choose(&mut self, mut entries: Vec<PeerEntry>) -> impl Iterator<Item = PeerEntry> + use<> {
         entries.shuffle(&mut self.rng);
         let mut networks = BTreeSet::new();
@@ -224,8 +224,8 @@ impl Mesh {
             && self.has_room_in_network_of(address)
     }
 
-    /// Whether a link more may lead into an address's network. In our own there may be half of all: a mesh may
-    /// lie in one network.
+    /// Whether one more connection may lead into the address's network. Our own network may hold half of them, because
+    /// a whole mesh may lie in one network.
     fn has_room_in_network_of(&self, address: &Address) -> bool {
         if scope_of(address) != Scope::Global {
             return true;
@@ -248,7 +248,7 @@ impl Mesh {
         taken.count() < most
     }
 
-    /// Asks every peer for its peers; how many were asked.
+    /// Asks every peer for its peers; returns how many were asked.
     pub fn request_peers(&mut self, now: Now, out: &mut Effects) -> usize {
         let conns = self.routing.conns();
         for conn in &conns {
@@ -257,8 +257,8 @@ impl Mesh {
         conns.len()
     }
 
-    /// Tells a peer whom we are connected to: peers that named their address, itself included, in any order. Of
-    /// many some at random, so that all get known.
+    /// Sends a peer the addresses of our peers that announced one, itself included, in random order. If there are too
+    /// many, sends a random selection, so that all become known.
     pub(in crate::mesh) fn send_peers(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         let named = self.routing.iter();
         let mut named: Vec<&Entry> = named.filter(|entry| entry.announced.is_some()).collect();
@@ -274,7 +274,7 @@ impl Mesh {
         self.say(now, conn, &Flag::Whisper, &peers, out);
     }
 
-    /// The same as an answer, which a peer may ask for only so often.
+    /// Sends a peers list as an answer, which is rate-limited for each peer.
     pub(in crate::mesh) fn answer_peers(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
@@ -287,7 +287,7 @@ impl Mesh {
     }
 }
 
-/// Who may send us where: what lies nearer than the one who offers it could be a trap.
+/// Whether a peer of scope `source` may name a target: one in a narrower scope could be a trap.
 fn may_name(source: Scope, target: Scope) -> bool {
     match target {
         Scope::Nowhere => false,

@@ -1,7 +1,7 @@
-//! Healing: lost peers are found again, silent ones are noticed, and the mesh closes its gaps.
+//! Reconnecting: lost peers are dialled again, and the mesh closes its gaps.
 //!
-//! Owns when a lost address is dialled again, when the others are asked for their peers, and when a
-//! silent peer is asked for a sign of life. Where addresses are known from is the book's business.
+//! Owns when a lost address is dialled again, and when peers are asked for their peers. It does not know where the
+//! [peer book](super::peer_book) gets its addresses.
 
 use std::time::Duration;
 
@@ -14,29 +14,29 @@ use crate::mesh::input::Now;
 use crate::mesh::membership::peer_book::{Backoff, Place};
 use crate::wire::Address;
 
-/// Lost addresses dialled in one tick.
+/// Lost addresses dialled per tick.
 const DIALS_A_TICK: usize = 1;
 
-/// Whoever was connected for shorter than this was let in and thrown out: the pauses between dials go on growing.
+/// A peer connected for less than this was admitted and dropped at once: its back-off keeps growing.
 const SETTLED: Duration = Duration::from_secs(10);
 
 impl Mesh {
-    /// Adds addresses to the book: from an earlier run, or as seeds of a first one. They are dialled while nobody is
-    /// connected; of those that were dialled before, the last two in any case.
+    /// Adds addresses to the book: from an earlier run, or as seeds of a first one. They are dialled while no peer is
+    /// connected; the last two that we dialled in that run are dialled even when one is.
     pub fn learn(&mut self, places: impl IntoIterator<Item = Place>) {
         let places = places.into_iter();
         let others = places.filter(|place| place.address != self.params.address);
         self.book.learn(others.collect());
     }
 
-    /// Dials this address until somebody there is connected, and again whenever they are lost.
+    /// Dials this address until a peer there is connected, and again whenever that peer is lost.
     pub fn keep(&mut self, address: &Address) {
         if *address != self.params.address {
             self.book.keep(address);
         }
     }
 
-    /// What to keep of the address book for a later run, the last good ones first.
+    /// Returns the places to save for a later run, the last good ones first.
     pub fn places(&self) -> Vec<Place> {
         self.book.places()
     }
@@ -48,7 +48,7 @@ impl Mesh {
         }
     }
 
-    /// A peer is gone: its address waits its turn, and the others are asked for their peers.
+    /// Defers the addresses of a lost peer, and asks the other peers for their peers.
     pub(in crate::mesh) fn on_lost(
         &mut self,
         now: Now,
@@ -88,14 +88,14 @@ impl Mesh {
         }
     }
 
-    /// A dial of this address came to nothing.
+    /// Defers an address after a failed dial.
     pub(in crate::mesh) fn defer(&mut self, now: Now, address: &Address) {
         let backoff = self.backoff();
         self.book
             .defer(address, now.monotonic, backoff, &mut self.rng);
     }
 
-    /// Dials lost addresses whose time has come.
+    /// Dials a lost address that is due.
     pub(in crate::mesh) fn reconnect(&mut self, now: Now, out: &mut Effects) {
         if self.closing || self.params.max_reconnect_delay.is_zero() {
             return;

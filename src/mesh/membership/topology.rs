@@ -1,7 +1,7 @@
-//! Topology: whom our neighbours are connected to, as far as they take part.
+//! Topology: the neighbours of our neighbours, as far as they share them.
 //!
-//! Owns the question, the answer, and the last answer of each neighbour. Who does not share its own neighbours asks
-//! nobody; what was said is hearsay, told apart from what we know ourselves.
+//! Owns the question, the answer, and the last answer of each neighbour. A node that does not share its own neighbours
+//! asks nobody. Answers are hearsay, and kept apart from what this node knows.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use crate::mesh::event::Direction;
 use crate::mesh::input::{ConnId, Now};
 use crate::wire::{Address, Method, NodeId};
 
-/// Neighbours that one node tells of.
+/// Maximum neighbours in one answer.
 const MAX_NEIGHBOURS: usize = 64;
 
-/// A neighbour is not asked again before.
+/// Minimum interval between questions to a neighbour.
 const ASK_AFTER: Duration = Duration::from_secs(4);
 
-/// A neighbour of a node, by that node's word.
+/// A neighbour of a node, as that node reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Neighbor {
@@ -33,25 +33,25 @@ pub struct Neighbor {
     pub direction: Direction,
     /// How the node compresses what it sends to it.
     pub compression: Option<Method>,
-    /// How long a question and its answer last took, in milliseconds; `None` if they were never measured.
+    /// The round trip of the last question and answer, in milliseconds; `None` if never measured.
     pub round_trip: Option<u64>,
 }
 
-/// What one of our peers says of its neighbours.
+/// The neighbours that one of our peers reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Neighborhood {
-    /// Who says so.
+    /// The peer that reports them.
     pub of: NodeId,
-    /// When it was said, unix seconds.
+    /// When it reported them, in Unix seconds.
     pub at: u64,
-    /// How long our question and its answer took, in milliseconds.
+    /// The round trip of our question and its answer, in milliseconds.
     pub round_trip: u64,
     /// At most 64.
     pub neighbors: Vec<Neighbor>,
 }
 
-/// What a peer was asked, and what it said last.
+/// The last question to a peer, and its last answer.
 #[derive(Debug, Default)]
 pub(in crate::mesh) struct TopologyState {
     asked: Option<Duration>,
@@ -60,8 +60,8 @@ pub(in crate::mesh) struct TopologyState {
 }
 
 impl Mesh {
-    /// Asks our peers that take part for their neighbours; how many were asked. A peer that was asked within the last
-    /// four seconds is not asked again. Answers show in [`neighborhoods`](Self::neighborhoods).
+    /// Asks our peers that take part for their neighbours; returns how many were asked. A peer that was asked within
+    /// the last four seconds is skipped. Answers show in [`neighborhoods`](Self::neighborhoods).
     pub fn ask_topology(&mut self, now: Now, out: &mut Effects) -> usize {
         if !self.params.share_topology {
             return 0;
@@ -86,7 +86,7 @@ impl Mesh {
         asked
     }
 
-    /// What our peers said of their neighbours, the last of each.
+    /// Returns each peer's last report of its neighbours.
     pub fn neighborhoods(&self) -> Vec<Neighborhood> {
         let limits = self
             .routing

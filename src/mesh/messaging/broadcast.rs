@@ -1,7 +1,7 @@
-//! Broadcasts: sending our own, and passing on those of others.
+//! Broadcasts: sending our own.
 //!
-//! Owns the choice of targets and of the second a message is stamped with. A message never goes
-//! back to its author, nor to the connection it came from, and its id is never computed anew.
+//! Owns the choice of targets and the second each message is stamped with. Relaying others' broadcasts is not done
+//! here.
 
 use crate::mesh::Mesh;
 use crate::mesh::effect::{Effect, Effects, Sent, Skipped, Targets};
@@ -15,29 +15,29 @@ use crate::wire::{
     is_extension,
 };
 
-/// A message of the user's own for every peer.
+/// A user's message for every peer.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    /// What it carries behind packet 0.
+    /// The packets after packet 0.
     pub packets: Packets,
-    /// How it travels: [`Flag::Broadcast`] to everyone, [`Flag::Whisper`] to our peers only.
+    /// [`Flag::Broadcast`] for all nodes, [`Flag::Whisper`] for our peers only.
     pub flag: Flag,
-    /// Packet 0; `None`: the one that goes with the flag.
+    /// Packet 0; `None`: the default for the flag.
     pub kind: Option<Packet>,
-    /// Whether sending to nobody is no error.
+    /// Whether sending to no peer is allowed.
     pub allow_empty: bool,
 }
 
-/// A message that may be sent.
+/// A checked message that may be sent.
 pub(in crate::mesh) struct Admitted {
     pub(in crate::mesh) flag: Flag,
     pub(in crate::mesh) payload: Packets,
-    /// Whether each packet of it is valid UTF-8.
+    /// Whether every packet is valid UTF-8.
     pub(in crate::mesh) text: bool,
 }
 
 impl Mesh {
-    /// Whether payload may be other than text: it hangs nobody, or a user takes that upon themselves.
+    /// Whether a payload that is not text may be sent: the generation carries it, or the user has allowed it.
     pub(in crate::mesh) fn may_send_binary(&self) -> bool {
         self.params.allow_binary || !self.params.generation.is_text_only()
     }
@@ -46,7 +46,7 @@ impl Mesh {
     ///
     /// # Errors
     ///
-    /// Nothing was sent then, and [`SendError`] says why.
+    /// Returns a [`SendError`]; nothing was sent.
     pub fn send(
         &mut self,
         now: Now,
@@ -63,7 +63,7 @@ impl Mesh {
         Ok(self.post(now, &admitted, composed.head, frames, out))
     }
 
-    /// What is to be sent, if it may be.
+    /// Checks a message, and prepares its payload.
     pub(in crate::mesh) fn admit(&self, what: Outgoing) -> Result<Admitted, SendError> {
         let Outgoing {
             packets,
@@ -85,7 +85,7 @@ impl Mesh {
         })
     }
 
-    /// Sends what was composed to every peer that may have it.
+    /// Sends a composed message to every peer it cannot hang.
     pub(in crate::mesh) fn post(
         &mut self,
         now: Now,
@@ -127,7 +127,7 @@ impl Mesh {
         sent
     }
 
-    /// Packet 0 and the rest, if they may be sent; and whether each is valid UTF-8.
+    /// Returns packet 0 followed by the others, and whether all are valid UTF-8, if they may be sent.
     pub(in crate::mesh) fn payload(
         &self,
         kind: Option<Packet>,
@@ -158,11 +158,11 @@ impl Mesh {
         }
     }
 
-    /// Composes with the first second in which the payload's id is still free, and claims the id:
-    /// the id covers nothing but payload and second, and receivers drop what they have seen.
+    /// Composes with the first second in which the payload's id is still free, and claims the id: the id covers only
+    /// payload and second, and receivers drop ids they have seen.
     ///
-    /// Where others have taken the id in every one of these seconds, the first is used that we have not used ourselves: nobody
-    /// keeps us from sending a payload by sending it first.
+    /// If others have taken the id in every one of these seconds, uses the first second we have not used ourselves:
+    /// nobody can keep us from sending a payload by sending it first.
     pub(in crate::mesh) fn stamp(
         &mut self,
         now: Now,
@@ -190,7 +190,7 @@ impl Mesh {
         composed
     }
 
-    /// Claims the id of a message of ours; false if it is taken.
+    /// Claims the id of one of our messages; false if it is taken.
     pub(in crate::mesh) fn take_id(
         &mut self,
         now: Now,
@@ -200,7 +200,7 @@ impl Mesh {
         self.waterfall.remember(now.unix, time, fingerprint) == Seen::Fresh
     }
 
-    /// A broadcast control message of our own, remembered like any broadcast.
+    /// Composes a broadcast control message of our own, and remembers it like any broadcast.
     pub(in crate::mesh) fn compose_control(
         &mut self,
         now: Now,

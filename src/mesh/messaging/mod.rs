@@ -1,6 +1,6 @@
 //! Messaging: what peers say to each other once they are connected.
 //!
-//! Owns broadcasts and their relay, the cache of seen ones, whispers and the searches for their peers, and
+//! Owns broadcasts and their relay, the cache of seen messages, whispers and the searches for their peers, and
 //! renegotiation. It must not know how a connection came about.
 
 pub(super) mod announce;

@@ -1,7 +1,7 @@
-//! Messages and peers of other meshes, as a bridge brings them here.
+//! Messages and peers of other meshes, brought here by a bridge.
 //!
-//! Owns what is passed on under a name that is not ours, and the answers to requests for peers that live on the other
-//! side of a bridge. What a bridge carries, and where it found a peer, is not known here.
+//! Owns messages relayed under another node's name, and the answers to requests for peers on the other side of a
+//! bridge. It does not know what a bridge carries, nor where it found a peer.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -11,28 +11,31 @@ use crate::mesh::effect::{Answer, Effect, Effects, Sent, Targets};
 use crate::mesh::error::{PassOnError, SendError};
 use crate::mesh::event::Event;
 use crate::mesh::input::{ConnId, Now, Ticket};
+use crate::mesh::messaging::whisper::searches::Waiting;
 use crate::mesh::token_bucket::TokenBucket;
-use crate::wire::{Address, Flag, Frames, Hold, NodeId, Packet, Packets, RequestId, SubFlag};
+use crate::wire::{
+    Address, Flag, Frames, Hold, NodeId, Packet, Packets, RequestId, SubFlag, is_extension,
+};
 
-/// Peers that are answered for at most. The oldest gives way.
+/// Maximum number of vouched peers; the oldest is evicted.
 const MAX_VOUCHED: usize = 1024;
-/// Requests that wait for somebody to vouch for whom they look for. The oldest gives way.
+/// Maximum number of open requests for peers that nobody vouches for yet; the oldest is evicted.
 const MAX_REQUESTS: usize = 64;
-/// How long such a request may be answered: as long as most askers wait.
+/// How long a request may be answered: as long as most nodes wait.
 const REQUEST_AGE: Duration = Duration::from_secs(10);
 
-/// A message that was written in another mesh.
+/// A message from another mesh.
 #[derive(Clone, Debug)]
 pub struct Foreign {
-    /// Who wrote it, as it was said there.
+    /// Its author, as claimed there.
     pub author: NodeId,
-    /// When, in unix seconds.
+    /// When it was written, in Unix seconds.
     pub time: u64,
-    /// The whole payload, packet 0 included.
+    /// The whole payload, including packet 0.
     pub payload: Packets,
 }
 
-/// A request for a peer that nobody here knows.
+/// A request for a peer that no one here knows.
 #[derive(Debug)]
 struct Open {
     conn: ConnId,
@@ -44,13 +47,13 @@ struct Open {
 /// See the module.
 #[derive(Debug)]
 pub(in crate::mesh) struct Foreigners {
-    /// Where peers of other meshes are reached, and in which order they were told.
+    /// The addresses of peers of other meshes, and the order in which they were vouched for.
     vouched: BTreeMap<NodeId, Address>,
     order: VecDeque<NodeId>,
     open: VecDeque<Open>,
-    /// Whether anybody wants to know who is looked for.
+    /// Whether requests for unknown peers are reported.
     reported: bool,
-    /// Events about it.
+    /// Rate limit of these events.
     events: TokenBucket,
 }
 
@@ -67,12 +70,12 @@ impl Default for Foreigners {
 }
 
 impl Mesh {
-    /// Passes on a broadcast of another mesh to every peer, under its author's name and time: it has the id that everybody
-    /// else who passes it on gives it, so that two ways into a mesh deliver it once.
+    /// Relays a broadcast of another mesh to every peer, under its author's name and time. Every bridge that relays it
+    /// gives it the same id, so a mesh with two bridges delivers it once.
     ///
     /// # Errors
     ///
-    /// Nothing was sent then, and [`PassOnError`] says why.
+    /// Returns a [`PassOnError`]; nothing was sent.
     pub fn pass_on(
         &mut self,
         now: Now,
@@ -134,7 +137,7 @@ impl Mesh {
         Ok(sent)
     }
 
-    /// Passes on a whisper of another mesh to one peer, wherever it is; ends as [`whisper`](Self::whisper) does.
+    /// Relays a whisper of another mesh to one peer, wherever it is; ends as [`whisper`](Self::whisper) does.
     #[expect(
         clippy::too_many_arguments,
         reason = "a command carries all it is about"
@@ -158,7 +161,15 @@ impl Mesh {
         let Foreign {
             author, payload, ..
         } = foreign;
-        self.whisper_as(now, ticket, to, Some(author), payload, within, hold, out);
+        let waiting = Waiting {
+            ticket,
+            author: Some(author),
+            payload,
+            hold,
+            within,
+            until: now.monotonic.saturating_add(within),
+        };
+        self.send_or_search(now, to, waiting, out);
     }
 
     fn may_be_sent(&self, payload: &Packets) -> Result<(), SendError> {
@@ -168,6 +179,7 @@ impl Mesh {
         let generation = self.params.generation;
         let reserved = payload.first().is_none_or(|kind| {
             SubFlag::read(kind.as_bytes(), generation).is_some_and(SubFlag::is_control)
+                || is_extension(kind.as_bytes())
         });
         if reserved {
             return Err(SendError::ReservedKind);
@@ -179,12 +191,12 @@ impl Mesh {
         }
     }
 
-    /// From now on, tells whom others look for and nobody here knows, as [`Event::Sought`].
+    /// Starts to report requests for unknown peers as [`Event::Sought`].
     pub fn tell_sought(&mut self) {
         self.foreigners.reported = true;
     }
 
-    /// Answers requests for a peer of another mesh with this address: those that wait, and those to come.
+    /// Answers open and future requests for a peer of another mesh with this address.
     pub fn vouch(&mut self, now: Now, peer: &NodeId, address: &Address, out: &mut Effects) {
         self.foreigners.vouch(peer, address);
         for open in self.foreigners.take_open(now.monotonic, peer) {
@@ -192,13 +204,13 @@ impl Mesh {
         }
     }
 
-    /// Ends [`vouch`](Self::vouch)ing for a peer.
+    /// Stops [`vouch`](Self::vouch)ing for a peer.
     pub fn disown(&mut self, peer: &NodeId) {
         self.foreigners.vouched.remove(peer);
         self.foreigners.order.retain(|id| id != peer);
     }
 
-    /// Somebody looks for a peer that is not connected; where it is, if we answer for it.
+    /// Handles a request for a peer that is not connected; returns its address if we vouch for it.
     pub(in crate::mesh) fn on_sought(
         &mut self,
         now: Now,

@@ -1,7 +1,7 @@
-//! From a batch of frames to what each of them means: fingerprints first, verification for the fresh ones only.
+//! Inbound frames: from a batch to what each frame means. Fingerprints come first; only fresh frames are verified.
 //!
-//! Owns the walk of what comes in, and the rule under which main flag each control message counts.
-//! What a control message then leads to is decided in the file of its noun.
+//! Owns the walk over a batch, and which main flags each control message is valid under. What a control message leads
+//! to is decided in its own file.
 
 use crate::mesh::Mesh;
 use crate::mesh::connections::bans::Misbehavior;
@@ -15,12 +15,12 @@ use crate::wire::{
     Batch, Control, Copies, Fingerprint, Fingerprints, Flag, Frame, IdRule, Messages, SubFlag,
 };
 
-/// A frame of a batch that must be proven before it counts.
+/// A frame that must be verified before it counts.
 struct Candidate {
     index: usize,
-    /// For broadcasts: when it claims to be written, and what it claims to be.
+    /// For broadcasts: the claimed time, and the fingerprint.
     fingerprint: Option<(u64, Fingerprint)>,
-    /// The digest of its author; of one for us alone, nothing.
+    /// For broadcasts: the author's digest.
     author: u64,
 }
 
@@ -44,7 +44,7 @@ impl Mesh {
         };
         entry.received.messages += batch.len() as u64;
         entry.received.bytes += batch.wire_len() as u64;
-        // A probe that the handshake itself has led to is not answered by it.
+        // Our handshake may have triggered a probe; the peer's handshake does not answer it.
         if !entry.probed || first == 0 {
             (entry.heard, entry.probed) = (now.monotonic, false);
             entry.note_alive();
@@ -122,7 +122,7 @@ impl Mesh {
         }
     }
 
-    /// The frames up to the first that did not decode, without the broadcasts that are not wanted.
+    /// Returns the frames before the first that did not decode, without untimely and known broadcasts.
     fn candidates(
         &mut self,
         now: Now,
@@ -164,7 +164,7 @@ impl Mesh {
         (candidates, broken)
     }
 
-    /// Whether a broadcast has neither expired nor comes from the future or from ourselves.
+    /// Whether a broadcast is neither expired, nor from the future, nor our own.
     fn is_timely(&mut self, now: Now, conn: ConnId, frame: &Frame<'_>, out: &mut Effects) -> bool {
         let time = frame.time();
         if self.waterfall.expired(now.unix, time) {
@@ -189,7 +189,7 @@ impl Mesh {
         true
     }
 
-    /// One look-up behind the other: each waits for memory, and so they wait together.
+    /// Drops broadcasts that are known. The look-ups run back to back, so that their cache misses overlap.
     fn leave_out_known(
         &mut self,
         now: Now,
@@ -215,8 +215,7 @@ impl Mesh {
         self.stats.duplicates += (before - candidates.len()) as u64;
     }
 
-    /// Remembers the broadcasts, which are proven, and leaves out what came twice in one batch. As above, one behind the
-    /// other.
+    /// Remembers the verified broadcasts, and drops those that came twice in one batch. As above, back to back.
     fn remember_all(&mut self, now: Now, candidates: &mut Vec<Candidate>) {
         let fingerprints: Vec<_> = candidates.iter().filter_map(|it| it.fingerprint).collect();
         let mut seen = self
@@ -233,7 +232,7 @@ impl Mesh {
         });
     }
 
-    /// A broadcast that is proven and new; whether it is to be relayed.
+    /// Handles a verified, new broadcast; returns whether to relay it.
     fn on_broadcast(
         &mut self,
         now: Now,
@@ -242,7 +241,7 @@ impl Mesh {
         out: &mut Effects,
     ) -> bool {
         match Control::read(frame, self.params.generation) {
-            // No reference sends one, and each closes the connection it comes on.
+            // No reference library sends one, and each closes the connection on one.
             None if frame.kind().is_none() => {
                 self.malformed(now, conn, "no payload", out);
                 false
@@ -257,7 +256,7 @@ impl Mesh {
             }
             Some(Ok(control)) if self.is_pong(conn, &control) => {
                 self.on_pong(now, conn, frame.time(), out);
-                // It was asked for by us alone.
+                // We alone asked for it.
                 false
             }
             Some(Ok(Control::Response {
@@ -279,8 +278,8 @@ impl Mesh {
         }
     }
 
-    /// A control message in a broadcast that makes no sense there. A neighbour that only passed it on could not know, and is
-    /// not blamed for its author.
+    /// Handles a control message that is invalid in a broadcast. A neighbour that only relayed it could not know, and
+    /// is not blamed for its author.
     fn relayed_nonsense(
         &mut self,
         now: Now,
@@ -299,7 +298,7 @@ impl Mesh {
         }
     }
 
-    /// A proven message for us alone.
+    /// Handles a verified message that is for us alone.
     fn on_directed(&mut self, now: Now, conn: ConnId, frame: &Frame<'_>, out: &mut Effects) {
         let flag = frame.flag();
         match (Control::read(frame, self.params.generation), flag) {
@@ -346,7 +345,7 @@ impl Mesh {
         }
     }
 
-    /// Under this main flag nothing is ever delivered.
+    /// Handles the renegotiation flag, under which nothing is ever delivered.
     fn on_renegotiate(&mut self, now: Now, conn: ConnId, frame: &Frame<'_>, out: &mut Effects) {
         match Control::read(frame, self.params.generation) {
             Some(Ok(Control::Compression(methods))) => {
@@ -358,13 +357,13 @@ impl Mesh {
         }
     }
 
-    /// A control message where it does not belong.
+    /// Blames a peer for a control message in the wrong place.
     pub(in crate::mesh) fn misplaced(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         self.stats.misplaced += 1;
         self.blame_peer(now, conn, Misbehavior::OutOfPlace, out);
     }
 
-    /// A control message that makes no sense.
+    /// Blames a peer for a malformed control message.
     pub(in crate::mesh) fn malformed(
         &mut self,
         now: Now,
@@ -374,11 +373,11 @@ impl Mesh {
     ) {
         self.stats.malformed += 1;
         self.problems
-            .note(now.unix, format!("a control message: {what}"));
+            .note(now.unix, format!("malformed control message: {what}"));
         self.blame_peer(now, conn, Misbehavior::OutOfPlace, out);
     }
 
-    /// More than a peer may ask for.
+    /// Blames a peer for exceeding a rate limit.
     pub(in crate::mesh) fn over_budget(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         self.stats.over_budget += 1;
         self.blame_peer(now, conn, Misbehavior::Flooding, out);
@@ -401,15 +400,15 @@ impl Mesh {
     }
 }
 
-/// What became of the candidates.
+/// The outcome of verification.
 struct Proven {
-    /// Why the first that failed did.
+    /// The error of the first candidate that failed.
     failed: Option<String>,
-    /// Whether all are by the rule of bytes.
+    /// Whether all ids follow the byte rule.
     by_bytes: bool,
 }
 
-/// Proves the candidates and leaves out the first that fails and all after it.
+/// Verifies the candidates, and drops the first that fails and all after it.
 fn verify(batch: &Batch, candidates: &mut Vec<Candidate>) -> Proven {
     let which: Vec<usize> = candidates.iter().map(|candidate| candidate.index).collect();
     let mut verdicts = Vec::with_capacity(which.len());
@@ -429,7 +428,7 @@ fn verify(batch: &Batch, candidates: &mut Vec<Candidate>) -> Proven {
 }
 
 impl SubFlag {
-    /// Whether the mesh itself gives it a meaning, so that users cannot send it.
+    /// Whether the mesh itself uses it, so that users cannot send it.
     pub(in crate::mesh) fn is_control(self) -> bool {
         matches!(
             self,

@@ -1,7 +1,7 @@
-//! Relay: passing on the broadcasts of others.
+//! Relay: sending others' broadcasts on.
 //!
-//! Owns the choice of targets. A message never goes back to its author, nor to the connection it came from, nor
-//! to a peer it would hang; its id is never computed anew.
+//! Owns the choice of targets. A message never goes back to its author, nor to the connection it came from, nor to a
+//! peer it would hang. Its id is never recomputed.
 
 use std::collections::BTreeMap;
 
@@ -14,9 +14,8 @@ use crate::mesh::trace;
 use crate::wire::{Batch, Frame, IdRule};
 
 impl Mesh {
-    /// Passes on the frames picked from a batch: to all peers but the one they came from, each
-    /// frame not to its author, and none that would hang a peer to that peer. `by_bytes`: whether the ids of all are by
-    /// the rule of bytes.
+    /// Relays the frames picked from a batch to all peers except the one they came from. No frame goes to its author,
+    /// nor to a peer it would hang. `by_bytes`: whether all ids follow the byte rule.
     pub(in crate::mesh) fn relay(
         &mut self,
         now: Now,
@@ -26,7 +25,7 @@ impl Mesh {
         by_bytes: bool,
         out: &mut Effects,
     ) {
-        // Where it came from may be gone by now.
+        // The source may have disconnected by now.
         let others = self.routing.len() - usize::from(self.routing.get(source).is_some());
         if picked.is_empty() || others == 0 {
             return;
@@ -42,30 +41,49 @@ impl Mesh {
         if trace::is_on() {
             self.trace_relayed(&batch, picked, others, &exceptions);
         }
-        let mut others = self.routing.conns();
-        let from = self.routing.get(source);
-        // While two connections to it are brought down to one, it is to hear nothing back on the other.
-        let other = from.filter(|from| from.duplicate);
-        let other = other.and_then(|from| self.routing.conn_of(&from.id));
-        others.retain(|conn| *conn != source && Some(*conn) != other);
+        let others = self.others_than(source);
         let large = self.large_of(now, &batch, picked);
         if large.is_empty() {
             return flood(batch, picked, others, &exceptions, out);
         }
+        self.relay_large(now, batch, (picked, &large), others, &exceptions, out);
+    }
+
+    /// Returns the peers a message from this connection is relayed to.
+    fn others_than(&self, source: ConnId) -> Targets {
+        let mut others = self.routing.conns();
+        let from = self.routing.get(source);
+        // The source must not get it back on its other connection while the duplicate is being closed.
+        let other = from.filter(|from| from.duplicate);
+        let other = other.and_then(|from| self.routing.conn_of(&from.id));
+        others.retain(|conn| *conn != source && Some(*conn) != other);
+        others
+    }
+
+    /// Relays a batch of which some frames are large enough to be offered first.
+    fn relay_large(
+        &mut self,
+        now: Now,
+        batch: Batch,
+        (picked, large): (&[usize], &[usize]),
+        others: Targets,
+        exceptions: &BTreeMap<ConnId, Vec<usize>>,
+        out: &mut Effects,
+    ) {
         let without = |index: &usize| {
             let mut to = others.clone();
             to.retain(|conn| !exceptions.get(conn).is_some_and(|not| is_in(not, *index)));
             to
         };
         if let [index] = picked {
-            // All there is: it need not be copied.
+            // The only frame of the batch: it need not be copied.
             let named = batch.get(*index).map(|frame| Large::of(&frame)).ok();
             for (named, frames) in named.into_iter().zip(batch.into_relay(picked)) {
                 self.pass_on_large(now, named, frames, without(index), out);
             }
             return;
         }
-        for index in &large {
+        for index in large {
             let named = batch.get(*index).map(|frame| Large::of(&frame)).ok();
             for (named, frames) in named.into_iter().zip(batch.relay_some(&[*index])) {
                 self.pass_on_large(now, named, frames, without(index), out);
@@ -73,7 +91,7 @@ impl Mesh {
         }
         let small = picked.iter().filter(|index| !large.contains(index));
         let small: Vec<usize> = small.copied().collect();
-        flood(batch, &small, others, &exceptions, out);
+        flood(batch, &small, others, exceptions, out);
     }
 
     fn trace_relayed(
@@ -91,7 +109,8 @@ impl Mesh {
         }
     }
 
-    /// Which peers must not get which of the frames. Empty, nearly always. `harmless`: whether none can harm anybody.
+    /// Returns the frames that each peer must not get. Almost always empty. `harmless`: whether no frame can harm a
+    /// peer.
     fn exceptions(
         &mut self,
         now: Now,
@@ -125,8 +144,8 @@ impl Mesh {
         exceptions
     }
 
-    /// Peers that a message which is not text would harm. The two languages make different ids of
-    /// it: js2p hangs on the one, py2p closes on the other.
+    /// Returns the peers that a message which is not text would harm. The two reference languages derive different ids
+    /// for it: js2p hangs on the one, py2p closes the connection on the other.
     fn harmed(&self, frame: &Frame<'_>) -> Vec<(ConnId, SkipReason)> {
         let by_bytes = frame.verify() == Ok(IdRule::Bytes);
         let harmed = self
@@ -161,12 +180,12 @@ impl Mesh {
     }
 }
 
-/// Whether this is among those, which are in order.
+/// Whether a sorted list contains this index.
 fn is_in(indices: &[usize], index: usize) -> bool {
     indices.binary_search(&index).is_ok()
 }
 
-/// Passes on frames at once: to these, and to the exceptions those they may have.
+/// Sends frames at once: all of them to `others`, and to each exception those it may have.
 fn flood(
     batch: Batch,
     picked: &[usize],

@@ -1,6 +1,6 @@
 //! Renegotiation: a peer says which methods it can read, or asks for our last message again.
 //!
-//! Owns the answers, which are bounded. Never begins a renegotiation: every js2p closes on one.
+//! Owns the answers, which are rate-limited. Never starts a renegotiation: every js2p closes on one.
 
 use std::mem;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use crate::mesh::input::{ConnId, Now};
 use crate::mesh::params::Params;
 use crate::wire::{Batch, Control, Flag, Frames, Hold, Method, Methods, Packet};
 
-/// A request to resend belongs to a renegotiation that came at most this long before it.
+/// A request to resend belongs to a renegotiation if it comes at most this long after it.
 const BEHIND: Duration = Duration::from_secs(2);
 
-/// A message larger than this is not kept for being sent again.
+/// A larger message is not kept for resending.
 const MAX_KEPT: usize = 64 * 1024;
 
 impl Mesh {
-    /// "Use only these when sending to me." Answered with what we share, if it changes anything.
+    /// "Use only these when sending to me." The answer lists the methods we share, if the request changes anything.
     pub(in crate::mesh) fn on_compression(
         &mut self,
         now: Now,
@@ -63,9 +63,9 @@ impl Mesh {
 
     /// "Send your last message again."
     ///
-    /// Right behind a renegotiation it says that the peer could not read it: it is sent as it was,
-    /// under its id. Otherwise the peer has read it and would know it by its id, so it gets a copy
-    /// with a fresh time, as a whisper: a broadcast would be new to the whole mesh.
+    /// Right after a renegotiation it means that the peer could not read the message: it is sent again unchanged, under
+    /// its id. Otherwise the peer has read it and would drop it by its id, so the peer gets a copy with a fresh time,
+    /// as a whisper: a broadcast would be new to the whole mesh.
     pub(in crate::mesh) fn on_resend(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
@@ -74,28 +74,11 @@ impl Mesh {
             self.over_budget(now, conn, out);
             return;
         }
-        let Some(entry) = self.routing.get(conn) else {
-            return;
-        };
-        let broadcast = self
-            .last_broadcast
-            .as_ref()
-            .filter(|(at, _)| *at > entry.joined_at);
-        let last = entry
-            .last_whisper
-            .iter()
-            .chain(broadcast)
-            .max_by_key(|(at, _)| *at);
-        let unread = entry
-            .limits
-            .as_ref()
-            .and_then(|limits| limits.renegotiated_at)
-            .is_some_and(|at| now.monotonic <= at + BEHIND);
-        let frames = match last {
-            Some((_, Kept::PeersList)) => return self.send_peers(now, conn, out),
-            Some((_, Kept::Nothing)) => return,
-            Some((_, Kept::Frames(frames))) if unread => Some(Frames::clone(frames)),
-            Some((_, Kept::Frames(frames))) => self.copy_of(now, frames),
+        let frames = match self.last_sent_to(conn) {
+            Some(Kept::PeersList) => return self.send_peers(now, conn, out),
+            Some(Kept::Nothing) => return,
+            Some(Kept::Frames(frames)) if self.is_renegotiating(now, conn) => Some(*frames),
+            Some(Kept::Frames(frames)) => self.copy_of(now, &frames),
             None => None,
         };
         match frames {
@@ -107,7 +90,26 @@ impl Mesh {
         }
     }
 
-    /// One of our messages with a fresh time, as a whisper.
+    /// Returns the last message of ours that this peer was sent.
+    fn last_sent_to(&self, conn: ConnId) -> Option<Kept> {
+        let entry = self.routing.get(conn)?;
+        let broadcast = self.last_broadcast.as_ref();
+        let broadcast = broadcast.filter(|(at, _)| *at > entry.joined_at);
+        let ours = entry.last_whisper.iter().chain(broadcast);
+        ours.max_by_key(|(at, _)| *at).map(|(_, kept)| kept.clone())
+    }
+
+    /// Whether the peer has renegotiated so recently that it may not have been able to read our last message.
+    fn is_renegotiating(&self, now: Now, conn: ConnId) -> bool {
+        let limits = self
+            .routing
+            .get(conn)
+            .and_then(|entry| entry.limits.as_ref());
+        let at = limits.and_then(|limits| limits.renegotiated_at);
+        at.is_some_and(|at| now.monotonic <= at + BEHIND)
+    }
+
+    /// Copies one of our messages as a whisper with a fresh time.
     fn copy_of(&self, now: Now, frames: &Frames) -> Option<Frames> {
         let Params {
             generation, limits, ..
@@ -118,7 +120,7 @@ impl Mesh {
         copy.ok().map(|composed| composed.frames)
     }
 
-    /// Remembers our last whisper to a peer; one too large to keep leaves nothing to send again.
+    /// Remembers our last whisper to a peer; one that is too large clears what is kept.
     pub(in crate::mesh) fn note_whisper(&mut self, conn: ConnId, frames: &Frames) {
         self.order += 1;
         if let Some(entry) = self.routing.get_mut(conn) {
@@ -126,7 +128,7 @@ impl Mesh {
         }
     }
 
-    /// Remembers what the last whisper was, where it need not be kept itself.
+    /// Remembers what the last whisper was, where its frames need not be kept.
     pub(in crate::mesh) fn note(&mut self, conn: ConnId, whisper: Kept) {
         self.order += 1;
         if let Some(entry) = self.routing.get_mut(conn) {
@@ -140,23 +142,24 @@ impl Mesh {
         self.keep_broadcast(frames);
     }
 
-    /// The same of one that has its place in the order.
+    /// Remembers our last broadcast without advancing the order.
     pub(in crate::mesh) fn keep_broadcast(&mut self, frames: &Frames) {
         self.last_broadcast = keepable(self.order, frames);
     }
 }
 
-/// What is sent again to whoever asks.
+/// What a peer gets when it asks for our last message again.
 #[derive(Clone, Debug)]
 pub(in crate::mesh) enum Kept {
     Frames(Box<Frames>),
-    /// A peers list: it grows with the mesh, so it is not kept but made anew.
+    /// A peers list: it grows with the mesh, so it is built anew.
     PeersList,
-    /// A wish for a sign of life: to ask for it again is one. Or an extension, which nobody asks for again.
+    /// A keepalive probe, because a request to resend it is already a sign of life; or an extension, which nobody asks
+    /// for again.
     Nothing,
 }
 
-/// Kept without its permit: what is kept is bounded by its size, and counts for no budget.
+/// Kept without its permit: its size is bounded, and it counts against no budget.
 fn keepable(order: u64, frames: &Frames) -> Option<(u64, Kept)> {
     (frames.plain.len() <= MAX_KEPT).then(|| {
         let frames = Frames {

@@ -1,7 +1,7 @@
-//! Routes: by which way a message went, told by the nodes that share their topology.
+//! Routes: the path a message took, reported by the nodes that share their topology.
 //!
-//! Owns what is kept of the messages that passed of late, the question for one of them, and the answers. What others say is
-//! hearsay; what a message carries is kept nowhere.
+//! Owns the record of recent messages, the question for the route of one, and the answers. What other nodes report is
+//! hearsay. Message contents are not kept.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -17,13 +17,13 @@ use crate::mesh::input::{ConnId, Now};
 use crate::mesh::membership::capability::Verb;
 use crate::wire::{Frame, MessageId, NodeId, Packets, SubFlag};
 
-/// Broadcasts that are kept.
+/// Maximum number of recorded broadcasts.
 const MAX_KEPT: usize = 1024;
 
-/// Characters of a kind that are told.
+/// Maximum characters of a kind shown.
 const MAX_KIND: usize = 32;
 
-/// One more message is asked for at a neighbour after that long. It allows for as much.
+/// A neighbour is asked about another message after this time; its rate limit allows that.
 const ASK_AFTER: Duration = Duration::from_millis(500);
 
 /// A broadcast that passed through this node.
@@ -32,43 +32,43 @@ const ASK_AFTER: Duration = Duration::from_millis(500);
 pub struct PassedMessage {
     /// Its id.
     pub id: MessageId,
-    /// Its author, as it says itself.
+    /// Its author, as claimed.
     pub sender: NodeId,
     /// Its kind, at most 32 characters that are safe to show.
     pub kind: String,
-    /// The neighbour it was first heard from; `None` if it was sent here.
+    /// The neighbour it first came from; `None` if it was sent here.
     pub from: Option<NodeId>,
     /// How long ago, in milliseconds.
     pub ago: u64,
 }
 
-/// By which way a message went, as far as it is known.
+/// The path a message took, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Route {
     /// The message.
     pub id: MessageId,
-    /// The nodes it came to, the first to have it first.
+    /// The nodes it reached, the earliest first.
     pub hops: Vec<Hop>,
-    /// Neighbours that were asked and do not know it, or no longer.
+    /// Neighbours that were asked and do not know it, or no longer do.
     pub unknown: Vec<NodeId>,
 }
 
-/// A node that a message came to.
+/// A node that a message reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Hop {
     /// The node.
     pub node: NodeId,
-    /// From whom it heard the message first; `None` if it is the author.
+    /// The node it first heard the message from; `None` if it is the author.
     pub from: Option<NodeId>,
-    /// How long ago, in milliseconds. Of another node as exact as half of the round trip to it.
+    /// How long ago, in milliseconds. For other nodes the error is up to half the round trip.
     pub ago: u64,
-    /// Whether this node knows it itself. All else is hearsay.
+    /// Whether this node recorded it. Everything else is hearsay.
     pub own: bool,
 }
 
-/// What is kept of a broadcast.
+/// The record of a broadcast.
 #[derive(Debug)]
 struct Passed {
     id: MessageId,
@@ -95,7 +95,7 @@ impl PassedMessages {
     }
 }
 
-/// What a neighbour was asked last, and what it said.
+/// The last question to a neighbour, and its answer.
 #[derive(Debug)]
 pub(in crate::mesh) struct RouteState {
     id: MessageId,
@@ -109,11 +109,11 @@ enum Said {
     Passed { from: Option<NodeId>, at: Duration },
 }
 
-/// Hops are told apart by as many steps as these. What others say may lead in a circle.
+/// Maximum steps used to order hops: reports may form a cycle.
 const MAX_STEPS: usize = 64;
 
-/// Each behind whom it heard the message from, even where round trips say otherwise: they are as long as a hop takes. Then by
-/// time.
+/// Sorts each hop after the one it heard the message from, even where the times contradict that: a round trip is as
+/// long as a hop takes. Then by time.
 fn in_order(mut hops: Vec<Hop>) -> Vec<Hop> {
     let from = hops.iter().map(|hop| (hop.node.clone(), hop.from.clone()));
     let from: BTreeMap<NodeId, Option<NodeId>> = from.collect();
@@ -126,12 +126,12 @@ fn in_order(mut hops: Vec<Hop>) -> Vec<Hop> {
 }
 
 impl Mesh {
-    /// Whether what passes is kept.
+    /// Whether broadcasts that pass are recorded.
     pub(in crate::mesh) fn keeps_passed(&self) -> bool {
         self.params.share_topology
     }
 
-    /// A broadcast of others, proven and new.
+    /// Records a broadcast of another node, verified and new.
     pub(in crate::mesh) fn note_heard(&mut self, now: Now, conn: ConnId, frame: &Frame<'_>) {
         let from = self.routing.get(conn).map(|entry| entry.id.clone());
         let (Ok(sender), Some(kind)) = (NodeId::parse(frame.sender()), frame.kind()) else {
@@ -140,7 +140,7 @@ impl Mesh {
         self.note_passed(now, frame.message_id(), sender, kind, from);
     }
 
-    /// A broadcast that this node put into the mesh.
+    /// Records a broadcast that this node put into the mesh.
     pub(in crate::mesh) fn note_sent(
         &mut self,
         now: Now,
@@ -175,7 +175,7 @@ impl Mesh {
         });
     }
 
-    /// The last broadcasts that passed, the newest first, at most so many of the 1,024 that are kept.
+    /// Returns the last broadcasts that passed, newest first: at most `most` of the 1,024 on record.
     pub fn passed_messages(&self, now: Now, most: usize) -> Vec<PassedMessage> {
         let newest = self.passed.0.iter().rev().take(most);
         let told = newest.map(|passed| PassedMessage {
@@ -188,8 +188,9 @@ impl Mesh {
         told.collect()
     }
 
-    /// Asks our peers that take part by which way a message came to them; how many were asked. Each is asked once for a
-    /// message, again if it did not know it, and for another one after half a second. Answers show in [`route`](Self::route).
+    /// Asks our peers that take part how a message reached them; returns how many were asked. Each is asked once per
+    /// message, again if it did not know it, and about another message after half a second. Answers show in
+    /// [`route`](Self::route).
     pub fn ask_route(&mut self, now: Now, id: &MessageId, out: &mut Effects) -> usize {
         if !self.params.share_topology {
             return 0;
@@ -201,7 +202,7 @@ impl Mesh {
             };
             let route = &mut entry.limits().route;
             let again = route.as_deref();
-            // Whoever did not know it may have heard of it since.
+            // A peer that did not know it may have heard it since.
             let is_settled =
                 |it: &RouteState| it.id == *id && !matches!(it.said, Some(Said::Unknown));
             if again.is_some_and(|it| is_settled(it) || now.monotonic < it.asked + ASK_AFTER) {
@@ -218,7 +219,7 @@ impl Mesh {
         asked
     }
 
-    /// By which way a message went, as far as we and those we asked know.
+    /// Returns the path a message took, as far as we and the peers we asked know.
     pub fn route(&self, now: Now, id: &MessageId) -> Route {
         let (mut hops, mut unknown) = (Vec::new(), Vec::new());
         let ago = |at| millis(now.monotonic.saturating_sub(at));
@@ -293,10 +294,10 @@ impl Mesh {
         };
         match entry.limits().route.as_deref_mut() {
             None => self.misplaced(now, conn, out),
-            // The answer to a question before no longer counts.
+            // The answer to an earlier question no longer counts.
             Some(state) if state.id != id || state.said.is_some() => {}
             Some(state) => {
-                // Half of the way there and back is spent since it said so.
+                // The answer is half a round trip old.
                 let back = now.monotonic.saturating_sub(state.asked) / 2;
                 let said_at = now.monotonic.saturating_sub(back);
                 state.said = Some(match said {

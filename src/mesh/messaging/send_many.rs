@@ -1,7 +1,7 @@
 //! Several messages of our own at once.
 //!
-//! Owns what is done for all of them together: their ids are hashed side by side, and those that go to every
-//! peer as they are go in one piece. Each leads to what it would have led to by itself.
+//! Owns what is shared by the burst: the ids are hashed together, and messages that go unchanged to every peer are sent
+//! in one piece. Each message has the same effect as if it were sent alone.
 
 use std::mem;
 use std::ops::Range;
@@ -19,18 +19,18 @@ use crate::mesh::messaging::waterfall::Seen;
 use crate::mesh::trace;
 use crate::wire::{Draft, EncodeError, Fingerprints, Flag, Frames, Head, Hold, NodeId, Together};
 
-/// Broadcasts of a burst that stand one behind the other: for a link one piece costs less than one by one.
+/// Consecutive broadcasts of a burst: writing them in one piece costs a connection less than one by one.
 struct Piece {
     /// Every peer.
     to: Targets,
     ids: Arc<[NodeId]>,
-    /// Whether nobody compresses: what is compressed is each message by itself.
+    /// Whether no peer uses compression: compressed messages are sent one by one.
     plain: bool,
-    /// The frames of the whole burst, and where among them those of the piece are.
+    /// The frames of the whole burst, and the range of this piece among them.
     whole: Bytes,
     place: Range<usize>,
     count: u32,
-    /// Where the last of them is.
+    /// The range of the last frame in the piece.
     last: Range<usize>,
 }
 
@@ -48,7 +48,7 @@ impl Piece {
         }
     }
 
-    /// A frame of the burst by itself: it may be kept, and must not keep the others.
+    /// Copies one frame of the burst: it may be stored, and must not keep the whole buffer alive.
     fn copy(&self, place: Range<usize>) -> Bytes {
         Bytes::copy_from_slice(&self.whole[place])
     }
@@ -60,7 +60,7 @@ impl Piece {
 
 impl Mesh {
     /// Sends several messages to every peer, as [`send`](Self::send) would one after the other. Their ids are hashed
-    /// together, which takes a fraction of the time where the processor has wide vectors. `hold` stands for all of them.
+    /// together, which takes a fraction of the time on processors with wide vectors. `hold` covers all of them.
     pub fn send_many(
         &mut self,
         now: Now,
@@ -77,48 +77,61 @@ impl Mesh {
         let drafts: Vec<_> = drafts.collect();
         let Together { messages, whole } = self.composer.compose_many(&drafts);
         let taken = self.take_ids(now, &messages);
-        let mut messages = messages.into_iter();
-        let mut taken = taken.into_iter();
-        let mut piece = Piece::new(&self.routing, whole);
         let mut end = 0;
-        let mut send = |admitted: Result<Admitted, _>| {
-            let what = admitted?;
-            let (head, place) = match messages.next() {
-                Some(Ok(head)) => {
-                    let place = end..end + head.len;
-                    end = place.end;
-                    let took = taken.next() == Some(true);
-                    (took.then_some(head), place)
+        let mut composed = messages.into_iter().zip(taken).map(|(head, taken)| {
+            let head = head.ok()?;
+            let place = end..end + head.len;
+            end = place.end;
+            taken.then_some((head, place))
+        });
+        let mut piece = Piece::new(&self.routing, whole);
+        let mut send = |what: Result<Admitted, _>| {
+            let what = what?;
+            match composed.next().flatten() {
+                Some((head, place)) => {
+                    Ok(self.send_in_piece(now, &mut piece, &what, (head, place), hold, out))
                 }
-                _ => (None, end..end),
-            };
-            let Some(head) = head else {
-                // Its second is taken; or it cannot be composed, which is said again.
-                let composed = self.stamp(now, &what.flag, &what.payload)?;
-                self.post_piece(&mut piece, hold, out);
-                return Ok(self.post(now, &what, composed.head, composed.frames.held(hold), out));
-            };
-            if piece.takes(&what) {
-                if trace::is_on() {
-                    trace::sent(self.me(), &head.id, &what.payload, piece.to.len());
+                None => {
+                    // The id is taken in this second; or the message cannot be composed, and `stamp` returns the error.
+                    let composed = self.stamp(now, &what.flag, &what.payload)?;
+                    self.post_piece(&mut piece, hold, out);
+                    let frames = composed.frames.held(hold);
+                    Ok(self.post(now, &what, composed.head, frames, out))
                 }
-                if self.keeps_passed() {
-                    let me = self.me().clone();
-                    self.note_sent(now, &head.id, &me, &what.payload);
-                }
-                return Ok(self.join(&mut piece, head, place, hold, out));
             }
-            self.post_piece(&mut piece, hold, out);
-            let frames = Frames::single(piece.copy(place)).held(hold);
-            Ok(self.post(now, &what, head, frames, out))
         };
         let sent = admitted.into_iter().map(&mut send).collect();
         self.post_piece(&mut piece, hold, out);
         sent
     }
 
-    /// Of those that could be composed, which could take their id. All are digested before the first is looked up:
-    /// look-ups wait for memory, and so they wait together.
+    /// Sends a composed message: as a part of the piece if that takes it, otherwise by itself.
+    fn send_in_piece(
+        &mut self,
+        now: Now,
+        piece: &mut Piece,
+        what: &Admitted,
+        (head, place): (Head, Range<usize>),
+        hold: &Hold,
+        out: &mut Effects,
+    ) -> Sent {
+        if !piece.takes(what) {
+            self.post_piece(piece, hold, out);
+            let frames = Frames::single(piece.copy(place)).held(hold);
+            return self.post(now, what, head, frames, out);
+        }
+        if trace::is_on() {
+            trace::sent(self.me(), &head.id, &what.payload, piece.to.len());
+        }
+        if self.keeps_passed() {
+            let me = self.me().clone();
+            self.note_sent(now, &head.id, &me, &what.payload);
+        }
+        self.join(piece, head, place, hold, out)
+    }
+
+    /// Returns whether each message could claim its id; one that could not be composed has none. All are hashed before
+    /// the first look-up, so that the look-ups' cache misses overlap.
     fn take_ids(&mut self, now: Now, messages: &[Result<Head, EncodeError>]) -> Vec<bool> {
         let me = self.composer.me();
         let mut digests = Fingerprints::new(&self.key);
@@ -126,10 +139,13 @@ impl Mesh {
         let heads = messages.iter().flatten();
         let fingerprints: Vec<_> = heads.map(&mut fingerprint).collect();
         let seen = self.waterfall.remember_all(now.unix, &fingerprints);
-        seen.into_iter().map(|seen| seen == Seen::Fresh).collect()
+        let mut seen = seen.into_iter();
+        let mut is_fresh =
+            |message: &Result<_, _>| message.is_ok() && seen.next() == Some(Seen::Fresh);
+        messages.iter().map(&mut is_fresh).collect()
     }
 
-    /// Puts a message behind those that are to go in one piece.
+    /// Appends a message to the piece.
     fn join(
         &mut self,
         piece: &mut Piece,

@@ -1,22 +1,22 @@
-//! The budget of what is stored for peers: large messages that they may ask for, and small ones that they have asked not to
-//! be sent.
+//! The budget for what is stored for peers: large messages they may ask for, and small ones they have asked not to be
+//! sent.
 //!
-//! Owns the count of bytes. What was handed out counts until nobody has it any more, so a peer that does not read uses up
-//! this budget and no other.
+//! Owns the count of bytes. Bytes that were handed out count until their last holder drops them, so a peer that does
+//! not read uses up this budget and no other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::wire::Hold;
 
-/// Bytes that are stored at most.
+/// Maximum bytes stored.
 const STORE: usize = 8 << 20;
 
-/// See the module. Clones count together.
+/// See the module. Clones share one count.
 #[derive(Clone, Debug, Default)]
 pub(in crate::mesh) struct StoreBudget(Arc<AtomicUsize>);
 
-/// The part of the budget that a message takes as long as anybody has its bytes.
+/// A message's part of the budget, released when its bytes are dropped.
 #[derive(Debug)]
 struct Share {
     of: Arc<AtomicUsize>,
@@ -30,7 +30,7 @@ impl Drop for Share {
 }
 
 impl StoreBudget {
-    /// Room for so many bytes, until the last clone of what is given is gone; `None` if there is none.
+    /// Reserves this many bytes until the last clone of the returned hold is dropped; `None` if there is no room.
     pub(super) fn take(&self, bytes: usize) -> Option<Hold> {
         if self.taken().saturating_add(bytes) > STORE {
             return None;

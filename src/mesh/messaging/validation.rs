@@ -1,7 +1,7 @@
-//! Messages that wait for a validator's word before anything becomes of them.
+//! Messages held until a validator has decided about them.
 //!
-//! Owns which kinds are validated, what is held meanwhile and how much that may be, and what each word leads to. Who
-//! speaks it, and how long that may take, is known to whoever drives the core.
+//! Owns which kinds are validated, which messages are held and how many, and the effect of each verdict. It does not
+//! know who the validators are, nor their deadlines: the core's driver does.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,36 +18,36 @@ use crate::wire::{
     SubFlag,
 };
 
-/// Messages that are held at once, and their bytes.
+/// Maximum number of held messages, and of their bytes.
 const MAX_HELD: (usize, usize) = (1024, 16 << 20);
-/// How much of that one neighbour may use: a quarter.
+/// One neighbour's share of that, as a divisor: a quarter.
 const NEIGHBOURS_SHARE: usize = 4;
-/// Characters of a kind that are told.
+/// Maximum characters of a kind in an event.
 const KIND_TOLD: usize = 64;
 
-/// What a validator says about a message.
+/// A validator's verdict on a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Acceptance {
-    /// It is delivered, and a broadcast is relayed.
+    /// Deliver it, and relay it if it is a broadcast.
     Accept,
-    /// It is dropped, and nobody is to blame: it is too old, say.
+    /// Drop it without blame, for example because it is out of date.
     Ignore,
-    /// It is dropped, and whoever wrote it should have known. A neighbour that wrote it itself is blamed for it.
+    /// Drop it: its author should not have sent it. A neighbour is blamed if it is the author.
     Reject,
 }
 
 /// Which kinds a validator is asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidationRule {
-    /// Its name, as its driver calls it. Validators are asked in the order of their names.
+    /// The validator's number, given by the driver. Validators are asked in ascending order.
     pub validator: u64,
-    /// These kinds.
+    /// Exact kinds.
     pub kinds: Vec<Packet>,
-    /// And those that begin with one of these.
+    /// Prefixes of further kinds.
     pub prefixes: Vec<Packet>,
-    /// Whether a message is accepted that it does not decide about.
+    /// Whether a message is accepted when the validator does not decide.
     pub open: bool,
 }
 
@@ -58,14 +58,14 @@ impl ValidationRule {
     }
 }
 
-/// A message that waits.
+/// A held message.
 #[derive(Debug)]
 struct Held {
     message: Message,
     /// The frame as it came, if it is to be relayed.
     relay: Option<Relay>,
     source: ConnId,
-    /// Who is asked now.
+    /// The validator that is asked now.
     validator: u64,
     hold: Hold,
     cost: usize,
@@ -85,7 +85,7 @@ pub(in crate::mesh) struct Validation {
     bytes: usize,
     /// Messages held and their bytes, by the neighbour they came from.
     shares: HashMap<NodeId, (usize, usize)>,
-    /// Messages that a validator did not decide about, since this was last told.
+    /// Messages that each validator did not decide about, since the last report.
     undecided: BTreeMap<u64, u64>,
     events: TokenBucket,
     last: u64,
@@ -112,8 +112,8 @@ impl Validation {
         self.rules.iter().filter(asked).find(holds)
     }
 
-    /// Whether there is room for one more of this neighbour's, beside `more` messages and bytes that are to come. One is
-    /// always let in, whatever its size.
+    /// Whether one more message of this neighbour fits, on top of `more` messages and bytes. The first one always fits,
+    /// whatever its size.
     fn has_room(&self, from: &NodeId, cost: usize, more: (usize, usize)) -> bool {
         let share = self.shares.get(from).copied().unwrap_or_default();
         let fits = |(messages, bytes): (usize, usize), part| {
@@ -151,10 +151,10 @@ impl Validation {
     }
 }
 
-/// The kinds that a message may be taken for.
+/// The kinds a message may have.
 type Kinds<'a> = [Option<&'a [u8]>; 2];
 
-/// Packet 0; and behind the mesh's own sub-flag packet 1, which is the kind in the plain form of a value.
+/// Returns packet 0; and after the mesh's own sub-flag also packet 1, which is the kind of a plainly encoded value.
 fn kinds<'a>(mut payload: impl Iterator<Item = &'a [u8]>, generation: Generation) -> Kinds<'a> {
     let first = payload.next();
     let is_own = first.is_some_and(|first| {
@@ -165,7 +165,7 @@ fn kinds<'a>(mut payload: impl Iterator<Item = &'a [u8]>, generation: Generation
 }
 
 impl Mesh {
-    /// From now on holds messages of these kinds until [`judge`](Self::judge)d, and proposes each with
+    /// Holds messages of these kinds from now on until [`judge`](Self::judge)d, and proposes each with
     /// [`Effect::Propose`].
     pub fn validate(&mut self, rule: ValidationRule) {
         let rules = &mut self.validation.rules;
@@ -173,7 +173,7 @@ impl Mesh {
         rules.sort_by_key(|rule| rule.validator);
     }
 
-    /// Ends a validator's say; what waits for its word is accepted as far as it goes. False if there is none of that name.
+    /// Removes a validator, and accepts what it holds on its behalf. False if there is none of that number.
     pub fn end_validation(&mut self, now: Now, validator: u64, out: &mut Effects) -> bool {
         let before = self.validation.rules.len();
         self.validation
@@ -190,8 +190,8 @@ impl Mesh {
         self.validation.rules.len() < before
     }
 
-    /// What becomes of a message that was proposed: `None` if its validator did not decide. What the message holds of the
-    /// budget of its connection is the answer.
+    /// Applies the verdict on a proposed message; `None` if its validator did not decide. Returns the message's hold on
+    /// its connection's budget.
     pub fn judge(
         &mut self,
         now: Now,
@@ -218,7 +218,7 @@ impl Mesh {
         hold
     }
 
-    /// What is said in place of a validator that says nothing.
+    /// Returns the verdict in place of a validator that did not decide.
     fn undecided(&mut self, validator: u64) -> Acceptance {
         self.stats.undecided += 1;
         *self.validation.undecided.entry(validator).or_default() += 1;
@@ -228,14 +228,14 @@ impl Mesh {
         }
     }
 
-    /// Whether nothing is validated: nearly always.
+    /// Whether there are no validators: almost always.
     pub(in crate::mesh) fn validates_nothing(&self) -> bool {
         self.validation.rules.is_empty()
     }
 
-    /// Whether a broadcast of a validated kind can wait for its validator; `more`: what of its batch will. If not, and the
-    /// validator is closed, it is dropped before it is remembered: or a neighbour that has used up its share could keep others'
-    /// messages from us by being the first to pass them on.
+    /// Whether a broadcast of a validated kind fits among the held messages; `more`: the earlier ones of its batch. If
+    /// it does not and the validator is closed, it is dropped before it is remembered. Otherwise a neighbour that has
+    /// used up its share could keep others' messages from us by relaying them first.
     pub(in crate::mesh) fn has_room_to_wait(
         &mut self,
         conn: ConnId,
@@ -251,7 +251,7 @@ impl Mesh {
             return true;
         };
         let validator = rule.validator;
-        // At least what the message and its frame will take.
+        // A lower bound for the memory of the message and its frame.
         let packets = frame.payload().len();
         let cost = frame.wire_len() + 3 * frame.body.len() + 64 * packets + 1024;
         if self.validation.has_room(&entry.id, cost, *more) {
@@ -263,15 +263,15 @@ impl Mesh {
         false
     }
 
-    /// Whether a message is for users, and not between nodes.
+    /// Whether a message is for users, not for the mesh.
     fn is_users(&self, frame: &Frame<'_>) -> bool {
         frame.flag() != Flag::Renegotiate
             && frame.kind().is_some()
             && Control::read(frame, self.params.generation).is_none()
     }
 
-    /// Holds a user's message back, if its kind is validated; false if not. `by_bytes`: whether the ids of the batch are by
-    /// the rule of bytes.
+    /// Holds a user's message if its kind is validated; false if not. `by_bytes`: whether the ids of the batch follow
+    /// the byte rule.
     pub(in crate::mesh) fn hold_for_validation(
         &mut self,
         now: Now,
@@ -311,7 +311,7 @@ impl Mesh {
         true
     }
 
-    /// Proposes a message to the next validator of its kind, or to everybody if there is none.
+    /// Proposes a message to the next validator of its kind; delivers and relays it if there is none.
     fn propose_next(
         &mut self,
         now: Now,
@@ -359,7 +359,7 @@ impl Mesh {
         let Some(Relay { batch, by_bytes }) = relay else {
             return;
         };
-        // Whoever gets it now would drop it, and blame our clock.
+        // Peers would drop it by now, and blame our clock.
         if self.waterfall.expired(now.unix, time) {
             self.stats.expired += 1;
             return;
@@ -382,7 +382,7 @@ impl Mesh {
                 from: message.from().clone(),
             }));
         }
-        // Whoever only passed it on may not validate it.
+        // A neighbour that only relayed it may not validate this kind.
         let conn = held.source;
         let Some(entry) = self.routing.get_mut(conn) else {
             return;
@@ -397,7 +397,7 @@ impl Mesh {
         }
     }
 
-    /// Tells of what validators did not decide about.
+    /// Reports how many messages validators did not decide about.
     pub(in crate::mesh) fn report_undecided(&mut self, out: &mut Effects) {
         for (validator, messages) in std::mem::take(&mut self.validation.undecided) {
             out.push(Effect::Notify(Event::Undecided {
@@ -408,7 +408,7 @@ impl Mesh {
         }
     }
 
-    /// Messages that wait for a validator's word.
+    /// The number of messages held for a validator.
     pub fn proposals(&self) -> usize {
         self.validation.held.len()
     }

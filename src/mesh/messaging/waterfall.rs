@@ -1,22 +1,22 @@
-//! The waterfall cache: which broadcasts were seen, for as long as they could come again.
+//! The waterfall cache: which broadcasts were seen, for as long as they are accepted.
 //!
-//! Owns the memory of fingerprints, sorted by the second each message is stamped with. A message names
-//! its second, so a look-up touches one second's tables, and a whole second is forgotten at once
-//! when it expires. It knows nothing of peers, and reads no clock.
+//! Owns the memory of fingerprints, by the second each message is stamped with. A message carries its second, so a
+//! look-up touches one second's tables, and an expired second is dropped as a whole. It knows nothing of peers, and
+//! reads no clock.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
 
 use crate::wire::Fingerprint;
 
-/// Tables a second is spread over: each grows by itself, so no insertion moves a whole second.
+/// Tables per second: each grows separately, so no insertion rehashes a whole second.
 const SHARDS: usize = 32;
 
-/// Stamps further ahead than this are not from a clock that is a little off.
+/// Stamps further ahead than this do not come from a clock that is slightly off.
 const AHEAD: u64 = 2;
-/// Such stamps may use one part in so many of the cache: they push out what honest clocks stamp.
+/// Such stamps may fill one part in this many of the cache: they evict stamps of correct clocks.
 const AHEAD_SHARE: usize = 8;
-/// Seconds after which a second that was forgotten before its time is closed.
+/// Seconds after which an evicted second is closed.
 const GRACE: u64 = 1;
 
 /// What is known of a fingerprint.
@@ -30,9 +30,9 @@ pub(crate) enum Seen {
     Twin,
 }
 
-/// A fingerprint in eight bytes: forty bits of the id's digest, by which it is found, and twenty-four of the rest. Both
-/// are of keyed hashes. Beside a million others of its second, a fresh message is taken for a seen one once in 2^49,
-/// and its id for a taken one once in 2^25; nobody without the key can do anything about it.
+/// A fingerprint in eight bytes: 40 bits of the id's digest, which is the key, and 24 of the rest. Both are keyed
+/// hashes. Among a million others of its second, a fresh message is mistaken for a seen one once in 2^49, and its id
+/// for a taken one once in 2^25. Nobody without the key can influence that.
 #[derive(Clone, Copy)]
 struct Mark(u64);
 
@@ -48,7 +48,7 @@ impl Mark {
     }
 }
 
-/// By the id alone.
+/// Compares ids only.
 impl PartialEq for Mark {
     fn eq(&self, other: &Self) -> bool {
         self.id() == other.id()
@@ -63,7 +63,7 @@ impl Hash for Mark {
     }
 }
 
-/// Marks are the output of a keyed hash already; hashing them again would add nothing.
+/// Passes marks through: they are keyed hashes already.
 #[derive(Default)]
 struct Keyed(u64);
 
@@ -76,7 +76,7 @@ impl Hasher for Keyed {
             self.0 = self.0.rotate_left(8) ^ u64::from(byte);
         }
     }
-    /// Tables use the lowest bits and the highest.
+    /// Fills the lowest and the highest bits: tables use both.
     fn write_u64(&mut self, id: u64) {
         self.0 = id | id << STRICT;
     }
@@ -88,19 +88,19 @@ impl Hasher for Keyed {
 )]
 type Table = HashSet<Mark, std::hash::BuildHasherDefault<Keyed>>;
 
-/// What was seen with one second's stamp.
+/// Fingerprints seen with one second's stamp.
 #[derive(Default)]
 struct Second {
     shards: [Table; SHARDS],
     /// Fingerprints whose id was taken by another message.
     twins: HashSet<(u64, u64)>,
     entries: usize,
-    /// How many it may come to hold, as far as that can be told.
+    /// Expected number of entries, as far as it can be estimated.
     expected: usize,
 }
 
 impl Second {
-    /// For about so many entries. Making room beforehand is a third of the cost of an insertion.
+    /// Creates a second for about this many entries. Reserving saves a third of the cost of an insertion.
     fn sized(expected: usize) -> Box<Self> {
         Box::new(Self {
             expected,
@@ -140,7 +140,7 @@ impl Second {
         self.remember_again(fingerprint)
     }
 
-    /// One whose id is taken.
+    /// Remembers a fingerprint whose id is taken.
     #[cold]
     fn remember_again(&mut self, fingerprint: Fingerprint) -> Seen {
         let seen = self.look(fingerprint);
@@ -152,13 +152,13 @@ impl Second {
     }
 }
 
-/// Out of the way of what is done for each fingerprint.
+/// Kept out of the hot path.
 #[cold]
 fn make_room(shard: &mut Table, expected: usize) {
     shard.reserve(expected);
 }
 
-/// By bits that are not in the mark.
+/// Selects a table by bits that are not in the mark.
 fn shard(id: u64) -> usize {
     usize::from(id.to_le_bytes()[7]) % SHARDS
 }
@@ -166,19 +166,18 @@ fn shard(id: u64) -> usize {
 /// See the module.
 pub(crate) struct Waterfall {
     seconds: VecDeque<Option<Box<Second>>>,
-    /// What is forgotten. Giving back a second's memory takes long: it is done table by table.
+    /// Tables of forgotten seconds. Freeing a whole second takes long, so they are freed a few at a time.
     spent: Vec<Table>,
     /// The stamp of `seconds[0]`.
     first: u64,
     entries: usize,
     capacity: usize,
-    /// Stamps this far from now are accepted, on both sides.
+    /// Maximum distance of an accepted stamp from now, on either side.
     window: u64,
     evicted: u64,
-    /// Stamps up to this one were forgotten before their time and are refused: what comes round again could not be told from
-    /// what is new.
+    /// Stamps up to this one were evicted and are refused: a duplicate could not be told from a new message.
     closed: Option<u64>,
-    /// As `closed`, from when these seconds are over: a second that is still going on is not refused for its rate.
+    /// Becomes `closed` once these seconds are over: the current second is not refused for its rate.
     to_close: Option<u64>,
 }
 
@@ -210,17 +209,17 @@ impl Waterfall {
         time.saturating_add(self.window) < unix
     }
 
-    /// Whether a message stamped `time` lies too far in the future: it could never be forgotten.
+    /// Whether a message stamped `time` lies too far in the future: its second would have to be kept too long.
     pub(crate) fn premature(&self, unix: u64, time: u64) -> bool {
         unix.saturating_add(self.window) < time
     }
 
-    /// Whether the second of that stamp was forgotten before its time, because the cache was full.
+    /// Whether the second of that stamp was evicted because the cache was full.
     pub(crate) fn closed(&self, time: u64) -> bool {
         self.closed.is_some_and(|closed| time <= closed)
     }
 
-    /// Whether stamps ahead of now have used up their share of the cache, and this one is ahead.
+    /// Whether this stamp lies ahead, and such stamps have used up their share of the cache.
     pub(crate) fn crowded_ahead(&self, unix: u64, time: u64) -> bool {
         let ahead = unix.saturating_add(AHEAD);
         time > ahead && {
@@ -231,14 +230,14 @@ impl Waterfall {
         }
     }
 
-    /// What is known of a fingerprint stamped `time`.
+    /// Returns what is known of a fingerprint stamped `time`.
     #[inline]
     pub(crate) fn look(&self, time: u64, fingerprint: Fingerprint) -> Seen {
         self.second(time)
             .map_or(Seen::Fresh, |second| second.look(fingerprint))
     }
 
-    /// Remembers a fingerprint; says what was known of it before.
+    /// Remembers a fingerprint, and returns what was known of it before.
     ///
     /// `time` must have been found neither expired nor premature: this bounds the seconds kept.
     pub(crate) fn remember(&mut self, unix: u64, time: u64, fingerprint: Fingerprint) -> Seen {
@@ -249,8 +248,8 @@ impl Waterfall {
         seen
     }
 
-    /// As [`remember`](Self::remember) would one after the other. A loop that does nothing else lets several of them
-    /// wait for memory at a time.
+    /// Remembers fingerprints as [`remember`](Self::remember) would one after the other. In a tight loop their cache
+    /// misses overlap.
     pub(crate) fn remember_all(
         &mut self,
         unix: u64,
@@ -277,7 +276,7 @@ impl Waterfall {
         seen
     }
 
-    /// Makes room for a fingerprint stamped `time`, and its second.
+    /// Makes room for a fingerprint stamped `time`, and creates its second.
     fn make_ready(&mut self, unix: u64, time: u64) {
         self.forget(unix);
         let mut evicted = 0;
@@ -291,7 +290,7 @@ impl Waterfall {
 
     /// Forgets every second that has expired.
     pub(crate) fn forget(&mut self, unix: u64) {
-        // Of a second's tables four at a time, and more of more: called once a second, this keeps eight seconds' worth.
+        // Frees an eighth of the tables, at least one. Called once a second, this keeps at most eight seconds' worth.
         let left = self.spent.len();
         self.spent.truncate(left - left.div_ceil(8));
         while !self.seconds.is_empty() && self.expired(unix, self.first) {
@@ -300,13 +299,13 @@ impl Waterfall {
         if self.to_close.is_some_and(|time| is_over(unix, time)) {
             self.closed = self.closed.max(self.to_close.take());
         }
-        // A clock that was set back has not seen these seconds yet.
+        // The clock was set back: these seconds have not come yet.
         if self.closed.is_some_and(|time| self.premature(unix, time)) {
             self.closed = None;
         }
     }
 
-    /// Forgets the oldest second; how many fingerprints that were.
+    /// Forgets the oldest second, and returns the number of its fingerprints.
     fn forget_oldest(&mut self) -> usize {
         self.first = self.first.saturating_add(1);
         let Some(Some(second)) = self.seconds.pop_front() else {
@@ -318,12 +317,12 @@ impl Waterfall {
         second.entries
     }
 
-    /// Fingerprints remembered.
+    /// The number of remembered fingerprints.
     pub(crate) fn len(&self) -> usize {
         self.entries
     }
 
-    /// Fingerprints forgotten before their time because the cache was full.
+    /// The number of fingerprints evicted because the cache was full.
     pub(crate) fn evicted(&self) -> u64 {
         self.evicted
     }
@@ -338,19 +337,19 @@ impl Waterfall {
         self.seconds.get_mut(index)?.as_deref_mut()
     }
 
-    /// A second that is to have its first fingerprint, when so many have just been evicted.
+    /// Creates a second for its first fingerprint; `evicted`: fingerprints just evicted for it.
     fn begin_second(&mut self, time: u64, evicted: usize) {
         self.reach(time);
         let index = usize::try_from(time - self.first).unwrap_or(0);
-        // Seconds resemble those before them, and what fills the cache goes on; but what is reserved is bounded by the
-        // capacity as well.
+        // A second resembles the one before it; after an eviction, it resembles the evicted one. Never reserves more
+        // than the free capacity.
         let before = index
             .checked_sub(1)
             .and_then(|before| self.seconds[before].as_ref());
         let free = self.capacity.saturating_sub(self.entries);
         let expected = before.map_or(evicted, |before| before.entries).min(free);
         let mut second = Second::sized(expected);
-        // Giving back memory and taking as much again takes longer than clearing it.
+        // Clearing a table is faster than freeing it and allocating another.
         let like_it = expected / SHARDS / 2..=expected / SHARDS * 2;
         for shard in &mut second.shards {
             let spent = &mut self.spent;
@@ -363,13 +362,13 @@ impl Waterfall {
         self.seconds[index].get_or_insert(second);
     }
 
-    /// Makes the row of seconds include `time`, which lies near now: the row stays short.
+    /// Extends the row of seconds to include `time`, which lies near now: the row stays short.
     fn reach(&mut self, time: u64) {
         let span = 2 * self.window + 1;
         let newest = self.first.saturating_add(self.seconds.len() as u64);
         let far = newest.saturating_add(span) < time || time.saturating_add(span) < self.first;
         if self.seconds.is_empty() || far {
-            // This is the first message, or the clock was set anew.
+            // The first message, or the clock has jumped.
             self.seconds.clear();
             self.entries = 0;
             self.first = time;
@@ -383,7 +382,7 @@ impl Waterfall {
         }
     }
 
-    /// Forgets the oldest second that has any fingerprints; how many that were.
+    /// Evicts the oldest second that has fingerprints, and returns their number.
     fn evict_oldest(&mut self, unix: u64) -> usize {
         let mut evicted = 0;
         let mut time = self.first;
@@ -402,7 +401,7 @@ impl Waterfall {
     }
 }
 
-/// Whether what is stamped with that second has had time to arrive.
+/// Whether messages stamped with that second have had time to arrive.
 fn is_over(unix: u64, time: u64) -> bool {
     time.saturating_add(GRACE) < unix
 }
@@ -533,7 +532,7 @@ mod tests {
     fn memory_is_given_back_even_if_many_come_at_once_and_seldom() {
         let mut cache = Waterfall::new(60, 1_000_000);
         for time in 0..300_u64 {
-            // No second resembles the one before, so that none is begun in the memory of another.
+            // Consecutive seconds differ in size, so no table is reused.
             let count = if time % 2 == 0 { 100 } else { 10_000 };
             let fingerprints: Vec<_> = (0..count)
                 .map(|n| (time, fingerprint(spread(time * 10_000 + n), n)))
@@ -574,7 +573,7 @@ mod tests {
         assert!(alone.evicted() > 0);
     }
 
-    /// How many fingerprints the tables have room for, those to be given back included.
+    /// Fingerprints that all tables have room for, spent ones included.
     fn room(cache: &Waterfall) -> usize {
         let seconds = cache.seconds.iter().flatten();
         let tables = seconds.flat_map(|second| &second.shards);
@@ -598,7 +597,7 @@ mod tests {
         assert_eq!(cache.evicted(), 9 * MANY as u64);
     }
 
-    /// In all these streams the tables have room for at most 2.5 fingerprints for each that may be remembered.
+    /// In all these streams the tables have room for at most 2.5 fingerprints for each of the capacity.
     #[test]
     fn memory_is_bounded_however_the_seconds_differ() {
         const MANY: u32 = 50_000;

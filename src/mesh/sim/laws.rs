@@ -1,6 +1,6 @@
-//! The laws of every single transmission, whatever the nodes do.
+//! The laws of every transmission, whatever the nodes do.
 //!
-//! A law that is broken panics and names the seed.
+//! A broken law panics and names the seed.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::wire::{Batch, Control, Frames};
 pub(super) type Heard = BTreeSet<(Vec<u8>, Vec<u8>)>;
 
 impl Network {
-    /// Whether this transmission is among those that are looked at.
+    /// Returns whether to check this transmission.
     pub(super) fn is_sampled(&mut self) -> bool {
         self.checks += 1;
         self.checks.is_multiple_of(self.check_every)
@@ -25,7 +25,7 @@ impl Network {
             .unwrap_or_else(|error| panic!("seed {}: a node wrote {error}", self.seed))
     }
 
-    /// No broadcast goes back to the connection it came from.
+    /// Checks that no broadcast goes back to the connection it came from.
     pub(super) fn check_no_echo(&self, node: Node, conn: ConnId, heard: &Heard, out: &Effects) {
         for effect in out {
             if let Effect::Transmit { to, frames } = effect
@@ -41,8 +41,8 @@ impl Network {
         }
     }
 
-    /// What is written decodes and has true ids; nothing but a handshake goes out before the other's was accepted; and
-    /// no broadcast goes back to its author.
+    /// Checks that what is written decodes and has correct ids, that nothing but a handshake is sent before the other's
+    /// was accepted, and that no broadcast goes back to its author.
     pub(super) fn check_transmission(&mut self, node: Node, conn: ConnId, frames: &Frames) {
         let Some(line) = self.hosts[node.0].lines.get(&conn) else {
             return;
@@ -79,7 +79,7 @@ impl Network {
         }
     }
 
-    /// Whether nothing was said on this connection before.
+    /// Returns whether this is the first write on this connection.
     fn introduce(&mut self, node: Node, conn: ConnId) -> bool {
         let line = self.hosts[node.0].lines.get_mut(&conn);
         line.is_some_and(|line| !std::mem::replace(&mut line.introduced, true))

@@ -1,6 +1,6 @@
-//! The connections of a virtual network: how long they take, how they break, what is lost on them.
+//! The connections of a virtual network: their latency, how they break, and what is lost on them.
 //!
-//! Owns lines, cuts, latencies and uplinks. What a node does with what arrives is its own affair.
+//! Owns lines, cuts, latencies and uplinks. Does not know what a node does with what arrives.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use crate::wire::Address;
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) other: End,
-    /// When what was sent to the other end last arrives: bytes keep their order.
+    /// When the last bytes sent to the other end arrive: bytes keep their order.
     pub(super) clear_at: Duration,
-    /// How long everything takes on it; none: each write its own time.
+    /// The latency of every write; `None`: each write draws its own.
     pub(super) latency: Option<Duration>,
-    /// Something was written on it.
+    /// Whether anything was written on it.
     pub(super) introduced: bool,
-    /// The other's handshake was accepted.
+    /// Whether the other end's handshake was accepted.
     pub(super) established: bool,
 }
 
@@ -51,7 +51,7 @@ impl Network {
         self.hosts[end.0.0].lines.remove(&end.1)
     }
 
-    /// Every end of every connection, in a fixed order.
+    /// Returns both ends of every connection, in a fixed order.
     fn ends(&self) -> Vec<End> {
         let hosts = self.hosts.iter().enumerate();
         hosts
@@ -66,8 +66,7 @@ impl Network {
         self.rng.random_range(self.latency.clone())
     }
 
-    /// Cuts every way between two sets of nodes: what is sent between them is lost, and the
-    /// connections between them break.
+    /// Partitions two sets of nodes: connections between them break, and data between them is lost.
     pub fn part(&mut self, left: &[Node], right: &[Node]) {
         for &a in left {
             for &b in right {
@@ -87,12 +86,12 @@ impl Network {
         }
     }
 
-    /// Mends every cut.
+    /// Removes every partition.
     pub fn heal(&mut self) {
         self.cut.clear();
     }
 
-    /// From now on each connection breaks with this chance in each second. Default 0.
+    /// Sets the probability of each connection to break within a second. Default 0.
     pub fn break_links(&mut self, chance: f64) {
         self.breakage = chance;
         if chance > 0.0 && !self.stormy {
@@ -105,7 +104,7 @@ impl Network {
     pub(super) fn on_weather(&mut self) {
         self.stormy = self.breakage > 0.0;
         for end in self.ends() {
-            // Each line has two ends, and either may begin its end.
+            // Each connection has two ends, and either may break it.
             if self.rng.random_bool((self.breakage / 2.0).clamp(0.0, 1.0)) {
                 self.snap(end);
             }
@@ -116,7 +115,7 @@ impl Network {
         }
     }
 
-    /// Both ends of a connection learn at once that it is gone; what was on its way is lost.
+    /// Breaks a connection: both ends learn it at once, and data in transit is lost.
     fn snap(&mut self, end: End) {
         let Some(line) = self.remove_line(end) else {
             return;
@@ -166,7 +165,7 @@ impl Network {
         }
     }
 
-    /// When so many bytes, behind all that the node wrote before, have left it.
+    /// Returns when so many bytes have left the node, after all it wrote before.
     fn leaves(&mut self, node: Node, bytes: usize) -> Duration {
         let host = &mut self.hosts[node.0];
         let Some(rate) = host.uplink else {

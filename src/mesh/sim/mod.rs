@@ -1,11 +1,10 @@
-//! A virtual network: any number of nodes in one thread, on virtual time, from one seed.
+//! A virtual network: any number of nodes in one thread, in virtual time, from one seed.
 //!
-//! Owns time, latency and connections, and watches the laws that hold for every single step. The
-//! nodes are the very [`Mesh`] that ships; what they say travels as the bytes they would write.
+//! Owns time, latency and connections, and checks the laws that hold for every step. The nodes are the shipped
+//! [`Mesh`], and exchange the bytes they would write.
 //!
-//! It is public as a test kit: whatever you build on the mesh can be tried on dozens of nodes, with
-//! latency, broken connections, partitions, crashes and clocks that are off, in a few milliseconds, and
-//! again from the same seed. Feature `sim`.
+//! It is public as a test kit: try what you build on the mesh on dozens of nodes, with latency, broken connections,
+//! partitions, crashes and skewed clocks, in a few milliseconds. The same seed repeats a run. Feature `sim`.
 //!
 //! ```
 //! use std::time::Duration;
@@ -54,12 +53,12 @@ use self::report::Meter;
 pub use self::report::{Degrees, Round, Spread};
 pub use self::validators::Judge;
 use super::Mesh;
-use super::Outgoing;
 use super::effect::{Answer, Effect, Effects, Sent};
 use super::error::SendError;
 use super::event::Event;
 use super::input::{ConnId, Ended, Input, Now, Ticket};
 use super::params::Params;
+use super::{Outgoing, OutgoingWhisper};
 use crate::wire::{Address, Batch, Flag, Hold, Message, NodeId, Packets, Subnet};
 
 /// A node of the virtual network.
@@ -75,12 +74,12 @@ struct Host {
     /// Its clock minus the true one, in seconds.
     skew: i64,
     up: bool,
-    /// Nobody can dial it.
+    /// No node can dial it.
     hidden: bool,
-    /// How often it was started.
+    /// How often it was restarted.
     life: u32,
     lines: BTreeMap<ConnId, Line>,
-    /// Bytes a second that it can write.
+    /// Bytes a second that it can write; `None`: unlimited.
     uplink: Option<f64>,
     busy_until: Duration,
     delivered: Vec<Message>,
@@ -88,31 +87,31 @@ struct Host {
     judge: Option<(Judge, Duration)>,
 }
 
-/// See the module.
+/// A virtual network of nodes.
 ///
-/// Every method that lets time pass panics, naming the seed, if a law is broken: nothing but a
-/// node's own handshake is sent before the other's was accepted, and no broadcast goes back to its
-/// author or to the connection it came from.
+/// Every method that advances time panics, naming the seed, when a law is broken: a node sends nothing but its own
+/// handshake before it accepted the other's, and no broadcast goes back to its author or to the connection it came
+/// from.
 pub struct Network {
     seed: u64,
     rng: StdRng,
     now: Duration,
     latency: Range<Duration>,
     constant_latency: bool,
-    /// The chance of each connection to break within a second.
+    /// The probability that a connection breaks within a second.
     breakage: f64,
     stormy: bool,
-    /// The chance of each node to crash within a second.
+    /// The probability that a node crashes within a second.
     churn: f64,
     churning: bool,
     hosts: Vec<Host>,
-    /// Who is to be found where; of several the first that is up.
+    /// The nodes at each address; a dial reaches the first that is up.
     addresses: HashMap<Address, Vec<Node>>,
     queue: Queue,
     cut: BTreeSet<(Node, Node)>,
     tickets: u64,
     answers: BTreeMap<Ticket, Answer>,
-    /// One transmission in so many is checked.
+    /// One in this many transmissions is checked.
     check_every: u64,
     checks: u64,
     keeps_history: bool,
@@ -132,14 +131,14 @@ impl std::fmt::Debug for Network {
 /// Unix seconds at the beginning of virtual time.
 const EPOCH: u64 = 1_500_000_000;
 
-/// Nodes of one virtual machine: each has a port.
+/// Nodes on one virtual machine: each has its own port.
 const NODES_A_MACHINE: usize = 65_535;
 
-/// How long a node that crashed in the [churn](Network::churn) stays away.
+/// How long a node that crashed in the [churn](Network::churn) stays down.
 const AWAY: Range<Duration> = Duration::from_secs(2)..Duration::from_secs(10);
 
 impl Network {
-    /// An empty network. Everything that happens by chance follows from `seed`.
+    /// Creates an empty network. `seed` determines all randomness.
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
@@ -164,30 +163,30 @@ impl Network {
         }
     }
 
-    /// How long anything takes from one node to another. Default 1 to 50 ms.
+    /// Sets the latency between two nodes. Default 1 to 50 ms.
     #[must_use]
     pub fn latency(mut self, latency: Range<Duration>) -> Self {
         self.latency = latency;
         self
     }
 
-    /// Each connection draws its latency once, when it is made, instead of for every write.
+    /// Makes each connection draw its latency once, when it opens, rather than for every write.
     #[must_use]
     pub fn constant_latency(mut self) -> Self {
         self.constant_latency = true;
         self
     }
 
-    /// Checks the laws of one transmission in so many only: each check decodes and verifies all that is written.
-    /// Default 1: of every one.
+    /// Checks the laws of only one in this many transmissions: each check decodes and verifies all that is written.
+    /// Default 1: every transmission.
     #[must_use]
     pub fn check_every(mut self, transmissions: u64) -> Self {
         self.check_every = transmissions.max(1);
         self
     }
 
-    /// Keeps neither messages nor events: [`delivered`](Self::delivered) and [`events`](Self::events) stay empty, and a
-    /// long run does not grow.
+    /// Keeps neither messages nor events, so that a long run does not grow: [`delivered`](Self::delivered) and
+    /// [`events`](Self::events) stay empty.
     #[must_use]
     pub fn without_history(mut self) -> Self {
         self.keeps_history = false;
@@ -199,7 +198,7 @@ impl Network {
         self.add_with(|_| {})
     }
 
-    /// Adds a node whose parameters are changed first, its address, too, if it shall be another than it is given.
+    /// Adds a node with changed parameters. The address may be changed, too.
     pub fn add_with(&mut self, change: impl FnOnce(&mut Params)) -> Node {
         let node = Node(self.hosts.len());
         let host = self.host(default_address(node.0), change);
@@ -245,57 +244,57 @@ impl Network {
         (0..count).map(|_| self.add()).collect()
     }
 
-    /// The seed it was made from.
+    /// Returns the seed it was created with.
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// Virtual time since the beginning.
+    /// Returns the virtual time since the beginning.
     pub fn now(&self) -> Duration {
         self.now
     }
 
-    /// A node's state.
+    /// Returns a node's state.
     pub fn mesh(&self, node: Node) -> &Mesh {
         &self.hosts[node.0].mesh
     }
 
-    /// A node's id.
+    /// Returns a node's id.
     pub fn id(&self, node: Node) -> NodeId {
         self.hosts[node.0].mesh.me().clone()
     }
 
-    /// What a node was handed so far.
+    /// Returns the messages delivered to a node so far.
     pub fn delivered(&self, node: Node) -> &[Message] {
         &self.hosts[node.0].delivered
     }
 
-    /// What a node was told so far.
+    /// Returns a node's events so far.
     pub fn events(&self, node: Node) -> &[Event] {
         &self.hosts[node.0].events
     }
 
-    /// Takes what a node was handed since this was called last.
+    /// Takes the messages delivered to a node since the last call.
     pub fn take_delivered(&mut self, node: Node) -> Vec<Message> {
         std::mem::take(&mut self.hosts[node.0].delivered)
     }
 
-    /// Takes what a node was told since this was called last.
+    /// Takes a node's events since the last call.
     pub fn take_events(&mut self, node: Node) -> Vec<Event> {
         std::mem::take(&mut self.hosts[node.0].events)
     }
 
-    /// How something that was asked for ended, if it has.
+    /// Returns the outcome of a command, if it is done.
     pub fn answer(&self, ticket: Ticket) -> Option<&Answer> {
         self.answers.get(&ticket)
     }
 
-    /// Sets a node's clock apart from the true time, in seconds.
+    /// Sets how far a node's clock is from the true time, in seconds.
     pub fn skew(&mut self, node: Node, seconds: i64) {
         self.hosts[node.0].skew = seconds;
     }
 
-    /// A node writes at most so many bytes a second, one after the other. Default: without a bound.
+    /// Limits how many bytes a second a node can write, over all its connections. Default: unlimited.
     ///
     /// # Panics
     ///
@@ -305,8 +304,8 @@ impl Network {
         self.hosts[node.0].uplink = Some(bytes_per_second);
     }
 
-    /// From now on so many of the nodes crash each minute, as a share of all; each comes back within ten seconds under
-    /// another id, and connects to one that is up. Default 0.
+    /// Makes this share of the nodes crash each minute from now on. Each comes back within ten seconds under another
+    /// id, and connects to a node that is up. Default 0.
     pub fn churn(&mut self, share_a_minute: f64) {
         self.churn = share_a_minute / 60.0;
         if self.churn > 0.0 && !self.churning {
@@ -344,7 +343,7 @@ impl Network {
         }
     }
 
-    /// Stops a node without a word: its connections break, it hears and says nothing more.
+    /// Stops a node without notice: its connections break, it receives and sends nothing more.
     pub fn crash(&mut self, node: Node) {
         self.hosts[node.0].up = false;
         let conns: Vec<ConnId> = self.hosts[node.0].lines.keys().copied().collect();
@@ -353,14 +352,14 @@ impl Network {
         }
     }
 
-    /// Stops a node as if its power went: nobody is told, its connections seem to stand.
+    /// Stops a node as a power failure does: its peers are not told, and their connections seem open.
     pub fn power_off(&mut self, node: Node) {
         self.hosts[node.0].up = false;
         self.hosts[node.0].lines.clear();
     }
 
-    /// Starts a node that crashed anew, at its old address and with nothing in memory but what
-    /// `change` gives it, which starts from the parameters it had. It has another id now.
+    /// Restarts a crashed node at its old address, under another id and with empty memory. `change` starts from the
+    /// parameters it had.
     pub fn restart(&mut self, node: Node, change: impl FnOnce(&mut Params)) {
         let old = &self.hosts[node.0];
         let (address, skew, life) = (old.address.clone(), old.skew, old.life);
@@ -371,23 +370,23 @@ impl Network {
             change(params);
         });
         (host.skew, host.life, host.uplink) = (skew, life + 1, uplink);
-        // What is still on its way to the old life must not reach a connection of the new one.
+        // Messages in transit to the old life must not reach a connection of the new one.
         while host.mesh.next_conn() < used {}
         self.hosts[node.0] = host;
         self.start_clock(node);
     }
 
-    /// Puts a node behind a NAT: it can dial, and nobody can dial it.
+    /// Puts a node behind a NAT: it can dial, but not be dialled.
     pub fn hide(&mut self, node: Node) {
         self.hosts[node.0].hidden = true;
     }
 
-    /// Whether a node is up.
+    /// Returns whether a node is up.
     pub fn is_up(&self, node: Node) -> bool {
         self.hosts[node.0].up
     }
 
-    /// How many separate meshes the nodes that are up form.
+    /// Returns how many separate meshes the running nodes form.
     pub fn components(&self) -> usize {
         let mut left: BTreeSet<usize> = (0..self.hosts.len())
             .filter(|index| self.hosts[*index].up)
@@ -409,20 +408,20 @@ impl Network {
         count
     }
 
-    /// How many links the nodes have that are up.
+    /// Returns how many peers the running nodes have.
     pub fn degrees(&self) -> Degrees {
         let up = self.hosts.iter().filter(|host| host.up);
         let degrees = up.map(|host| u32::try_from(host.mesh.peers().len()).unwrap_or(u32::MAX));
         Degrees::of(degrees.collect())
     }
 
-    /// Begins to keep account of broadcasts.
+    /// Begins to measure broadcasts.
     pub fn begin_round(&mut self) {
         self.meter = Some(Meter::default());
     }
 
-    /// Lets time pass until each broadcast of the round is everywhere, or for at most this long, and ends the round.
-    /// Copies that arrive later count in the next one, if that begins at once.
+    /// Advances time until each broadcast of the round has reached every node, or for at most this long, and ends the
+    /// round. Copies that arrive later count in the next round, if that begins at once.
     pub fn finish_round(&mut self, within: Duration) -> Round {
         let until = self.now + within;
         let nodes = self.hosts.iter().filter(|host| host.up).count() as u64;
@@ -435,7 +434,7 @@ impl Network {
         self.meter.take().unwrap_or_default().finish(nodes)
     }
 
-    /// Lets one node connect to another.
+    /// Makes one node connect to another.
     pub fn connect(&mut self, from: Node, to: Node) -> Ticket {
         let ticket = self.ticket();
         let addr = self.hosts[to.0].address.clone();
@@ -445,20 +444,20 @@ impl Network {
         ticket
     }
 
-    /// Tells a node that another may be at its address, as a name of the user's or the local network does: it dials that
-    /// once, if it wants more links, and keeps the link only as long as both ends need it.
+    /// Tells a node an address where a peer may be, as a seed name or the local network does. If it wants more
+    /// connections it dials once, and keeps the connection only while both ends need it.
     pub fn meet(&mut self, from: Node, to: Node) {
         let address = self.hosts[to.0].address.clone();
         self.command(from, |mesh, now, out| mesh.meet(now, [address], out));
     }
 
-    /// Lets one node dial another until they are connected, and again whenever they are not.
+    /// Makes one node dial another until they are connected, and again whenever the connection is lost.
     pub fn keep(&mut self, node: Node, other: Node) {
         let address = self.hosts[other.0].address.clone();
         self.hosts[node.0].mesh.keep(&address);
     }
 
-    /// Lets a node send a broadcast.
+    /// Makes a node send a broadcast.
     ///
     /// # Errors
     ///
@@ -481,7 +480,7 @@ impl Network {
         sent
     }
 
-    /// Lets a node whisper to whoever has this id.
+    /// Makes a node whisper to the node with this id.
     pub fn whisper(
         &mut self,
         from: Node,
@@ -492,24 +491,23 @@ impl Network {
         let ticket = self.ticket();
         let what = what.into();
         self.command(from, |mesh, now, out| {
-            mesh.whisper(now, ticket, to, what, within, Hold::none(), out);
+            mesh.whisper(now, OutgoingWhisper::new(ticket, to, what, within), out);
         });
         ticket
     }
 
-    /// Lets a node close its connection to another.
+    /// Makes a node close its connection to another.
     pub fn disconnect(&mut self, from: Node, to: Node) -> bool {
         let id = self.id(to);
         self.command(from, |mesh, now, out| mesh.disconnect(now, &id, out))
     }
 
-    /// Lets a node shut down.
+    /// Makes a node shut down.
     pub fn shut_down(&mut self, node: Node) {
         self.command(node, |mesh, now, out| mesh.shut_down(now, out));
     }
 
-    /// Hands bytes to whoever is at the other end of one of a node's connections, as if the node
-    /// had written them itself.
+    /// Sends bytes on the node's connection to another, as if the node had written them.
     pub fn inject(&mut self, from: Node, to: Node, bytes: Bytes) {
         let lines = &self.hosts[from.0].lines;
         let line = lines.iter().find(|(_, line)| line.other.0 == to);
@@ -518,13 +516,13 @@ impl Network {
         }
     }
 
-    /// Lets time pass.
+    /// Advances time.
     pub fn run_for(&mut self, time: Duration) {
         let until = self.now + time;
         while self.step(until) {}
     }
 
-    /// Lets time pass to the next thing that happens; false if nothing does until then.
+    /// Advances time to the next event; returns false if there is none until then.
     fn step(&mut self, until: Duration) -> bool {
         let Some((at, transit)) = self.queue.next(until) else {
             self.now = until;
@@ -626,7 +624,7 @@ impl Network {
         self.perform(to.0, Some(from), out);
     }
 
-    /// Does what a node asked for; `source`: on account of what came from this one.
+    /// Performs a node's effects. `source`: the node whose data caused them.
     fn perform(&mut self, node: Node, source: Option<Node>, effects: Effects) {
         for effect in effects {
             match effect {
@@ -676,7 +674,7 @@ impl Network {
     }
 }
 
-/// Where a node is to be found unless it is told otherwise.
+/// Returns the address of a node that is given no other.
 fn default_address(index: usize) -> Address {
     let machine = u32::try_from(index / NODES_A_MACHINE).unwrap_or(u32::MAX);
     let port = u16::try_from(index % NODES_A_MACHINE + 1).unwrap_or(u16::MAX);

@@ -1,6 +1,6 @@
-//! What is on its way, in the order of its arrival.
+//! The queue of virtual time: what is in transit, in the order of arrival.
 //!
-//! Owns virtual time's queue. It does not know what arriving means.
+//! Owns that order. Does not know what an arrival means.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -13,7 +13,7 @@ use crate::mesh::input::DialError;
 use crate::mesh::{Acceptance, ProposalId};
 use crate::wire::Address;
 
-/// What is on its way.
+/// One thing in transit.
 #[derive(Debug)]
 pub(super) enum Transit {
     /// A dial reaches the other node.
@@ -37,27 +37,27 @@ pub(super) enum Transit {
     Closed {
         to: End,
     },
-    /// A node's validator has judged, in this life of it.
+    /// The verdict of a validator of this life of a node.
     Verdict {
         node: Node,
         life: u32,
         proposal: ProposalId,
         verdict: Option<Acceptance>,
     },
-    /// Connections break by chance.
+    /// Connections break at random.
     Weather,
-    /// Nodes crash by chance.
+    /// Nodes crash at random.
     Churn,
-    /// A node that crashed is started again.
+    /// A crashed node restarts.
     Return(Node),
-    /// The node's clock, in this life of it.
+    /// A tick for this life of a node.
     Tick(Node, u32),
 }
 
 #[derive(Debug)]
 struct Scheduled {
     at: Duration,
-    /// The order among equals.
+    /// Breaks ties, in the order of posting.
     order: u64,
     transit: Transit,
 }
@@ -76,14 +76,14 @@ impl PartialOrd for Scheduled {
     }
 }
 
-/// The earliest is the greatest.
+/// Reversed, since the heap pops its greatest.
 impl Ord for Scheduled {
     fn cmp(&self, other: &Self) -> Ordering {
         (other.at, other.order).cmp(&(self.at, self.order))
     }
 }
 
-/// See the module.
+/// The queue of virtual time.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     heap: BinaryHeap<Scheduled>,
@@ -100,7 +100,7 @@ impl Queue {
         });
     }
 
-    /// The next to arrive, unless that is later than `until`.
+    /// Removes the next arrival, unless it is later than `until`.
     pub(super) fn next(&mut self, until: Duration) -> Option<(Duration, Transit)> {
         if self.heap.peek()?.at > until {
             return None;

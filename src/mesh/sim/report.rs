@@ -1,6 +1,6 @@
-//! What broadcasts cost a virtual network, and how they fared: copies, hops, times.
+//! The measured cost and spread of broadcasts in a virtual network: copies, hops, times.
 //!
-//! Owns the account of a round. Hops stand in a table of the network's: none is on the wire.
+//! Owns the figures of a round. Hops are tracked in the simulator: none is on the wire.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::Node;
 use crate::wire::{Batch, Control, Generation, Message, MessageId, NodeId};
 
-/// What the broadcasts between [`begin_round`](super::Network::begin_round) and
-/// [`finish_round`](super::Network::finish_round) cost, and how they fared.
+/// Cost and delivery of the broadcasts between [`begin_round`](super::Network::begin_round) and
+/// [`finish_round`](super::Network::finish_round).
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Round {
@@ -17,35 +17,35 @@ pub struct Round {
     pub nodes: u64,
     /// Broadcasts that were sent.
     pub messages: u64,
-    /// Broadcasts of users that came in at any node, each copy of them.
+    /// Copies of users' broadcasts received, by all nodes.
     pub copies: u64,
-    /// Bytes of those on the wire, uncompressed.
+    /// Bytes of those copies on the wire, uncompressed.
     pub payload_bytes: u64,
-    /// Bytes of everything else that came in.
+    /// All other bytes received.
     pub control_bytes: u64,
     /// Deliveries of those broadcasts.
     pub delivered: u64,
     /// Deliveries that did not happen.
     pub missed: u64,
-    /// Ways from the author: median, 99th percentile and longest.
+    /// Hops from the author: median, 99th percentile and maximum.
     pub hops: Spread<u32>,
-    /// From sending to delivery: median, 99th percentile and longest.
+    /// Time from sending to delivery: median, 99th percentile and maximum.
     pub times: Spread<Duration>,
 }
 
 /// Median, 99th percentile and maximum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spread<T> {
-    /// Half of all are no greater.
+    /// The median.
     pub p50: T,
-    /// Of a hundred, 99 are no greater.
+    /// The 99th percentile.
     pub p99: T,
-    /// The greatest.
+    /// The maximum.
     pub last: T,
 }
 
 impl<T: Ord + Copy + Default> Spread<T> {
-    /// The spread of these; of none, that of a single default.
+    /// Returns the spread of these values; of none, the default for each.
     pub fn of(mut all: Vec<T>) -> Self {
         all.sort_unstable();
         let at = |share: usize| {
@@ -61,8 +61,8 @@ impl<T: Ord + Copy + Default> Spread<T> {
 }
 
 impl Round {
-    /// Relative message redundancy: payload copies that came in beyond the one that each node needs, for each of
-    /// those. By the accounting of iroh-gossip's simulator, which takes one off the needed.
+    /// Returns the relative message redundancy: received payload copies beyond the one that each node needs, per needed
+    /// copy. Follows iroh-gossip's simulator, which subtracts one from the needed.
     pub fn rmr(&self) -> f64 {
         let needed = (self.messages * self.nodes.saturating_sub(1))
             .saturating_sub(self.missed)
@@ -74,21 +74,21 @@ impl Round {
     }
 }
 
-/// Counts in a simulation are far below where a float begins to round.
+/// Counts in a simulation are far below the limit of exact floats.
 #[expect(clippy::cast_precision_loss, reason = "see the comment")]
 fn ratio(a: u64, b: u64) -> f64 {
     a as f64 / b as f64
 }
 
-/// How many links nodes have.
+/// How many peers nodes have.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Degrees {
-    /// The fewest.
+    /// The minimum.
     pub min: u32,
     /// The mean.
     pub mean: f64,
-    /// Median, 99th percentile and most.
+    /// Median, 99th percentile and maximum.
     pub spread: Spread<u32>,
 }
 
@@ -103,16 +103,16 @@ impl Degrees {
     }
 }
 
-/// A broadcast under way.
+/// A broadcast in progress.
 struct Track {
     sent: Duration,
-    /// By node: the hops it took, or [`NEVER`].
+    /// For each node the number of hops, or [`NEVER`].
     hops: Vec<u16>,
 }
 
 const NEVER: u16 = u16::MAX;
 
-/// The account of the round that runs.
+/// Measures the current round.
 #[derive(Default)]
 pub(super) struct Meter {
     tracks: HashMap<(MessageId, NodeId), Track>,
@@ -122,7 +122,7 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// A broadcast begins its way.
+    /// Records that a broadcast was sent.
     pub(super) fn on_sent(&mut self, id: MessageId, author: (Node, NodeId), now: Duration) {
         let mut track = Track {
             sent: now,
@@ -133,7 +133,7 @@ impl Meter {
         self.round.messages += 1;
     }
 
-    /// Bytes come in.
+    /// Records received bytes.
     pub(super) fn on_received(&mut self, batch: &Batch, generation: Generation) {
         let mut payload = 0;
         for frame in batch.iter().flatten() {
@@ -146,7 +146,7 @@ impl Meter {
         self.round.control_bytes += (batch.wire_len() - payload) as u64;
     }
 
-    /// A node was handed a message that came from another.
+    /// Records a message that a node received from another.
     pub(super) fn on_delivered(&mut self, to: Node, from: Node, message: &Message, now: Duration) {
         let key = (message.id().clone(), message.sender().clone());
         let Some(track) = self.tracks.get_mut(&key) else {
@@ -156,12 +156,12 @@ impl Meter {
         if track.get(to) == NEVER {
             track.set(to, hops);
             self.round.delivered += 1;
+            self.hops.push(u32::from(hops));
+            self.times.push(now.saturating_sub(track.sent));
         }
-        self.hops.push(u32::from(hops));
-        self.times.push(now.saturating_sub(track.sent));
     }
 
-    /// Deliveries so far.
+    /// Returns the deliveries so far.
     pub(super) fn delivered(&self) -> u64 {
         self.round.delivered
     }

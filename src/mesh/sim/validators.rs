@@ -1,6 +1,6 @@
-//! Validators of virtual nodes: a rule, and how long it takes them to judge by it.
+//! Validators of virtual nodes: a rule, and how long it takes to decide.
 //!
-//! Owns what a node says about what is proposed to it. That nothing is relayed or delivered before, is the core's affair.
+//! Owns a node's verdicts. The core, not this file, holds messages back until then.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use super::{Network, Node};
 use crate::mesh::{Acceptance, ProposalId, ValidationRule};
 use crate::wire::{Message, Packet};
 
-/// Who judges; `None`: it does not decide.
+/// A validator's rule; `None`: it does not decide.
 pub type Judge = fn(&Message) -> Option<Acceptance>;
 
 impl Network {
-    /// Has what a node hears of this kind judged, each message after a time between nothing and `at_most`.
+    /// Validates a node's messages of this kind. Each verdict takes a random time up to `at_most`.
     pub fn validate(
         &mut self,
         node: Node,

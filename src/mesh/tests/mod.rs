@@ -1,4 +1,4 @@
-//! Step tables of the core: given a state and an input, these effects and no others.
+//! Step tables of the core: for a state and an input, exactly these effects.
 
 mod connections;
 mod membership;

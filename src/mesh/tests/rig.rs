@@ -1,4 +1,4 @@
-//! A node under test, the peers that a test plays, and what effects say.
+//! A node under test, the peers a test plays, and readers of effects.
 
 pub(super) use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub(super) fn user(texts: &[&str]) -> Vec<Packet> {
     std::iter::once(kind).chain(packets(texts)).collect()
 }
 
-/// A handshake of one of our own kind.
+/// Makes a handshake that of an actix-mesh peer.
 pub(super) fn announced(control: &mut Control) {
     if let Control::Handshake { extended, .. } = control {
         *extended = true;
@@ -65,12 +65,12 @@ pub(super) fn extension(verb: &str, arguments: &[&str]) -> Vec<Packet> {
     Control::Extension(extension).packets(GENERATION)
 }
 
-/// What one of our own nodes says to another.
+/// An extension message from one of our own nodes.
 pub(super) fn verb(peer: &Played, name: &str, arguments: &[&str]) -> Bytes {
     peer.frame(&Flag::Whisper, &extension(name, arguments), NOON)
 }
 
-/// To whom this verb is said, and its arguments.
+/// The connections on which this verb is written, and its arguments.
 pub(super) fn extended_to(effects: &[Effect], verb: &str) -> Vec<(ConnId, Vec<String>)> {
     let said = written(effects).into_iter();
     let said = said.filter(|(_, _, texts)| texts[0] == "mesh+" && texts[1] == verb);
@@ -187,7 +187,7 @@ impl Rig {
     }
 }
 
-/// What is written, to whom: the flag and the payload's texts of each frame.
+/// What is written and where: the flag and the payload's texts of each frame.
 pub(super) fn written(effects: &[Effect]) -> Vec<(ConnId, Flag, Vec<String>)> {
     let mut written = Vec::new();
     for effect in effects {

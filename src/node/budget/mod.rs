@@ -1,11 +1,10 @@
-//! What a connection's input may cost while it waits to be written, delivered or dropped.
+//! Memory accounting of a connection's input, until it is written, delivered or dropped.
 //!
-//! Owns the accounts. Each connection has bytes of its own; beyond them it may have a share of a pool that
-//! all connections of the node have in common. The pool is there for meshes at their limit: where every
-//! node waits for others to take what it relays, somebody must have room to read on, or all would wait in a
-//! circle. Nobody can have all of it: a connection's share is a part of what is free, so the more are short
-//! of room, the more of it is used. It also takes in the rare frame that is larger than a connection's own
-//! bytes, one after the other, and what waits for peers that take next to nothing.
+//! Owns the accounts. Each connection has its own budget; beyond that it may use a share of a pool that all connections
+//! of the node have in common. The pool prevents deadlock in a mesh at its limit, where every node waits for others to
+//! take what it relays: someone must have room to read on. A connection's share is a part of what is free, so none can
+//! take the whole pool, and the more connections need it, the more of it is used. It also holds frames that are larger
+//! than a connection's own budget, one after the other, and data queued for slow peers.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,24 +13,24 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-/// Who has waited this long for room may use more of the pool.
+/// A connection that has waited this long for room may use more of the pool.
 const WAIT_FOR_MORE: Duration = Duration::from_millis(25);
-/// A connection may use this part of what is free of the pool.
+/// A connection may use this part of the free pool.
 const SHARE: usize = 8;
-/// All slow peers together may use this part of the pool: then they are closed.
+/// All slow peers together may use this part of the pool; beyond it they are closed.
 const SLOW: usize = 3;
-/// Large frames that are coming in may use this part of the pool, or one of them what it needs.
+/// Large inbound frames together may use this part of the pool; a single one may use what it needs.
 const COMING: usize = 2;
 
-/// What all connections of a node have in common.
+/// The budget that all connections of a node share.
 #[derive(Debug)]
 pub(crate) struct Pool {
     used: AtomicUsize,
-    /// Of that, what waits for slow peers.
+    /// The part of it used by data queued for slow peers.
     slow: AtomicUsize,
-    /// Of that, what large frames take that are coming in.
+    /// The part of it used by large inbound frames.
     coming: AtomicUsize,
-    /// Connections, and those of them whose peer takes next to nothing.
+    /// The number of connections; `behind` counts those whose peer is slow.
     links: AtomicUsize,
     behind: AtomicUsize,
     size: usize,
@@ -51,16 +50,16 @@ impl Pool {
         })
     }
 
-    /// Whether the node keeps up: at least half of the pool is free.
+    /// Returns whether the node keeps up: at least half of the pool is free.
     pub(crate) fn is_calm(&self) -> bool {
         self.used.load(Ordering::Relaxed) <= self.size / 2
     }
 
-    /// Waits until the node keeps up.
+    /// Waits until at least half of the pool is free.
     pub(crate) async fn calm(&self) {
         loop {
             let mut freed = pin!(self.freed.notified());
-            // Listening before looking, so that nothing is missed in between.
+            // Registered before the check, so that no wake-up is missed.
             freed.as_mut().enable();
             if self.is_calm() {
                 return;
@@ -69,7 +68,7 @@ impl Pool {
         }
     }
 
-    /// Connections that have an account.
+    /// Returns the number of connections that have an account.
     pub(crate) fn links(&self) -> usize {
         self.links.load(Ordering::Relaxed)
     }
@@ -82,8 +81,8 @@ impl Pool {
         self.free() / SHARE
     }
 
-    /// Whether so much is free for what a frame inflates to, or as much as will ever be: large frames that are
-    /// coming in may have to wait for it themselves.
+    /// Returns whether the pool has room for an inflated frame, or only large inbound frames use it: those may be
+    /// waiting for this room themselves.
     fn has(&self, bytes: usize) -> bool {
         let used = self.used.load(Ordering::Relaxed);
         used + bytes <= self.size || used <= self.coming.load(Ordering::Relaxed)
@@ -94,7 +93,7 @@ impl Pool {
         self.freed.notify_waiters();
     }
 
-    /// Room for what waits for a slow peer, if they have not used up theirs.
+    /// Reserves room for data queued for a slow peer; `None` if slow peers have used up their part.
     pub(crate) fn for_slow(self: &Arc<Self>, bytes: usize) -> Option<Slow> {
         take(&self.slow, bytes, self.size / SLOW, false)?;
         self.used.fetch_add(bytes, Ordering::Relaxed);
@@ -104,21 +103,21 @@ impl Pool {
         })
     }
 
-    /// A peer takes next to nothing, until this is dropped.
+    /// Counts a slow peer until the guard is dropped.
     pub(crate) fn one_behind(self: &Arc<Self>) -> Backlogged {
         self.behind.fetch_add(1, Ordering::Relaxed);
         Backlogged(Arc::clone(self))
     }
 
-    /// Whether peers that take next to nothing are the exception: then the fault is theirs. Where most do,
-    /// the whole mesh is at its limit, and this node as well.
+    /// Returns whether at most half of the peers are slow, so that the fault is theirs. If most are, the whole mesh is
+    /// at its limit, and this node with it.
     pub(crate) fn few_are_behind(&self) -> bool {
         let links = self.links();
         self.behind.load(Ordering::Relaxed) * 2 <= links
     }
 }
 
-/// Adds to what is taken, unless that would be too much; `alone`: whoever is the only one may take more.
+/// Adds `bytes` to `taken` unless the sum exceeds `most`; with `alone`, the only holder may exceed it.
 fn take(taken: &AtomicUsize, bytes: usize, most: usize, alone: bool) -> Option<usize> {
     let more = |taken: usize| {
         let sum = taken + bytes;
@@ -129,7 +128,7 @@ fn take(taken: &AtomicUsize, bytes: usize, most: usize, alone: bool) -> Option<u
         .ok()
 }
 
-/// Room taken by what waits for a slow peer, until it is dropped.
+/// Room taken by data queued for a slow peer, until dropped.
 #[derive(Debug)]
 pub(crate) struct Slow {
     pool: Arc<Pool>,
@@ -143,7 +142,7 @@ impl Drop for Slow {
     }
 }
 
-/// A peer that takes next to nothing.
+/// Counts one slow peer, until dropped.
 #[derive(Debug)]
 pub(crate) struct Backlogged(Arc<Pool>);
 
@@ -153,24 +152,24 @@ impl Drop for Backlogged {
     }
 }
 
-/// The connection is to be read no further.
+/// The connection must not be read any further.
 #[derive(Debug)]
 pub(crate) struct Closed;
 
-/// One connection's account.
+/// The memory account of one connection.
 #[derive(Debug)]
 pub(crate) struct Account {
     used: AtomicUsize,
     own: usize,
     pool: Arc<Pool>,
     freed: Notify,
-    /// Turns that are taken.
+    /// The number of turns taken.
     turns: AtomicU32,
     closed: AtomicBool,
 }
 
 impl Account {
-    /// With this many bytes of its own.
+    /// Creates an account with this many bytes of its own.
     pub(crate) fn new(own: usize, pool: Arc<Pool>) -> Arc<Self> {
         pool.links.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self {
@@ -183,14 +182,14 @@ impl Account {
         })
     }
 
-    /// From now on there is no room.
+    /// Fails all waiting and later requests for room.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
         self.freed.notify_waiters();
     }
 
-    /// Waits until something may be read. What it then costs is charged afterwards, so an account can be
-    /// overdrawn by one batch.
+    /// Waits until there is room to read. The cost is charged after the read, so an account can be overdrawn by one
+    /// batch.
     pub(crate) async fn room(&self) -> Result<(), Closed> {
         if self.has_room_now()? {
             return Ok(());
@@ -202,13 +201,13 @@ impl Account {
         self.until(|| self.has_room(true).then_some(())).await
     }
 
-    /// Whether something may be read without waiting.
+    /// Returns whether there is room to read without waiting.
     pub(crate) fn has_room_now(&self) -> Result<bool, Closed> {
         let room = self.attempt(&|| self.has_room(false).then_some(()))?;
         Ok(room.is_some())
     }
 
-    /// Waits until fewer than this many turns are taken, and takes one.
+    /// Waits until fewer than `most` turns are taken, and takes one.
     pub(crate) async fn turn(self: &Arc<Self>, most: u32) -> Result<BatchSlot, Closed> {
         let next = |taken: u32| (taken < most).then_some(taken + 1);
         let taken = || {
@@ -219,7 +218,7 @@ impl Account {
         self.until(taken).await.map(|_| BatchSlot(Arc::clone(self)))
     }
 
-    /// Waits until a frame of this many bytes may come in, and charges it.
+    /// Waits for room for an inbound frame of this many bytes, and charges it.
     pub(crate) async fn for_frame(self: &Arc<Self>, bytes: usize) -> Result<FramePermit, Closed> {
         self.until(|| self.is_used_by(0, bytes)).await?;
         let shared = bytes.saturating_sub(self.own);
@@ -233,8 +232,8 @@ impl Account {
         })
     }
 
-    /// Waits until a frame may be inflated to this many bytes, and charges them; `coming`: it is one that came
-    /// in as such.
+    /// Waits for room to inflate a frame to this many bytes, and charges them; `coming`: the permit of a large inbound
+    /// frame.
     pub(crate) async fn to_inflate(
         self: &Arc<Self>,
         bytes: usize,
@@ -248,7 +247,7 @@ impl Account {
         Ok(self.charge(bytes))
     }
 
-    /// Something large has to be alone, but for what it holds itself, or to fit beside the rest.
+    /// Returns `Some` if `bytes` fit the connection's own budget, or nothing but `held` is charged to it.
     fn is_used_by(&self, held: usize, bytes: usize) -> Option<()> {
         let used = self.used.load(Ordering::Relaxed);
         (used <= held || used + bytes <= self.own).then_some(())
@@ -261,7 +260,7 @@ impl Account {
             }
             let mut own = pin!(self.freed.notified());
             let mut shared = pin!(self.pool.freed.notified());
-            // Listening before looking, so that nothing is missed in between.
+            // Registered before the check, so that no wake-up is missed.
             own.as_mut().enable();
             shared.as_mut().enable();
             if let Some(room) = self.attempt(&attempt)? {
@@ -281,13 +280,13 @@ impl Account {
         Ok(attempt())
     }
 
-    /// Bytes of its own that are free.
+    /// Returns the free bytes of its own budget.
     pub(crate) fn left(&self) -> usize {
         self.own.saturating_sub(self.used.load(Ordering::Relaxed))
     }
 
-    /// Who has waited for long may use as much of the pool as is free: in a circle of nodes that wait on each
-    /// other, what one reads makes room at its neighbour.
+    /// Returns whether there is room to read. After waiting, a connection may use the whole free pool: in a cycle of
+    /// nodes that wait for each other, what one reads makes room at its neighbour.
     fn has_room(&self, waited: bool) -> bool {
         let used = self.used.load(Ordering::Relaxed);
         let share = if waited {
@@ -298,7 +297,7 @@ impl Account {
         used < self.own || used - self.own < share
     }
 
-    /// Charges what was read.
+    /// Charges bytes that were read.
     pub(crate) fn charge(self: &Arc<Self>, bytes: usize) -> Arc<MemoryPermit> {
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
         let borrowed = self.borrowed(before + bytes) - self.borrowed(before);
@@ -309,7 +308,7 @@ impl Account {
         })
     }
 
-    /// How much of a use is beyond the account's own bytes.
+    /// Returns the part of `used` that exceeds the account's own budget.
     fn borrowed(&self, used: usize) -> usize {
         used.saturating_sub(self.own)
     }
@@ -330,7 +329,7 @@ impl Drop for Account {
     }
 }
 
-/// One of the connection's turns, until it is dropped.
+/// One of the connection's turns, until dropped.
 #[derive(Debug)]
 pub(crate) struct BatchSlot(Arc<Account>);
 
@@ -341,7 +340,7 @@ impl Drop for BatchSlot {
     }
 }
 
-/// What one batch costs, until it is dropped.
+/// The charge for one batch, until dropped.
 #[derive(Debug)]
 pub(crate) struct MemoryPermit {
     account: Arc<Account>,
@@ -349,7 +348,7 @@ pub(crate) struct MemoryPermit {
 }
 
 impl MemoryPermit {
-    /// Gives back what is beyond these bytes: the rest of the batch was nothing new.
+    /// Reduces the charge to these bytes: the rest of the batch was duplicates.
     pub(crate) fn shrink(&self, bytes: usize) {
         let before = self.bytes.fetch_min(bytes, Ordering::Relaxed);
         if before > bytes {
@@ -364,12 +363,12 @@ impl Drop for MemoryPermit {
     }
 }
 
-/// What a large frame costs while it is coming in, until this is dropped.
+/// The charge for a large inbound frame, until dropped.
 #[derive(Debug)]
 pub(crate) struct FramePermit {
     charge: Arc<MemoryPermit>,
     bytes: usize,
-    /// Of that, what is beyond its connection's own.
+    /// The part of it beyond the connection's own budget.
     shared: usize,
 }
 

@@ -1,7 +1,7 @@
-//! One actor for each link: what it reads goes up to the Router, what it is ordered goes to the peer.
+//! One actor per connection: passes what it reads to the Router, and what it is ordered to write to the peer.
 //!
-//! Owns the stream and its end. Knows the Router weakly and nothing of the protocol; its
-//! end is reported once, from `stopped`.
+//! Owns the stream and its end. Holds the Router weakly, and knows nothing of the protocol; its end is reported once,
+//! from `stopped`.
 
 pub(crate) mod notices;
 pub(crate) mod rate_limit;
@@ -45,46 +45,52 @@ use crate::tls::failure_of;
 use crate::tls::{Failure, Side, Upgrade, unix_now};
 use crate::wire::{Address, Generation, Limits};
 
-/// After a write failed: how long what the peer said last may take to be read.
+/// After a failed write: how long the peer's last data may take to be read.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// What still waits after this long waits for the peer, and not for its turn.
+/// Data still queued after this long is queued because of the peer, not because of scheduling.
 const FULL: Duration = Duration::from_millis(500);
-/// A peer that reads at all has made room again within this time.
+/// A peer that reads makes room within this time.
 const TAKEN: Duration = Duration::from_millis(3500);
 
-/// What the Router wants done on a link: all that a batch of effects brought for it.
+/// The Router's orders for a connection: all that a batch of effects brought.
 #[derive(Debug, Default, actix::Message)]
 #[rtype(result = "()")]
 pub(crate) struct Orders {
     pub(crate) write: SmallVec<[Chunk; 1]>,
-    /// See whether the peer takes what waits for it.
+    /// Check whether the peer reads what is queued for it.
     pub(crate) watch: bool,
-    /// Write what is queued, then close; within this time.
+    /// Flush the queue, then close, within this time.
     pub(crate) close: Option<Duration>,
-    /// See whether the peer is still let in.
+    /// Check whether the peer is still trusted.
     #[cfg(feature = "tls")]
     pub(crate) recheck: bool,
 }
 
-/// How much of what was ordered before this is not written yet? The answer goes its own way: a message that waits for its answer
-/// may be overtaken by orders, where the mailbox is full.
+/// Asks how much of the orders before this is not written yet. The answer has its own channel: a message that waits for
+/// an answer can be overtaken by orders when the mailbox is full.
 #[derive(Debug, actix::Message)]
 #[rtype(result = "()")]
 pub(crate) struct Unwritten(pub(crate) oneshot::Sender<Traffic>);
 
-/// What every connection of a node is made with.
+/// What all connections of a node share.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     pub(crate) router: WeakAddr<Router>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) settings: ConnectionSettings,
+}
+
+/// The settings of a connection, as the configuration has them.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectionSettings {
     pub(crate) generation: Generation,
     pub(crate) limits: Limits,
     pub(crate) inbound_budget: usize,
-    pub(crate) pool: Arc<Pool>,
     pub(crate) rates: Rates,
     pub(crate) frame_timeout: Duration,
     pub(crate) patience: Patience,
-    /// How streams are secured before anything is said on them; `None`: they are not.
+    /// How streams are secured before any other data; `None`: in plaintext.
     #[cfg(feature = "tls")]
     pub(crate) upgrade: Option<Upgrade>,
     /// How streams become WebSockets; `None`: they do not.
@@ -93,8 +99,8 @@ pub(crate) struct Terms {
 }
 
 #[cfg(any(feature = "tls", feature = "websocket"))]
-impl Terms {
-    /// Whether a stream is to become another before anything is said on it.
+impl ConnectionSettings {
+    /// Returns whether a stream has a TLS or WebSocket handshake first.
     fn are_upgraded(&self) -> bool {
         #[cfg(feature = "tls")]
         let secured = self.upgrade.is_some();
@@ -108,10 +114,10 @@ impl Terms {
     }
 }
 
-/// Who dialled whom.
+/// Which side dialled.
 #[derive(Clone, Debug)]
 pub(crate) enum Opening {
-    /// Somebody came.
+    /// The remote end dialled.
     Accepted,
     /// This node dialled that address.
     #[cfg_attr(
@@ -121,7 +127,7 @@ pub(crate) enum Opening {
     Dialed(Address),
 }
 
-/// A stream, here or on its way to another thread.
+/// A stream on this thread, or on its way to another.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Here(Transport),
@@ -137,26 +143,26 @@ impl Stream {
     }
 }
 
-/// See the module. There may be very many that are idle, so what only a busy one needs is made when needed.
+/// See the module. There may be many idle ones, so what only a busy one needs is created on demand.
 pub(crate) struct Connection {
     source: Source,
-    /// `None` if it could not be opened here.
+    /// `None` if it could not be opened on this thread.
     transport: Option<Transport>,
     reader: Reader,
-    /// While something waits to be written.
+    /// `None` while nothing is queued.
     outbound: Option<Box<OutboundQueue>>,
     flushing: bool,
     closing: bool,
-    /// Whether the peer has been told that nothing more will come, or cannot be told.
+    /// Whether the write side is shut down, or cannot be.
     shut: bool,
     ended: Option<Box<Ended>>,
-    /// As long as the stream is to become another: nothing is read or written before.
+    /// During a TLS or WebSocket handshake: nothing else is read or written before it ends.
     #[cfg(any(feature = "tls", feature = "websocket"))]
     opening: bool,
 }
 
 impl Connection {
-    /// On the thread where it is to run.
+    /// Creates the actor, on the thread where it runs.
     pub(crate) fn new(
         conn: ConnId,
         opening: Opening,
@@ -167,8 +173,8 @@ impl Connection {
         #[cfg(not(any(feature = "tls", feature = "websocket")))]
         let _ = (opening, ctx);
         #[cfg(any(feature = "tls", feature = "websocket"))]
-        let is_upgraded = terms.are_upgraded();
-        let budget = terms.inbound_budget;
+        let is_upgraded = terms.settings.are_upgraded();
+        let budget = terms.settings.inbound_budget;
         let own = budget - BESIDE.min(budget / 2);
         let account = Account::new(own, Arc::clone(&terms.pool));
         let (transport, ended) = match stream.and_then(Stream::open) {
@@ -204,7 +210,8 @@ impl Connection {
         ctx.stop();
     }
 
-    /// Reports the peer if it takes some of what waits for it now. What the system's buffer takes says nothing: it is full.
+    /// Reports the peer if it reads some of its queue from now on. Bytes that the system's buffer takes prove nothing:
+    /// it is full.
     fn watch(&mut self, ctx: &mut Context<Self>) {
         let stalled = self.outbound.as_ref().filter(|queue| queue.is_stalled());
         let Some(before) = stalled.map(|outbound| outbound.written()) else {
@@ -239,13 +246,13 @@ impl Connection {
         }
     }
 
-    /// From now on nothing is read for us; what is queued is written while there is time.
+    /// Stops reading for the Router, and flushes the queue while there is time.
     fn close(&mut self, within: Duration, ctx: &mut Context<Self>) {
         self.closing = true;
         self.source.account.close();
         #[cfg(any(feature = "tls", feature = "websocket"))]
         if self.opening {
-            // Nothing of ours has been said.
+            // Nothing has been sent yet.
             return ctx.stop();
         }
         ctx.run_later(within, |_, ctx| ctx.stop());
@@ -273,15 +280,15 @@ impl Connection {
 
     fn poll_shut(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
         if let Some(transport) = &mut self.transport {
-            // Whether the peer was still there to be told makes no difference.
+            // The peer may be gone already.
             let _ = task::ready!(transport.poll_shutdown(cx));
         }
         self.shut = true;
         Poll::Ready(())
     }
 
-    /// A write failed. The peer may have said something before it left, so reading ends this, unless it takes
-    /// too long.
+    /// Handles a failed write. The peer may have sent something before it left, so reading goes on until EOF or a
+    /// timeout.
     fn write_failed(&mut self, why: Ended, ctx: &mut Context<Self>, cx: &mut task::Context<'_>) {
         let _ = self.poll_shut(cx);
         self.shut = true;
@@ -335,7 +342,12 @@ impl Handler<Orders> for Connection {
     fn handle(&mut self, orders: Orders, ctx: &mut Context<Self>) {
         for chunk in orders.write {
             let terms = &self.source.terms;
-            let empty = || Box::new(OutboundQueue::new(terms.patience, Arc::clone(&terms.pool)));
+            let empty = || {
+                Box::new(OutboundQueue::new(
+                    terms.settings.patience,
+                    Arc::clone(&terms.pool),
+                ))
+            };
             self.outbound.get_or_insert_with(empty).push(chunk);
         }
         if orders.watch {
@@ -360,14 +372,14 @@ impl Handler<Unwritten> for Connection {
     type Result = ();
 
     fn handle(&mut self, asked: Unwritten, _: &mut Context<Self>) {
-        // Whoever asked may have stopped waiting.
+        // The asker may have stopped waiting.
         let _ = asked.0.send(self.unwritten());
     }
 }
 
 #[cfg(any(feature = "tls", feature = "websocket"))]
 impl Connection {
-    /// Makes the stream what it is to be; then reading begins, and what waits is written. The core bounds the time for it.
+    /// Starts the TLS or WebSocket handshake; then reading begins and the queue is flushed. The core bounds the time.
     fn open(mut self, opening: Opening, ctx: &mut Context<Self>) -> Self {
         let Some(transport) = self.transport.take() else {
             return self;
@@ -408,7 +420,7 @@ impl Connection {
     }
 }
 
-/// The stream, secured if it is to be, and a WebSocket if it is to be.
+/// Runs the TLS and WebSocket handshakes that are configured.
 #[cfg(any(feature = "tls", feature = "websocket"))]
 async fn opened(
     mut transport: Transport,
@@ -416,11 +428,11 @@ async fn opened(
     opening: &Opening,
 ) -> Result<Transport, Ended> {
     #[cfg(feature = "tls")]
-    if let Some(upgrade) = &terms.upgrade {
+    if let Some(upgrade) = &terms.settings.upgrade {
         transport = secured(transport, upgrade, opening).await?;
     }
     #[cfg(feature = "websocket")]
-    if let Some(upgrade) = &terms.websocket {
+    if let Some(upgrade) = &terms.settings.websocket {
         transport = framed(transport, upgrade, opening).await?;
     }
     Ok(transport)
@@ -469,7 +481,7 @@ async fn framed(
     }
 }
 
-/// A stream failed: by TLS, if that is to blame.
+/// Classifies a failed stream: TLS refusals apart from other errors.
 #[cfg(feature = "websocket")]
 fn failed(why: &io::Error) -> Ended {
     #[cfg(feature = "tls")]
@@ -507,8 +519,8 @@ impl ActorFuture<Connection> for Reading {
     }
 }
 
-/// Writes in the connection's own context, after its mailbox: whatever was ordered meanwhile goes out in one
-/// write. Ends when nothing waits, so an idle connection has none.
+/// Writes in the connection's own context, after its mailbox, so that all orders of a turn go out in one write. Ends
+/// when the queue is empty, so an idle connection has none.
 struct Flush;
 
 impl ActorFuture<Connection> for Flush {

@@ -1,4 +1,4 @@
-//! What a connection tells the Router.
+//! The notices of a connection to the Router.
 
 use std::sync::Arc;
 
@@ -8,38 +8,38 @@ use crate::wire::Batch;
 #[cfg(feature = "tls")]
 use crate::wire::NodeId;
 
-/// A batch of frames came in on a link. Answers whether the link's handshake is done, once all that the
-/// batch led to has been ordered.
+/// A batch of inbound frames. Answers whether the connection's handshake was accepted, after all orders that the batch
+/// caused.
 #[derive(actix::Message)]
 #[rtype(result = "bool")]
 pub(crate) struct Received {
     pub(crate) conn: ConnId,
     pub(crate) batch: Batch,
-    /// What the batch costs its connection.
+    /// The charge of the batch to its connection.
     pub(crate) charge: Arc<MemoryPermit>,
-    /// Given back when the batch was handled.
+    /// Returned when the batch has been handled.
     pub(crate) turn: BatchSlot,
 }
 
-/// The peer took some of what waited for it, as the Router wished to know.
+/// The peer has read some of its outbound queue, as the Router asked to know.
 #[derive(Debug, actix::Message)]
 #[rtype(result = "()")]
 pub(crate) struct Taking {
     pub(crate) conn: ConnId,
 }
 
-/// A link's actor has ended.
+/// A connection's actor has ended.
 #[derive(Debug, actix::Message)]
 #[rtype(result = "()")]
 pub(crate) struct Gone {
     pub(crate) conn: ConnId,
     pub(crate) why: Ended,
     pub(crate) unsent: Traffic,
-    /// Those among what was not written that were whispers of ours.
+    /// This node's whispers among what was not written.
     pub(crate) whispers: Vec<QueuedWhisper>,
 }
 
-/// The other end of a link has proven who it is.
+/// The remote end has proven its id.
 #[cfg(feature = "tls")]
 #[derive(Debug, actix::Message)]
 #[rtype(result = "()")]

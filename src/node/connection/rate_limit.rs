@@ -1,31 +1,31 @@
-//! How fast a connection is read: token buckets for its messages, its bytes, and what it makes us inflate.
+//! The inbound rate limit of a connection: token buckets for messages, bytes, and inflated bytes.
 //!
-//! Owns rates and what is left of them. Who is over its rate is not read for a while: nothing is lost, and
-//! TCP tells the peer.
+//! Owns the rates and the tokens. A connection over its rate is not read for a while: nothing is lost, and TCP slows
+//! the peer down.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A frame may inflate to this many times its size for nothing: that is text.
+/// A frame may inflate to this many times its size free of charge, as text does.
 const RATIO: usize = 16;
-/// What comes out beyond that, a second; four seconds of it at once. Bombs cost much more than they weigh.
+/// Bytes a second beyond that ratio, with a burst of four seconds: a bomb costs far more than its size.
 const INFLATED: u32 = 8 * 1024 * 1024;
 
-/// What a peer may send in a second, on average; `None`: any amount.
+/// The average rates per second at which a peer may send; `None`: unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rates {
     pub(crate) messages: Option<NonZeroU32>,
     pub(crate) bytes: Option<NonZeroU32>,
 }
 
-/// `rate` a second, and `burst` seconds of it at once.
+/// A token bucket: `rate` tokens a second, at most `burst` seconds of them.
 #[derive(Debug)]
 struct Bucket {
     rate: f64,
     burst: f64,
-    /// Below zero: so much is owed.
+    /// A negative value is a debt.
     tokens: f64,
 }
 
@@ -42,7 +42,7 @@ impl Bucket {
         self.tokens = (self.tokens + passed.as_secs_f64() * self.rate).min(self.rate * self.burst);
     }
 
-    /// Takes what was used already; how long until that is paid for.
+    /// Takes tokens for what was already used; returns how long until the debt is paid.
     fn take(&mut self, amount: f64) -> Duration {
         self.tokens -= amount;
         Duration::try_from_secs_f64(-self.tokens / self.rate).unwrap_or_default()
@@ -58,7 +58,7 @@ struct Buckets {
 }
 
 impl Buckets {
-    /// Full ones.
+    /// Creates full buckets.
     fn new(rates: Rates) -> Self {
         let bucket = |rate: NonZeroU32| Bucket::new(f64::from(rate.get()), 1.0);
         Self {
@@ -73,12 +73,12 @@ impl Buckets {
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct RateLimit {
-    /// Made when first used.
+    /// Created on first use.
     buckets: Option<Box<Buckets>>,
 }
 
 impl RateLimit {
-    /// So much was read; how long to read nothing, at these rates, which are the same each time.
+    /// Charges what was read; returns how long to pause reading. The rates must be the same in each call.
     pub(crate) fn wait(
         &mut self,
         rates: Rates,

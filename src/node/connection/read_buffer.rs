@@ -1,41 +1,41 @@
-//! The read buffers of a thread, used again as soon as what was read into them is gone.
+//! The read buffers of a thread, reused once the frames in them are gone.
 //!
-//! Owns no bytes that anybody still needs: a buffer is given back while the frames read into it are on their
-//! way, and reused once the last of them has been written, delivered or dropped. Freeing and allocating
-//! 64 KiB and more for each read costs more than the read's frames, and makes the allocator tidy up every time.
+//! Owns no bytes that are still needed: a buffer is given back while the frames read into it are in use, and reused
+//! once the last of them has been written, delivered or dropped. Freeing and allocating 64 KiB or more for each read
+//! costs more than handling its frames, and makes the allocator tidy up every time.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
-/// Kept by each thread at most, of whatever sizes were wanted last: 2 MiB after the longest reads.
+/// The most buffers kept per thread, of the sizes last requested: 2 MiB after the longest reads.
 const MAX_SPARE_BUFFERS: usize = 4;
 
-/// A read buffer, and how much room was asked for.
+/// A read buffer, and its requested size.
 pub(crate) struct ReadBufferPool {
     pub(crate) bytes: BytesMut,
     room: usize,
 }
 
 thread_local! {
-    /// Given back the longest ago first: that one is the likeliest to be free.
+    /// Oldest first: it is the likeliest to be free.
     static SPARE: RefCell<VecDeque<ReadBufferPool>> = const { RefCell::new(VecDeque::new()) };
 }
 
-/// An empty buffer with room for this many bytes and no more.
+/// Returns an empty buffer with room for exactly this many bytes.
 pub(crate) fn take(room: usize) -> ReadBufferPool {
     let mut bytes = SPARE.with_borrow_mut(|spares| {
         let place = spares.iter().position(|pool| pool.room == room);
         let pool = place.and_then(|place| spares.remove(place));
         pool.map_or_else(BytesMut::new, |pool| pool.bytes)
     });
-    // Without allocating, if nobody shares it any more.
+    // Does not allocate unless frames still share it.
     bytes.reserve(room);
     ReadBufferPool { bytes, room }
 }
 
-/// Takes back what was [`take`]n, whoever still shares it.
+/// Takes back a buffer from [`take`], whether or not frames still share it.
 pub(crate) fn give_back(mut pool: ReadBufferPool) {
     pool.bytes.clear();
     SPARE.with_borrow_mut(|spares| {
@@ -50,7 +50,7 @@ pub(crate) fn give_back(mut pool: ReadBufferPool) {
 mod tests {
     use super::*;
 
-    /// What is read into a buffer that is given back at once.
+    /// Reads into a buffer that is given back at once.
     fn read(bytes: &[u8]) -> BytesMut {
         let mut pool = take(1000);
         pool.bytes.extend_from_slice(bytes);

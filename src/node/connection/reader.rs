@@ -1,7 +1,7 @@
-//! What comes in on one connection: read, cut into batches, accounted for, handed to the Router.
+//! Inbound data of one connection: read, cut into batches, charged, handed to the Router.
 //!
-//! Owns the read buffers. Never reads on while the connection's account has no room, so what waits anywhere
-//! in this node is bounded by it. Knows nothing of what the frames say.
+//! Owns the read buffers. Never reads while the connection's account has no room, so the account bounds its unprocessed
+//! input everywhere in the node. Knows nothing of what the frames mean.
 
 use std::future::poll_fn;
 use std::mem;
@@ -23,30 +23,30 @@ use crate::node::connection::read_buffer::{self, ReadBufferPool};
 use crate::node::transport::Transport;
 use crate::wire::{Batch, Codec, Cut, Hold, StreamError};
 
-/// Bytes asked of the socket at once.
+/// The size of a read.
 pub(crate) const READ: usize = 64 * 1024;
-/// While large frames fill one read after the other, so much is asked at once: they are hashed together.
+/// The size of a read while large frames fill successive reads: they are hashed together.
 const STRIDE: usize = 512 * 1024;
-/// The same while short ones do: more would keep other connections waiting, and gain nothing.
+/// The same for short frames: a larger read would delay other connections and gain nothing.
 const SHORT_STRIDE: usize = 128 * 1024;
-/// Shorter frames than this are short.
+/// The length limit of a short frame.
 const SHORT: usize = 16 * 1024;
-/// A read that fills less than this share of its buffer is copied out of it: a few bytes must not keep
-/// 64 KiB alive while they wait.
+/// A read that fills less than this fraction of its buffer is copied out: a few queued bytes must not keep 64 KiB
+/// alive.
 const WORTH: usize = 4;
-/// Inflated of a batch without asking. A frame that inflates to more waits until it is alone.
+/// The bytes a batch may inflate to without a permit. A frame that inflates to more waits until it is alone.
 const NEAR: usize = 256 * 1024;
-/// What a connection may have beside its account: a read, what is inflated of it, what is left over.
+/// The memory a connection may use beside its account: a read, what is inflated of it, and the partial frame.
 pub(crate) const BESIDE: usize = READ + NEAR + 2 * READ;
-/// What a batch costs besides its bytes: an envelope in the Router's mailbox and the batch's own lists.
+/// The cost of a batch besides its bytes: an envelope in the Router's mailbox and the batch's own lists.
 const OVERHEAD: usize = 256;
-/// Batches of one connection that the Router may have before it: enough to keep it busy, and few enough
-/// that whoever comes next is served soon.
+/// The batches of one connection that may be before the Router: enough to keep it busy, few enough not to delay other
+/// connections.
 const TURNS: u32 = 2;
-/// No connection is left unread for longer than this for being too fast: it would seem dead.
+/// The longest pause of a rate-limited connection: after a longer one it would seem dead.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Whose input it is, and what it may cost.
+/// The connection whose input is read, and its account.
 #[derive(Clone)]
 pub(crate) struct Source {
     pub(crate) conn: ConnId,
@@ -54,50 +54,50 @@ pub(crate) struct Source {
     pub(crate) account: Arc<Account>,
 }
 
-/// See the module. What was read is handed in by a future of its own, which an idle connection has not.
+/// See the module. What was read is handed in by a separate future, which an idle connection does not have.
 pub(crate) enum Reader {
-    /// For something to read.
+    /// Waiting for data.
     Waiting(State),
     Busy(Busy),
-    /// We are closing: what still comes is not for us.
+    /// Closing: further input is discarded.
     Discarding,
 }
 
-/// What is kept from one read to the next.
+/// The state kept between reads.
 #[derive(Default)]
 pub(crate) struct State {
     partial: Option<Box<PartialFrame>>,
     rate_limit: RateLimit,
-    /// How often what is asked of the socket next has been doubled.
+    /// How often the size of the next read has been doubled.
     doubled: u8,
-    /// Whether the handshake is done.
+    /// Whether the handshake was accepted.
     established: bool,
 }
 
-/// What is done before anything more is awaited.
+/// Work that must finish before the next read.
 type Busy = Pin<Box<dyn Future<Output = Result<Next, Stop>>>>;
 
 pub(crate) enum Next {
-    /// There is room.
+    /// There is room to read.
     Read(State),
-    /// All was handed in.
+    /// Everything was handed in.
     Wait(State),
 }
 
-/// A frame of which a part is there.
+/// A partly received frame.
 struct PartialFrame {
     part: BytesMut,
-    /// When the rest must be there.
+    /// The deadline for the rest.
     late: Pin<Box<Sleep>>,
-    /// If it is longer than a read: its length, and its charge.
+    /// If it is longer than a read: its length and its permit.
     large: Option<(usize, FramePermit)>,
 }
 
-/// Why reading goes no further.
+/// Why reading stops.
 pub(crate) enum Stop {
-    /// The stream cannot be read on.
+    /// The stream has ended or failed.
     Ended(Ended),
-    /// We are closing: what still comes is not for us.
+    /// Closing: further input is discarded.
     Closing,
 }
 
@@ -118,7 +118,7 @@ impl Reader {
         Self::Waiting(State::default())
     }
 
-    /// Reads to the end, and says what it was.
+    /// Reads until the stream ends, and returns how it ended.
     pub(crate) fn poll(
         &mut self,
         transport: &mut Transport,
@@ -148,7 +148,7 @@ impl Reader {
 }
 
 impl State {
-    /// Waits for room first, unless it is for the rest of a large frame, which has its own.
+    /// Reads once there is room. The rest of a large frame already has its own room.
     fn read_with_room(
         self,
         transport: &mut Transport,
@@ -165,7 +165,7 @@ impl State {
         })))
     }
 
-    /// Waits for something to read; for the rest of a frame only so long.
+    /// Waits for data; with a partial frame, until its deadline.
     fn poll_readable(
         &mut self,
         transport: &mut Transport,
@@ -181,7 +181,7 @@ impl State {
         late.map(|()| Err(Stop::Ended(Ended::Unfinished)))
     }
 
-    /// The length of the frame that has begun, if it is longer than a read.
+    /// Returns the length of the partial frame if it is longer than a read.
     fn large(&self) -> Option<usize> {
         let large = self
             .partial
@@ -191,15 +191,15 @@ impl State {
     }
 
     fn codec(&self, terms: &Terms) -> Codec {
-        let mut codec = Codec::new(terms.generation, terms.limits);
+        let mut codec = Codec::new(terms.settings.generation, terms.settings.limits);
         if self.established {
             codec.established();
         }
         codec
     }
 
-    /// One read; all whole frames of it are handed in before the next. What is left over stays with what has begun;
-    /// between reads an idle connection holds nothing else.
+    /// Reads once and hands in all whole frames before the next read. The rest stays in the partial frame, the only
+    /// buffer that an idle connection holds between reads.
     fn read(
         mut self,
         transport: &mut Transport,
@@ -210,7 +210,7 @@ impl State {
             .partial
             .as_mut()
             .map(|partial| mem::take(&mut partial.part));
-        // What is read fits into the account, so that a long stride is no loan.
+        // A long read must fit into the account, so that it borrows nothing.
         let stride = self.stride().min(source.account.left()).max(READ);
         let mut buffer = Buffer::after(part.unwrap_or_default(), self.large(), stride);
         let read = transport.poll_read(cx, buffer.bytes());
@@ -221,7 +221,7 @@ impl State {
             Poll::Ready(Ok(0)) => return Err(Stop::Ended(end(&mut codec, filled.bytes()))),
             Poll::Ready(Ok(_)) => {}
             Poll::Ready(Err(error)) => return Err(error.into()),
-            // The wake-up was for nothing.
+            // A spurious wake-up.
             Poll::Pending => {
                 let part = filled.left_over();
                 if let Some(partial) = &mut self.partial {
@@ -238,7 +238,7 @@ impl State {
         Ok(Reader::Busy(Box::pin(handing_in.run(filled))))
     }
 
-    /// Sets how much to ask for next, after what came now.
+    /// Sets the size of the next read, after what this one returned.
     fn adapt(&mut self, codec: &Codec, buffer: &BytesMut) {
         let short = matches!(codec.first_len(buffer), Ok(Some(len)) if len <= SHORT);
         let most = if short { SHORT_STRIDE } else { STRIDE };
@@ -255,7 +255,7 @@ impl State {
     }
 }
 
-/// What was read, on its way to the Router.
+/// Data that was read, on its way to the Router.
 struct BatchSubmit {
     source: Source,
     codec: Codec,
@@ -278,45 +278,51 @@ impl BatchSubmit {
         Ok(Next::Wait(self.state))
     }
 
-    /// All whole frames, batch by batch, each when there is room for what it inflates to.
+    /// Hands in all whole frames, batch by batch, each when there is room for what it inflates to.
     async fn hand_in_all(&mut self, frames: &mut BytesMut) -> Result<(), Stop> {
         while let Some(len) = self.codec.first_len(frames)?
             && len <= frames.len()
         {
-            let coming = self.state.partial.take().and_then(|partial| partial.large);
-            let coming = coming.map(|(_, coming)| coming);
-            let (cut, charge) = match self.codec.cut(frames, NEAR)? {
-                Cut::TooTight => {
-                    let most = self.source.terms.limits.frame;
-                    let charge = self
-                        .source
-                        .account
-                        .to_inflate(most, coming.as_ref())
-                        .await?;
-                    (self.codec.cut(frames, usize::MAX)?, Some(charge))
-                }
-                cut => (cut, None),
-            };
-            let Cut::Batch(batch) = cut else {
+            let Some((batch, permit)) = self.cut(frames).await? else {
                 break;
             };
-            let charge = match charge {
-                Some(charge) => charge,
-                None => self.source.account.charge(batch.cost() + OVERHEAD),
-            };
-            charge.shrink(batch.cost() + OVERHEAD);
-            drop(coming);
-            self.hand_in(batch, charge).await?;
+            self.hand_in(batch, permit).await?;
             // Nor is more inflated than there is room for.
             self.source.account.room().await?;
         }
         Ok(())
     }
 
+    /// Cuts the next batch off, with a permit for the memory it inflates to.
+    async fn cut(
+        &mut self,
+        frames: &mut BytesMut,
+    ) -> Result<Option<(Batch, Arc<MemoryPermit>)>, Stop> {
+        let account = &self.source.account;
+        // The permit of a large frame lasts until its batch has one.
+        let large = self.state.partial.take().and_then(|partial| partial.large);
+        let large = large.map(|(_, permit)| permit);
+        let (cut, permit) = match self.codec.cut(frames, NEAR)? {
+            Cut::TooTight => {
+                let most = self.source.terms.settings.limits.frame;
+                let permit = account.to_inflate(most, large.as_ref()).await?;
+                (self.codec.cut(frames, usize::MAX)?, Some(permit))
+            }
+            cut => (cut, None),
+        };
+        let Cut::Batch(batch) = cut else {
+            return Ok(None);
+        };
+        let memory = batch.cost() + OVERHEAD;
+        let permit = permit.unwrap_or_else(|| account.charge(memory));
+        permit.shrink(memory);
+        Ok(Some((batch, permit)))
+    }
+
     /// Hands a batch to the Router.
     async fn hand_in(&mut self, mut batch: Batch, charge: Arc<MemoryPermit>) -> Result<(), Stop> {
         let wait = {
-            let rates = self.source.terms.rates;
+            let rates = self.source.terms.settings.rates;
             self.state
                 .rate_limit
                 .wait(rates, batch.len(), batch.wire_len(), batch.cost())
@@ -337,7 +343,7 @@ impl BatchSubmit {
             )]
             router.do_send(received);
         } else {
-            // Large frames may stand right behind the handshake: they are cut once it has been judged.
+            // Large frames may follow the handshake directly: they are cut once it has been judged.
             match router.send(received).await {
                 Ok(true) => self.codec.established(),
                 Ok(false) => {}
@@ -350,7 +356,7 @@ impl BatchSubmit {
         Ok(())
     }
 
-    /// A part of a frame is left over: from when on it is, and its charge if it is large.
+    /// Records a partial frame: its deadline, and its permit if it is large.
     async fn note_begun(&mut self, rest: &BytesMut) -> Result<(), Stop> {
         let large = self.codec.first_len(rest)?.filter(|len| *len > READ);
         if let Some(partial) = &self.state.partial
@@ -364,14 +370,14 @@ impl BatchSubmit {
         };
         self.state.partial = Some(Box::new(PartialFrame {
             part: BytesMut::new(),
-            late: Box::pin(sleep(self.source.terms.frame_timeout)),
+            late: Box::pin(sleep(self.source.terms.settings.frame_timeout)),
             large,
         }));
         Ok(())
     }
 }
 
-/// The peer has closed. In the middle of a frame that is no offence: it may have been killed.
+/// Returns how the stream ended at EOF. EOF within a frame is no offence: the peer may have been killed.
 fn end(codec: &mut Codec, rest: &mut BytesMut) -> Ended {
     match codec.decode_eof(rest) {
         Ok(_) => Ended::ByPeer,
@@ -379,20 +385,20 @@ fn end(codec: &mut Codec, rest: &mut BytesMut) -> Ended {
     }
 }
 
-/// What frames are read into.
+/// A buffer that frames are read into.
 enum Buffer {
-    /// To be used again.
+    /// Returned to the thread's pool.
     ReadBufferPool(ReadBufferPool),
-    /// What is left over of another, a copy, or too large to be kept.
+    /// Not pooled: the rest of another buffer, a copy, or too large to be kept.
     Own(BytesMut),
 }
 
 impl Buffer {
-    /// A buffer that begins with what was left over and has room for a read.
+    /// Returns a buffer that begins with the partial frame and has room for a read.
     ///
-    /// A large frame's grows with what is there, by doubling, and to no more than the frame. While long strides are
-    /// filled, what is left over is copied rather than followed by a short read: many frames are hashed together for
-    /// little more than one.
+    /// The buffer of a large frame grows by doubling with the data received, up to the length of the frame. While long
+    /// reads are filled, the partial frame is copied rather than followed by a short read: hashing many frames together
+    /// costs little more than hashing one.
     fn after(rest: BytesMut, large: Option<usize>, stride: usize) -> Buffer {
         let len = rest.len();
         let strides = stride > READ && len < stride / 2;
@@ -421,7 +427,7 @@ impl Buffer {
         }
     }
 
-    /// After a read. A few bytes are copied out.
+    /// Called after a read: copies a few bytes out of the buffer.
     fn filled(mut self) -> Buffer {
         let bytes = self.bytes();
         if bytes.len() >= bytes.capacity() / WORTH {
@@ -432,7 +438,7 @@ impl Buffer {
         Buffer::Own(copy)
     }
 
-    /// What no frame was cut from: without the buffer, unless it is a good part of one.
+    /// Returns the partial frame at the end, copied out of the buffer unless it is a good part of it.
     fn left_over(mut self) -> BytesMut {
         if self.bytes().len() >= READ / WORTH {
             return mem::take(self.bytes());
@@ -449,8 +455,8 @@ impl Buffer {
     }
 }
 
-/// Reads until the peer has closed too: closing with something unread makes the system tear down the
-/// connection, and the peer might lose what we wrote last.
+/// Reads until the peer closes too. Closing with unread data makes the system reset the connection, and the peer might
+/// lose the last data written.
 fn poll_discard(transport: &mut Transport, cx: &mut Context<'_>) -> Poll<Ended> {
     if task::ready!(transport.poll_readable(cx)).is_err() {
         return Poll::Ready(Ended::ByPeer);
@@ -461,15 +467,15 @@ fn poll_discard(transport: &mut Transport, cx: &mut Context<'_>) -> Poll<Ended> 
     match task::ready!(read) {
         Ok(0) | Err(_) => Poll::Ready(Ended::ByPeer),
         Ok(_) => {
-            // After the others of this thread.
+            // After the other tasks of this thread.
             cx.waker().wake_by_ref();
             Poll::Pending
         }
     }
 }
 
-/// Lets the others of this thread have their turn: a busy connection must not read its whole budget before
-/// the Router sees any of it.
+/// Yields to the other tasks of this thread: a busy connection must not read its whole budget before the Router sees
+/// any of it.
 async fn breathe() {
     let mut turn = false;
     poll_fn(|cx| {

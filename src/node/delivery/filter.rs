@@ -1,4 +1,4 @@
-//! A [`Filter`] made ready for a generation.
+//! A [`Filter`] compiled for a generation.
 
 use crate::node::messages::subscribe::{Filter, KindFilter};
 use crate::node::requests::envelope::{Envelope, Role};
@@ -8,11 +8,11 @@ use crate::wire::{Flag, Generation, Message, NodeId, Packet, SubFlag};
 #[derive(Debug)]
 pub(crate) struct CompiledFilter {
     flag: Option<Flag>,
-    /// The kind must be one of these; `None`: it may be anything.
+    /// The kinds that pass; `None`: all.
     kinds: Option<Vec<Packet>>,
-    /// Or it must begin with one of these.
+    /// Kinds with one of these prefixes pass too.
     prefixes: Vec<Packet>,
-    /// Whether only values are wanted, in either form.
+    /// Whether only typed values pass, in either form.
     values: bool,
     sender: Option<NodeId>,
 }

@@ -1,6 +1,6 @@
-//! The node's own inboxes, for users who pull: the one of what every user is sent, and one for each kind that is asked for.
+//! The node's inboxes, for users who pull: one with the default filter, and one for each requested kind.
 //!
-//! Owns their queues and those who wait for something in them.
+//! Owns their queues and the waiting askers.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,13 +10,13 @@ use crate::node::messages::subscribe::{Filter, Overflow, Queue};
 use crate::node::reply::{Promise, Reply};
 use crate::wire::{Generation, Hold, Message};
 
-/// The most its messages may take together.
+/// The byte bound of each inbox.
 const BYTES: usize = 1 << 20;
 
-/// Messages that the inbox of a kind keeps where the node has no other.
+/// The capacity of the inbox of a kind when the default inbox is off.
 const OF_A_KIND: usize = 1024;
 
-/// All of them.
+/// All inboxes of the node.
 #[derive(Debug)]
 pub(crate) struct Inboxes {
     own: Inbox,
@@ -26,7 +26,7 @@ pub(crate) struct Inboxes {
 }
 
 impl Inboxes {
-    /// Each for so many messages; `None`: there are those of kinds alone.
+    /// Creates them with this capacity each; `None` turns the default inbox off, not those of kinds.
     pub(crate) fn new(
         capacity: Option<usize>,
         kinds: &[&'static str],
@@ -44,7 +44,7 @@ impl Inboxes {
         inboxes
     }
 
-    /// The inbox of a kind, from now on.
+    /// Returns the inbox of a kind, creating it if necessary.
     pub(crate) fn of(&mut self, kind: Option<&'static str>) -> &mut Inbox {
         let Some(kind) = kind else {
             return &mut self.own;
@@ -67,12 +67,12 @@ impl Inboxes {
         self.all().any(|inbox| inbox.on)
     }
 
-    /// Messages that somebody who has taken some before has not taken.
+    /// Returns the number of messages left in inboxes that were ever pulled from.
     pub(crate) fn left(&self) -> usize {
         self.all().map(Inbox::left).sum()
     }
 
-    /// Whether one of them keeps this one.
+    /// Returns whether an inbox keeps this message.
     pub(crate) fn want(&self, message: &Message) -> bool {
         self.all().any(|inbox| inbox.wants(message))
     }
@@ -81,13 +81,13 @@ impl Inboxes {
         self.all_mut().for_each(|inbox| inbox.push(message));
     }
 
-    /// Serves those who wait, in order.
+    /// Serves waiting askers, in order.
     pub(crate) fn serve(&mut self) {
         self.all_mut().for_each(Inbox::serve);
     }
 }
 
-/// Who waits: its number, how many it wants, and where to.
+/// A waiting asker: its number, how many messages it wants, and its promise.
 #[derive(Debug)]
 struct Waiter {
     number: u64,
@@ -95,7 +95,7 @@ struct Waiter {
     promise: Promise<Vec<Message>>,
 }
 
-/// One of them.
+/// One inbox.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     on: bool,
@@ -106,7 +106,7 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// For that many messages; `None` turns it off.
+    /// Creates an inbox for that many messages; `None` turns it off.
     fn new(capacity: Option<usize>, filter: Filter, generation: Generation) -> Self {
         let bounds = Queue {
             items: capacity.unwrap_or_default(),
@@ -122,7 +122,7 @@ impl Inbox {
         }
     }
 
-    /// Messages that somebody who has taken some before has not taken.
+    /// Returns the number of messages left, or 0 if it was never pulled from.
     fn left(&self) -> usize {
         if self.asked > 0 {
             self.backlog.len()
@@ -131,7 +131,7 @@ impl Inbox {
         }
     }
 
-    /// Whether it keeps this one.
+    /// Returns whether it keeps this message.
     fn wants(&self, message: &Message) -> bool {
         self.on && self.compiled.passes(message)
     }
@@ -142,7 +142,7 @@ impl Inbox {
         }
     }
 
-    /// Takes what is there, or, if that is nothing and the asker waits, puts it in line: then its number.
+    /// Takes what is queued; if that is nothing and the asker waits, queues the asker and returns its number.
     pub(crate) fn take(&mut self, max: usize, waits: bool) -> (Reply<Vec<Message>>, Option<u64>) {
         self.asked += 1;
         if !waits || (self.waiters.is_empty() && !self.backlog.is_empty()) {
@@ -157,7 +157,7 @@ impl Inbox {
         (reply, Some(self.asked))
     }
 
-    /// Serves those who wait, in order.
+    /// Serves waiting askers, in order.
     fn serve(&mut self) {
         while !self.backlog.is_empty()
             && let Some(waiter) = self.waiters.pop_front()
@@ -167,7 +167,7 @@ impl Inbox {
             }
             let messages = self.pop(waiter.max);
             if let Err(back) = waiter.promise.keep(messages) {
-                // It stopped waiting just now: nothing is lost.
+                // The asker has just stopped waiting: put the messages back.
                 back.into_iter().rev().for_each(|message| {
                     let missed = message.missed();
                     self.backlog.unpop(message, missed);
@@ -176,7 +176,7 @@ impl Inbox {
         }
     }
 
-    /// That one has waited long enough.
+    /// Answers a waiting asker with nothing, at the end of its wait.
     pub(crate) fn give_up(&mut self, number: u64) {
         if let Some(at) = self
             .waiters
@@ -184,7 +184,7 @@ impl Inbox {
             .position(|waiter| waiter.number == number)
             && let Some(waiter) = self.waiters.remove(at)
         {
-            // Whether it still wants the empty answer makes no difference.
+            // The asker may have stopped waiting.
             let _ = waiter.promise.keep(Vec::new());
         }
     }

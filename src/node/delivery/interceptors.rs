@@ -1,7 +1,7 @@
-//! Interceptors: who is offered a message before anybody else has it.
+//! Interceptors: actors that are offered a message before anyone else receives it.
 //!
-//! Owns the line of messages that wait for a decision, in order, each within the budget of the connection
-//! it came from; and whom to ask next. Knows neither clocks nor contexts: asking is done by the Router.
+//! Owns the queue of messages that wait for a decision, in order, each charged to the inbound budget of its connection;
+//! and which interceptor is next. Knows neither clocks nor contexts: the Router asks.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
@@ -18,9 +18,9 @@ struct Interceptor {
     recipient: Recipient<Offer>,
     compiled: CompiledFilter,
     deadline: Duration,
-    /// It let a deadline pass and has not answered since.
+    /// Whether it missed a deadline and has not answered since.
     late: bool,
-    /// Messages that passed by it because it was late, since last told.
+    /// Messages not offered to it because it was late, since the last report.
     missed: u64,
 }
 
@@ -32,7 +32,7 @@ struct Passing {
     after: Option<SubscriptionId>,
 }
 
-/// Whom to ask, about what, and for how long.
+/// Which interceptor to ask, about what, and for how long.
 pub(crate) struct Question {
     pub(crate) of: SubscriptionId,
     pub(crate) recipient: Recipient<Offer>,
@@ -40,12 +40,12 @@ pub(crate) struct Question {
     pub(crate) deadline: Duration,
 }
 
-/// What is to be done next.
+/// The next step.
 pub(crate) enum Step {
     Ask(Question),
-    /// Everybody let it pass.
+    /// All interceptors let it pass.
     Deliver(Message, Hold),
-    /// A decision is awaited, or nothing is in line.
+    /// A decision is awaited, or the queue is empty.
     Rest,
 }
 
@@ -54,7 +54,7 @@ pub(crate) enum Step {
 pub(crate) struct Interception {
     interceptors: BTreeMap<SubscriptionId, Interceptor>,
     line: VecDeque<Passing>,
-    /// Whether a decision about the first in line is awaited, and whose.
+    /// The interceptor whose decision about the first message is awaited.
     asked: Option<SubscriptionId>,
 }
 
@@ -80,12 +80,12 @@ impl Interception {
         self.interceptors.remove(&id).is_some()
     }
 
-    /// Whether nobody intercepts and nothing is in line: then messages need not pass here at all.
+    /// Returns whether there is no interceptor and no queued message, so that messages can bypass this queue.
     pub(crate) fn is_idle(&self) -> bool {
         self.interceptors.is_empty() && self.line.is_empty()
     }
 
-    /// Messages in line.
+    /// Returns the number of queued messages.
     pub(crate) fn waiting(&self) -> usize {
         self.line.len()
     }
@@ -98,7 +98,7 @@ impl Interception {
         });
     }
 
-    /// What to do about the first in line. Call it again until it rests.
+    /// Returns what to do about the first message. Call it until it returns [`Step::Rest`].
     pub(crate) fn step(&mut self) -> Step {
         if self.asked.is_some() {
             return Step::Rest;
@@ -116,7 +116,7 @@ impl Interception {
         Step::Ask(question)
     }
 
-    /// Who is to be asked next about it; those who are late lose their say.
+    /// Returns the next interceptor to ask; late ones are skipped.
     fn next(&mut self, passing: &Passing) -> Option<(SubscriptionId, Question)> {
         let after = passing.after.map_or(0, |id| id.0 + 1);
         for (id, interceptor) in self.interceptors.range_mut(SubscriptionId(after)..) {
@@ -141,7 +141,7 @@ impl Interception {
         None
     }
 
-    /// A decision; `None`: there will be none, its actor has stopped.
+    /// Applies a decision; `None`: the actor has stopped.
     pub(crate) fn decided(&mut self, of: SubscriptionId, verdict: Option<Verdict>) {
         if verdict.is_none() {
             self.interceptors.remove(&of);
@@ -154,7 +154,7 @@ impl Interception {
         }
     }
 
-    /// The deadline has passed without a decision.
+    /// Handles a missed deadline.
     pub(crate) fn overdue(&mut self, of: SubscriptionId) {
         if self.asked == Some(of) {
             self.asked = None;
@@ -165,7 +165,7 @@ impl Interception {
         }
     }
 
-    /// A decision has come after its deadline: it counts no more, but its maker may be asked again.
+    /// Handles a decision after its deadline: it is ignored, but the interceptor may be asked again.
     pub(crate) fn caught_up(&mut self, of: SubscriptionId, verdict: Option<Verdict>) {
         match (self.interceptors.get_mut(&of), verdict) {
             (Some(interceptor), Some(_)) => interceptor.late = false,
@@ -175,7 +175,7 @@ impl Interception {
         }
     }
 
-    /// What passed by each because it was late, since this was last asked.
+    /// Returns events on the messages that passed late interceptors since the last call.
     pub(crate) fn lagged(&mut self) -> Vec<Event> {
         self.interceptors
             .retain(|_, interceptor| interceptor.recipient.connected());

@@ -1,4 +1,4 @@
-//! What arrives, on its way to the users of this node: interceptors, filters, queues, subscribers, the inbox.
+//! Delivery of inbound messages to the node's users: validators, interceptors, filters, queues, subscribers, the inbox.
 
 pub(crate) mod filter;
 pub(crate) mod inbox;

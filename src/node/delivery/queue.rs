@@ -1,4 +1,4 @@
-//! A bounded queue in front of whoever takes what arrives, and its exact count of what did not fit.
+//! A bounded queue in front of a receiver, and its exact count of what did not fit.
 //!
 //! Owns order, bounds and gaps. Knows no actor.
 
@@ -9,17 +9,17 @@ use crate::mesh::Event;
 use crate::node::messages::subscribe::{Overflow, Queue};
 use crate::wire::{Hold, Message};
 
-/// What can wait in a [`Backlog`].
+/// An item of a [`Backlog`].
 pub(crate) trait Item {
-    /// Bytes it takes, about.
+    /// Returns its approximate size in bytes.
     fn cost(&self) -> usize;
-    /// The same, told after a gap of that many.
+    /// Returns the item, marked as following a gap of `missed` items.
     fn after_gap(self, missed: u64) -> Self;
-    /// Whether it tells of a loss, and so must not be lost itself.
+    /// Returns whether it reports a loss, and so must not be lost itself.
     fn is_kept(&self) -> bool {
         false
     }
-    /// Adds another such one that came later, if both are about the same; whether they are.
+    /// Merges a later item of this sort into this one; returns false if they are about different things.
     fn add(&mut self, _later: &Self) -> bool {
         false
     }
@@ -75,9 +75,9 @@ impl Item for Event {
 struct Waiting<T> {
     item: T,
     cost: usize,
-    /// How many were dropped between the one before and this one.
+    /// The number dropped between the previous item and this one.
     missed: u64,
-    /// Under [`Overflow::Pause`]: a place in the budget of the connection it came from.
+    /// Under [`Overflow::Pause`]: a hold on the budget of the connection it came from.
     hold: Hold,
 }
 
@@ -87,9 +87,9 @@ pub(crate) struct Backlog<T> {
     queue: VecDeque<Waiting<T>>,
     bytes: usize,
     bounds: Queue,
-    /// Dropped since the last one that was let in.
+    /// The number dropped since the last item that was queued.
     gap: u64,
-    /// Dropped since it was last asked.
+    /// The number dropped since the last [`take_missed`](Self::take_missed).
     unreported: u64,
     full: bool,
 }
@@ -114,12 +114,12 @@ impl<T: Item> Backlog<T> {
         self.queue.is_empty()
     }
 
-    /// Whether it overflowed under [`Overflow::Detach`], and lets nothing in any more.
+    /// Returns whether it overflowed under [`Overflow::Detach`]; then it takes no more items.
     pub(crate) fn is_detached(&self) -> bool {
         self.full
     }
 
-    /// How many were dropped since this was last asked.
+    /// Returns the number dropped since the last call.
     pub(crate) fn take_missed(&mut self) -> u64 {
         mem::take(&mut self.unreported)
     }
@@ -130,7 +130,7 @@ impl<T: Item> Backlog<T> {
         }
         let cost = item.cost();
         if item.is_kept() {
-            // One for each subscription at most: no more of them wait than there are subscriptions.
+            // At most one per subscription, so their number is bounded.
             if self.queue.iter_mut().any(|waiting| waiting.item.add(&item)) {
                 return;
             }
@@ -158,7 +158,7 @@ impl<T: Item> Backlog<T> {
         });
     }
 
-    /// A place in the budget. Of items that share one, the last holds it: all before it are gone when it goes.
+    /// Returns a hold on the budget. Of items that share one, only the last keeps it: those before it leave earlier.
     fn place(&mut self, hold: &Hold) -> Hold {
         match self.queue.back_mut() {
             Some(last) if last.hold.is(hold) => mem::take(&mut last.hold),
@@ -170,7 +170,7 @@ impl<T: Item> Backlog<T> {
         self.pop_costly().map(|(item, _)| item)
     }
 
-    /// The first, and what it costs.
+    /// Takes the first item, with its cost.
     pub(crate) fn pop_costly(&mut self) -> Option<(T, usize)> {
         let first = self.queue.pop_front()?;
         self.bytes -= first.cost;
@@ -182,7 +182,7 @@ impl<T: Item> Backlog<T> {
         Some((item, first.cost))
     }
 
-    /// Puts back what was popped last, for whom it could not reach.
+    /// Puts back the item that was popped last, because its receiver has gone.
     pub(crate) fn unpop(&mut self, item: T, missed: u64) {
         let cost = item.cost();
         self.bytes += cost;
@@ -208,7 +208,7 @@ impl<T: Item> Backlog<T> {
             };
             self.bytes -= oldest.cost;
             self.unreported += 1;
-            // The gap is told by whoever now comes first.
+            // The item that is now first reports the gap.
             let missed = oldest.missed + 1;
             match self.queue.get_mut(at) {
                 Some(next) => next.missed += missed,

@@ -1,8 +1,8 @@
-//! Who is sent what arrives: one bounded queue for each subscriber, pumped into its mailbox.
+//! Subscribers: one bounded queue for each, pumped into its mailbox.
 //!
-//! Owns the queues and how far each subscriber may be behind. The mailbox of an actor has no bound that
-//! `do_send` keeps, so only so much is sent ahead of what the subscriber has handled: the last of each
-//! burst is sent with a request for an answer, and the next burst waits for it.
+//! Owns the queues and how far each subscriber may be behind. `do_send` ignores the bound of a mailbox, so only a burst
+//! is sent ahead of what the subscriber has handled: the last item of each burst is sent as a request, and the next
+//! burst waits for its answer.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -19,12 +19,12 @@ use crate::node::delivery::queue::{Backlog, Item};
 use crate::node::messages::subscribe::{Bundle, Queue, SubscriptionId};
 use crate::wire::{Hold, Message};
 
-/// Sent ahead of what the subscriber has handled: items, and bytes.
+/// The most items and bytes sent ahead of what the subscriber has handled.
 const BURST: (usize, usize) = (64, 256 * 1024);
 
-/// What can be subscribed to.
+/// An item that can be subscribed to.
 pub(crate) trait Topic: Item + actix::Message<Result = ()> + Clone + Send + 'static {
-    /// What a subscriber says about which of them it wants.
+    /// The subscriber's selection.
     type CompiledFilter;
 
     fn passes(&self, compiled: &Self::CompiledFilter) -> bool;
@@ -46,19 +46,19 @@ impl Topic for Event {
     }
 }
 
-/// A subscriber that takes items as something else: as values of a type, say.
+/// A subscriber that takes items in another form, such as values of a type.
 pub(crate) trait Sink<T>: Send {
-    /// Whether it is still there.
+    /// Returns whether its actor still runs.
     fn is_connected(&self) -> bool;
 
-    /// Sends it on; the request to be awaited, if `wait`. `Err`: it cannot be read as what is expected, and why.
+    /// Sends the item on; with `wait`, returns the request to await. `Err`: why it could not be decoded.
     fn send(&self, item: &T, wait: bool) -> Result<Option<Handling>, String>;
 }
 
 /// The handling of an item, to be awaited.
 pub(crate) type Handling = Pin<Box<dyn Future<Output = Result<(), MailboxError>>>>;
 
-/// How a subscriber takes what it is sent.
+/// The form in which a subscriber takes items.
 pub(crate) enum Taker<T: Topic> {
     OneByOne(Recipient<T>),
     Bundled(Recipient<Bundle<T>>),
@@ -74,7 +74,7 @@ impl<T: Topic> Taker<T> {
         }
     }
 
-    /// How many items may be sent ahead of what it has handled.
+    /// Returns how many items may be sent ahead of what it has handled.
     fn burst(&self) -> usize {
         match self {
             Self::OneByOne(_) | Self::Sink(_) => BURST.0,
@@ -83,18 +83,18 @@ impl<T: Topic> Taker<T> {
     }
 }
 
-/// What waits for a subscriber, and how far it is behind.
+/// A subscriber's queue, and how far it is behind.
 struct Line<T> {
     backlog: Backlog<T>,
     burst: usize,
     /// Sent since the subscriber was last known to have handled everything: items, and bytes.
     ahead: (usize, usize),
-    /// Whether the last one sent has yet to be answered.
+    /// Whether the last item sent has not been answered yet.
     waits: bool,
 }
 
 impl<T: Item> Line<T> {
-    /// The next item, if it may be sent. If that makes `waits` true, it is to be sent with a request.
+    /// Returns the next item that may be sent. If this sets `waits`, it must be sent as a request.
     fn next(&mut self) -> Option<T> {
         if self.waits {
             return None;
@@ -121,19 +121,19 @@ struct Subscription<T: Topic> {
 
 type Request<T> = Either<Either<RecipientRequest<T>, RecipientRequest<Bundle<T>>>, Handling>;
 
-/// The end of a burst, to be awaited by whoever has a context to do it in.
+/// The request at the end of a burst, to be awaited by the Router.
 pub(crate) type Burst<T> = (SubscriptionId, Request<T>);
 
 impl<T: Topic> Subscription<T> {
-    /// Puts it into the queue if it is wanted.
+    /// Queues an item that passes the filter.
     fn push(&mut self, item: T, hold: &Hold) {
         if item.passes(&self.compiled) {
             self.line.backlog.push(item, hold);
         }
     }
 
-    /// Sends what may be sent; the request to await, if a burst is at its end. What is sent without a request is
-    /// bounded by the burst: what follows waits until its end is known to be handled.
+    /// Sends what may be sent; returns the request at the end of a burst. What is sent without a request is bounded by
+    /// the burst: the next burst waits for the request.
     fn pump(&mut self, unreadable: &mut Vec<(T, String)>) -> Option<Request<T>> {
         match &self.taker {
             Taker::Sink(sink) => {
@@ -142,7 +142,7 @@ impl<T: Topic> Subscription<T> {
                         Ok(Some(handling)) => return Some(Either::Right(handling)),
                         Ok(None) => {}
                         Err(why) => {
-                            // Then the next one is awaited instead.
+                            // The next item becomes the request instead.
                             self.line.waits = false;
                             unreadable.push((item, why));
                         }
@@ -186,14 +186,14 @@ impl<T: Topic> Subscription<T> {
     }
 }
 
-/// All subscribers of one kind. Ordered, so that they are served in the order they came.
+/// All subscribers of messages or of events, in the order they subscribed.
 pub(crate) struct Subscriptions<T: Topic> {
     list: BTreeMap<SubscriptionId, Subscription<T>>,
-    /// What a subscriber could not read, and why, since this was last taken.
+    /// Items that a subscriber could not decode, and why, since the last call of `take_unreadable`.
     unreadable: Vec<(T, String)>,
-    /// Those that stopped without ending their subscription, and what they had not taken, since this was last told.
+    /// Subscribers that stopped without unsubscribing, and how many items each lost, since the last call of `lagged`.
     gone: Vec<(SubscriptionId, usize)>,
-    /// What all of them missed, and how many stopped.
+    /// Items that all of them missed; `stopped` counts the subscribers that stopped.
     missed: u64,
     stopped: u64,
 }
@@ -242,19 +242,19 @@ impl<T: Topic> Subscriptions<T> {
         self.list.is_empty()
     }
 
-    /// Whether anybody wants this one.
+    /// Returns whether the item passes any subscriber's filter.
     pub(crate) fn want(&self, item: &T) -> bool {
         self.list
             .values()
             .any(|subscription| item.passes(&subscription.compiled))
     }
 
-    /// What subscribers could not read, and why.
+    /// Returns the items that subscribers could not decode, and why.
     pub(crate) fn take_unreadable(&mut self) -> Vec<(T, String)> {
         mem::take(&mut self.unreadable)
     }
 
-    /// Items that no subscriber has been sent yet.
+    /// Returns the number of queued items.
     pub(crate) fn waiting(&self) -> usize {
         self.list
             .values()
@@ -262,7 +262,8 @@ impl<T: Topic> Subscriptions<T> {
             .sum()
     }
 
-    /// Puts each item into the queue of each who wants it; the last of them gets the items themselves.
+    /// Queues each item for every subscriber whose filter it passes; the last subscriber takes the items without a
+    /// copy.
     pub(crate) fn push_all(&mut self, items: Vec<T>, hold: &Hold) {
         let mut subscriptions = self.list.values_mut();
         let Some(last) = subscriptions.next_back() else {
@@ -276,7 +277,7 @@ impl<T: Topic> Subscriptions<T> {
         items.into_iter().for_each(|item| last.push(item, hold));
     }
 
-    /// Sends what may be sent, and gives the ends of bursts to be awaited.
+    /// Sends what may be sent, and passes on the requests to await.
     pub(crate) fn pump(&mut self, mut burst: impl FnMut(Burst<T>)) {
         for (id, subscription) in &mut self.list {
             if let Some(request) = subscription.pump(&mut self.unreadable) {
@@ -285,7 +286,7 @@ impl<T: Topic> Subscriptions<T> {
         }
     }
 
-    /// The end of a burst was handled, or nobody is there any more to do it.
+    /// Records that the request of a burst was handled; on an error its actor has stopped.
     pub(crate) fn handled(&mut self, id: SubscriptionId, answer: Result<(), MailboxError>) {
         let Some(subscription) = self.list.get_mut(&id) else {
             return;
@@ -299,17 +300,17 @@ impl<T: Topic> Subscriptions<T> {
         subscription.line.handled();
     }
 
-    /// Items that subscribers missed because they fell behind.
+    /// Returns the number of items that subscribers missed because they fell behind.
     pub(crate) fn missed(&self) -> u64 {
         self.missed
     }
 
-    /// Subscribers that stopped without ending their subscription.
+    /// Returns the number of subscribers that stopped without unsubscribing.
     pub(crate) fn stopped(&self) -> u64 {
         self.stopped + self.gone.len() as u64
     }
 
-    /// What each missed since this was last asked, and who is gone; those are forgotten.
+    /// Returns events on what each subscriber missed and which stopped, since the last call; stopped ones are removed.
     pub(crate) fn lagged(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         self.list.retain(|id, subscription| {

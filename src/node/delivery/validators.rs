@@ -1,6 +1,6 @@
-//! Validators: who is asked about messages that the core holds, and until when each may take.
+//! Validators: the actors that judge messages held by the core, and their deadlines.
 //!
-//! Owns what waits before each of them. What a word leads to is decided by the core; knows neither clocks nor contexts.
+//! Owns the queue before each of them. The core applies the verdicts. Knows neither clocks nor contexts.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -12,28 +12,28 @@ use crate::mesh::{Acceptance, ProposalId};
 use crate::node::messages::subscribe::SubscriptionId;
 use crate::wire::{Message, NodeId};
 
-/// Messages that are before a validator at once.
+/// The most messages before a validator at once.
 const MAX_WORKING: usize = 64;
 
-/// A word that is not spoken yet; `None`: it will not be.
+/// A future verdict; `None`: the actor has stopped.
 pub(crate) type Judging = Pin<Box<dyn Future<Output = Option<Acceptance>>>>;
 
-/// Whoever can be asked about a message.
+/// A validator's actor.
 pub(crate) trait Asks: Send {
-    /// Whether it is still there.
+    /// Returns whether the actor still runs.
     fn is_connected(&self) -> bool;
 
     fn ask(&self, message: &Message) -> Judging;
 }
 
-/// One of them, and what waits for it.
+/// One validator, and its queue.
 pub(crate) struct Validator {
     asks: Box<dyn Asks>,
     deadline: Duration,
-    /// By the neighbour they came from, whose turn is next first: one that floods does not keep the others waiting.
+    /// One queue per neighbour, served in turn, so that one that floods does not delay the others.
     waiting: VecDeque<(NodeId, VecDeque<(ProposalId, Message)>)>,
     working: usize,
-    /// That its actor has stopped was told.
+    /// Whether it was reported that its actor has stopped.
     is_gone: bool,
 }
 
@@ -77,10 +77,10 @@ impl Validator {
 #[derive(Default)]
 pub(crate) struct Validators {
     list: BTreeMap<SubscriptionId, Validator>,
-    /// What is not decided yet, by the time it has.
+    /// Undecided messages, by deadline.
     undecided: BTreeSet<(Duration, ProposalId)>,
     until: BTreeMap<ProposalId, Duration>,
-    /// For when a timer is set.
+    /// The time of the timer that is set.
     pub(crate) timer: Option<Duration>,
 }
 
@@ -93,7 +93,7 @@ impl Validators {
         self.list.remove(&id).is_some()
     }
 
-    /// A message waits for a validator's word; false if there will be none.
+    /// Queues a message for a validator; false if the validator is gone.
     pub(crate) fn push(
         &mut self,
         of: SubscriptionId,
@@ -114,13 +114,13 @@ impl Validators {
         true
     }
 
-    /// The next that may be asked; [`answered`](Self::answered) is owed for each.
+    /// Asks about the next message. The caller must call [`answered`](Self::answered) for each.
     pub(crate) fn next(&mut self) -> Option<(SubscriptionId, ProposalId, Judging)> {
         for (id, validator) in &mut self.list {
             while validator.working < MAX_WORKING
                 && let Some((proposal, message)) = validator.pop()
             {
-                // It may have become too late to ask.
+                // Its deadline may have passed.
                 if self.until.contains_key(&proposal) {
                     validator.working += 1;
                     return Some((*id, proposal, validator.asks.ask(&message)));
@@ -130,7 +130,7 @@ impl Validators {
         None
     }
 
-    /// A validator has answered, or never will. Whether the word still counts.
+    /// Records that a validator has answered or stopped; returns whether its verdict still counts.
     pub(crate) fn answered(&mut self, of: SubscriptionId, proposal: ProposalId) -> bool {
         if let Some(validator) = self.list.get_mut(&of) {
             validator.working -= 1;
@@ -143,7 +143,7 @@ impl Validators {
         until.is_some_and(|until| self.undecided.remove(&(until, proposal)))
     }
 
-    /// Messages whose time is over.
+    /// Removes and returns the messages whose deadline has passed.
     pub(crate) fn overdue(&mut self, now: Duration) -> Vec<ProposalId> {
         let mut overdue = Vec::new();
         while let Some((until, proposal)) = self.undecided.first().copied()
@@ -164,12 +164,12 @@ impl Validators {
         overdue
     }
 
-    /// When the time of the next is over.
+    /// Returns the next deadline.
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         self.undecided.first().map(|(until, _)| *until)
     }
 
-    /// Validators whose actors have stopped, each once, and how many messages waited for it.
+    /// Returns validators whose actor has stopped, each once, with the number of messages it had not decided.
     pub(crate) fn gone(&mut self) -> Vec<(SubscriptionId, usize)> {
         let mut gone = Vec::new();
         for (id, validator) in &mut self.list {
@@ -231,7 +231,7 @@ mod tests {
             .collect();
         assert_eq!(asked.len(), MAX_WORKING);
         assert_eq!(asked[..3], [0, 200, 1], "B has the second turn");
-        // What has waited too long is asked about no more.
+        // Overdue messages are no longer asked about.
         assert_eq!(validators.overdue(Duration::from_secs(1)).len(), 201);
         validators.answered(of, ProposalId(0));
         assert!(validators.next().is_none());

@@ -1,22 +1,21 @@
-//! A distribution in a fixed number of buckets: what a [`StatusReport`](super::StatusReport) has of times and
-//! sizes.
+//! A histogram with a fixed number of buckets, for the times and sizes in a [`StatusReport`](super::StatusReport).
 //!
-//! Owns the counting. Takes the same memory however much is counted.
+//! Owns the counting. Its memory does not grow with the number of values.
 
 use serde::Serialize;
 
-/// Buckets of a histogram, the last of which has no upper bound.
+/// Number of buckets; the last has no upper bound.
 const BUCKETS: usize = 12;
 
-/// How often values were observed, by size.
+/// How many observed values fell into each bucket.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Histogram {
-    /// The upper bounds of the buckets, included; one more bucket has what is beyond the last.
+    /// The inclusive upper bounds of the buckets; one more bucket counts the values above the last bound.
     pub bounds: &'static [f64],
-    /// How many values fell into each bucket: not added up.
+    /// Values per bucket, not cumulative.
     counts: [u64; BUCKETS],
-    /// All values added up.
+    /// The sum of all values.
     pub sum: f64,
 }
 
@@ -30,7 +29,7 @@ impl Histogram {
     /// Peers.
     pub(crate) const PEERS: &[f64] = &[0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 64.0, 256.0];
 
-    /// An empty one.
+    /// Creates an empty histogram.
     pub(crate) fn new(bounds: &'static [f64]) -> Self {
         debug_assert!(
             bounds.len() < BUCKETS,
@@ -50,12 +49,12 @@ impl Histogram {
         self.sum += value;
     }
 
-    /// How many values fell into each bucket, not added up: one more than there are bounds.
+    /// Returns the number of values in each bucket, not cumulative: one bucket more than there are bounds.
     pub fn counts(&self) -> &[u64] {
         &self.counts[..=self.bounds.len()]
     }
 
-    /// How many values there were.
+    /// Returns the number of values.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }

@@ -1,8 +1,8 @@
-//! What users can ask of a running node: messages to the [`Router`](crate::Router), and their answers.
+//! The messages users send to a running node's [`Router`](crate::Router), and their answers.
 //!
-//! Owns their shapes and promises; the Router performs them. Connections and the end of the node stand here, the others in a file
-//! for each errand. Every message may also be answered with
-//! [`MailboxError::Closed`](actix::MailboxError::Closed), once the node has shut down.
+//! Owns their types and their documented behaviour; the Router carries them out. Connections and shutdown are here;
+//! every other subject has its own file. Any message can also fail with
+//! [`MailboxError::Closed`](actix::MailboxError::Closed) once the node has shut down.
 
 mod histogram;
 pub(crate) mod observe;
@@ -26,25 +26,26 @@ pub use observe::{
 };
 pub use send::{Send, SendMany, Whisper};
 
-/// What a [`Recipient<Message>`](actix::Recipient) is sent: see [`Subscribe::messages`](crate::Subscribe::messages).
+/// Lets a [`Recipient<Message>`](actix::Recipient) receive messages: see
+/// [`Subscribe::messages`](crate::Subscribe::messages).
 impl actix::Message for Message {
     type Result = ();
 }
 
-/// What a [`Recipient<Event>`](actix::Recipient) is sent: see [`SubscribeEvents`](crate::SubscribeEvents).
+/// Lets a [`Recipient<Event>`](actix::Recipient) receive events: see [`SubscribeEvents`](crate::SubscribeEvents).
 impl actix::Message for Event {
     type Result = ();
 }
 
-/// Connect to a peer.
+/// Connects to a peer.
 ///
-/// Answers when the peer's handshake has been accepted, with its id; or with the reason why there is no
-/// connection: refused, timeout, another subnet (theirs and ours), this node itself,
-/// another id than expected. The connection timeout and the handshake timeout bound the wait.
+/// Answers with the peer's id once its handshake has been accepted, or with the reason why there is no connection:
+/// refused, timeout, another subnet (theirs and ours), this node itself, another id than expected. The connection
+/// timeout and the handshake timeout bound the wait.
 ///
 /// # Errors
-/// A [`ConnectError`] names the address and says what went wrong there: nobody listens, it took too long, the subnets differ,
-/// another id answered, or the text is no address.
+/// A [`ConnectError`] names the address and the cause: nobody listens there, the attempt timed out, the subnets differ,
+/// another id answered, or the text is not an address.
 ///
 /// ```
 /// use actix_mesh::{Config, Connect};
@@ -62,13 +63,14 @@ impl actix::Message for Event {
 pub struct Connect {
     /// Where the peer listens.
     pub addr: HostPort,
-    /// Who must answer there; anybody, if `None`.
+    /// The id the peer must have; `None` accepts any.
     pub expect: Option<NodeId>,
 }
 
 impl Connect {
-    /// Connects to whoever listens there: an [`Address`](crate::Address), a [`SocketAddr`](std::net::SocketAddr), or text as `"example.org:4444"`. A text
-    /// that is no address is answered with [`ConnectError::BadAddress`].
+    /// Connects to any node that listens there. Takes an [`Address`](crate::Address), a
+    /// [`SocketAddr`](std::net::SocketAddr), or text such as `"example.org:4444"`. Text that is not an address fails
+    /// with [`ConnectError::BadAddress`].
     pub fn to(addr: impl Into<HostPort>) -> Self {
         Self {
             addr: addr.into(),
@@ -76,7 +78,7 @@ impl Connect {
         }
     }
 
-    /// Only to this peer: anyone else found there is closed again.
+    /// Accepts only this peer: a connection to any other node is closed.
     #[must_use]
     pub fn expect(mut self, peer: NodeId) -> Self {
         self.expect = Some(peer);
@@ -84,10 +86,10 @@ impl Connect {
     }
 }
 
-/// Close the connection to a peer, after what is queued for it has been written.
+/// Closes the connection to a peer, after flushing its outbound queue.
 ///
-/// Answers at once: false if it was not connected. For a while ([`Config::rejoin_delay`](crate::Config::rejoin_delay), 30 s) it is
-/// neither dialled nor let in again, unless a user [connects](Connect) to it.
+/// Answers at once: false if the peer was not connected. For [`Config::rejoin_delay`](crate::Config::rejoin_delay) (30
+/// s) the node neither dials nor accepts that peer, unless a user [connects](Connect) to it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -106,21 +108,20 @@ impl Connect {
 #[rtype(result = "bool")]
 #[non_exhaustive]
 pub struct Disconnect {
-    /// Which.
+    /// The peer.
     pub peer: NodeId,
 }
 
 impl Disconnect {
-    /// From this peer.
+    /// Disconnects this peer.
     pub fn from(peer: NodeId) -> Self {
         Self { peer }
     }
 }
 
-/// Ask all connected peers for their peers, and dial what they name (`max_outgoing` at most).
+/// Asks all connected peers for their peers lists, and dials the addresses they name (at most `max_outgoing`).
 ///
-/// Answers at once with how many were asked; whom they lead to is told by
-/// [`Event::PeerJoined`].
+/// Answers at once with how many peers were asked; each new connection emits [`Event::PeerJoined`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -138,11 +139,12 @@ impl Disconnect {
 #[rtype(result = "usize")]
 pub struct RequestPeers;
 
-/// Stop the node: accept nobody, flush what was accepted for sending and delivery, close all connections.
+/// Stops the node: stops accepting connections, flushes what it has accepted for sending and delivery, and closes all
+/// connections.
 ///
-/// Answers when that is done, or when `drain` is over, with what did not get through. Messages that still
-/// wait for room in the send budget are sent first if there is time, and refused otherwise; everything asked
-/// for from now on is refused. After the answer the Router is gone.
+/// Answers when that is done or when `drain` has elapsed, with what was lost. Messages queued behind the send budget
+/// are sent if time allows, and refused otherwise; requests made from now on are refused. After the answer the Router
+/// is gone.
 ///
 /// ```
 /// use std::time::Duration;
@@ -159,7 +161,7 @@ pub struct RequestPeers;
 #[rtype(result = "ShutdownReport")]
 #[non_exhaustive]
 pub struct Shutdown {
-    /// How long to flush. Default 5 s.
+    /// The flush deadline. Default 5 s.
     pub drain: Duration,
 }
 
@@ -172,12 +174,12 @@ impl Default for Shutdown {
 }
 
 impl Shutdown {
-    /// Flush for at most five seconds.
+    /// Flushes for at most five seconds.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets how long to flush; zero closes at once.
+    /// Sets the flush deadline; zero closes at once.
     #[must_use]
     pub fn drain(mut self, drain: Duration) -> Self {
         self.drain = drain;
@@ -185,38 +187,38 @@ impl Shutdown {
     }
 }
 
-/// What a shutdown could not get through.
+/// What a shutdown lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Peers that did not take all that was queued for them.
+    /// Peers whose outbound queue was not flushed.
     pub unsent: Vec<Unsent>,
-    /// Own messages that waited for room in the send budget and were refused.
+    /// Own messages queued behind the send budget that were refused.
     pub refused: usize,
-    /// Messages that subscribers and interceptors had not taken, and those in the inbox if anybody ever pulled from it.
+    /// Messages that subscribers and interceptors had not taken, and those in the inbox if anything ever pulled from
+    /// it.
     pub undelivered: usize,
 }
 
 impl ShutdownReport {
-    /// Whether everything got through, as far as this side can know.
+    /// Returns whether nothing was lost, as far as this node can know.
     pub fn is_clean(&self) -> bool {
         self.unsent.is_empty() && self.refused == 0 && self.undelivered == 0
     }
 }
 
-/// What was queued for a peer and not written. A piece that was written in part counts whole, so some of it
-/// may have arrived.
+/// What was queued for a peer and not written. A partly written piece counts in full, so some of it may have arrived.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Unsent {
-    /// Which.
+    /// The peer.
     pub peer: NodeId,
-    /// How much, of own messages and of others' that were to be passed on.
+    /// How much was not written: own messages, and messages to relay.
     pub traffic: Traffic,
 }
 
 impl Unsent {
-    /// What a `Router` answers: for an actor that stands in for one in a test.
+    /// Creates the report a `Router` gives, for tests that stand in for one.
     pub fn new(peer: NodeId, traffic: Traffic) -> Self {
         Self { peer, traffic }
     }

@@ -1,4 +1,4 @@
-//! Looking at a node: its peers, what waits, what passed, and how it is. Nothing here changes anything.
+//! Observation of a node: its peers, its queues, what passed through it, and its status. Read-only.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::node::reply::Answer;
 use crate::node::requests::pending::RequestStats;
 use crate::wire::{Address, Generation, MessageId, Method, NodeId, Subnet, SubnetId};
 
-/// List the connected peers, in the order of their ids. Answers when each connection has said what it has written.
+/// Lists the connected peers, in order of id. Answers when each connection has reported what it has written.
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,22 +38,22 @@ pub struct Peer {
     pub id: NodeId,
     /// Its outward address if it named one, otherwise where it connects from.
     pub addr: Address,
-    /// Who dialled.
+    /// Which side dialled.
     pub direction: Direction,
     /// How messages to it are compressed.
     pub compression: Option<Method>,
-    /// Since when, in unix seconds.
+    /// When it connected, in unix seconds.
     pub since: u64,
-    /// What it sent us: messages, and bytes as they went over the wire.
+    /// What it sent to this node: messages, and bytes on the wire.
     pub received: Traffic,
-    /// What was written to it, likewise: what still waits in this node's queue is not counted, and a message written in part is not.
+    /// What was written to it, likewise. Excludes what is still in this node's queue, and a partly written message.
     pub sent: Traffic,
     /// Whether its key proves its id, as it does in a closed mesh.
     pub proven: bool,
 }
 
 impl Peer {
-    /// What a `Router` answers: for an actor that stands in for one in a test. Nothing was said yet.
+    /// Creates a peer with empty counters, for tests that stand in for a `Router`.
     pub fn new(id: NodeId, addr: impl Into<Address>, direction: Direction) -> Self {
         Self {
             id,
@@ -68,7 +68,7 @@ impl Peer {
     }
 }
 
-/// List the dials, and the connections whose handshake has not been accepted. Answers at once.
+/// Lists the dials, and the connections whose handshake has not been accepted. Answers at once.
 ///
 /// ```
 /// use actix_mesh::{Awaiting, Config};
@@ -88,18 +88,18 @@ pub struct Awaiting;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Awaited {
-    /// Where it leads, or comes from.
+    /// The remote address.
     pub addr: Address,
-    /// Who dialled.
+    /// Which side dialled.
     pub direction: Direction,
-    /// Who has to be there, if anyone in particular.
+    /// The id it must have, if any.
     pub expect: Option<NodeId>,
-    /// Whether it is connected already; otherwise it is being dialled.
+    /// Whether it is connected; if not, it is being dialled.
     pub connected: bool,
 }
 
 impl Awaited {
-    /// What a `Router` answers: for an actor that stands in for one in a test. It is being dialled, and anybody will do.
+    /// Creates a dial that accepts any id, for tests that stand in for a `Router`.
     pub fn new(addr: impl Into<Address>, direction: Direction) -> Self {
         Self {
             addr: addr.into(),
@@ -110,11 +110,11 @@ impl Awaited {
     }
 }
 
-/// List what the connected peers said of their neighbours, and ask them again.
+/// Lists what the connected peers last said about their neighbours, and asks them again.
 ///
-/// Answers at once with the last word of each; what is asked for now shows the next time. A peer is asked at most every
-/// four seconds. Only nodes with [`Config::share_topology`](crate::Config::share_topology) ask and answer. It is hearsay:
-/// a peer may say anything.
+/// Answers at once with the last answer of each peer; the new answers show up in the next call. A peer is asked at most
+/// once in four seconds. Only nodes with [`Config::share_topology`](crate::Config::share_topology) ask and answer. A
+/// peer may claim anything.
 ///
 /// ```
 /// use actix_mesh::{Config, Topology};
@@ -130,11 +130,11 @@ impl Awaited {
 #[rtype(result = "Vec<Neighborhood>")]
 pub struct Topology;
 
-/// List the last broadcasts that passed through this node, the newest first: who wrote each, and which neighbour it came
+/// Lists the last broadcasts that passed through this node, newest first: their authors, and the neighbours they came
 /// from.
 ///
-/// At most so many of the 1,024 that are kept. They are kept only with
-/// [`Config::share_topology`](crate::Config::share_topology); what a message carries never is.
+/// The argument limits the list; 1,024 are kept, and only with
+/// [`Config::share_topology`](crate::Config::share_topology). Payloads are never kept.
 ///
 /// ```
 /// use actix_mesh::{Config, PassedMessages};
@@ -148,12 +148,12 @@ pub struct Topology;
 #[rtype(result = "Vec<PassedMessage>")]
 pub struct PassedMessages(pub usize);
 
-/// Tell by which way a message went, and ask the connected peers.
+/// Returns the route a message took, and asks the connected peers about it.
 ///
-/// Answers at once with what is known; what is asked for now shows the next time, a round trip later. A peer is asked once
-/// for a message, again if it did not know it, and for another one after half a second. Only nodes with
-/// [`Config::share_topology`](crate::Config::share_topology) ask and answer, of the last 1,024 broadcasts that passed
-/// through them. What others say is hearsay.
+/// Answers at once with what is known; the new answers show up in a call one round trip later. A peer is asked once
+/// about a message, again if it did not know it, and about another message after half a second. Only nodes with
+/// [`Config::share_topology`](crate::Config::share_topology) ask and answer, about the last 1,024 broadcasts that
+/// passed through them. A peer may claim anything.
 ///
 /// ```
 /// use actix_mesh::{Config, RouteOf, Send};
@@ -168,7 +168,7 @@ pub struct PassedMessages(pub usize);
 #[rtype(result = "Route")]
 pub struct RouteOf(pub MessageId);
 
-/// Ask how the node is. Answers at once.
+/// Asks for the node's status. Answers at once.
 ///
 /// ```
 /// use actix_mesh::{Config, Status};
@@ -183,13 +183,13 @@ pub struct RouteOf(pub MessageId);
 #[rtype(result = "Box<StatusReport>")]
 pub struct Status;
 
-/// How a node is.
+/// The status of a node.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct StatusReport {
     /// Its id.
     pub id: NodeId,
-    /// Where it listens.
+    /// The address it listens on.
     pub listen: SocketAddr,
     /// The outward address it tells its peers.
     pub address: Address,
@@ -199,39 +199,39 @@ pub struct StatusReport {
     pub subnet_id: SubnetId,
     /// The generation it speaks.
     pub wire: Generation,
-    /// Since when it runs, in unix seconds.
+    /// When it started, in unix seconds.
     pub since: u64,
     /// Peers connected.
     pub peers: usize,
     /// Dials and connections without a handshake.
     pub awaiting: usize,
-    /// Bytes of own messages that wait to be written.
+    /// Bytes of own messages in outbound queues.
     pub sending: usize,
-    /// Own messages that wait for room in the send budget.
+    /// Own messages queued behind the send budget.
     pub waiting: usize,
     /// Own messages refused so far as [`SendError::Busy`](crate::SendError::Busy).
     pub turned_away: u64,
     /// Messages that subscribers missed because their queues were full.
     pub missed: u64,
-    /// What was asked for with `do_send` and refused, which nobody was told but by [`Event::NotSent`](crate::Event::NotSent).
+    /// Requests made with `do_send` and refused; only [`Event::NotSent`](crate::Event::NotSent) reported them.
     pub unheard: u64,
-    /// What was queued for peers and not written, because their connection ended before.
+    /// What was queued for peers and not written, because the connection ended.
     pub unwritten: Traffic,
     /// Subscribers whose actor stopped without ending its subscription.
     pub subscribers_gone: u64,
-    /// Questions and answers: those that wait, and what became of the others.
+    /// Requests and answers: how many are in progress, and the outcomes of the others.
     pub requests: RequestStats,
-    /// What was counted since the start.
+    /// Counters since the start.
     pub stats: Stats,
-    /// Seconds between the stamps of messages and their delivery here. Stamps are whole seconds, and so is this.
+    /// Seconds between the stamps of messages and their delivery here, in whole seconds as the stamps are.
     pub delivery_delay: Histogram,
     /// Seconds until whispers were handed to their peer, or failed.
     pub whisper_time: Histogram,
-    /// Seconds until questions were answered, each answer counted.
+    /// Seconds until requests were answered, one value per answer.
     pub request_time: Histogram,
-    /// Peers that own messages were handed to.
+    /// How many peers each own message was handed to.
     pub fan_out: Histogram,
-    /// What went wrong lately, oldest first; bounded.
+    /// Recent problems, oldest first; bounded.
     pub troubles: Vec<Trouble>,
     /// The settings in force, by their names in [`Config`](crate::Config).
     pub settings: Arc<serde_json::Map<String, serde_json::Value>>,

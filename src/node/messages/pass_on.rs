@@ -1,23 +1,22 @@
-//! What a bridge asks of a node: to pass on messages that were written in another mesh, and to answer for the peers that
-//! live there.
+//! What a bridge asks of a node: pass on messages from another mesh, and answer for the peers there.
 //!
-//! Owns the shapes of these messages; [`Bridge`](crate::Bridge) sends them, and so may any other actor.
+//! Owns the types of these messages; [`Bridge`](crate::Bridge) sends them, and so may any other actor.
 
 use std::time::Duration;
 
 use crate::mesh::{Foreign, PassOnError, Sent, WhisperError, Whispered};
 use crate::wire::{Address, Message, NodeId, Packets};
 
-/// Pass a broadcast of another mesh on to all connected peers, under its author's name and time.
+/// Passes a broadcast of another mesh on to all connected peers, under its author's name and time.
 ///
-/// It travels as if this node had relayed it, so several bridges may bring the same message: it has the same id from each of
-/// them, and every peer takes it once. This node's own subscribers are not handed it. Waits for room in the send budget as
+/// It travels as if this node had relayed it. Several bridges may bring the same message: it has the same id from each,
+/// and every peer takes it once. This node's own subscribers do not get it. Waits for room in the send budget as
 /// [`Send`](struct@crate::Send) does.
 ///
 /// # Errors
 ///
-/// [`PassOnError::Known`] if this mesh has the message already, which is the ordinary end of an echo; otherwise why it may not
-/// be sent.
+/// [`PassOnError::Known`] if this mesh already has the message, which normally ends an echo; otherwise why it cannot be
+/// sent.
 ///
 /// ```
 /// use actix_mesh::Config;
@@ -33,7 +32,7 @@ use crate::wire::{Address, Message, NodeId, Packets};
 #[rtype(result = "Result<Sent, PassOnError>")]
 #[non_exhaustive]
 pub struct PassOn {
-    /// Who wrote it, as it was said in its mesh.
+    /// The author, as claimed in its mesh.
     pub author: NodeId,
     /// When it was written, in unix seconds.
     pub time: u64,
@@ -42,7 +41,7 @@ pub struct PassOn {
 }
 
 impl PassOn {
-    /// A broadcast by this author, with this payload: packet 0 is its kind.
+    /// Creates a broadcast by this author, with this payload: packet 0 is its kind.
     pub fn new(author: NodeId, time: u64, payload: impl Into<Packets>) -> Self {
         Self {
             author,
@@ -51,7 +50,7 @@ impl PassOn {
         }
     }
 
-    /// A message that was received in another mesh of the same generation.
+    /// Copies a message that was received in another mesh of the same generation.
     pub fn message(message: &Message) -> Self {
         Self::new(message.sender().clone(), message.time(), message.packets())
     }
@@ -65,8 +64,9 @@ impl PassOn {
     }
 }
 
-/// Pass a whisper of another mesh on to one peer, under its author's name. The peer is looked for as by
-/// [`Whisper`](crate::Whisper).
+/// Passes a whisper of another mesh on to one peer, under its author's name.
+///
+/// Finds the peer as [`Whisper`](crate::Whisper) does.
 ///
 /// # Errors
 ///
@@ -75,16 +75,16 @@ impl PassOn {
 #[rtype(result = "Result<Whispered, WhisperError>")]
 #[non_exhaustive]
 pub struct PassOnTo {
-    /// Whom to.
+    /// The recipient.
     pub to: NodeId,
-    /// What, and by whom.
+    /// The message and its author.
     pub message: PassOn,
-    /// How long the peer may be looked for. Default 10 s.
+    /// The deadline for finding the peer. Default 10 s.
     pub within: Duration,
 }
 
 impl PassOnTo {
-    /// This message to this peer.
+    /// Creates a whisper of this message to this peer.
     pub fn new(to: NodeId, message: PassOn) -> Self {
         Self {
             to,
@@ -94,27 +94,28 @@ impl PassOnTo {
     }
 }
 
-/// From now on, tell as [`Event::Sought`](crate::Event::Sought) which peers others look for that are not connected here.
+/// Turns on [`Event::Sought`](crate::Event::Sought), which names peers that others look for and that are not connected
+/// here.
 #[derive(Clone, Copy, Debug, Default, actix::Message)]
 #[rtype(result = "()")]
 pub struct TellSought;
 
-/// Answer those who look for this peer with this address, now and later, until 1,024 others have been vouched for since.
+/// Answers discovery of this peer with this address, from now on, until 1,024 other peers have been vouched for since.
 ///
-/// Whoever asked dials that address and expects the peer's id there: let a node listen on it that was given
-/// [that id](crate::Config::id).
+/// The node that asked dials the address and expects the peer's id there: the node that listens on it must have been
+/// given [that id](crate::Config::id).
 #[derive(Clone, Debug, actix::Message)]
 #[rtype(result = "()")]
 #[non_exhaustive]
 pub struct Vouch {
-    /// Which peer.
+    /// The peer.
     pub peer: NodeId,
-    /// Where it is reached; `None`: this node answers for it no longer.
+    /// The peer's address; `None`: this node no longer answers for it.
     pub addr: Option<Address>,
 }
 
 impl Vouch {
-    /// This peer is reached there.
+    /// Vouches that this peer can be reached at this address.
     pub fn at(peer: NodeId, addr: impl Into<Address>) -> Self {
         Self {
             peer,
@@ -122,7 +123,7 @@ impl Vouch {
         }
     }
 
-    /// This node answers for that peer no longer.
+    /// Stops answering for that peer.
     pub fn withdraw(peer: NodeId) -> Self {
         Self { peer, addr: None }
     }

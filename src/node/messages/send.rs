@@ -1,25 +1,27 @@
-//! Sending: to all connected peers, to one peer wherever it is, and in answer to a message.
+//! Sending: broadcasts, whispers, and replies.
+//!
+//! Owns the types of these messages; the Router carries them out.
 
 use std::time::Duration;
 
 use crate::mesh::{SendError, Sent, WhisperError, Whispered};
 use crate::wire::{Flag, Message, NodeId, Packet, Packets};
 
-/// Send to all connected peers; broadcasts are passed on by them, whispers are not.
+/// Sends a message to all connected peers. They relay a broadcast; they do not relay a whisper.
 ///
-/// Answers when the message has been handed to the connections: its id, the peers it was handed to and
-/// those passed over. While this node's own messages fill its send budget, the answer waits until there is
-/// room: await it, and the node sends as fast as its slowest peer takes. Who does not want to wait says
-/// [`or_busy`](Self::or_busy); and if 32 MiB wait already (each message counts 512 bytes more than it has), as
-/// where nobody awaits any answer, the answer is [`SendError::Busy`] in any case, and the message is not sent.
+/// Answers when the message is in the connections' outbound queues, with its id, the peers it was handed to and those
+/// skipped. While this node's own messages fill its send budget, the answer waits for room: a sender that awaits each
+/// answer runs at the pace of the slowest peer. [`or_busy`](Self::or_busy) fails instead of waiting. When 32 MiB are
+/// queued behind the budget (each message counts 512 bytes on top of its own), as happens when no answer is awaited,
+/// the message is not sent and the answer is [`SendError::Busy`].
 ///
-/// Fails if no peer is connected (unless allowed), if a packet is not valid UTF-8 (unless the node allows
-/// binary), if the kind is one of the mesh's own, or if it does not fit a frame. The same payload sent again
-/// within a second is stamped with the next free second, so that peers do not take it for a repetition.
+/// Fails if no peer is connected (unless allowed), if a packet is not valid UTF-8 (unless the node allows binary), if
+/// the kind is reserved by the mesh, or if the message does not fit a frame. A payload repeated within a second is
+/// stamped with the next free second, so that peers do not drop it as a duplicate.
 ///
 /// # Errors
-/// A [`SendError`] says whose turn it is: nobody is connected yet, the message is not one that can be sent, or too much
-/// waits already. What was refused was handed to no peer.
+/// A [`SendError`] gives the cause: no peer is connected yet, the message cannot be sent, or too much is queued
+/// already. A refused message was handed to no peer.
 ///
 /// ```
 /// use std::time::Duration;
@@ -40,21 +42,21 @@ use crate::wire::{Flag, Message, NodeId, Packet, Packets};
 #[rtype(result = "Result<Sent, SendError>")]
 #[non_exhaustive]
 pub struct Send {
-    /// What is sent: the payload without its packet 0.
+    /// The payload without its packet 0.
     pub packets: Packets,
     /// How it travels: [`Flag::Broadcast`] by default, or [`Flag::Whisper`].
     pub flag: Flag,
-    /// Packet 0 of the payload. By default the mesh's own sub-flag that belongs to `flag`, with which
-    /// receivers queue the message for their users; anything else is for handlers that look for it.
+    /// Packet 0 of the payload. By default the mesh's sub-flag for `flag`, which makes receivers queue the message for
+    /// their users; any other value reaches only handlers that look for it.
     pub kind: Option<Packet>,
-    /// Whether it is all right that nobody is connected.
+    /// Whether to succeed when no peer is connected.
     pub allow_empty: bool,
-    /// Whether it is refused rather than kept waiting for room in the send budget.
+    /// Whether to fail instead of waiting for room in the send budget.
     pub or_busy: bool,
 }
 
 impl Send {
-    /// A broadcast of these packets: `"text"`, `["a", "b"]`, `("name", vec![1, 2])`, ...
+    /// Creates a broadcast of these packets: `"text"`, `["a", "b"]`, `("name", vec![1, 2])`, ...
     pub fn new(packets: impl Into<Packets>) -> Self {
         Self {
             packets: packets.into(),
@@ -79,14 +81,14 @@ impl Send {
         self
     }
 
-    /// Makes it no error that nobody is connected.
+    /// Succeeds even when no peer is connected.
     #[must_use]
     pub fn allow_empty(mut self) -> Self {
         self.allow_empty = true;
         self
     }
 
-    /// Has it refused with [`SendError::Busy`] if there is no room in the send budget at once.
+    /// Fails with [`SendError::Busy`] instead of waiting for room in the send budget.
     #[must_use]
     pub fn or_busy(mut self) -> Self {
         self.or_busy = true;
@@ -94,16 +96,15 @@ impl Send {
     }
 }
 
-/// Send several messages to all connected peers, in this order.
+/// Sends several messages to all connected peers, in order.
 ///
-/// Each is sent, refused and counted as it would be alone, as a [`Send`](struct@Send). Answers, in the same order, when
-/// all of them are answered. For whoever has many to send at once: the way through a mailbox and back, which is a third
-/// of what a short message costs its sender, is gone once for all of them. What does not fit the send budget waits in
-/// line, where 32 MiB at most may wait (each message counts 512 bytes more than it has): send a few dozen, await the
-/// answer of those before, go on.
+/// Each is sent, refused and counted like a single [`Send`](struct@Send). Answers when all have been answered, in the
+/// same order. The batch costs one mailbox round trip, which is a third of what a short message costs its sender.
+/// Messages that do not fit the send budget are queued; that queue holds at most 32 MiB (each message counts 512 bytes
+/// on top of its own). Send a few dozen, await their answer, then send the next batch.
 ///
 /// # Errors
-/// Each place of the answer is that of a [`Send`](struct@Send): one that is refused keeps none of the others from going out.
+/// Each element of the answer is that of one [`Send`](struct@Send). A refused message does not hold back the others.
 ///
 /// ```
 /// use std::time::Duration;
@@ -123,7 +124,7 @@ impl Send {
 #[derive(Clone, Debug, Default, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Vec<Result<Sent, SendError>>")]
 pub struct SendMany(
-    /// What is sent.
+    /// The messages.
     pub Vec<Send>,
 );
 
@@ -133,16 +134,16 @@ impl FromIterator<Send> for SendMany {
     }
 }
 
-/// Send to one peer, connected or not.
+/// Sends a message to one peer, connected or not.
 ///
-/// A peer that is not connected is asked for in the mesh, dialled where it is said to be, and handed the
-/// message once its handshake has proven its id. Answers when the message has been handed to the peer's
-/// connection; or, at the latest when `within` is over, with what kept it from getting there. Waits for room
-/// in the send budget as [`Send`](struct@Send) does.
+/// For a peer that is not connected, the node asks the mesh for its address, dials it, and hands over the message once
+/// the peer's handshake has confirmed its id. Answers when the message is in the connection's outbound queue or, at the
+/// latest after `within`, with the cause of the failure. Waits for room in the send budget as [`Send`](struct@Send)
+/// does.
 ///
 /// # Errors
-/// A [`WhisperError`] says how far it got: nobody knows the peer, it could not be reached in time, or, as for a
-/// [`Send`](struct@Send), the message is not one that can be sent.
+/// A [`WhisperError`] gives the cause: no peer knows the id, the peer could not be reached in time, or, as for a
+/// [`Send`](struct@Send), the message cannot be sent.
 ///
 /// ```
 /// use std::time::Duration;
@@ -163,21 +164,21 @@ impl FromIterator<Send> for SendMany {
 #[rtype(result = "Result<Whispered, WhisperError>")]
 #[non_exhaustive]
 pub struct Whisper {
-    /// Whom to.
+    /// The recipient.
     pub to: NodeId,
-    /// Packet 0 of the payload. Default `None`: the mesh's own `whisper`, with which receivers queue the message
-    /// for their users; anything else is for those who look for it with [`Filter::kind`](crate::Filter::kind).
+    /// Packet 0 of the payload. Default `None`: the mesh's own `whisper`, which makes receivers queue the message for
+    /// their users; any other value reaches only those who select it with [`Filter::kind`](crate::Filter::kind).
     pub kind: Option<Packet>,
-    /// What: the payload without its packet 0.
+    /// The payload without its packet 0.
     pub packets: Packets,
-    /// How long the peer may be looked for. Default 10 s.
+    /// The deadline for finding the peer. Default 10 s.
     pub within: Duration,
-    /// Whether it is refused rather than kept waiting for room in the send budget.
+    /// Whether to fail instead of waiting for room in the send budget.
     pub or_busy: bool,
 }
 
 impl Whisper {
-    /// These packets to this peer.
+    /// Creates a whisper of these packets to this peer.
     pub fn new(to: NodeId, packets: impl Into<Packets>) -> Self {
         Self {
             to,
@@ -195,14 +196,14 @@ impl Whisper {
         self
     }
 
-    /// Sets how long the peer may be looked for.
+    /// Sets the deadline for finding the peer.
     #[must_use]
     pub fn within(mut self, time: Duration) -> Self {
         self.within = time;
         self
     }
 
-    /// Has it refused with [`SendError::Busy`] if there is no room in the send budget at once.
+    /// Fails with [`SendError::Busy`] instead of waiting for room in the send budget.
     #[must_use]
     pub fn or_busy(mut self) -> Self {
         self.or_busy = true;
@@ -211,9 +212,9 @@ impl Whisper {
 }
 
 impl Message {
-    /// The same to the author of this message, also if it came here over others: send it to the Router.
+    /// Creates a whisper to the author of this message, also if it was relayed: send it to the Router.
     ///
-    /// On this protocol the author's name is a claim: nothing proves that the message is theirs.
+    /// The protocol proves no authorship: the author's name is a claim.
     pub fn reply(&self, packets: impl Into<Packets>) -> Whisper {
         Whisper::new(self.sender().clone(), packets)
     }

@@ -1,6 +1,6 @@
-//! How users take what arrives: subscriptions, the inbox, interception.
+//! Receiving: subscriptions, the inbox, interception.
 //!
-//! Owns the shapes of these messages and their promises; the queues behind them are
+//! Owns the types of these messages and their documented behaviour; the queues are in
 //! [`subscriptions`](crate::node::delivery::subscriptions).
 
 use std::fmt;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::mesh::Event;
 use crate::wire::{Flag, Message, NodeId, Packet};
 
-/// The name of a subscription or an interception, for [`Unsubscribe`]; events about it carry the number.
+/// The id of a subscription or an interception, for [`Unsubscribe`]; events about it carry the number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct SubscriptionId(pub u64);
@@ -23,20 +23,20 @@ impl fmt::Display for SubscriptionId {
     }
 }
 
-/// Which messages are wanted. By default those that the reference peers would queue for their users: packet
-/// 0 is the mesh's own `broadcast` or `whisper`, whoever sent it and however it travelled.
+/// Selects messages. By default those that the reference peers would queue for their users: packet 0 is the mesh's own
+/// `broadcast` or `whisper`, regardless of sender and flag.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Filter {
-    /// How it travelled; any way, if `None`. A relayed broadcast counts as a broadcast.
+    /// How the message travelled; `None` selects any. A relayed broadcast counts as a broadcast.
     pub flag: Option<Flag>,
     /// What packet 0 of the payload must be.
     pub kind: KindFilter,
-    /// Also kinds that begin with one of these: rooms, keys, and whatever else there are many of.
+    /// Also selects kinds with one of these prefixes, for large families such as rooms or keys.
     pub prefixes: Vec<Packet>,
-    /// Who its author claims to be; anybody, if `None`.
+    /// The claimed author; `None` selects any.
     pub sender: Option<NodeId>,
-    /// Whether only values are wanted: see [`Subscribe::typed`].
+    /// Whether to select only typed values: see [`Subscribe::typed`].
     pub(crate) values: bool,
 }
 
@@ -54,19 +54,19 @@ pub enum KindFilter {
 }
 
 impl Filter {
-    /// What the reference peers would queue for their users.
+    /// Selects what the reference peers would queue for their users.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Only what travels like this.
+    /// Selects only messages with this flag.
     #[must_use]
     pub fn flag(mut self, flag: Flag) -> Self {
         self.flag = Some(flag);
         self
     }
 
-    /// Only this kind, or, said again, one of these kinds.
+    /// Selects this kind; call it again to select several.
     #[must_use]
     pub fn kind(mut self, kind: impl Into<Packet>) -> Self {
         match &mut self.kind {
@@ -76,7 +76,7 @@ impl Filter {
         self
     }
 
-    /// Also kinds that begin with this: `"room/"` for all rooms.
+    /// Also selects kinds with this prefix: `"room/"` for all rooms.
     #[must_use]
     pub fn kind_prefix(mut self, prefix: impl Into<Packet>) -> Self {
         if self.kind == KindFilter::User {
@@ -86,14 +86,14 @@ impl Filter {
         self
     }
 
-    /// Whatever its kind.
+    /// Selects all kinds.
     #[must_use]
     pub fn any_kind(mut self) -> Self {
         self.kind = KindFilter::All;
         self
     }
 
-    /// Only what this node wrote, as far as its name can be believed.
+    /// Selects only messages by this author, as far as its name can be trusted.
     #[must_use]
     pub fn sender(mut self, sender: NodeId) -> Self {
         self.sender = Some(sender);
@@ -101,15 +101,15 @@ impl Filter {
     }
 }
 
-/// How much may wait for a subscriber, and what happens beyond.
+/// The bounds of a subscriber's queue, and what happens when it is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Queue {
-    /// Items. Default 1,024.
+    /// The maximum number of items. Default 1,024.
     pub items: usize,
-    /// Their bytes. Default 4 MiB. One item is always let in, whatever its size.
+    /// The maximum number of bytes. Default 4 MiB. An empty queue takes one item of any size.
     pub bytes: usize,
-    /// What happens beyond.
+    /// What happens when the queue is full.
     pub overflow: Overflow,
 }
 
@@ -124,7 +124,7 @@ impl Default for Queue {
 }
 
 impl Queue {
-    /// For what no budget bounds.
+    /// Replaces `Pause` by `Detach`, for queues that no budget bounds.
     pub(crate) fn without_pause(mut self) -> Self {
         if self.overflow == Overflow::Pause {
             self.overflow = Overflow::Detach;
@@ -137,28 +137,28 @@ impl Queue {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// The oldest in the queue makes room.
+    /// Drops the oldest item.
     #[default]
     DropOldest,
-    /// The newcomer is dropped.
+    /// Drops the new item.
     DropNewest,
-    /// The subscription ends, after what is queued.
+    /// Ends the subscription, after delivering what is queued.
     Detach,
-    /// Nothing is lost: what waits keeps its place in the budget of the connection it came from, which stops
-    /// reading when the budget is used up. A subscriber that stops taking makes this node deaf, and after
-    /// their own patience its peers close it. For events, which no budget bounds, the same as `Detach`.
+    /// Loses nothing: queued messages stay charged to the inbound budget of their connection, which stops reading when
+    /// the budget is used up. A subscriber that stops reading makes this node stop reading, and its peers close their
+    /// connections when their own patience ends. For events, which no budget bounds, the same as `Detach`.
     Pause,
 }
 
-/// Have messages sent to an actor. For events there is [`SubscribeEvents`].
+/// Subscribes an actor to messages. For events there is [`SubscribeEvents`].
 ///
-/// Answers at once with the name of the subscription. From then on every message that passes the filter is
-/// put into the subscription's own bounded queue, and from there into the recipient's mailbox: at most 64 of
-/// them, or 256 KiB, ahead of what it has handled. If the queue overflows, its [`Overflow`] policy holds, the
-/// next message says how many were [missed](Message::missed), and [`Event::Lagged`] is told.
+/// Answers at once with the id of the subscription. From then on every message that passes the filter goes into the
+/// subscription's own bounded queue, and from there into the recipient's mailbox: at most 64 unhandled messages, or 256
+/// KiB. When the queue is full, its [`Overflow`] policy applies, the next message says how many were
+/// [missed](Message::missed), and the node emits [`Event::Lagged`].
 ///
 /// The recipient is a strong address: it keeps its actor alive until [`Unsubscribe`] or the node's end. The
-/// subscription ends by itself when the actor has stopped.
+/// subscription ends when the actor has stopped.
 ///
 /// ```
 /// use actix::{Actor, Context, Handler};
@@ -188,15 +188,15 @@ pub struct Subscribe<T>
 where
     T: actix::Message<Result = ()> + Send + 'static,
 {
-    /// Who is to have them.
+    /// The recipient.
     pub recipient: Recipient<T>,
     /// Which messages.
     pub filter: Filter,
-    /// How many may wait.
+    /// The bounds of the queue.
     pub queue: Queue,
 }
 
-/// Several items at once, in order: what an `actix::Recipient` is sent by [`Subscribe::bundles`]. Never empty.
+/// Several items in order, as sent to an `actix::Recipient` by [`Subscribe::bundles`]. Never empty.
 #[derive(Clone, Debug)]
 pub struct Bundle<T>(pub Vec<T>);
 
@@ -205,15 +205,15 @@ impl<T: Send + 'static> actix::Message for Bundle<T> {
 }
 
 impl Subscribe<Message> {
-    /// To messages, one by one.
+    /// Subscribes to messages, one by one.
     pub fn messages(recipient: impl Into<Recipient<Message>>) -> Self {
         Self::new(recipient.into())
     }
 }
 
 impl Subscribe<Bundle<Message>> {
-    /// To messages, as many at once as wait: at most 256 of them, or 256 KiB. At a high rate that spares
-    /// most of what it costs to send them from actor to actor; one that comes alone is a bundle of one.
+    /// Subscribes to messages in bundles: all that are queued, at most 256 of them or 256 KiB. At a high rate this
+    /// saves most of the cost of sending between actors; a message that arrives alone is a bundle of one.
     pub fn bundles(recipient: impl Into<Recipient<Bundle<Message>>>) -> Self {
         Self::new(recipient.into())
     }
@@ -231,28 +231,28 @@ where
         }
     }
 
-    /// Sets which messages.
+    /// Sets the filter.
     #[must_use]
     pub fn filter(mut self, filter: Filter) -> Self {
         self.filter = filter;
         self
     }
 
-    /// Sets how many items may wait.
+    /// Sets the maximum number of queued items.
     #[must_use]
     pub fn items(mut self, items: usize) -> Self {
         self.queue.items = items;
         self
     }
 
-    /// Sets how many bytes may wait.
+    /// Sets the maximum number of queued bytes.
     #[must_use]
     pub fn bytes(mut self, bytes: usize) -> Self {
         self.queue.bytes = bytes;
         self
     }
 
-    /// Sets what happens beyond.
+    /// Sets what happens when the queue is full.
     #[must_use]
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.queue.overflow = overflow;
@@ -260,10 +260,10 @@ where
     }
 }
 
-/// Have events sent to an actor: what happens in the mesh and in this node, as it happens.
+/// Subscribes an actor to events of the mesh and of this node.
 ///
-/// Answers at once with the name of the subscription. Events wait in a bounded queue as messages do (see
-/// [`Subscribe`]); how many did not fit is told by [`Event::Lagged`]. Like a [`Subscribe`], it keeps its actor alive.
+/// Answers at once with the id of the subscription. Events go into a bounded queue as messages do (see [`Subscribe`]);
+/// [`Event::Lagged`] says how many did not fit. As with [`Subscribe`], the recipient keeps its actor alive.
 ///
 /// ```
 /// use actix::{Actor, Context, Handler};
@@ -289,14 +289,14 @@ where
 #[rtype(result = "SubscriptionId")]
 #[non_exhaustive]
 pub struct SubscribeEvents {
-    /// Who is to have them.
+    /// The recipient.
     pub recipient: Recipient<Event>,
-    /// How many may wait. [`Overflow::Pause`] is taken as [`Overflow::Detach`]: no budget bounds events.
+    /// The bounds of the queue. [`Overflow::Pause`] acts as [`Overflow::Detach`]: no budget bounds events.
     pub queue: Queue,
 }
 
 impl SubscribeEvents {
-    /// Sends events to this actor.
+    /// Subscribes this actor to events.
     pub fn new(recipient: impl Into<Recipient<Event>>) -> Self {
         Self {
             recipient: recipient.into(),
@@ -304,21 +304,21 @@ impl SubscribeEvents {
         }
     }
 
-    /// Sets how many events may wait.
+    /// Sets the maximum number of queued events.
     #[must_use]
     pub fn items(mut self, items: usize) -> Self {
         self.queue.items = items;
         self
     }
 
-    /// Sets how many bytes of events may wait; each counts 256.
+    /// Sets the maximum number of queued bytes; each event counts 256.
     #[must_use]
     pub fn bytes(mut self, bytes: usize) -> Self {
         self.queue.bytes = bytes;
         self
     }
 
-    /// Sets what happens beyond.
+    /// Sets what happens when the queue is full.
     #[must_use]
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.queue.overflow = overflow;
@@ -346,8 +346,10 @@ where
     }
 }
 
-/// End a subscription or an interception. Answers at once: false if there is none of that name. What is
-/// queued for it is dropped; what is in the recipient's mailbox is not.
+/// Ends a subscription or an interception.
+///
+/// Answers at once: false if the id is unknown. Queued items are dropped, except those already in the recipient's
+/// mailbox.
 ///
 /// ```
 /// use actix::{Actor, Context, Handler};
@@ -371,25 +373,25 @@ where
 #[rtype(result = "bool")]
 #[non_exhaustive]
 pub struct Unsubscribe {
-    /// Which.
+    /// The id of the subscription.
     pub id: SubscriptionId,
 }
 
 impl Unsubscribe {
-    /// From this subscription.
+    /// Ends this subscription.
     pub fn from(id: SubscriptionId) -> Self {
         Self { id }
     }
 }
 
-/// Take messages out of the node's own bounded inbox, oldest first.
+/// Takes messages out of the node's bounded inbox, oldest first.
 ///
-/// The inbox keeps what the default [`Filter`] passes, whoever else subscribes. Answers with at most `max`
-/// messages as soon as there is one; without `wait`, or when `wait` is over, with none. Several that wait are
-/// served in the order they asked. What did not fit into the inbox ([`Config::inbox_capacity`](crate::Config::inbox_capacity))
-/// is counted by the next message's [`missed`](Message::missed).
+/// The inbox keeps what the default [`Filter`] passes, independent of subscriptions. Answers with at most `max`
+/// messages as soon as there is one; without `wait`, or when `wait` has elapsed, with none. Concurrent calls are served
+/// in the order they were made. The next message's [`missed`](Message::missed) counts what did not fit into the inbox
+/// ([`Config::inbox_capacity`](crate::Config::inbox_capacity)).
 ///
-/// Messages of other kinds are pulled by their [`kind`](Self::kind), each out of an inbox of its own with the same bounds.
+/// Other kinds are pulled by [`kind`](Self::kind), each from its own inbox with the same bounds.
 ///
 /// ```
 /// use std::time::Duration;
@@ -409,16 +411,16 @@ impl Unsubscribe {
 #[rtype(result = "Vec<Message>")]
 #[non_exhaustive]
 pub struct Recv {
-    /// At most this many; at least one.
+    /// The maximum number of messages; at least one.
     pub max: usize,
-    /// How long to wait for the first.
+    /// How long to wait for the first message.
     pub wait: Option<Duration>,
-    /// Of which kind; `None`: what the default [`Filter`] passes.
+    /// The kind; `None`: what the default [`Filter`] passes.
     pub kind: Option<&'static str>,
 }
 
 impl Recv {
-    /// What is there, and at most this many.
+    /// Takes what is queued, at most this many.
     pub fn up_to(max: usize) -> Self {
         Self {
             max,
@@ -427,20 +429,20 @@ impl Recv {
         }
     }
 
-    /// The next message.
+    /// Takes the next message.
     pub fn one() -> Self {
         Self::up_to(1)
     }
 
-    /// Only messages of this kind. They are kept from the first time on that they are asked for, or from the start with
-    /// [`Config::inbox_kind`](crate::Config::inbox_kind).
+    /// Takes only messages of this kind. They are kept from the first call that asks for the kind, or from the start
+    /// with [`Config::inbox_kind`](crate::Config::inbox_kind).
     #[must_use]
     pub fn kind(mut self, kind: &'static str) -> Self {
         self.kind = Some(kind);
         self
     }
 
-    /// Waits this long for the first, if there is none.
+    /// Waits at most this long for the first message.
     #[must_use]
     pub fn wait(mut self, time: Duration) -> Self {
         self.wait = Some(time);
@@ -448,13 +450,12 @@ impl Recv {
     }
 }
 
-/// Offer every message that passes a filter to an actor before anybody else has it: the actor may consume it.
+/// Offers every message that passes a filter to an actor, which may consume it before anyone else receives it.
 ///
-/// Answers at once with the name of the interception. Interceptors are asked in the order they came, one
-/// message at a time, so that order is kept for everybody behind them; meanwhile messages wait within the
-/// budget of the connection they came from. An interceptor that does not decide by the deadline has lost its
-/// say: the message passes on, [`Event::Lagged`] tells, and until it answers it is not asked again. Like a
-/// subscription, it keeps its actor alive and ends with it.
+/// Answers at once with the id of the interception. Interceptors are asked in order of registration, one message at a
+/// time, so everyone behind them sees messages in order; meanwhile messages stay charged to the inbound budget of their
+/// connection. When an interceptor misses the deadline, the message passes, the node emits [`Event::Lagged`], and the
+/// interceptor is not asked again until it answers. Like a subscription, it keeps its actor alive and ends with it.
 ///
 /// ```
 /// use actix::{Actor, Context, Handler};
@@ -484,16 +485,16 @@ impl Recv {
 #[rtype(result = "SubscriptionId")]
 #[non_exhaustive]
 pub struct Intercept {
-    /// Who decides.
+    /// The actor that decides.
     pub recipient: Recipient<Offer>,
-    /// About which messages.
+    /// Which messages are offered.
     pub filter: Filter,
-    /// How long a decision may take. Default 1 s.
+    /// The deadline for a decision. Default 1 s.
     pub deadline: Duration,
 }
 
 impl Intercept {
-    /// Every message of the default filter is offered to this actor.
+    /// Offers every message of the default filter to this actor.
     pub fn by(recipient: impl Into<Recipient<Offer>>) -> Self {
         Self {
             recipient: recipient.into(),
@@ -509,7 +510,7 @@ impl Intercept {
         self
     }
 
-    /// Sets how long a decision may take.
+    /// Sets the deadline for a decision.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -526,21 +527,21 @@ impl fmt::Debug for Intercept {
     }
 }
 
-/// A message, before it is delivered.
+/// A message that has not been delivered yet.
 #[derive(Clone, Debug, actix::Message)]
 #[rtype(result = "Verdict")]
 #[non_exhaustive]
 pub struct Offer {
-    /// Which.
+    /// The message.
     pub message: Message,
 }
 
-/// What becomes of an [`Offer`].
+/// The decision about an [`Offer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, actix::dev::MessageResponse)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// Nobody behind this interceptor gets it.
+    /// No one behind this interceptor gets the message.
     Consume,
-    /// It goes on.
+    /// The message goes on.
     Pass,
 }

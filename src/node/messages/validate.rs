@@ -1,6 +1,6 @@
-//! How users decide what is passed on: an actor is asked about each message of a kind before anything becomes of it.
+//! Validation: an actor judges each message of a kind before it is delivered or relayed.
 //!
-//! Owns the shapes of these messages and their promises. What is held meanwhile is the core's affair.
+//! Owns the types of these messages and their documented behaviour. The core holds the messages meanwhile.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,21 +12,21 @@ use crate::node::delivery::validators::{Asks, Judging, Validator};
 use crate::node::messages::subscribe::SubscriptionId;
 use crate::wire::{Message, Packet};
 
-/// Have an actor judge the messages of some kinds before they are delivered to anybody and before broadcasts are relayed.
+/// Has an actor judge the messages of some kinds before they are delivered, and before broadcasts are relayed.
 ///
-/// Answers at once with the name of the registration, for [`Unsubscribe`](crate::Unsubscribe). From then on each new message
-/// of the kinds, broadcast or whispered, by whomever, is held until the actor has answered a [`Proposal`] with an
-/// [`Acceptance`]. What is accepted is delivered and relayed as if it had come now; what is ignored or rejected is dropped
-/// and counted. If several are registered for a kind, they are asked one after the other in the order they came, and all
-/// must accept. Messages that this node sends itself, or passes on for a bridge, are not asked about.
+/// Answers at once with the id of the registration, for [`Unsubscribe`](crate::Unsubscribe). From then on each new
+/// message of these kinds, broadcast or whispered, from any author, is held until the actor has answered a [`Proposal`]
+/// with an [`Acceptance`]. An accepted message is delivered and relayed as if it had just arrived; an ignored or
+/// rejected one is dropped and counted. Several validators of one kind are asked one after the other in order of
+/// registration, and all must accept. Messages that this node sends, or passes on for a bridge, are not validated.
 ///
-/// The actor has until the deadline, counted from the arrival of the message. At most 64 messages are before it at once; 1,024
-/// messages of 16 MiB in all wait for the validators of a node, of one neighbour a quarter of them. What is not decided in
-/// time, is too much, or is asked of an actor that has stopped, is dropped, or accepted if the validator
-/// [fails open](Self::fail_open); [`Event::Undecided`](crate::Event::Undecided) tells how much that was.
+/// The deadline of each validator counts from when the message is queued for it. An actor is asked about at most 64
+/// messages at once; a node holds at most 1,024 messages and 16 MiB for its validators, one neighbour at most a quarter
+/// of each. A message that misses the deadline, does not fit, or whose validator has stopped is dropped, or accepted if
+/// the validator [fails open](Self::fail_open); [`Event::Undecided`](crate::Event::Undecided) reports how many.
 ///
-/// A neighbour whose own messages are rejected is blamed for them: its host is banned for a while if that goes on, and after
-/// ten in short order its connection is closed. Whoever only relayed a message is not blamed.
+/// A neighbour is blamed for its own rejected messages: its host is banned for a while if they continue, and its
+/// connection is closed after ten in a short time. A neighbour that only relayed a message is not blamed.
 ///
 /// ```
 /// use actix::{Actor, Context, Handler};
@@ -56,19 +56,19 @@ use crate::wire::{Message, Packet};
 #[rtype(result = "SubscriptionId")]
 #[non_exhaustive]
 pub struct Validate {
-    /// Which kinds: as packet 0, or in the plain form of a value as packet 1.
+    /// The kinds: as packet 0, or in the plain form of a value as packet 1.
     pub kinds: Vec<Packet>,
-    /// Also kinds that begin with one of these.
+    /// Also validates kinds with one of these prefixes.
     pub prefixes: Vec<Packet>,
-    /// How long it may take. Default 1 s, and at most 30 s: what is older is taken by nobody.
+    /// The deadline. Default 1 s, at most 30 s: peers would drop an older message.
     pub deadline: Duration,
-    /// Whether what is not decided is accepted. Default: it is dropped.
+    /// Whether undecided messages are accepted. By default they are dropped.
     pub open: bool,
     pub(crate) asks: Box<dyn Asks>,
 }
 
 impl Validate {
-    /// By this actor; of no kind yet.
+    /// Creates a validation by this actor, of no kind yet.
     pub fn by(recipient: impl Into<Recipient<Proposal>>) -> Self {
         Self::with(Box::new(Raw(recipient.into())))
     }
@@ -83,28 +83,28 @@ impl Validate {
         }
     }
 
-    /// This kind, or, said again, one of these kinds.
+    /// Adds this kind.
     #[must_use]
     pub fn kind(mut self, kind: impl Into<Packet>) -> Self {
         self.kinds.push(kind.into());
         self
     }
 
-    /// Also kinds that begin with this.
+    /// Also validates kinds with this prefix.
     #[must_use]
     pub fn kind_prefix(mut self, prefix: impl Into<Packet>) -> Self {
         self.prefixes.push(prefix.into());
         self
     }
 
-    /// Sets how long a decision may take: at most 30 s.
+    /// Sets the deadline: at most 30 s.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// Has what is not decided accepted instead of dropped.
+    /// Accepts undecided messages instead of dropping them.
     #[must_use]
     pub fn fail_open(mut self) -> Self {
         self.open = true;
@@ -133,17 +133,17 @@ impl fmt::Debug for Validate {
     }
 }
 
-/// A message, before anything becomes of it: what an actor is asked that [validates](Validate).
+/// A message that awaits the decision of an actor that [validates](Validate).
 #[derive(Clone, Debug, actix::Message)]
 #[rtype(result = "Acceptance")]
 #[non_exhaustive]
 pub struct Proposal {
-    /// Which.
+    /// The message.
     pub message: Message,
 }
 
 impl Proposal {
-    /// For tests of actors that handle it.
+    /// Creates a proposal, for tests of actors that handle it.
     pub fn new(message: Message) -> Self {
         Self { message }
     }
@@ -170,7 +170,7 @@ where
 {
     fn handle(self, _: &mut A::Context, tx: Option<actix::dev::OneshotSender<Acceptance>>) {
         if let Some(tx) = tx {
-            // Whoever asked may have stopped waiting.
+            // The asker may have stopped waiting.
             let _ = tx.send(self);
         }
     }

@@ -1,7 +1,7 @@
-//! Questions of others, and who answers them.
+//! Requests of other nodes, and the answerers.
 //!
-//! Owns the answerers, a bounded queue of questions for each kind, and how many are being answered at once.
-//! Knows neither contexts nor values: the Router awaits the answers.
+//! Owns the answerers, a bounded queue of requests per topic, and the number being answered at once. Knows neither
+//! contexts nor values: the Router awaits the answers.
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
@@ -14,14 +14,14 @@ use super::envelope::{Envelope, Role};
 use crate::node::messages::subscribe::SubscriptionId;
 use crate::wire::{Message, NodeId, Packet};
 
-/// Questions of a kind that are being answered at once.
+/// Requests of a topic answered at once.
 const MAX_WORKING: usize = 64;
-/// Questions of a kind that may wait, and their bytes.
+/// The maximum number of queued requests of a topic, and of their bytes.
 const MAX_WAITING: (usize, usize) = (1024, 4 << 20);
-/// How much of that one neighbour may use: a quarter.
+/// One neighbour may use this part of the number of requests: a quarter.
 const NEIGHBOURS_SHARE: usize = 4;
 
-/// A value, ready to be sent.
+/// An encoded value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Value {
     pub(crate) kind: Packet,
@@ -31,47 +31,47 @@ pub(crate) struct Value {
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NoAnswer {
-    /// The answerer said that it is not for it.
+    /// The answerer declined the request.
     NotForMe,
     /// The answerer has stopped.
     Gone,
-    /// The question makes no sense.
+    /// The request cannot be decoded.
     Unreadable(String),
-    /// The answer cannot be written.
+    /// The answer cannot be encoded.
     Unwritable(String),
 }
 
-/// An answer that is not known yet.
+/// A future answer.
 pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Value, NoAnswer>>>>;
 
-/// Who answers questions.
+/// An actor that answers requests.
 pub(crate) trait Answerer: Send {
-    /// Whether it is still there.
+    /// Returns whether the actor still runs.
     fn is_connected(&self) -> bool;
 
-    /// Asks it.
+    /// Sends it a request.
     fn ask(&self, question: &Message) -> Answering;
 
-    /// Its `Recipient`, for who knows the type.
+    /// Returns its `Recipient`, for callers that know the type.
     fn recipient(&self) -> Box<dyn Any + Send>;
 }
 
-/// What somebody answers.
+/// One kind of request that an answerer takes.
 pub(crate) struct Registration {
     pub(crate) kind: Packet,
-    /// The name under which it is asked; empty: whoever asks for the kind.
+    /// The actor name in the request; empty: requests that name no actor.
     pub(crate) name: String,
     pub(crate) answerer: Box<dyn Answerer>,
 }
 
-/// Who answers what, under one registration.
+/// One registration: which answerer takes which requests.
 pub(crate) struct AddAnswerer {
     pub(crate) roles: Vec<Registration>,
-    /// How long an answer may take.
+    /// The deadline for an answer.
     pub(crate) within: Duration,
 }
 
-/// Whether a name is on this node: this node's id, and the `Recipient` behind the name.
+/// Looks up a name on this node: returns this node's id, and the `Recipient` behind the name.
 #[derive(Debug, actix::Message)]
 #[rtype(result = "(NodeId, Option<Box<dyn Any + Send>>)")]
 pub(crate) struct Local {
@@ -79,7 +79,7 @@ pub(crate) struct Local {
     pub(crate) name: String,
 }
 
-/// What is asked: the kind, and the name of who is asked.
+/// The kind of a request, and the actor it names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Topic {
     kind: Packet,
@@ -92,29 +92,32 @@ struct Registered {
     within: Duration,
 }
 
-/// The questions of one topic.
+/// The answerers and requests of one topic.
 #[derive(Default)]
 struct AnswererState {
     answerers: Vec<Registered>,
     waiting: VecDeque<Message>,
     bytes: usize,
-    /// Questions that wait, by the neighbour they came from.
-    shares: HashMap<NodeId, usize>,
+    /// Queued requests and their bytes, by the neighbour they came from.
+    shares: HashMap<NodeId, (usize, usize)>,
     working: usize,
 }
 
 impl AnswererState {
     fn push(&mut self, message: &Message) -> bool {
         let cost = message.memory();
-        let share = self.shares.get(message.from()).copied().unwrap_or_default();
+        let (requests, bytes) = self.shares.get(message.from()).copied().unwrap_or_default();
+        // A single request may be larger than any share of the bytes.
         let full = self.waiting.len() >= MAX_WAITING.0
             || (self.bytes + cost > MAX_WAITING.1 && !self.waiting.is_empty())
-            || share >= MAX_WAITING.0 / NEIGHBOURS_SHARE;
+            || requests >= MAX_WAITING.0 / NEIGHBOURS_SHARE
+            || (bytes + cost > MAX_WAITING.1 / NEIGHBOURS_SHARE && requests > 0);
         if full {
             return false;
         }
         self.bytes += cost;
-        self.shares.insert(message.from().clone(), share + 1);
+        let share = (requests + 1, bytes + cost);
+        self.shares.insert(message.from().clone(), share);
         self.waiting.push_back(message.clone());
         true
     }
@@ -124,10 +127,12 @@ impl AnswererState {
             return None;
         }
         let message = self.waiting.pop_front()?;
-        self.bytes -= message.memory();
-        if let Some(share) = self.shares.get_mut(message.from()) {
-            *share -= 1;
-            if *share == 0 {
+        let cost = message.memory();
+        self.bytes -= cost;
+        if let Some((requests, bytes)) = self.shares.get_mut(message.from()) {
+            *requests -= 1;
+            *bytes -= cost;
+            if *requests == 0 {
                 self.shares.remove(message.from());
             }
         }
@@ -136,21 +141,21 @@ impl AnswererState {
     }
 }
 
-/// Whether a question was taken.
+/// Whether a request was queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
     Queued,
-    /// Too many wait.
+    /// The queue is full.
     Full,
-    /// Nobody here answers that.
+    /// No answerer here takes it.
     Nobody,
 }
 
-/// A question that is to be put to somebody.
+/// A request to put to an answerer.
 pub(crate) struct Question {
     pub(crate) topic: Topic,
     pub(crate) message: Message,
-    /// The last who was asked and did not answer.
+    /// The last answerer that was asked and did not answer.
     pub(crate) after: Option<SubscriptionId>,
 }
 
@@ -177,7 +182,7 @@ impl Answerers {
         }
     }
 
-    /// The recipient behind a name.
+    /// Returns the recipient behind a name.
     pub(crate) fn local(&self, local: Local) -> Option<Box<dyn Any + Send>> {
         let Local { kind, name } = local;
         let desk = self.desks.get(&Topic { kind, name })?;
@@ -199,7 +204,7 @@ impl Answerers {
         found
     }
 
-    /// Forgets who is gone.
+    /// Removes stopped answerers, and topics that are no longer used.
     pub(crate) fn sweep(&mut self) {
         self.desks.retain(|_, desk| {
             desk.answerers.retain(|it| it.answerer.is_connected());
@@ -211,13 +216,13 @@ impl Answerers {
         self.desks.is_empty()
     }
 
-    /// Questions that wait or are being answered.
+    /// Returns the number of requests queued or being answered.
     pub(crate) fn waiting(&self) -> usize {
         let of = |desk: &AnswererState| desk.waiting.len() + desk.working;
         self.desks.values().map(of).sum()
     }
 
-    /// A question came.
+    /// Queues a request.
     pub(crate) fn push(&mut self, message: &Message, envelope: &Envelope<'_>) -> Taken {
         let Role::Ask { name, .. } = envelope.role else {
             return Taken::Nobody;
@@ -240,7 +245,7 @@ impl Answerers {
         }
     }
 
-    /// The next question that may be put to somebody. [`done`](Self::done) is owed for each.
+    /// Returns the next request to ask about. The caller must call [`done`](Self::done) for each.
     pub(crate) fn next(&mut self) -> Option<Question> {
         let mut next = None;
         for (topic, desk) in &mut self.desks {
@@ -256,7 +261,7 @@ impl Answerers {
         })
     }
 
-    /// Puts a question to the next who may answer it: who that is, and how long it may take.
+    /// Asks the next answerer; returns its id, its deadline and the future answer.
     pub(crate) fn ask(
         &mut self,
         question: &Question,
@@ -269,7 +274,7 @@ impl Answerers {
         Some((next.id, next.within, answering))
     }
 
-    /// A question is over.
+    /// Ends the handling of a request.
     pub(crate) fn done(&mut self, topic: &Topic) {
         if let Some(desk) = self.desks.get_mut(topic) {
             desk.working -= 1;
@@ -290,7 +295,7 @@ mod tests {
     use super::*;
     use crate::wire::{Flag, MessageId};
 
-    /// Answers nothing, and is there.
+    /// Runs, and declines every request.
     struct Silent;
 
     impl Answerer for Silent {

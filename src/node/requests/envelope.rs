@@ -1,6 +1,7 @@
-//! The form of a typed payload: which packet says what.
+//! The layout of a typed payload.
 //!
-//! Owns the reading of it, from messages of anybody. Knows nothing of values: those are for who knows their type.
+//! Owns its parsing, from untrusted messages. Knows nothing of values: their decoding is left to code that knows the
+//! type.
 //!
 //! ```text
 //! packet 0   the kind, for example  invalidate/1
@@ -13,40 +14,40 @@
 //!                                   bad:3xJ0_mB2qRk     the question cannot be read as what is expected here
 //! ```
 //!
-//! Without packet 2 it is a value. In the plain form, for programs that can only set what follows packet 0, the
-//! mesh's own sub-flag `broadcast` or `whisper` stands before these packets.
+//! A message without packet 2 is a value. In the plain form, for programs that can only set what follows packet 0, the
+//! mesh's own sub-flag `broadcast` or `whisper` precedes these packets.
 
 use crate::wire::{Message, Packet};
 
-/// The longest correlation that is read, and the longest name.
+/// The maximum length of a correlation id, and of an actor name.
 const MAX_NAME: usize = 64;
 
-/// What a message with a value is.
+/// The role of a message with a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role<'a> {
-    /// Published or whispered, expecting nothing.
+    /// Published or whispered; expects no answer.
     Value,
-    /// A question, maybe to an actor of a name.
+    /// A request, optionally to a named actor.
     Ask { id: &'a str, name: &'a str },
     /// An answer.
     Reply(&'a str),
-    /// Whoever was asked does not answer, and why.
+    /// A decline, and its reason.
     Declined(&'a str, Decline),
 }
 
-/// Why a question is not answered.
+/// Why a request is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decline {
     /// No answerer takes it.
     None,
-    /// Too many questions wait.
+    /// The queue is full.
     Busy,
-    /// It cannot be read.
+    /// It cannot be decoded.
     Bad,
 }
 
 impl Decline {
-    /// The tag that says so.
+    /// Returns the tag for this reason.
     pub(crate) fn tag(self, id: &str) -> String {
         let word = match self {
             Self::None => "none",
@@ -63,12 +64,12 @@ pub(crate) struct Envelope<'a> {
     pub(crate) kind: &'a Packet,
     pub(crate) value: &'a Packet,
     pub(crate) role: Role<'a>,
-    /// Whether packet 0 is the mesh's own sub-flag, and the kind stands behind it.
+    /// Whether packet 0 is the mesh's own sub-flag, followed by the kind.
     pub(crate) plain: bool,
 }
 
 impl<'a> Envelope<'a> {
-    /// `None`: the message has no value.
+    /// Parses a message; `None` if it has no value.
     pub(crate) fn read(message: &'a Message) -> Option<Self> {
         let packets = message.packets();
         let plain = packets.len() > 2 && is_sub_flag(packets.first()?);
@@ -81,7 +82,7 @@ impl<'a> Envelope<'a> {
         })
     }
 
-    /// Whether a message asks or answers: quick for all that do neither.
+    /// Returns whether a message is a request or an answer; fast for all others.
     pub(crate) fn corresponds(message: &Message) -> bool {
         let packets = message.packets();
         (3..=4).contains(&packets.len())
@@ -92,7 +93,7 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// The sub-flags are single low bytes in every generation, and no kind is one.
+/// Returns whether a packet is a sub-flag: a single low byte in every generation, which no kind is.
 fn is_sub_flag(packet: &Packet) -> bool {
     matches!(packet.as_bytes(), [byte] if *byte < b' ')
 }
@@ -116,7 +117,7 @@ fn role(tag: &Packet) -> Role<'_> {
     read().unwrap_or(Role::Value)
 }
 
-/// Letters, digits, `-` and `_`, 1 to 64 of them.
+/// Returns whether a text is 1 to 64 letters, digits, `-` or `_`.
 fn is_name(text: &str) -> bool {
     (1..=MAX_NAME).contains(&text.len())
         && text

@@ -1,4 +1,4 @@
-//! The Router's part in questions and answers: it hands them to where they belong, and whispers the answers.
+//! The Router's part in requests and answers: dispatches them, and whispers the answers.
 
 use actix::fut::wrap_future;
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult};
@@ -13,21 +13,21 @@ use crate::node::messages::subscribe::SubscriptionId;
 use crate::node::reply::Reply;
 use crate::wire::{Flag, Message, Packet, Packets};
 
-/// Events about values of others: at once, and then one for so many ticks of a second.
+/// Events per tick (one second) about values from other nodes; further ones are dropped.
 const NOTICES: u32 = 16;
 
-/// All a Router keeps of questions and answers.
+/// The Router's state for requests and answers.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
     pending: PendingTable,
     desks: Answerers,
     stats: RequestStats,
-    /// Events told since the last tick.
+    /// Events emitted since the last tick.
     told: u32,
 }
 
 impl Requests {
-    /// Whether anybody waits for what arrives.
+    /// Returns whether no request is pending and no answerer is registered.
     pub(crate) fn is_idle(&self) -> bool {
         self.pending.len() == 0 && self.desks.is_empty()
     }
@@ -36,13 +36,13 @@ impl Requests {
         self.desks.remove(id)
     }
 
-    /// A second has passed.
+    /// Called once a second.
     pub(crate) fn on_tick(&mut self) {
         self.told = 0;
         self.desks.sweep();
     }
 
-    /// Nobody will be answered any more.
+    /// Drops all pending requests unanswered.
     pub(crate) fn close(&mut self) {
         self.pending.clear();
     }
@@ -55,7 +55,7 @@ impl Requests {
         }
     }
 
-    /// Whether one more event about what others sent may be told.
+    /// Counts an event about what others sent, and returns whether it may be emitted.
     fn may_tell(&mut self) -> bool {
         self.told += 1;
         self.told <= NOTICES
@@ -63,7 +63,7 @@ impl Requests {
 }
 
 impl Router {
-    /// Hands questions and answers to where they belong; whether the message is done with.
+    /// Dispatches requests and answers; returns whether the message is consumed.
     pub(crate) fn correspond(&mut self, message: &Message, ctx: &mut Context<Self>) -> bool {
         let Some(envelope) = Envelope::read(message) else {
             return false;
@@ -125,7 +125,7 @@ impl Router {
                     });
                 }
             }
-            // Whoever takes it as a message may yet answer it.
+            // A subscriber that gets it as a message may still answer it.
             Taken::Nobody if self.takes(message) => {}
             Taken::Nobody => {
                 self.requests.stats.declined += 1;
@@ -144,7 +144,7 @@ impl Router {
         }
     }
 
-    /// Puts a question to the next who may answer it.
+    /// Asks the next answerer.
     fn put(&mut self, mut question: Question, ctx: &mut Context<Self>) {
         let Some((asked, within, answering)) = self.requests.desks.ask(&question) else {
             self.requests.stats.declined += 1;
@@ -184,8 +184,8 @@ impl Router {
         self.decline(&question.message, why, ctx);
     }
 
-    /// Tells whoever asked us, and nobody else, that there is no answer: what is said in answer to everybody's
-    /// broadcast, or has to look for its receiver, would cost more than the question.
+    /// Tells the asker that there is no answer, but only for a whisper from a connected neighbour: declining every
+    /// broadcast, or looking for the asker in the mesh, would cost more than the request.
     fn decline(&mut self, message: &Message, why: Decline, ctx: &mut Context<Self>) {
         if *message.flag() != Flag::Whisper || message.sender() != message.from() {
             return;
@@ -211,7 +211,7 @@ impl Router {
         }
     }
 
-    /// In the form in which it was asked.
+    /// Whispers a value to the asker, in the form of the request.
     fn whisper_back(
         &mut self,
         message: &Message,
@@ -228,11 +228,11 @@ impl Router {
             let packets = Packets::from_iter([value, tag]);
             Whisper::new(message.sender().clone(), packets).kind(envelope.kind)
         };
-        // If it does not get there, an event says so.
+        // An event reports it if the whisper fails.
         drop(self.post_whisper(whisper, ctx));
     }
 
-    /// A value that cannot be read as what its kind says: counted, and told.
+    /// Counts a value that cannot be decoded as its kind, and emits an event.
     pub(crate) fn unreadable(&mut self, message: &Message, reason: String) {
         self.requests.stats.unreadable += 1;
         if self.requests.may_tell() {
@@ -246,7 +246,7 @@ impl Router {
     }
 }
 
-/// A kind as it is told.
+/// Formats a kind for an event, at most 64 characters.
 fn shown(kind: &Packet) -> String {
     const MAX_CHARACTERS: usize = 64;
     let text = String::from_utf8_lossy(kind.as_bytes());
@@ -287,7 +287,7 @@ impl Handler<Local> for Router {
 }
 
 impl Router {
-    /// Has questions answered.
+    /// Registers an answerer.
     pub(crate) fn add_answerer(&mut self, add: AddAnswerer) -> SubscriptionId {
         let id = SubscriptionId(self.next_name());
         self.requests.desks.add(id, add);
@@ -297,7 +297,7 @@ impl Router {
 }
 
 impl Router {
-    /// Sends a whisper, as if a user had asked for it.
+    /// Sends a whisper as if a user had requested it.
     fn post_whisper(
         &mut self,
         whisper: Whisper,

@@ -1,15 +1,15 @@
-//! Questions and answers between nodes, as bytes: who waits for what, and who answers.
+//! Requests and answers between nodes, as bytes.
 //!
-//! Owns the form of a typed payload ([`envelope`]), the table of questions of ours that wait ([`pending`]) and
-//! those that others ask ([`answering`]). Knows no type and no format: whoever asks brings a function that takes
-//! the answer, and whoever answers brings an [`Answerer`](answering::Answerer).
+//! Owns the form of a typed payload ([`envelope`]), the table of this node's pending requests ([`pending`]) and the
+//! requests of others ([`answering`]). Knows no type and no format: the asker brings a function that takes the answer,
+//! and the answering side brings an [`Answerer`](answering::Answerer).
 //!
 //! | bound | |
 //! |---|---|
-//! | questions of ours that wait | 4,096; one more is refused |
-//! | answers kept for one question to all | 1,024, or 4 MiB, one for each author |
-//! | questions of a kind that wait for their answerer | 1,024, or 4 MiB; of one neighbour a quarter |
-//! | questions of a kind that are being answered | 64, each for 60 s at most |
+//! | this node's pending requests | 4,096; one more is refused |
+//! | answers kept for one request to all | 1,024, or 4 MiB, one for each author |
+//! | queued requests of a kind | 1,024, or 4 MiB; at most 256 from one neighbour |
+//! | requests of a kind being answered | 64, each for 60 s at most |
 
 pub(crate) mod answering;
 pub(crate) mod envelope;

@@ -1,7 +1,6 @@
-//! Our own questions that wait for answers.
+//! This node's pending requests.
 //!
-//! Owns the table and its bound. Only our own users make it grow: a peer can answer what was asked, once for each
-//! question, and nothing else.
+//! Owns the table and its bound. Only this node's users make it grow: a peer can only answer a pending request, once.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -12,41 +11,41 @@ use serde::Serialize;
 use super::envelope::{Decline, Envelope, Role};
 use crate::wire::{Message, NodeId};
 
-/// Questions that may wait.
+/// The maximum number of pending requests.
 pub(crate) const MAX_PENDING: usize = 4096;
-/// Questions whose time is over that are remembered, to tell a late answer from an invented one.
+/// Timed-out requests that are remembered, to tell a late answer from an unsolicited one.
 const MAX_OVERDUE: usize = 1024;
 
-/// What came for a question.
+/// The outcome of a request at one peer.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// An answer.
     Reply(Message),
-    /// Whoever was asked does not answer.
+    /// The peer declined.
     Declined(NodeId, Decline),
 }
 
-/// Whether a question goes on waiting.
+/// Whether a request stays pending after an outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Wants {
     /// It takes further answers.
     More,
-    /// It takes further answers; this one it could not read.
+    /// It takes further answers; this one could not be decoded.
     Unreadable(String),
-    /// It has what it wanted.
+    /// It is complete.
     Nothing,
 }
 
-/// Takes what came for a question.
+/// Takes an outcome of a request.
 pub(crate) type Take = Box<dyn FnMut(Outcome) -> Wants + Send>;
 
-/// Wait for the answers to a question. Answers at once: `Err` with how many wait, if that are too many.
+/// Registers a pending request. Answers at once: `Err` with the number pending if the table is full.
 #[derive(actix::Message)]
 #[rtype(result = "Result<(), usize>")]
 pub(crate) struct Expect {
-    /// What it is known by.
+    /// The correlation id.
     pub(crate) id: String,
-    /// Who was asked; anybody, if `None`.
+    /// The node that was asked; anyone may answer if `None`.
     pub(crate) from: Option<NodeId>,
     pub(crate) take: Take,
 }
@@ -59,34 +58,34 @@ impl fmt::Debug for Expect {
     }
 }
 
-/// Wait for a question no longer.
+/// Removes a pending request.
 #[derive(Debug, actix::Message)]
 #[rtype(result = "()")]
 pub(crate) struct Forget {
     pub(crate) id: String,
-    /// Whether its time was over, so that an answer is late.
+    /// Whether it timed out, so that a later answer counts as late.
     pub(crate) overdue: bool,
 }
 
-/// What became of questions and answers, counted since the start.
+/// Counters of requests and answers since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RequestStats {
-    /// Questions of this node's users that wait for an answer now.
+    /// This node's requests that are pending now.
     pub pending: usize,
-    /// Questions of others that wait for their answerer, or are being answered, now.
+    /// Requests of others that are queued or being answered now.
     pub answering: usize,
-    /// Questions of others that were answered.
+    /// Requests of others that were answered.
     pub answered: u64,
-    /// Questions of others that nobody here answers.
+    /// Requests of others that no answerer here took.
     pub declined: u64,
-    /// Questions of others that found too many waiting.
+    /// Requests of others refused because the queue was full.
     pub turned_away: u64,
-    /// Answers that came after their question's time.
+    /// Answers that arrived after the request's deadline.
     pub late: u64,
-    /// Answers that nobody waits for: not asked for, from another than was asked, or after the first was taken.
+    /// Answers to no pending request: unsolicited, from another node than was asked, or after the first was taken.
     pub stray: u64,
-    /// Values that could not be read as what their kind says.
+    /// Values that could not be decoded as their kind.
     pub unreadable: u64,
 }
 
@@ -103,7 +102,7 @@ pub(crate) struct PendingTable {
     overdue: VecDeque<String>,
 }
 
-/// What an answer was.
+/// How an answer was classified.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Arrived {
     Taken,
@@ -113,7 +112,7 @@ pub(crate) enum Arrived {
 }
 
 impl PendingTable {
-    /// `now`: on the node's own clock.
+    /// Adds a pending request. `now`: on the node's own clock.
     pub(crate) fn expect(&mut self, expect: Expect, now: Duration) -> Result<(), usize> {
         if self.table.len() >= MAX_PENDING {
             return Err(self.table.len());
@@ -124,7 +123,7 @@ impl PendingTable {
         Ok(())
     }
 
-    /// Since when an answer to this question is awaited.
+    /// Returns when this request was registered.
     pub(crate) fn since(&self, id: &str) -> Option<Duration> {
         self.table.get(id).map(|pending| pending.since)
     }
@@ -142,12 +141,12 @@ impl PendingTable {
         self.table.len()
     }
 
-    /// Nobody will be answered any more.
+    /// Drops all pending requests unanswered.
     pub(crate) fn clear(&mut self) {
         self.table.clear();
     }
 
-    /// An answer, or the word that there is none.
+    /// Handles an answer or a decline.
     pub(crate) fn on_answer(&mut self, message: &Message, envelope: &Envelope<'_>) -> Arrived {
         let (id, declined) = match envelope.role {
             Role::Reply(id) => (id, None),
@@ -163,7 +162,7 @@ impl PendingTable {
             return Arrived::Stray;
         }
         let outcome = match declined {
-            // That one of many does not answer says nothing.
+            // One decline out of many means nothing.
             Some(_) if asked.is_none() => return Arrived::Taken,
             Some(why) => Outcome::Declined(message.sender().clone(), why),
             None => Outcome::Reply(message.clone()),

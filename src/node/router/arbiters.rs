@@ -1,6 +1,6 @@
-//! Threads of their own for connections.
+//! The threads that connections run on.
 //!
-//! Owns their start and their end. Which connection lives where is for others to say.
+//! Owns their start and end. The caller chooses the thread of a connection.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use actix::Arbiter;
 pub(crate) struct Threads(Vec<Arbiter>);
 
 impl Threads {
-    /// That many, or why one could not be started; then there are none.
+    /// Starts this many threads; if one fails to start, stops those that have started.
     pub(crate) fn start(count: usize) -> io::Result<Self> {
         Self::each(count, Arbiter::try_new)
     }
@@ -24,7 +24,7 @@ impl Threads {
         Ok(threads)
     }
 
-    /// The one whose turn it is; `None` if there are none.
+    /// Returns the thread for a number, round robin; `None` if there are none.
     pub(crate) fn turn(&self, number: u64) -> Option<&Arbiter> {
         let turn = usize::try_from(number).unwrap_or_default();
         self.0.get(turn.checked_rem(self.0.len())?)

@@ -1,6 +1,6 @@
-//! Certificates while the node runs: renewed files, changed trust, and the end of our own.
+//! Certificates while the node runs: renewed files, changed trust, and the expiry of the node's own.
 //!
-//! Owns when each is looked at. What a certificate means is judged by [`tls`](crate::tls).
+//! Owns when each is checked. [`tls`](crate::tls) judges the certificates.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::mesh::{Event, Now};
 use crate::node::Router;
 use crate::tls::{Expiry, Tls, unix_now};
 
-/// How often links are held against the trust in force though nothing changed: certificates expire.
+/// How often connections are rechecked although the trust did not change: certificates expire.
 const RECHECK: Duration = Duration::from_secs(60);
 
 /// See the module.
@@ -19,7 +19,7 @@ const RECHECK: Duration = Duration::from_secs(60);
 pub(crate) struct Certificates {
     tls: Tls,
     expiry: Expiry,
-    /// The state of the trust that all links have been held against.
+    /// The state of the trust that all connections were last checked against.
     changes: u64,
     rechecked: Duration,
     looked: Duration,
@@ -38,7 +38,7 @@ impl Certificates {
         }
     }
 
-    /// Whether all links are to be held against the trust in force.
+    /// Returns whether all connections must be rechecked.
     fn is_recheck_due(&mut self, now: Duration) -> bool {
         let changes = self.tls.changes();
         let due = changes != self.changes || now.saturating_sub(self.rechecked) >= RECHECK;
@@ -48,7 +48,7 @@ impl Certificates {
         due
     }
 
-    /// Whether the files are to be looked at.
+    /// Returns whether the files must be checked.
     fn is_look_due(&mut self, now: Duration) -> bool {
         let every = self.tls.look_every();
         let due =
@@ -61,7 +61,7 @@ impl Certificates {
 }
 
 impl Router {
-    /// Once a second or so.
+    /// Checks certificates. Called about once a second.
     pub(super) fn mind_certificates(&mut self, ctx: &mut Context<Self>) {
         let now = self.clock.now().monotonic;
         let Some(certificates) = &mut self.certificates else {
@@ -74,7 +74,7 @@ impl Router {
         let days = certificates.expiry.due(not_after, unix_now());
         if certificates.is_look_due(now) {
             let tls = certificates.tls.clone();
-            // Files may be on a disk that is asleep.
+            // File access may block.
             let looking = actix_rt::task::spawn_blocking(move || tls.look_at_files());
             ctx.spawn(wrap_future::<_, Self>(looking).map(|looked, router, _| {
                 if let Some(certificates) = &mut router.certificates {

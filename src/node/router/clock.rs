@@ -1,4 +1,4 @@
-//! The two clocks the core is told: the only place that reads them.
+//! The two clocks that the core is told: nothing else reads them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -10,18 +10,18 @@ use tokio::time::Instant;
 use crate::mesh::Now;
 use crate::node::Router;
 
-/// Reads both clocks.
+/// A monotonic and a wall clock.
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
     started: Instant,
     wall: Wall,
 }
 
-/// Whose seconds since the epoch.
+/// The source of the wall clock.
 #[derive(Clone, Debug)]
 enum Wall {
     Machine,
-    /// So many at the start, and as much more as the timers let pass; off by what can be set meanwhile.
+    /// `at_start` seconds, plus the time that timers have passed, plus the current `skew`.
     Simulated {
         at_start: u64,
         skew: Arc<AtomicI64>,
@@ -29,7 +29,7 @@ enum Wall {
 }
 
 impl Clock {
-    /// The machine's clocks.
+    /// Creates a clock that reads the machine's clocks.
     pub(crate) fn start() -> Self {
         Self {
             started: Instant::now(),
@@ -37,7 +37,7 @@ impl Clock {
         }
     }
 
-    /// A wall clock that follows the timers, which may be stopped and let go.
+    /// Creates a clock whose wall time follows the timers, which may be paused and resumed.
     #[cfg_attr(
         not(feature = "sim"),
         expect(dead_code, reason = "simulations are a feature")
@@ -55,7 +55,7 @@ impl Clock {
         Now { monotonic, unix }
     }
 
-    /// Of the wall clock, since the epoch.
+    /// Returns the wall clock in microseconds since the epoch.
     #[cfg(feature = "tls")]
     pub(crate) fn micros(&self) -> u64 {
         let since = self.since_epoch(self.started.elapsed());
@@ -64,7 +64,7 @@ impl Clock {
 
     fn since_epoch(&self, monotonic: Duration) -> Duration {
         match &self.wall {
-            // Read anew each time: when someone sets the machine's clock right, the stamps of our messages must follow.
+            // Read each time: when the machine's clock is corrected, the stamps of own messages must follow.
             Wall::Machine => {
                 let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
                 since.unwrap_or_default()
@@ -83,7 +83,7 @@ impl Clock {
     }
 }
 
-/// The wall clock by which a Router stamps.
+/// Asks for the wall clock that a Router stamps with.
 #[derive(Clone, Copy, Debug, actix::Message)]
 #[rtype(result = "u64")]
 pub(crate) struct UnixTime;

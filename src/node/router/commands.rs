@@ -1,4 +1,4 @@
-//! What users ask of the node, each handed to the part that does it.
+//! Handlers of the users' messages: each goes to the part that carries it out.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,7 +9,9 @@ use actix::{
 };
 use futures_util::future::join_all;
 
-use crate::mesh::{self, ConnectError, Mesh, SendError, Sent, Traffic, WhisperError, Whispered};
+use crate::mesh::{
+    self, ConnectError, Mesh, OutgoingWhisper, SendError, Sent, Traffic, WhisperError, Whispered,
+};
 use crate::node::delivery::filter::CompiledFilter;
 use crate::node::delivery::subscriptions::Taker;
 use crate::node::messages::subscribe::{
@@ -121,10 +123,15 @@ impl Router {
             within,
             or_busy: _,
         } = whisper;
-        let hold = Hold::new(room);
-        self.step(ctx, |mesh, now, out| {
-            mesh.whisper_of_kind(now, ticket, to, kind, packets, within, hold, out)
-        });
+        let whisper = OutgoingWhisper {
+            ticket,
+            to,
+            kind,
+            packets,
+            within,
+            hold: Hold::new(room),
+        };
+        self.step(ctx, |mesh, now, out| mesh.whisper(now, whisper, out));
     }
 
     pub(super) fn queue(&mut self, queued: QueuedSend, ctx: &mut Context<Self>) {
@@ -132,7 +139,7 @@ impl Router {
         self.await_room(ctx);
     }
 
-    /// Serves those who wait for room, as soon as there is some.
+    /// Serves the send queue as soon as there is room.
     fn await_room(&mut self, ctx: &mut Context<Self>) {
         let Some(room) = self.sending.await_room() else {
             return;
@@ -215,8 +222,8 @@ impl Handler<Peers> for Router {
 }
 
 impl Router {
-    /// All connected peers. Each connection is asked what of its orders it has not written yet; one that has ended meanwhile is
-    /// none of a peer any more.
+    /// Returns all connected peers. Each connection is asked what it has not written yet; one that has ended meanwhile
+    /// is left out.
     pub(crate) fn all_peers(&self) -> impl Future<Output = Vec<Peer>> + use<> {
         let mut peers: Vec<_> = self
             .mesh

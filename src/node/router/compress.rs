@@ -1,25 +1,25 @@
-//! Compressing what is sent, where it has paid of late.
+//! Adaptive compression of outbound frames: tried where it has recently paid.
 //!
-//! Owns how often it is tried. Ids are half of a short frame and hardly shrink, and trying costs more than all
-//! else that is done for such a frame; so where frames of about one length do not shrink, only some are tried.
+//! Owns how often it is tried. Ids are half of a short frame and hardly shrink, and a try costs more than everything
+//! else done for such a frame. So where frames of about the same length do not shrink, only some are tried.
 
 use bytes::Bytes;
 
 use crate::wire::{Deflater, Frames, Method};
 
-/// So many in vain, one behind the other, before fewer are tried.
+/// Failed tries in a row before fewer are tried.
 const MAX_VAIN_TRIES: u32 = 16;
-/// Then one in so many is, so that a change is noticed.
+/// Then one in this many is tried, so that a change is noticed.
 const SELDOM: u32 = 16;
-/// Lengths of as many binary digits are counted together.
+/// Size classes: lengths with the same number of binary digits share one.
 const CLASSES: usize = 33;
 
-/// Frames of about one length.
+/// The statistics of frames of about one length.
 #[derive(Clone, Copy, Debug, Default)]
 struct Class {
-    /// Tried in vain since one last shrank.
+    /// Failed tries since the last frame that shrank.
     vain: u32,
-    /// Not tried since one last was.
+    /// Frames skipped since the last try.
     passed: u32,
 }
 
@@ -54,7 +54,7 @@ impl AdaptiveCompression {
         }
     }
 
-    /// A single frame in that method's form; `None` where it is not tried or does not pay.
+    /// Compresses a single frame; `None` where it is not tried or does not pay.
     pub(crate) fn compression(&mut self, frames: &Frames, method: Method) -> Option<Bytes> {
         let digits = usize::BITS - frames.plain.len().leading_zeros();
         let class = &mut self.classes[(digits as usize).min(CLASSES - 1)];
@@ -83,7 +83,7 @@ mod tests {
             .frames
     }
 
-    /// Text of that length that does not shrink by an eighth.
+    /// Returns text of this length that does not shrink by an eighth.
     fn noise(len: u32) -> String {
         let letter = |n: u32| char::from(b'0' + (n.wrapping_mul(2_654_435_761) >> 25) as u8 % 75);
         (0..len).map(letter).collect()

@@ -1,7 +1,7 @@
-//! The address book: which actor or dial stands for each connection of the core.
+//! The table of connections: which actor or dial belongs to each connection of the core.
 //!
-//! Owns what a batch of effects brings for each link until it is ordered in one message, and the form in
-//! which each link gets its frames: compressed once for all that use a method.
+//! Owns the orders for each connection, collected from a batch of effects and sent as one message, and the form of its
+//! frames: compressed once for all connections that use a method.
 
 use std::collections::HashMap;
 use std::mem;
@@ -24,22 +24,22 @@ use crate::node::router::observability::spans::Spans;
 use crate::node::transport::Transport;
 use crate::wire::{Address, Frames, Method, NodeId};
 
-/// How long a link may take to close that never was a peer's: there is only our handshake to be flushed.
+/// The close deadline of a stranger's connection: only this node's handshake has to be flushed.
 const STRANGER: Duration = Duration::from_secs(1);
 
-/// Links that may take their time to close. More are cut at once: or whoever comes and is thrown out fast could
-/// have any number of them.
+/// The number of connections that may close in order. Further ones are cut at once: otherwise a peer that reconnects
+/// faster than it is closed could hold any number of them.
 const LEAVING: usize = 256;
 
-/// One link.
+/// One connection.
 struct Link {
     actor: Addr<Connection>,
-    /// Whether its handshake is done.
+    /// Whether its handshake was accepted.
     established: bool,
-    /// Whose it was, once it has been told to close: until then the core knows.
+    /// Its peer, once it has been told to close; until then the core knows it.
     peer: Option<Box<NodeId>>,
     method: Option<Method>,
-    /// Where among the new orders its own are, counted from one.
+    /// The one-based index of its orders in `Links::orders`.
     order: Option<NonZeroUsize>,
     sent: Traffic,
     /// Whether it has been told to close.
@@ -49,21 +49,21 @@ struct Link {
 /// See the module.
 pub(crate) struct Links {
     terms: Arc<Terms>,
-    /// Each in a box of its own: the table is half empty.
+    /// Boxed, because the table is half empty.
     open: HashMap<ConnId, Box<Link>>,
-    /// And where to.
+    /// The dials, and their addresses.
     dials: HashMap<ConnId, (JoinHandle<()>, Address)>,
     pub(crate) spans: Spans,
-    /// New orders, and whose they are.
+    /// New orders, and their connections.
     orders: Vec<(ConnId, Orders)>,
-    /// How many have been told to close.
+    /// The number that have been told to close.
     leaving: usize,
     compression: AdaptiveCompression,
     threads: Threads,
 }
 
 impl Links {
-    /// On these threads.
+    /// Creates an empty table of connections that run on these threads.
     pub(crate) fn new(terms: Terms, threads: Threads) -> Self {
         Self {
             terms: Arc::new(terms),
@@ -77,22 +77,22 @@ impl Links {
         }
     }
 
-    /// Whether there is neither a link nor a dial.
+    /// Returns whether there is neither a connection nor a dial.
     pub(crate) fn is_empty(&self) -> bool {
         self.open.is_empty() && self.dials.is_empty()
     }
 
-    /// A dial has begun.
+    /// Records a dial.
     pub(crate) fn dialing(&mut self, conn: ConnId, addr: Address, task: JoinHandle<()>) {
         self.dials.insert(conn, (task, addr));
     }
 
-    /// A dial has ended: where to; `None` if it had been given up.
+    /// Removes a dial and returns its address; `None` if it had been given up.
     pub(crate) fn dialed(&mut self, conn: ConnId) -> Option<Address> {
         self.dials.remove(&conn).map(|(_, addr)| addr)
     }
 
-    /// Starts the actor of a connected stream. If the stream cannot be moved, its actor says so and stops.
+    /// Starts the actor of a connected stream. If the stream cannot be moved, the actor reports it and stops.
     pub(crate) fn open(&mut self, conn: ConnId, opening: Opening, transport: Transport) {
         let terms = Arc::clone(&self.terms);
         let actor = match self.threads.turn(conn.0) {
@@ -119,7 +119,7 @@ impl Links {
         self.open.insert(conn, Box::new(link));
     }
 
-    /// Has every link see whether its peer is still let in.
+    /// Has every connection check whether its peer is still trusted.
     #[cfg(feature = "tls")]
     pub(crate) fn recheck(&self) {
         for link in self.open.values() {
@@ -135,7 +135,7 @@ impl Links {
         }
     }
 
-    /// A link's actor has ended: whose it was, if it had been told to close.
+    /// Removes a connection whose actor has ended; returns its peer if it had been told to close.
     pub(crate) fn gone(&mut self, conn: ConnId) -> Option<NodeId> {
         self.spans.close(conn);
         let link = self.open.remove(&conn)?;
@@ -143,7 +143,7 @@ impl Links {
         link.peer.map(|peer| *peer)
     }
 
-    /// A link's handshake is done.
+    /// Records that a connection's handshake was accepted.
     pub(crate) fn establish(&mut self, conn: ConnId, peer: &NodeId) {
         self.spans.establish(conn, peer);
         if let Some(link) = self.open.get_mut(&conn) {
@@ -161,14 +161,14 @@ impl Links {
         }
     }
 
-    /// What was handed to a link, written or not.
+    /// Returns what was handed to a connection, written or not.
     pub(crate) fn handed(&self, conn: ConnId) -> Traffic {
         self.open
             .get(&conn)
             .map_or_else(Traffic::default, |link| link.sent)
     }
 
-    /// Asks a link what of that is not written yet; `None` if it ends before it answers.
+    /// Asks a connection what it has not written yet; `None` if it ends before it answers.
     pub(crate) fn unwritten(
         &self,
         conn: ConnId,
@@ -182,7 +182,7 @@ impl Links {
         Some(async move { answer.await.ok() })
     }
 
-    /// Has frames written to these.
+    /// Queues frames for these connections.
     pub(crate) fn transmit(&mut self, to: &Targets, frames: &Frames) {
         let mut forms = Forms {
             frames,
@@ -201,15 +201,15 @@ impl Links {
         }
     }
 
-    /// Has a link see whether its peer takes what waits for it.
+    /// Has a connection check whether its peer reads.
     pub(crate) fn watch(&mut self, conn: ConnId) {
         if let Some(link) = self.open.get_mut(&conn) {
             Self::orders(conn, link, &mut self.orders).watch = true;
         }
     }
 
-    /// Closes a link within this time, after what is ordered for it, and at once if many are closing; gives up a
-    /// dial at once. `peer`: whose it is.
+    /// Closes a connection within this time, after its orders, or at once if many are closing; aborts a dial. `peer`:
+    /// the peer of the connection.
     pub(crate) fn close(&mut self, conn: ConnId, peer: Option<NodeId>, within: Duration) {
         if let (Some(link), Some(peer)) = (self.open.get_mut(&conn), peer) {
             link.peer = Some(Box::new(peer));
@@ -238,7 +238,7 @@ impl Links {
         }
     }
 
-    /// Closes all that are left within this time, however many they are.
+    /// Closes all connections within this time, regardless of their number.
     pub(crate) fn close_all(&mut self, within: Duration) {
         let all: Vec<ConnId> = self.open.keys().chain(self.dials.keys()).copied().collect();
         all.into_iter()
@@ -246,7 +246,7 @@ impl Links {
         self.order();
     }
 
-    /// The new orders of a link.
+    /// Returns the new orders of a connection.
     fn orders<'a>(
         conn: ConnId,
         link: &mut Link,
@@ -260,7 +260,7 @@ impl Links {
         &mut orders[order.get() - 1].1
     }
 
-    /// Gives each link its new orders, in one message.
+    /// Sends each connection its new orders, in one message.
     pub(crate) fn order(&mut self) {
         for (conn, orders) in self.orders.drain(..) {
             if let Some(link) = self.open.get_mut(&conn) {
@@ -281,7 +281,7 @@ impl Drop for Links {
     }
 }
 
-/// Frames in the form of each method, made when first asked for.
+/// Frames in the form of each method, compressed on first use.
 struct Forms<'a> {
     frames: &'a Frames,
     deflated: SmallVec<[(Method, Option<Bytes>); 2]>,
@@ -302,7 +302,7 @@ impl Forms<'_> {
         }
     }
 
-    /// `None` where it does not pay.
+    /// Returns `None` where compression does not pay.
     fn deflated(&mut self, method: Method, compression: &mut AdaptiveCompression) -> Option<Bytes> {
         if let Some((_, bytes)) = self.deflated.iter().find(|(have, _)| *have == method) {
             return bytes.clone();

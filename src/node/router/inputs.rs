@@ -1,6 +1,6 @@
-//! The Router hears what connections, dials and the listener tell it.
+//! Handlers of the notices from connections, dials and the listener.
 //!
-//! Each is handed to the core as an input; what the core decides is done before the next. What users ask for stands in
+//! Each becomes an input of the core, whose effects are performed before the next. The messages of users are in
 //! [`commands`](super::commands).
 
 use actix::{Context, Handler};
@@ -36,7 +36,7 @@ impl Handler<Received> for Router {
     }
 }
 
-/// Bytes that an effect keeps alive until it is done.
+/// Returns the bytes that an effect keeps alive until it is done.
 fn kept(effect: &Effect) -> usize {
     match effect {
         Effect::Transmit { frames, .. } => {

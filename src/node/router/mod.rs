@@ -1,7 +1,7 @@
-//! What the Router does: it has the core decide, and does what the core asks for.
+//! The Router's main loop: asks the core what to do, and carries it out.
 //!
-//! Its heart is one `match` over effects. It decides nothing about the protocol: an `if` about a message,
-//! a peer or a flag belongs into the core. It awaits neither a connection nor a subscriber.
+//! Its centre is one `match` over effects. It decides nothing about the protocol: an `if` about a message, a peer or a
+//! flag belongs in the core. It awaits neither a connection nor a subscriber.
 
 pub(crate) mod addresses;
 pub(crate) mod arbiters;
@@ -19,10 +19,12 @@ pub(crate) mod shutdown;
 pub(crate) mod validation;
 
 use std::mem;
+use std::pin::Pin;
 use std::time::Duration;
 
+use actix::dev::RecipientRequest;
 use actix::fut::wrap_future;
-use actix::{ActorFutureExt as _, AsyncContext as _, Context};
+use actix::{ActorFutureExt as _, AsyncContext as _, Context, MailboxError};
 
 use crate::mesh::{
     Answer, ConnId, Direction, Effect, Effects, Event, Input, Mesh, Now, Ticket, trace,
@@ -35,13 +37,13 @@ use crate::node::router::addresses::lan;
 use crate::node::router::observability::log::{self};
 use crate::node::router::shutdown::Draining;
 use crate::node::transport::dial::Dialed;
-use crate::node::{Asker, Router, TICK};
+use crate::node::{Asker, Offer, Router, SubscriptionId, TICK, Verdict};
 use crate::wire::{Address, Hold, Message};
 
-/// How long a link may take to close in order. Peers of the reference close as soon as they are closed.
+/// The deadline for an orderly close. Peers of the reference close as soon as the other side does.
 const CLOSING: Duration = Duration::from_secs(5);
 impl Router {
-    /// Has the core do something, then does what it asks for; after what was asked for before.
+    /// Sends the batch of own messages first, then runs the core and performs its effects.
     pub(crate) fn step<R>(
         &mut self,
         ctx: &mut Context<Self>,
@@ -64,7 +66,7 @@ impl Router {
     fn decide<R>(&mut self, what: impl FnOnce(&mut Mesh, Now, &mut Effects) -> R) -> (R, Effects) {
         let now = self.clock.now();
         let mut effects = mem::take(&mut self.effects);
-        // A mailbox that never runs dry would keep the timer from being heard.
+        // A mailbox that is never empty would starve the timer.
         if now.monotonic >= self.next_tick {
             self.next_tick = now.monotonic + TICK;
             self.mesh.handle(now, Input::Tick, &mut effects);
@@ -73,7 +75,7 @@ impl Router {
         (result, effects)
     }
 
-    /// `hold`: the charge of what brought in whatever is delivered.
+    /// `hold`: the charge of the batch that the delivered messages came in.
     fn perform_all(&mut self, mut effects: Effects, hold: &Hold, ctx: &mut Context<Self>) {
         for effect in effects.drain(..) {
             self.perform(effect, hold, ctx);
@@ -106,7 +108,7 @@ impl Router {
         }
     }
 
-    /// While the node shuts down, links have what is left of its time.
+    /// Returns [`CLOSING`], or the time left while the node shuts down.
     fn closing_time(&self) -> Duration {
         self.draining.as_ref().map_or(CLOSING, Draining::time_left)
     }
@@ -155,7 +157,7 @@ impl Router {
     }
 
     fn answer(&mut self, ticket: Ticket, answer: Answer) {
-        // Whoever asked may have stopped waiting.
+        // The asker may have stopped waiting.
         match (self.askers.remove(&ticket), answer) {
             (Some(Asker::Connect(promise)), Answer::Connect(answer)) => drop(promise.keep(answer)),
             (Some(Asker::Whisper(promise, asked)), Answer::Whisper(answer)) => {
@@ -167,7 +169,7 @@ impl Router {
         }
     }
 
-    /// Passes on what waits for interceptors, the inbox and subscribers, as far as they take it.
+    /// Moves messages and events on to interceptors, the inbox and subscribers, as far as they accept them.
     pub(crate) fn pump(&mut self, ctx: &mut Context<Self>) {
         loop {
             match self.interception.step() {
@@ -186,7 +188,7 @@ impl Router {
             .pump(|burst| Self::finish(burst, |router| &mut router.events, ctx));
     }
 
-    /// Awaits the end of a burst; then the next may begin.
+    /// Awaits the end of a burst, then starts the next.
     fn finish<T: Topic>(
         (id, request): Burst<T>,
         of: fn(&mut Self) -> &mut Subscriptions<T>,
@@ -201,7 +203,7 @@ impl Router {
         );
     }
 
-    /// Asks an interceptor, and waits for it until its deadline.
+    /// Asks an interceptor, and waits for its decision until the deadline.
     fn ask(question: Question, ctx: &mut Context<Self>) {
         let Question {
             of,
@@ -211,28 +213,32 @@ impl Router {
         } = question;
         let mut asking = Box::pin(recipient.send(offer));
         let in_time = async move {
-            match tokio::time::timeout(deadline, &mut asking).await {
-                Ok(verdict) => Ok(verdict.ok()),
-                Err(_) => Err(asking),
-            }
+            let verdict = tokio::time::timeout(deadline, &mut asking).await;
+            verdict.map_err(|_| asking)
         };
-        ctx.spawn(
-            wrap_future::<_, Self>(in_time).map(move |verdict, router, ctx| {
-                match verdict {
-                    Ok(verdict) => router.interception.decided(of, verdict),
-                    Err(asking) => {
-                        router.interception.overdue(of);
-                        ctx.spawn(
-                            wrap_future::<_, Self>(asking).map(move |verdict, router, _| {
-                                router.interception.caught_up(of, verdict.ok());
-                            }),
-                        );
-                    }
-                }
-                router.pump(ctx);
-                router.drain(ctx);
-            }),
-        );
+        let in_time = wrap_future::<_, Self>(in_time);
+        ctx.spawn(in_time.map(move |verdict, router, ctx| router.on_verdict(of, verdict, ctx)));
+    }
+
+    /// Takes an interceptor's verdict; `Err`: it is late, and is awaited without holding up anything.
+    fn on_verdict(
+        &mut self,
+        of: SubscriptionId,
+        verdict: Result<Result<Verdict, MailboxError>, Pin<Box<RecipientRequest<Offer>>>>,
+        ctx: &mut Context<Self>,
+    ) {
+        match verdict {
+            Ok(verdict) => self.interception.decided(of, verdict.ok()),
+            Err(asking) => {
+                self.interception.overdue(of);
+                let asking = wrap_future::<_, Self>(asking);
+                ctx.spawn(asking.map(move |verdict, router, _| {
+                    router.interception.caught_up(of, verdict.ok());
+                }));
+            }
+        }
+        self.pump(ctx);
+        self.drain(ctx);
     }
 
     pub(super) fn tick(&mut self, ctx: &mut Context<Self>) {
@@ -273,7 +279,7 @@ impl Router {
         self.events.push_all(vec![event], &Hold::none());
     }
 
-    /// Lets the core know whether anybody is there to deliver to.
+    /// Tells the core whether the node has anyone to deliver to.
     pub(crate) fn apply_audience(&mut self) {
         let listening = self.inbox.is_on()
             || !self.messages.is_empty()

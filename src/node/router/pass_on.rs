@@ -1,4 +1,4 @@
-//! What a bridge asks of the node, handed to the core.
+//! Handlers of a bridge's messages, for the core.
 
 use actix::{Context, Handler};
 
@@ -53,7 +53,7 @@ impl Router {
         let answer = self.step(ctx, |mesh, now, out| {
             mesh.pass_on(now, &foreign, Hold::new(room), out)
         });
-        // Whoever asked may have stopped waiting.
+        // The asker may have stopped waiting.
         drop(promise.keep(answer));
     }
 

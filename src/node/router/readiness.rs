@@ -1,6 +1,6 @@
-//! Who waits for peers, and why some do not come.
+//! Waiting for peers, and why dials failed.
 //!
-//! Owns the waiting, and the last failure of each address that was dialled, of the last 32.
+//! Owns the waiting askers, and the last failure of each of the 32 addresses that failed most recently.
 
 use actix::{Context, Handler, MessageResult};
 
@@ -10,17 +10,17 @@ use crate::node::messages::Peer;
 use crate::node::reply::{Promise, Reply};
 use crate::wire::Address;
 
-/// Addresses whose last failure is remembered.
+/// The number of addresses whose last failure is remembered.
 const MAX_FAILURES: usize = 32;
 
-/// Wait until so many peers are connected. Answers with them.
+/// Waits until this many peers are connected. Answers with all of them.
 #[derive(Clone, Copy, Debug, actix::Message)]
 #[rtype(result = "Vec<Peer>")]
 pub(crate) struct Ready {
     pub(crate) peers: usize,
 }
 
-/// Where dials failed, and why they did the last time.
+/// Asks for the addresses where dials failed, each with the last cause.
 #[derive(Clone, Copy, Debug, actix::Message)]
 #[rtype(result = "Vec<(Address, String)>")]
 pub(crate) struct DialFailures;
@@ -47,7 +47,7 @@ impl Readiness {
 }
 
 impl Router {
-    /// Sees what is told.
+    /// Updates the readiness state from an event.
     pub(crate) fn apply(&mut self, event: &Event) {
         match event {
             Event::DialFailed { addr, reason, .. } => {
@@ -80,7 +80,7 @@ impl Router {
             if wanted <= connected {
                 let peers = self.all_peers();
                 actix_rt::spawn(async move {
-                    // Whoever asked may have stopped waiting.
+                    // The asker may have stopped waiting.
                     drop(promise.keep(peers.await));
                 });
             } else {

@@ -1,6 +1,6 @@
-//! The end of a node, in order: refuse, flush, close, report.
+//! Shutdown, in order: refuse, flush, close, report.
 //!
-//! Owns what is left to do and what did not get through.
+//! Owns the progress of a shutdown, and its report.
 
 use std::mem;
 use std::time::Duration;
@@ -15,22 +15,22 @@ use crate::node::reply::{Promise, Reply};
 use crate::node::router::observability::log;
 use crate::wire::NodeId;
 
-/// After the time is up: how long the links may take to say what they did not get through.
+/// After the deadline: how long connections may take to report what they did not write.
 const LAST_REPORTS: Duration = Duration::from_secs(1);
 
-/// A node on its way out.
+/// The state of a node that is shutting down.
 #[derive(Debug)]
 pub(crate) struct Draining {
     until: Instant,
     askers: Vec<Promise<ShutdownReport>>,
     report: ShutdownReport,
-    /// Whether the core has been shut down: not before all who waited to send were served.
+    /// Whether the core has been shut down: only after the send queue has been served.
     closed: bool,
 }
 
 impl Draining {
     fn new(drain: Duration) -> Self {
-        /// More than anybody means, and few enough to be added to a clock.
+        /// Longer than any real drain, and short enough to be added to a clock.
         const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
         Self {
             until: Instant::now() + drain.min(FOREVER),
@@ -44,7 +44,7 @@ impl Draining {
         self.until.saturating_duration_since(Instant::now())
     }
 
-    /// A peer's link has ended.
+    /// Records what a connection to a peer left unwritten.
     pub(crate) fn note(&mut self, peer: NodeId, unsent: Traffic) {
         if unsent.messages > 0 {
             self.report.unsent.push(Unsent {
@@ -66,7 +66,7 @@ impl Handler<Shutdown> for Router {
             .get_or_insert_with(|| Draining::new(shutdown.drain));
         draining.askers.push(promise);
         if !partial {
-            // Nobody holds the Listener any more, so it ends.
+            // The last address of the Listener: dropping it stops the actor.
             self.listener = None;
             log::draining(self.mesh.me(), shutdown.drain);
             ctx.run_later(draining.time_left(), Self::cut_off);
@@ -77,7 +77,7 @@ impl Handler<Shutdown> for Router {
 }
 
 impl Router {
-    /// Goes on with a shutdown as far as it can; said whenever something has ended.
+    /// Continues a shutdown as far as it can. Called whenever something has ended.
     pub(crate) fn drain(&mut self, ctx: &mut Context<Self>) {
         let Some(draining) = &mut self.draining else {
             return;
@@ -94,7 +94,7 @@ impl Router {
         }
     }
 
-    /// The time is up.
+    /// Ends the shutdown at its deadline.
     fn cut_off(&mut self, ctx: &mut Context<Self>) {
         let refused = self.sending.refuse_all();
         if let Some(draining) = &mut self.draining {
@@ -119,7 +119,7 @@ impl Router {
             report.undelivered = self.undelivered() + self.inbox.left();
             log::ended(self.mesh.me(), report.is_clean());
             for asker in draining.askers {
-                // Whoever asked may have stopped waiting.
+                // The asker may have stopped waiting.
                 let _ = asker.keep(report.clone());
             }
         }

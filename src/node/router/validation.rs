@@ -1,4 +1,4 @@
-//! The Router's part in validation: it asks who validates, and says their words to the core.
+//! The Router's part in validation: asks the validators, and passes their verdicts to the core.
 
 use actix::fut::wrap_future;
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult};
@@ -26,7 +26,7 @@ impl Handler<Validate> for Router {
 }
 
 impl Router {
-    /// Ends a validator's say.
+    /// Removes a validator.
     pub(crate) fn end_validation(&mut self, id: SubscriptionId, ctx: &mut Context<Self>) -> bool {
         let found = self.validators.remove(id);
         if found {
@@ -35,7 +35,7 @@ impl Router {
         found
     }
 
-    /// The core holds a message until a validator has spoken.
+    /// Queues a message that the core holds for a validator.
     pub(super) fn propose(
         &mut self,
         proposal: ProposalId,
@@ -46,7 +46,7 @@ impl Router {
         let now = self.clock.now().monotonic;
         let of = SubscriptionId(validator);
         if !self.validators.push(of, proposal, message, now) {
-            // Not now: effects are being performed.
+            // Deferred: effects are being performed.
             return self.undecided.push(proposal);
         }
         self.ask_validators(ctx);
@@ -86,7 +86,7 @@ impl Router {
         });
     }
 
-    /// Says what nobody decided about.
+    /// Tells the core about proposals that no validator will decide.
     pub(super) fn judge_undecided(&mut self, ctx: &mut Context<Self>) {
         for proposal in std::mem::take(&mut self.undecided) {
             self.judge(proposal, None, ctx);
@@ -104,7 +104,7 @@ impl Router {
         self.perform_all(effects, &hold, ctx);
     }
 
-    /// Tells of validators whose actors have stopped.
+    /// Emits events about validators whose actors have stopped.
     pub(super) fn report_gone_validators(&mut self) {
         for (id, waiting) in self.validators.gone() {
             self.notify(Event::SubscriberGone {

@@ -1,7 +1,7 @@
-//! Own messages that came together: gathered while the mailbox is read, then sent as one.
+//! Batching of own messages: gathered while the mailbox is read, then sent together.
 //!
-//! Owns who is told what became of which. Ids of one batch are hashed together, and a link is given all of it
-//! in one order; a message that comes alone is a batch of one and waits for nobody.
+//! Owns which asker gets which result. The ids of a batch are hashed together, and each connection gets the batch in
+//! one order; a message that comes alone is a batch of one and is not delayed.
 
 use std::mem;
 
@@ -16,18 +16,18 @@ use crate::node::reply::OwedReply;
 use crate::node::sending::queue::Room;
 use crate::wire::Hold;
 
-/// A batch ends with this many messages or bytes: more gain nothing, and the first of them should leave.
+/// A batch is sent at this many messages or bytes: a larger one gains nothing and delays its first message.
 const MAX_BATCH: (usize, usize) = (64, 1024 * 1024);
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Coalescer {
     messages: Vec<Outgoing>,
-    /// Of all of them together.
+    /// The room of all messages together.
     room: Option<Room>,
     askers: Vec<OwedReply<Result<Sent, SendError>>>,
     bytes: usize,
-    /// Whether its sending is due once the mailbox is read.
+    /// Whether the batch will be sent once the mailbox is read.
     due: bool,
 }
 
@@ -61,7 +61,7 @@ impl Coalescer {
 }
 
 impl Router {
-    /// Takes up a message that has room in the send budget.
+    /// Adds a message that has room in the send budget to the batch.
     pub(crate) fn gather(
         &mut self,
         send: Send,
@@ -81,12 +81,13 @@ impl Router {
         }
     }
 
-    /// Sends what has been gathered: before anything else is done, so that all is done in the order it was asked.
+    /// Sends the batch. Called before any other operation, so that operations keep the order in which they were
+    /// requested.
     pub(crate) fn send_volley(&mut self, ctx: &mut Context<Self>) {
         if self.coalescer.askers.is_empty() {
             return;
         }
-        // Taken for the while, with their memory.
+        // Taken meanwhile, and put back to reuse its memory.
         let mut coalescer = mem::take(&mut self.coalescer);
         let hold = coalescer.room.take().map_or_else(Hold::none, Hold::new);
         let messages = coalescer.messages.drain(..);

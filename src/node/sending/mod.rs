@@ -1,4 +1,4 @@
-//! This node's own messages on their way out: who waits for room, and what is sent together.
+//! This node's own outbound messages: the send budget with its queue, and batching.
 
 pub(crate) mod coalesce;
 pub(crate) mod queue;

@@ -1,6 +1,6 @@
-//! The budget of this node's own messages, and those who wait for room in it.
+//! The budget of this node's own messages, and the queue behind it.
 //!
-//! Owns the order: nobody is served before one who asked earlier.
+//! Owns the order: first come, first served.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -16,20 +16,20 @@ use crate::node::reply::OwedReply;
 use crate::node::reply::Promise;
 use crate::wire::Packets;
 
-/// What a message costs besides its packets: the header of its frame and the lists it stands in.
+/// The cost of a message besides its packets: the frame header and its list entries.
 const OVERHEAD: usize = 512;
-/// What a packet costs besides its bytes.
+/// The cost of a packet besides its bytes.
 const PACKET: usize = 8;
-/// What may wait in line, at that cost: 65,536 messages at most.
+/// The bound of the queue, at that cost: 65,536 messages at most.
 pub(crate) const MOST_WAITING: usize = 32 * 1024 * 1024;
 
-/// A broadcast is charged for each copy, but for no more: with very many peers, messages would go one by one.
+/// The most copies a broadcast is charged for: with very many peers, messages would otherwise go one by one.
 const COPIES: usize = 8;
 
-/// Room in the budget, for as long as this lives.
+/// Room in the budget, until dropped.
 pub(crate) type Room = OwnedSemaphorePermit;
 
-/// Something of ours that is to go out, and whom to tell.
+/// A queued own message, and its asker.
 #[derive(Debug)]
 pub(crate) enum QueuedSend {
     Send(Send, OwedReply<Result<Sent, SendError>>),
@@ -48,12 +48,12 @@ impl QueuedSend {
         }
     }
 
-    /// What it costs.
+    /// Returns its cost.
     fn cost(&self) -> usize {
         cost(self.packets())
     }
 
-    /// Whether it is to wait where there is no room.
+    /// Returns whether it may wait for room.
     fn is_patient(&self) -> bool {
         match self {
             Self::Send(send, _) => !send.or_busy,
@@ -63,7 +63,7 @@ impl QueuedSend {
     }
 
     fn refuse(self, why: SendError) {
-        // Whoever asked may have stopped waiting.
+        // The asker may have stopped waiting.
         match self {
             Self::Send(_, owed) => owed.keep(Err(why)),
             Self::Whisper(_, promise) | Self::PassOnTo(_, promise) => {
@@ -81,17 +81,17 @@ fn cost(packets: &Packets) -> usize {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Sending {
-    /// One permit a byte.
+    /// One permit per byte.
     budget: Arc<Semaphore>,
     size: u32,
-    /// While it is used up, others' messages go first: they cannot wait at their source.
+    /// While it is used up, relayed messages go first: they cannot wait at their source.
     pool: Arc<Pool>,
     line: VecDeque<QueuedSend>,
-    /// What those in line cost.
+    /// The cost of the queued messages.
     in_line: usize,
-    /// How many were refused for want of room.
+    /// The number refused for lack of room.
     turned_away: u64,
-    /// Whether somebody awaits room for the first in line.
+    /// Whether a future awaits room for the first in the queue.
     awaited: bool,
 }
 
@@ -109,25 +109,25 @@ impl Sending {
         }
     }
 
-    /// What copies of these packets cost: large ones the whole budget.
+    /// Returns the cost of this many copies of the packets, at most the whole budget.
     fn cost(&self, packets: &Packets, copies: usize) -> u32 {
         u32::try_from(cost(packets).saturating_mul(copies))
             .unwrap_or(u32::MAX)
             .min(self.size)
     }
 
-    /// Copies that a broadcast is charged for: in a full mesh, where each peer passes it on as often again, what all
-    /// send at once has to fit into all of them.
+    /// Returns how many copies a broadcast is charged for. In a full mesh each peer relays it to all others, so what
+    /// all nodes send at once has to fit into all of them.
     fn copies(&self) -> usize {
         self.pool.links().clamp(1, COPIES)
     }
 
-    /// Room for a message to every peer, if there is and nobody waits for it.
+    /// Reserves room for a message to every peer, if there is any and the queue is empty.
     pub(crate) fn room_for_all(&self, packets: &Packets) -> Option<Room> {
         self.room(self.cost(packets, self.copies()))
     }
 
-    /// The same for a message to one.
+    /// Reserves room for a message to one peer, likewise.
     pub(crate) fn room_for_one(&self, packets: &Packets) -> Option<Room> {
         self.room(self.cost(packets, 1))
     }
@@ -147,7 +147,8 @@ impl Sending {
         self.cost(queued.packets(), copies)
     }
 
-    /// Puts it in line; refuses it if it is not to wait, or too much waits already. One of any size may wait.
+    /// Queues a message; refuses it if it may not wait, or the queue is full. An empty queue takes a message of any
+    /// size.
     pub(crate) fn queue(&mut self, queued: QueuedSend) {
         let in_line = self.in_line + queued.cost();
         if queued.is_patient() && (self.line.is_empty() || in_line <= MOST_WAITING) {
@@ -159,14 +160,14 @@ impl Sending {
         }
     }
 
-    /// Takes the first out of the line.
+    /// Takes the first out of the queue.
     fn next(&mut self) -> Option<QueuedSend> {
         let next = self.line.pop_front()?;
         self.in_line -= next.cost();
         Some(next)
     }
 
-    /// Room for the first in line, to be awaited; `None` if it is awaited already, or nobody waits.
+    /// Returns a future of room for the first in the queue; `None` if one is awaited already, or the queue is empty.
     pub(crate) fn await_room(
         &mut self,
     ) -> Option<impl Future<Output = Result<Room, AcquireError>> + use<>> {
@@ -183,7 +184,7 @@ impl Sending {
         })
     }
 
-    /// The room awaited is there: for whom. The next in line come with what is left.
+    /// Takes the first out of the queue with the awaited room, and as many of the next as fit what is left.
     pub(crate) fn served(&mut self, room: Room) -> Vec<(QueuedSend, Room)> {
         self.awaited = false;
         let first = self.next().map(|first| (first, room));
@@ -196,7 +197,7 @@ impl Sending {
         served
     }
 
-    /// Refuses all in line, as the node is shutting down; how many they were.
+    /// Refuses all queued messages, as the node is shutting down; returns how many.
     pub(crate) fn refuse_all(&mut self) -> usize {
         let refused = self.line.len();
         while let Some(queued) = self.next() {
@@ -205,17 +206,17 @@ impl Sending {
         refused
     }
 
-    /// How many wait in line.
+    /// Returns the number of queued messages.
     pub(crate) fn waiting(&self) -> usize {
         self.line.len()
     }
 
-    /// How many were refused because too much waited, or because they were not to wait.
+    /// Returns the number refused because the queue was full, or because they were not to wait.
     pub(crate) fn turned_away(&self) -> u64 {
         self.turned_away
     }
 
-    /// Bytes of the budget in use.
+    /// Returns the bytes of the budget in use.
     pub(crate) fn in_use(&self) -> usize {
         usize::try_from(self.size)
             .unwrap_or_default()

@@ -1,7 +1,7 @@
-//! Connects to an address: resolve, try each, within a time.
+//! Dialling: resolves an address and tries each result, within a time limit.
 //!
-//! Owns the order of the attempts, which is that of RFC 8305 ("Happy Eyeballs"): a name may have an address that swallows
-//! what is sent to it, and the next must not wait for its end.
+//! Owns the order of the attempts, that of RFC 8305 ("Happy Eyeballs"): one address of a name may drop all packets, and
+//! the next must not wait for its timeout.
 
 use std::collections::VecDeque;
 use std::io;
@@ -26,15 +26,15 @@ pub(crate) struct Dialed {
     pub(crate) dial: Dial,
 }
 
-/// How long an attempt goes alone before the next address is tried beside it.
+/// How long an attempt runs alone before the next address is tried beside it.
 const STAGGER: Duration = Duration::from_millis(250);
-/// Addresses of a name that are tried at most.
+/// The most addresses tried of a name.
 const MAX_ADDRESSES: usize = 16;
 
-/// The stream, and where it led.
+/// The stream, and the address it leads to.
 pub(crate) type Dial = Result<(Transport, SocketAddr), DialError>;
 
-/// Connects within the time given.
+/// Connects within this time.
 pub(crate) async fn dial(addr: Address, within: Duration, buffers: u32) -> Dial {
     timeout(within, connect(addr, buffers))
         .await
@@ -48,7 +48,7 @@ async fn connect(addr: Address, buffers: u32) -> Dial {
     race(in_turn(found), |addr| try_one(addr, buffers)).await
 }
 
-/// Addresses of the two families by turns, the first family first.
+/// Interleaves the two address families, beginning with that of the first address.
 fn in_turn(found: impl Iterator<Item = SocketAddr>) -> VecDeque<SocketAddr> {
     let mut addresses: Vec<SocketAddr> = found.take(MAX_ADDRESSES).collect();
     let first = addresses.first().is_some_and(SocketAddr::is_ipv6);
@@ -63,7 +63,7 @@ fn in_turn(found: impl Iterator<Item = SocketAddr>) -> VecDeque<SocketAddr> {
     turns
 }
 
-/// The first attempt that succeeds. The next begins when one has failed, or goes on for too long.
+/// Returns the first attempt that succeeds. The next one starts when one fails or takes too long.
 async fn race<T, A>(
     mut addresses: VecDeque<SocketAddr>,
     attempt: impl Fn(SocketAddr) -> A,
@@ -133,7 +133,7 @@ mod tests {
         );
     }
 
-    /// Swallows all it is sent.
+    /// Port 1 never answers, port 2 refuses, any other connects.
     async fn behaves(addr: SocketAddr) -> io::Result<&'static str> {
         match addr.port() {
             1 => std::future::pending().await,

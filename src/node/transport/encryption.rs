@@ -1,15 +1,15 @@
-//! How the connections of a subnet are protected, and which of that this build speaks.
+//! The encryption of a subnet, and which kinds this build supports.
 //!
-//! Owns the names as they are hashed into a subnet's id. Knows nothing of handshakes.
+//! Owns the names that are hashed into a subnet's id. Knows nothing of handshakes.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// How connections of a subnet are encrypted: the second half of its identity.
+/// The encryption of a subnet's connections, which is part of the subnet's identity.
 ///
-/// The name is hashed into the subnet's id, so nodes that name it differently refuse each other. A name that this
-/// build does not speak is a [`StartError`](crate::StartError): it is never a mere label on plaintext.
+/// The name is hashed into the subnet's id, so nodes with different names refuse each other. A name that this build
+/// does not support is a [`StartError`](crate::StartError): it never just labels plaintext.
 ///
 /// ```
 /// use actix_mesh::Encryption;
@@ -20,27 +20,27 @@ use serde::{Serialize, Serializer};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Encryption {
-    /// None: whoever is on the path reads and changes everything, and no id is proven.
+    /// None: anyone on the path can read and change everything, and no id is proven.
     #[default]
     Plaintext,
-    /// TLS 1.3 with a certificate on both sides, and ids proven by keys: set by `Config::tls`, with
-    /// the feature `tls`.
+    /// TLS 1.3 with certificates on both sides, and ids proven by keys: set by `Config::tls`, with the feature `tls`.
     Tls,
-    /// TLS as the reference peers have it, which authenticates nobody: set by
-    /// `Config::unauthenticated_ssl`, with the feature `tls`.
+    /// TLS as the reference peers use it, which authenticates nobody: set by `Config::unauthenticated_ssl`, with the
+    /// feature `tls`.
     Ssl,
-    /// None, in the messages of a WebSocket, as js2p has it and browsers can join: with the feature
-    /// `websocket`. Pages may join from origins given to `Config::allow_origin` alone.
+    /// None, over WebSocket, as js2p uses it and browsers can join: with the feature `websocket`. Pages may join only
+    /// from origins given to `Config::allow_origin`.
     WebSocket,
-    /// WebSocket over TLS, as browsers and js2p dial it: who listens shows a certificate for the name it is dialled by, who
-    /// dials shows none, and no id is proven. Set by `Config::wss`, with the features `tls` and `websocket`.
+    /// WebSocket over TLS, as browsers and js2p dial it: the listening side shows a certificate for the dialled name,
+    /// the dialling side shows none, and no id is proven. Set by `Config::wss`, with the features `tls` and
+    /// `websocket`.
     SecureWebSocket,
-    /// A name that this build does not speak.
+    /// A name that this build does not support.
     Unknown(String),
 }
 
 impl Encryption {
-    /// The name as it is hashed into the subnet's id, spelled as the reference peers spell it.
+    /// Returns the name that is hashed into the subnet's id, spelled as the reference peers spell it.
     pub fn name(&self) -> &str {
         match self {
             Self::Plaintext => "Plaintext",
@@ -52,7 +52,7 @@ impl Encryption {
         }
     }
 
-    /// Whether a node of this build can start with it.
+    /// Returns whether this build supports it.
     pub fn is_spoken(&self) -> bool {
         match self {
             Self::Plaintext => true,

@@ -1,7 +1,7 @@
-//! Listens, accepts, and keeps accepting: what the operating system refuses now it may grant later.
+//! The listener: accepts connections, and keeps trying when the operating system refuses.
 //!
-//! Owns the listening socket. Hands what it accepts to the Router and waits until that was taken, so a
-//! crowd of newcomers waits in the system's backlog and not in a mailbox.
+//! Owns the listening socket. Hands each connection to the Router and waits until it is taken, so that a crowd of new
+//! connections waits in the system's backlog and not in a mailbox.
 
 use std::io;
 use std::net::SocketAddr;
@@ -33,7 +33,7 @@ pub(crate) struct ListenerFailed {
     pub(crate) why: String,
 }
 
-/// After a failed accept: at first, and at most.
+/// The pause after a failed accept: the first, and the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// Resolves, binds and listens.
@@ -60,7 +60,7 @@ pub(crate) async fn listen(
 }
 
 fn bind(addr: SocketAddr, backlog: u32, buffers: u32) -> io::Result<TcpListener> {
-    // What is accepted inherits the buffers.
+    // Accepted sockets inherit the buffers.
     let socket = transport::socket(addr, buffers)?;
     // On Windows this would let two programs listen on one port.
     #[cfg(not(windows))]
@@ -69,7 +69,7 @@ fn bind(addr: SocketAddr, backlog: u32, buffers: u32) -> io::Result<TcpListener>
     socket.listen(backlog)
 }
 
-/// See the module. Lives until the Router lets go of it.
+/// See the module. Lives until the Router drops its address.
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: Option<TcpListener>,
@@ -98,7 +98,7 @@ impl Actor for Listener {
     }
 }
 
-/// Accepts until there is no Router any more.
+/// Accepts connections until the Router is gone.
 async fn accept_all(socket: TcpListener, router: WeakAddr<Router>) {
     let mut pause = PAUSE.0;
     loop {
@@ -128,7 +128,7 @@ async fn accept_all(socket: TcpListener, router: WeakAddr<Router>) {
     }
 }
 
-/// Whether only the one who was to be accepted is lost.
+/// Returns whether only the connection being accepted is lost.
 fn is_newcomers_fault(error: &io::Error) -> bool {
     matches!(
         error.kind(),

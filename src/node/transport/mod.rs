@@ -1,6 +1,6 @@
-//! The streams a connection may run over: TCP, plain, secured by TLS or in the messages of a WebSocket.
+//! The streams a connection may use: TCP in plaintext, TLS, or WebSocket.
 //!
-//! Owns sockets and nothing of what goes over them.
+//! Owns sockets, and knows nothing of the data on them.
 
 pub(crate) mod dial;
 pub(crate) mod encryption;
@@ -28,10 +28,10 @@ use crate::tls::{Failure, Secure, failure_of};
 #[cfg(feature = "tls")]
 use crate::wire::NodeId;
 
-/// A socket to listen with or to dial from, with buffers of this many bytes each way.
+/// Creates a socket to listen or dial with, with buffers of this many bytes in each direction.
 ///
-/// The system would let its own buffers grow to several megabytes each, which nobody accounts for: what
-/// stands in them has left its sender's budget and has not come into its receiver's.
+/// By default the system's buffers grow to several megabytes each, which no budget counts: their data has left the
+/// sender's budget and has not reached the receiver's.
 pub(crate) fn socket(towards: SocketAddr, buffers: u32) -> io::Result<TcpSocket> {
     let socket = match towards {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
@@ -54,7 +54,7 @@ pub(crate) enum Transport {
     Pipe(Box<Pipe>),
 }
 
-/// A pipe within the process. It cannot say that it is readable but by a read, so it reads ahead.
+/// A pipe within the process. It can only tell that it is readable by reading, so it reads ahead.
 #[cfg(any(test, feature = "sim"))]
 #[derive(Debug)]
 pub(crate) struct Pipe {
@@ -82,7 +82,7 @@ impl Pipe {
     }
 }
 
-/// A secured stream, and why one end refused the other after all: in TLS 1.3 a dialler learns it with its first read.
+/// A TLS stream, and a refusal that came after the handshake: in TLS 1.3 a dialler learns of it with its first read.
 #[cfg(feature = "tls")]
 #[derive(Debug)]
 pub(crate) struct Secured {
@@ -99,7 +99,7 @@ impl Secured {
         }
     }
 
-    /// The id that the peer has proven to be its own.
+    /// Returns the id that the peer has proven.
     pub(crate) fn proven(&self) -> Option<&NodeId> {
         self.stream.proven()
     }
@@ -112,13 +112,13 @@ impl Secured {
 }
 
 impl Transport {
-    /// Small frames leave at once: nothing here waits for more of them.
+    /// Sends small frames at once (no Nagle): nothing here waits for more of them.
     pub(crate) fn plain(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self::Plain(stream))
     }
 
-    /// One end of a pipe.
+    /// Wraps one end of a pipe.
     #[cfg(any(test, feature = "sim"))]
     pub(crate) fn pipe(stream: tokio::io::DuplexStream) -> Self {
         Self::Pipe(Box::new(Pipe {
@@ -128,11 +128,11 @@ impl Transport {
         }))
     }
 
-    /// Leaves this thread's event loop, to be taken up by another's.
+    /// Detaches the stream from this thread's event loop, for another thread.
     pub(crate) fn detach(self) -> io::Result<Detached> {
         match self {
             Self::Plain(stream) => stream.into_std().map(Detached::Plain),
-            // A stream is secured on the thread where it stays.
+            // The TLS or WebSocket handshake runs on the thread where the stream stays.
             #[cfg(feature = "tls")]
             Self::Secure(_) => Err(io::ErrorKind::Unsupported.into()),
             #[cfg(feature = "websocket")]
@@ -142,7 +142,7 @@ impl Transport {
         }
     }
 
-    /// Waits for something to read, without a buffer to put it into.
+    /// Waits until there is data to read; needs no buffer.
     pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(stream) => stream.poll_read_ready(cx),
@@ -157,7 +157,7 @@ impl Transport {
         }
     }
 
-    /// Appends what is there; 0 at the end of the stream.
+    /// Appends the available data; returns 0 at EOF.
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -168,8 +168,8 @@ impl Transport {
             #[cfg(feature = "tls")]
             Self::Secure(secured) => {
                 match secured.stream.poll_read(cx, into) {
-                    // Some peers close without a word of farewell, py2p among them. Frames say how long they are, so one
-                    // that is cut off is noticed all the same.
+                    // Some peers close without `close_notify`, py2p among them. Frames carry their length, so a
+                    // truncated one is noticed nevertheless.
                     Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                         Poll::Ready(Ok(0))
                     }
@@ -203,7 +203,7 @@ impl Transport {
         }
     }
 
-    /// Writes what was taken and is still held here.
+    /// Writes data that the transport has taken and still holds.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         #[cfg(not(any(feature = "tls", feature = "websocket")))]
         let _ = cx;
@@ -218,7 +218,7 @@ impl Transport {
         }
     }
 
-    /// Why one end refused the other, if that is how the stream ended.
+    /// Returns why one side refused the other, if that ended the stream.
     #[cfg(feature = "tls")]
     pub(crate) fn take_refusal(&mut self) -> Option<(TlsRefusal, bool)> {
         match self {
@@ -229,7 +229,7 @@ impl Transport {
         }
     }
 
-    /// Why the peer broke the framing of the stream, if that is how it ended.
+    /// Returns how the peer broke the framing, if that ended the stream.
     #[cfg(feature = "websocket")]
     pub(crate) fn take_broken(&mut self) -> Option<String> {
         match self {
@@ -238,7 +238,7 @@ impl Transport {
         }
     }
 
-    /// Whether the peer is still let in, by the trust in force and at this time.
+    /// Returns whether the peer is still trusted at this time.
     #[cfg(feature = "tls")]
     pub(crate) fn recheck(&mut self, unix: u64) -> Result<(), TlsRefusal> {
         match self {
@@ -249,7 +249,7 @@ impl Transport {
         }
     }
 
-    /// Tells the peer that nothing more will come.
+    /// Shuts the write side down.
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),

@@ -1,6 +1,6 @@
-//! What a node dials through: the machine's own network, or a simulated one.
+//! The network a node dials through: the machine's own, or a simulated one.
 //!
-//! Owns the choice alone.
+//! Owns only the choice.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(crate) enum Network {
 }
 
 impl Network {
-    /// Connects within the time given. `from`: where the node listens.
+    /// Connects within this time. `from`: where the node listens.
     pub(crate) async fn dial(self, from: SocketAddr, to: Address, within: Duration) -> Dial {
         #[cfg(not(feature = "sim"))]
         let _ = from;

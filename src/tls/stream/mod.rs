@@ -1,7 +1,7 @@
-//! TLS over any stream: the handshake of both sides, and the secured stream.
+//! TLS over any stream: the handshake of both sides, and the encrypted stream.
 //!
-//! Owns the configurations that all connections of a node share. Reads ahead in large pieces, because the TLS library
-//! asks for 4 KiB at a time.
+//! Owns the TLS configurations that all connections of a node share. Reads ahead in large chunks, because the TLS
+//! library asks for 4 KiB at a time.
 
 mod pace;
 mod refusal;
@@ -38,38 +38,38 @@ use super::{Live, Tls};
 use crate::mesh::TlsRefusal;
 use crate::wire::NodeId;
 
-/// Read ahead at once.
+/// Bytes read ahead at once.
 const AHEAD: usize = 64 * 1024;
-/// How long a refused peer may take to read why.
+/// How long a refused peer has to read the reason.
 const LAST_WORDS: Duration = Duration::from_millis(500);
-/// What a refused peer may still send meanwhile, unread.
+/// How many bytes are drained from a refused peer meanwhile.
 const LAST_BYTES: usize = 64 * 1024;
-/// A client has to name a server. The name is not sent, and nobody looks at it.
+/// A client must name a server. The name is not sent and not checked.
 const NOBODY: &str = "mesh.invalid";
-/// Keeps servers of other protocols from being taken for nodes.
+/// The ALPN protocol: a server of another protocol is not taken for a node.
 const PROTOCOL: &[u8] = b"actix-mesh";
 
-/// Which side of the handshake a node is.
+/// The side of the handshake a node is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side<'a> {
-    /// It dialled this name or address.
+    /// The node dialled this name or address.
     Client { host: &'a str },
-    /// It was dialled.
+    /// The node was dialled.
     Server,
 }
 
-/// Why there is no secured stream.
+/// Why the handshake or the stream failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// One end refused the other: why, and whether it was the peer that did.
+    /// One end refused the other: the reason, and whether the peer was the one that refused.
     Refused(TlsRefusal, bool),
-    /// The stream failed or ended.
+    /// The stream failed or ended early.
     Io(String),
-    /// The peer went away without a word.
+    /// The peer closed the stream without a reason.
     Gone,
 }
 
-/// See the module. Clones share everything.
+/// Performs handshakes: see the module. Clones share everything.
 #[derive(Clone)]
 pub(crate) struct Upgrade {
     client: Arc<ClientConfig>,
@@ -78,14 +78,14 @@ pub(crate) struct Upgrade {
     trusted: Trusted,
 }
 
-/// Whom certificates have to be those of.
+/// Which certificates are accepted.
 #[derive(Clone, Debug)]
 enum Trusted {
-    /// Anybody.
+    /// Any certificate: no peer is authenticated.
     Anybody,
-    /// Members of a closed mesh, whose ids they prove, on either side.
+    /// Those of a closed mesh's members; on either side they prove the peer's id.
     Members(Tls),
-    /// The host that was dialled; who comes shows none.
+    /// That of the dialled host; an inbound peer shows none.
     Hosts(Tls),
 }
 
@@ -98,10 +98,10 @@ impl fmt::Debug for Upgrade {
 }
 
 impl Upgrade {
-    /// Mutual TLS 1.3, as trusted by `tls`. Neither sessions nor tickets are kept: each link is judged anew.
+    /// Mutual TLS 1.3 with the trust of `tls`. No session is resumed: each link is verified from scratch.
     pub(crate) fn closed(tls: &Tls) -> Result<Self, TlsError> {
         let mut provider = provider();
-        // Fast and strong enough first.
+        // Prefer the cipher suite that is fast and strong enough.
         if let Some(provider) = Arc::get_mut(&mut provider) {
             provider
                 .cipher_suites
@@ -139,7 +139,7 @@ impl Upgrade {
         })
     }
 
-    /// As a server of the web: who listens shows a certificate for the name it is dialled by, who dials shows none.
+    /// TLS as on the web: the listening side shows a certificate for the dialled name, the dialling side shows none.
     pub(crate) fn named(tls: &Tls) -> Result<Self, TlsError> {
         let versions = &[&TLS13, &TLS12];
         let bad = |error: rustls::Error| TlsError::BadCertificate(error.to_string());
@@ -172,7 +172,7 @@ impl Upgrade {
         })
     }
 
-    /// As the reference peers' `SSL`.
+    /// TLS like the reference peers' `SSL`.
     pub(crate) fn ssl() -> Result<Self, TlsError> {
         let Ssl { server, client } = Ssl::new()?;
         Ok(Self {
@@ -183,7 +183,7 @@ impl Upgrade {
         })
     }
 
-    /// The handshake. Bounded in CPU time for those who come; the caller bounds the time it may take.
+    /// Performs the handshake. Limits the CPU time of inbound handshakes; the caller has to set a deadline.
     pub(crate) async fn secure<IO>(&self, io: IO, side: Side<'_>) -> Result<Secure<IO>, Failure>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
@@ -222,8 +222,7 @@ impl Upgrade {
         }
     }
 
-    /// Goes on with a handshake only while there is time for those who come.
-    /// `written`: bytes to the peer so far.
+    /// Polls an inbound handshake only while its share of CPU time lasts. `written`: bytes sent to the peer so far.
     async fn paced<F: Future>(&self, written: &AtomicUsize, handshake: F) -> F::Output {
         let mut handshake = pin!(handshake);
         loop {
@@ -234,7 +233,7 @@ impl Upgrade {
             let mut polled = false;
             let step = poll_fn(|cx| {
                 if polled {
-                    // Woken: there is more to do.
+                    // Woken: there is more to do, so ask for CPU time again.
                     return Poll::Ready(None);
                 }
                 polled = true;
@@ -250,7 +249,7 @@ impl Upgrade {
     }
 }
 
-/// Lets the alert arrive: closing at once, with something unread, would take it back.
+/// Lets the alert arrive: closing at once with unread input would reset the connection and lose it.
 async fn last_words(io: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     let drained = async {
         io.shutdown().await?;
@@ -264,11 +263,11 @@ async fn last_words(io: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
         }
         io::Result::Ok(())
     };
-    // Whether it was read makes no difference.
+    // It does not matter whether the peer read it.
     let _ = timeout(LAST_WORDS, drained).await;
 }
 
-/// What a failed read, write or handshake means.
+/// Interprets a failed read, write or handshake.
 pub(crate) fn failure_of(error: &io::Error) -> Failure {
     match refusal_of_io(error) {
         Some((refusal, by_peer)) => Failure::Refused(refusal, by_peer),
@@ -277,7 +276,7 @@ pub(crate) fn failure_of(error: &io::Error) -> Failure {
     }
 }
 
-/// Shows what certificate is in force.
+/// Presents the certificate in force.
 struct Shown(Arc<Live>);
 
 impl fmt::Debug for Shown {
@@ -302,18 +301,18 @@ impl ResolvesClientCert for Shown {
     }
 }
 
-/// A stream behind TLS.
+/// A stream encrypted with TLS.
 pub(crate) struct Secure<IO> {
     stream: TlsStream<ReadAhead<IO>>,
-    /// Whether more may be readable without the socket's saying so.
+    /// Whether TLS may hold readable bytes while the socket is not readable.
     more: bool,
-    /// As what the peer has to stay trusted; `None`: it is not.
+    /// The role in which the peer must stay trusted; `None` if it was not authenticated.
     held: Option<Box<Held>>,
     /// The id that the peer has proven.
     proven: Option<Box<NodeId>>,
 }
 
-/// What a peer's certificate was held against, and is again when trust changes.
+/// What the peer's certificate was verified against, and is again when the trust changes.
 enum Held {
     Member(Tls),
     Host(Tls, ServerName<'static>),
@@ -356,12 +355,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Secure<IO> {
         })
     }
 
-    /// The id that the peer has proven to be its own; `None` where nobody is authenticated.
+    /// Returns the id that the peer has proven; `None` where peers are not authenticated.
     pub(crate) fn proven(&self) -> Option<&NodeId> {
         self.proven.as_deref()
     }
 
-    /// Whether the peer is still let in.
+    /// Checks that the peer is still accepted.
     pub(crate) fn recheck(&self, now: u64) -> Result<(), TlsRefusal> {
         match self.held.as_deref() {
             Some(Held::Member(tls)) => tls.recheck(self.chain(), None, now),
@@ -378,17 +377,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Secure<IO> {
             .unwrap_or_default()
     }
 
-    /// The stream below.
+    /// Returns the underlying stream.
     pub(crate) fn below(&self) -> &IO {
         &self.stream.get_ref().0.io
     }
 
-    /// Whether something may be readable though nothing comes on the stream below.
+    /// Whether bytes may be readable while the underlying stream is not.
     pub(crate) fn may_have_more(&self) -> bool {
         self.more
     }
 
-    /// Appends what is there, as far as there is room; 0 at the end of the stream.
+    /// Appends the available bytes, as far as there is room; returns 0 at EOF.
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -396,7 +395,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Secure<IO> {
     ) -> Poll<io::Result<usize>> {
         let mut read = 0;
         loop {
-            // Without room the read would make some.
+            // Without this check the read would grow the buffer.
             if read > 0 && into.capacity() == into.len() {
                 self.more = true;
                 return Poll::Ready(Ok(read));
@@ -404,7 +403,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Secure<IO> {
             match pin!(self.stream.read_buf(into)).poll(cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(read)),
                 Poll::Ready(Ok(bytes)) => read += bytes,
-                // An end or an error shows again with the next read.
+                // The next read returns the EOF or the error again.
                 Poll::Ready(Err(_)) if read > 0 => return Poll::Ready(Ok(read)),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
@@ -418,7 +417,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Secure<IO> {
         }
     }
 
-    /// Takes as much as there is room for. What was taken is written by [`poll_flush`](Self::poll_flush) at the latest.
+    /// Accepts as many bytes as there is room for. They are written by [`poll_flush`](Self::poll_flush) at the latest.
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -427,22 +426,22 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Secure<IO> {
         Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
     }
 
-    /// Writes what was taken.
+    /// Writes the accepted bytes.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    /// Tells the peer that nothing more will come.
+    /// Tells the peer that no more bytes will come.
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
-/// Reads from below in large pieces; holds no buffer while there is nothing in it.
+/// Reads the underlying stream in large chunks; frees its buffer when that is empty.
 struct ReadAhead<IO> {
     io: IO,
     ahead: BytesMut,
-    /// Bytes written.
+    /// Bytes written so far.
     written: Arc<AtomicUsize>,
 }
 

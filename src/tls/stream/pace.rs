@@ -1,39 +1,39 @@
-//! How much of a thread's time the handshakes of those who come may take.
+//! Limits the CPU time spent on inbound handshakes.
 //!
-//! Owns the account of it. Whoever opens connections decides how many handshakes begin, so these must not take what
-//! the links need that stand already.
+//! Owns the token buckets. A dialling peer decides how many handshakes begin, so these must not starve the established
+//! links.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Of each second, so much may go into answering those who come.
+/// Seconds of CPU time per second for answering inbound peers.
 const BEGIN: f64 = 0.4;
-/// And so much into looking at what they show then. An account of its own: whoever only begins, however often, takes nothing
-/// from who goes on.
+/// Seconds of CPU time per second for verifying what a peer sends after the answer. It is a separate bucket, so that
+/// peers that only begin handshakes take nothing from those that continue.
 const FINISH: f64 = 0.2;
-/// Whoever was sent so many bytes has been answered: with a certificate and a signature. To be asked for another key, which a
-/// client can have us do for nothing, takes fewer.
+/// Bytes sent after which a peer has been answered with a certificate and a signature. A request for another key share,
+/// which costs a client nothing, takes fewer bytes.
 const ANSWER: usize = 256;
-/// What may be used at once after a rest.
+/// The capacity of a bucket.
 const BURST: Duration = Duration::from_millis(250);
 
-/// Shared by all connections of a node.
+/// The buckets, shared by all connections of a node.
 #[derive(Clone, Debug)]
 pub(crate) struct Pace(Arc<[Mutex<Account>; 2]>);
 
-/// How far a handshake is.
+/// How far a handshake has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// The peer may have said its first word.
+    /// The peer's first message may have arrived.
     Begun,
-    /// It was answered.
+    /// The peer was answered.
     Answered,
 }
 
 impl Progress {
-    /// After so many bytes to the peer.
+    /// Derives the progress from the number of bytes sent to the peer.
     pub(super) fn after(bytes: usize) -> Self {
         match bytes >= ANSWER {
             true => Self::Answered,
@@ -44,9 +44,9 @@ impl Progress {
 
 #[derive(Debug)]
 struct Account {
-    /// Of a second.
+    /// Seconds gained per second.
     share: f64,
-    /// Seconds that may be used; below zero, seconds that were used in advance.
+    /// Seconds available; negative after an overdraft.
     left: f64,
     at: Instant,
 }
@@ -63,14 +63,14 @@ impl Pace {
         Self(Arc::new([account(BEGIN), account(FINISH)]))
     }
 
-    /// How long to wait before a handshake may go on.
+    /// Returns how long a handshake has to wait before its next step.
     pub(super) fn wait(&self, progress: Progress) -> Option<Duration> {
         let mut account = self.account(progress);
         let left = account.spend(Instant::now(), Duration::ZERO);
         (left < 0.0).then(|| Duration::from_secs_f64(-left / account.share))
     }
 
-    /// A step of a handshake took this long.
+    /// Records the time that a step of a handshake took.
     pub(super) fn spent(&self, progress: Progress, time: Duration) {
         self.account(progress).spend(Instant::now(), time);
     }
@@ -105,11 +105,11 @@ mod tests {
         pace.spent(begun, used);
         let wait = pace.wait(begun).unwrap();
         assert_eq!(wait.as_millis(), 250);
-        // Whoever has been answered goes on.
+        // A peer that has been answered continues.
         assert_eq!(pace.wait(Progress::Answered), None);
         tokio::time::advance(wait + Duration::from_millis(1)).await;
         assert_eq!(pace.wait(begun), None);
-        // A rest gives back no more than a burst.
+        // An idle time refills no more than the capacity.
         tokio::time::advance(Duration::from_secs(3600)).await;
         pace.spent(begun, BURST * 2);
         assert!(pace.wait(begun).is_some());

@@ -1,4 +1,4 @@
-//! What a TLS error means: which of the two ends refused, and why.
+//! Interprets a TLS error: which end refused the other, and why.
 
 use std::io;
 
@@ -6,13 +6,13 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
 use crate::mesh::TlsRefusal;
 
-/// The reason, and whether the peer gave it: it refused us and said so in an alert.
+/// Returns the reason, and whether the peer gave it: it refused us and sent an alert.
 pub(crate) fn refusal_of(error: &Error) -> (TlsRefusal, bool) {
     match error {
         Error::AlertReceived(alert) => (of_alert(*alert), true),
         Error::InvalidCertificate(why) => (of_certificate(why), false),
         Error::NoCertificatesPresented => (TlsRefusal::NoCertificate, false),
-        // What does not begin as a record of TLS.
+        // The bytes do not begin like a TLS record.
         Error::InvalidMessage(
             InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
         ) => (TlsRefusal::Plaintext, false),
@@ -20,7 +20,7 @@ pub(crate) fn refusal_of(error: &Error) -> (TlsRefusal, bool) {
     }
 }
 
-/// The same of a failed read or write; `None` if TLS is not to blame.
+/// Interprets a failed read or write; `None` if TLS is not the cause.
 pub(crate) fn refusal_of_io(error: &io::Error) -> Option<(TlsRefusal, bool)> {
     let inner = error.get_ref()?.downcast_ref::<Error>()?;
     Some(refusal_of(inner))
@@ -33,7 +33,7 @@ fn of_certificate(why: &CertificateError) -> TlsRefusal {
             TlsRefusal::NotValidYet
         }
         CertificateError::Revoked => TlsRefusal::Revoked,
-        // An authority of the same name but another key shows as a wrong signature.
+        // A certificate of another authority with the same name shows as a bad signature.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             TlsRefusal::UnknownAuthority
         }
@@ -45,7 +45,7 @@ fn of_certificate(why: &CertificateError) -> TlsRefusal {
     }
 }
 
-/// An alert says less than the error that it was sent for.
+/// An alert carries less detail than the error behind it.
 fn of_alert(alert: AlertDescription) -> TlsRefusal {
     match alert {
         AlertDescription::UnknownCA | AlertDescription::DecryptError => {

@@ -1,7 +1,7 @@
-//! TLS as the reference peers have it under the name `SSL`: encrypted, and nobody is authenticated.
+//! TLS like the reference peers' `SSL`: encrypted and unauthenticated.
 //!
-//! Owns the self-signed certificate and the acceptance of any other, however weak. It keeps out who only listens to
-//! the line. It does not keep out anybody who connects, nor anybody on the line who answers in another's place.
+//! Owns the self-signed certificate and accepts any other, however weak. It protects against passive eavesdroppers
+//! only: anybody may connect, and an active attacker may answer in a peer's place.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, ServerConfig, Signature
 use super::verify::provider;
 use crate::tls::error::TlsError;
 
-/// Both roles, with a fresh self-signed certificate.
+/// Configurations for both sides, with a fresh self-signed certificate.
 #[derive(Clone, Debug)]
 pub(crate) struct Ssl {
     pub(super) server: Arc<ServerConfig>,
@@ -48,8 +48,8 @@ impl Ssl {
     }
 }
 
-/// Accepts every certificate and every signature: the reference peers' are self-signed, some with 1,024 bits and
-/// SHA-1, which prove nothing.
+/// Accepts every certificate and every signature: the reference peers' are self-signed, some with 1,024 bits and SHA-1,
+/// which prove nothing.
 #[derive(Debug)]
 struct Anybody;
 

@@ -1,7 +1,7 @@
-//! Judges the certificate of the other end, on both ends alike.
+//! Verifies the peer's certificate, the same way on both ends.
 //!
-//! Owns the verdict: chain, times, revocation, names, allow-list. That the other end holds the certificate's key is
-//! proven by the TLS handshake, whose signatures are checked here too.
+//! Owns the verdict: chain, validity, revocation, names, allow-list. The TLS handshake proves that the peer holds the
+//! certificate's key; its signatures are checked here too.
 
 use std::sync::Arc;
 
@@ -23,13 +23,13 @@ use crate::tls::certificate::Certificate;
 use crate::tls::error::TlsError;
 use crate::tls::trust::Trust;
 
-/// A trust, ready to judge by.
+/// A trust, prepared for verification.
 #[derive(Debug)]
 pub(in crate::tls) struct Verifier {
     trust: Trust,
-    /// `None`: the keys are pinned, and anybody may have issued their certificates.
+    /// `None`: the keys are pinned, so any issuer will do.
     chain: Option<Arc<dyn ClientCertVerifier>>,
-    /// The same, for certificates of hosts.
+    /// The same, for the certificates of hosts.
     host: Option<Arc<WebPkiServerVerifier>>,
 }
 
@@ -46,12 +46,12 @@ impl Verifier {
         Ok(Self { trust, chain, host })
     }
 
-    /// Whether the other judges as this one does.
+    /// Whether the other verifier applies the same trust.
     pub(in crate::tls) fn trusts_as(&self, other: &Self) -> bool {
         self.trust == other.trust
     }
 
-    /// Whether this certificate is let in at this time. Its key has to be proven besides.
+    /// Checks that this certificate is accepted at this time. The handshake has to prove its key separately.
     pub(in crate::tls) fn judge(
         &self,
         certificate: &CertificateDer<'_>,
@@ -69,8 +69,7 @@ impl Verifier {
         self.admit(&read)
     }
 
-    /// Whether this certificate is that of a host that was dialled by this name. Pinned keys are whoever's they are, by
-    /// whatever name.
+    /// Checks that this certificate belongs to the host dialled by this name. A pinned key is accepted under any name.
     fn judge_host(
         &self,
         certificate: &CertificateDer<'_>,
@@ -89,7 +88,7 @@ impl Verifier {
         self.admit(&read)
     }
 
-    /// Whether the key and the names are among those that are let in.
+    /// Checks the key against the allow-list and the names against the allowed ones.
     fn admit(&self, read: &Certificate) -> Result<(), Error> {
         let not_allowed = || {
             Err(Error::InvalidCertificate(
@@ -98,7 +97,7 @@ impl Verifier {
         };
         match &self.trust.allowed {
             Some(allowed) if !allowed.contains(&read.id) => return not_allowed(),
-            // Neither an authority nor a key: nobody.
+            // With neither an authority nor a list of keys, no peer is accepted.
             None if self.chain.is_none() => return not_allowed(),
             _ => {}
         }
@@ -152,11 +151,11 @@ fn chain_verifier(
     roots: Arc<RootCertStore>,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let builder = WebPkiClientVerifier::builder_with_provider(roots, provider())
-        // A stranger is not told whom we trust.
+        // An unauthenticated peer does not learn which authorities we trust.
         .clear_root_hint_subjects();
     let builder = match trust.revocations.is_empty() {
         true => builder,
-        // Of several authorities one may have no list.
+        // With several authorities, one may have no list.
         false => builder
             .with_crls(trust.revocations.iter().cloned())
             .only_check_end_entity_revocation()
@@ -167,15 +166,15 @@ fn chain_verifier(
         .map_err(|error| TlsError::BadRevocations(error.to_string()))
 }
 
-/// `ring`, which builds with Rust and a C compiler alone.
+/// `ring`: it builds with only Rust and a C compiler.
 pub(in crate::tls) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// Judges by what is in force at that moment.
+/// Verifies against the trust in force at that moment.
 pub(in crate::tls) struct Current {
-    /// Whether a server's certificate has to bear the name that was dialled. In a closed mesh it has not: an id is a key,
-    /// wherever it is found.
+    /// Whether a server's certificate must bear the dialled name. In a closed mesh it need not: an id is a key,
+    /// whatever its address.
     pub(in crate::tls) names: bool,
     pub(in crate::tls) live: Arc<Live>,
     pub(in crate::tls) provider: Arc<CryptoProvider>,
@@ -204,7 +203,7 @@ impl Current {
     }
 }
 
-/// TLS 1.2 is not spoken.
+/// Refuses TLS 1.2.
 fn too_old() -> Result<HandshakeSignatureValid, Error> {
     Err(Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered))
 }
@@ -290,7 +289,7 @@ impl ServerCertVerifier for Current {
 }
 
 impl crate::tls::Tls {
-    /// Whether the peer that showed this chain is still let in, as a member or as the host of that name.
+    /// Checks that the peer that presented this chain is still accepted, as a member or as the host of that name.
     pub(crate) fn recheck(
         &self,
         chain: &[CertificateDer<'_>],
@@ -302,17 +301,23 @@ impl crate::tls::Tls {
         };
         let read = Certificate::read(first).map_err(TlsRefusal::BadCertificate)?;
         let verifier = self.live.state().verifier;
-        // Judged as on its last day: whoever was let in in time may stay, unless it is revoked.
-        let now = now.min(read.not_after);
-        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now));
-        let verdict = match host {
-            Some(name) => verifier.judge_host(first, others, name, now),
-            None => verifier.judge(first, others, now),
+        let judge = |now: u64| {
+            let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now));
+            let verdict = match host {
+                Some(name) => verifier.judge_host(first, others, name, now),
+                None => verifier.judge(first, others, now),
+            };
+            verdict.map_err(|error| refusal_of(&error).0)
         };
-        match verdict {
-            // As may those whose authority has expired.
-            Err(error) if refusal_of(&error).0 == TlsRefusal::Expired => Ok(()),
-            verdict => verdict.map_err(|error| refusal_of(&error).0),
+        match judge(now) {
+            // A peer accepted while its chain was valid may stay, unless revoked or removed. So an expired chain is
+            // judged as on the last day of its shortest certificate.
+            Err(TlsRefusal::Expired) => {
+                let others = others.iter().filter_map(|der| Certificate::read(der).ok());
+                let ends = others.map(|certificate| certificate.not_after);
+                judge(ends.fold(read.not_after, u64::min))
+            }
+            verdict => verdict,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How values are written: text by default, so that every peer can carry them.
+//! Formats of values: text by default, which every peer can carry.
 
 use std::fmt;
 
@@ -10,23 +10,22 @@ use super::{Payload, kind, raw};
 use crate::node::requests::envelope::Envelope;
 use crate::wire::{Message, Packet};
 
-/// How the values of a [`Payload`] are written.
+/// The format of a [`Payload`]'s values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Format {
-    /// JSON text: every language reads it.
+    /// JSON text, which every language reads.
     #[default]
     Json,
-    /// The bytes or the text that the type consists of, as they are: for a type that serializes as one string or one
-    /// byte string, as `struct Line(String)`. Bytes that are not UTF-8 need
-    /// [`Config::allow_binary`](crate::Config::allow_binary).
+    /// The type's bytes or text, unchanged: for a type that serializes as one string or one byte string, such as
+    /// `struct Line(String)`. Bytes that are not UTF-8 need [`Config::allow_binary`](crate::Config::allow_binary).
     Raw,
-    /// MessagePack with the names of fields, in base64 (standard alphabet, no padding), since generation 0.4 carries
-    /// text only.
+    /// MessagePack with field names, in base64 (standard alphabet, no padding) because generation 0.4 carries text
+    /// only.
     #[cfg(feature = "messagepack")]
     MessagePack,
-    /// Postcard, in base64 like MessagePack. The smallest; both ends must have the very same type.
+    /// Postcard, in base64 like MessagePack. The smallest; both ends must have the same definition of the type.
     #[cfg(feature = "postcard")]
     Postcard,
 }
@@ -44,36 +43,36 @@ impl fmt::Display for Format {
     }
 }
 
-/// A value that cannot be written, or read.
+/// A value cannot be written or read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatError {
-    /// The value has no form in the format of its type: a map whose keys are no strings in JSON, say.
+    /// The type's format cannot represent the value, for example a map with non-string keys in JSON.
     #[error("a value of kind {kind} cannot be written as {format}: {why}")]
     Write {
         /// The kind of the type.
         kind: &'static str,
         /// Its format.
         format: Format,
-        /// What the format's library said.
+        /// The error of the format's library.
         why: String,
     },
-    /// What came is no value of the type.
-    #[error("this is no value of kind {kind} in {format}: {why}")]
+    /// The bytes do not parse as the type.
+    #[error("the payload cannot be read as kind {kind} in {format}: {why}")]
     Read {
         /// The kind that was expected.
         kind: &'static str,
         /// Its format.
         format: Format,
-        /// What the format's library said.
+        /// The error of the format's library.
         why: String,
     },
-    /// Another kind came than was expected.
+    /// The message has another kind than expected.
     #[error("expected kind {expected}, found {found:?}")]
     Kind {
         /// The kind that was expected.
         expected: &'static str,
-        /// What came, cut after 64 bytes.
+        /// The kind that came, truncated to 64 bytes.
         found: String,
     },
 }
@@ -126,7 +125,7 @@ pub(in crate::typed) fn read<T: Payload>(bytes: &[u8]) -> Result<T, FormatError>
     })
 }
 
-/// Reads the value of a message, in either form, whatever its kind.
+/// Reads the value of a message in either form, without checking its kind.
 pub(crate) fn read_message<T: Payload>(message: &Message) -> Result<T, FormatError> {
     read(Envelope::read(message).map_or(&[][..], |envelope| envelope.value.as_bytes()))
 }

@@ -1,4 +1,4 @@
-//! Which types travel through the mesh, and which of them are questions.
+//! The types that travel through the mesh, and which of them are questions.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,8 +11,8 @@ use self::format::Format;
 
 /// A type whose values travel through the mesh.
 ///
-/// Every program that names the same kind means the same form of value, whatever language it is written in. So put a
-/// version into the kind, and take a new kind for a form that old programs cannot read.
+/// Programs that use the same kind must agree on the form of its values, in whatever language they are written. So put
+/// a version into the kind, and use a new kind for a form that old programs cannot read.
 ///
 /// ```
 /// use actix_mesh::Payload;
@@ -29,21 +29,21 @@ use self::format::Format;
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "values of `{Self}` cannot travel through the mesh: `{Self}` is no `Payload`",
+    message = "values of `{Self}` cannot travel through the mesh: `{Self}` does not implement `Payload`",
     label = "needs `impl Payload for {Self}`",
     note = "derive serde's `Serialize` and `Deserialize` for the type, then name its kind: \
             `impl actix_mesh::Payload for {Self} {{ const KIND: &'static str = \"name/1\"; }}`"
 )]
 pub trait Payload: Serialize + DeserializeOwned + Send + 'static {
-    /// The kind: packet 0 of the message. 2 to 64 bytes of visible ASCII; another does not compile. Kinds that begin
-    /// with `mesh.` are this crate's own.
+    /// The kind: packet 0 of the message. It must be 2 to 64 bytes of visible ASCII, or the program does not compile.
+    /// Kinds that begin with `mesh.` are reserved for this crate.
     const KIND: &'static str;
 
-    /// How a value is written. Default: JSON.
+    /// The format of its values. Default: JSON.
     const FORMAT: Format = Format::Json;
 }
 
-/// A payload that asks for another.
+/// A payload that asks a question.
 ///
 /// ```
 /// use actix_mesh::{Payload, Query};
@@ -59,16 +59,16 @@ pub trait Payload: Serialize + DeserializeOwned + Send + 'static {
 /// impl Query for Square { type Reply = Squared; }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be asked: it is no `Query`",
+    message = "`{Self}` cannot be asked: it does not implement `Query`",
     label = "needs `impl Query for {Self}`",
     note = "say which payload answers it: `impl actix_mesh::Query for {Self} {{ type Reply = ...; }}`"
 )]
 pub trait Query: Payload {
-    /// What it is answered with.
+    /// The type of the answer.
     type Reply: Payload;
 }
 
-/// Whether a kind can be told from the mesh's own sub-flags and read by everybody.
+/// Whether a kind cannot be mistaken for one of the mesh's sub-flags and is readable by every peer.
 pub(in crate::typed) const fn is_kind(kind: &str) -> bool {
     let bytes = kind.as_bytes();
     if bytes.len() < 2 || bytes.len() > 64 {
@@ -84,7 +84,7 @@ pub(in crate::typed) const fn is_kind(kind: &str) -> bool {
     true
 }
 
-/// The kind of a type, checked when the program is compiled.
+/// Returns the kind of a type, checked at compile time.
 pub(in crate::typed) const fn kind<T: Payload>() -> &'static str {
     const {
         assert!(

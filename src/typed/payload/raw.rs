@@ -1,11 +1,11 @@
-//! The format that adds nothing: a type that is one string or one byte string is that string.
+//! The raw format: a type that is one string or one byte string is written as that string.
 
 use std::fmt;
 
 use serde::de::{self, DeserializeOwned, Visitor};
 use serde::ser::{self, Impossible, Serialize};
 
-/// Why a value is not one string, or cannot be made of one.
+/// Why a value is not a single string, or cannot be built from one.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct RawError(String);
@@ -38,7 +38,7 @@ pub(super) fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RawErro
 
 struct Writer;
 
-/// The bytes of a list of numbers.
+/// Collects the bytes of a list of numbers.
 struct List(Vec<u8>);
 
 impl List {
@@ -56,7 +56,7 @@ macro_rules! unfit {
     )*};
 }
 
-/// What neither a string nor a byte can be.
+/// The serde types that are neither a string nor a byte.
 macro_rules! unfit_compounds {
     () => {
         type SerializeTupleStruct = Impossible<Self::Ok, RawError>;

@@ -1,23 +1,23 @@
-//! Names for messages: what keeps two equal values apart, and what an answer is recognised by.
+//! Tags of messages: they tell equal values apart and match an answer to its question.
 //!
-//! A message's id on the wire covers its payload and the second it was written in, so an equal payload within a
-//! second would be taken for a repetition. The tag that travels beside a value differs each time.
+//! A message's id on the wire covers its payload and the second it was written in, so an equal payload within the same
+//! second would be dropped as a duplicate. The tag beside a value is different each time.
 
 use std::cell::Cell;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 
-/// The characters of a tag: those of base64 in addresses.
+/// The characters of a tag: URL-safe base64.
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-/// Digits of a name: 64 bits and two to spare.
+/// Characters of a tag: 64 bits, and two to spare.
 const LEN: usize = 11;
 
 thread_local! {
-    /// The last name given on this thread. It begins anywhere, so that threads and programs do not meet.
+    /// The last number used on this thread. It starts at random, so that threads and processes do not collide.
     static LAST: Cell<u64> = Cell::new(RandomState::new().hash_one(0));
 }
 
-/// `word:name`, with a name that no other message has.
+/// Returns `word:name`, with a name that no other message has.
 pub(in crate::typed) fn fresh(word: &str) -> String {
     let mut tag = String::with_capacity(word.len() + 1 + LEN);
     tag.push_str(word);
@@ -31,7 +31,7 @@ pub(in crate::typed) fn fresh(word: &str) -> String {
     tag
 }
 
-/// Steps by an odd number far from small ones, so that neighbours in time share no digits.
+/// Steps by a large odd number, so that consecutive tags share no digits.
 fn next() -> u64 {
     LAST.with(|last| {
         let next = last.get().wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -1,16 +1,16 @@
-//! Digests: 48 bytes, SHA-384, and the texts that ids are.
+//! Digests (48 bytes, SHA-384) and their base58 text.
 //!
-//! Owns their arithmetic one by one, and the choice to do several at once, which changes no text.
+//! Owns the arithmetic for a single digest, and the choice to convert several at once, which changes no text.
 
 use super::digits::{ALPHABET, DIGEST_LEN, Digits, LIMB, LIMBS, POWERS, VALUES, WORDS};
 use crate::wire::simd;
 
-/// The text of a SHA-384 digest.
+/// Encodes a SHA-384 digest.
 pub fn encode_digest(digest: &[u8; 48]) -> Digits {
     let (words, _) = digest.as_chunks::<4>();
     let mut limbs = [0_u64; LIMBS];
     for half in [0..WORDS / 2, WORDS / 2..WORDS] {
-        // Six products of 32 and 30 bits, and what the carrying leaves, just fit a u64.
+        // Six products of 32 and 30 bits, plus what carrying leaves, just fit in a u64.
         for row in half {
             let word = u64::from(u32::from_be_bytes(words[row]));
             for (limb, power) in limbs.iter_mut().zip(&POWERS[row]) {
@@ -23,18 +23,18 @@ pub fn encode_digest(digest: &[u8; 48]) -> Digits {
     write_limbs(&carry_through(&limbs))
 }
 
-/// The texts of several, in order: as many at once as the processor's vectors hold, if it has wide ones.
+/// Encodes several digests, in order: on a processor with wide vectors, as many at once as a vector holds.
 pub fn encode_digests(digests: &[[u8; 48]]) -> Vec<Digits> {
     simd::encode_digests(digests).unwrap_or_else(|| digests.iter().map(encode_digest).collect())
 }
 
-/// Whether the text is the digest's.
+/// Whether the text encodes the digest.
 pub(crate) fn spell(text: &[u8], digest: &[u8; 48]) -> bool {
     decode_digest(text).as_ref() == Some(digest)
 }
 
-/// Whether each text is its digest's. A digest has one text that is read, so that writing the digests tells the same as
-/// reading the texts, and writing is what can be done at once.
+/// Whether each text encodes its digest. Each digest has only one accepted text, so encoding the digests gives the same
+/// answer as decoding the texts, and encoding can be vectorized.
 pub(crate) fn spell_each<'a>(
     texts: impl Iterator<Item = &'a [u8]>,
     digests: &[[u8; 48]],
@@ -51,7 +51,7 @@ pub(crate) fn spell_each<'a>(
     }
 }
 
-/// Carries from each limb to the next, all at once: a limb may still pass its range, but by far less.
+/// Carries from each limb to the next, all in parallel. A limb may still exceed its range, but by far less.
 #[inline]
 fn carry_once(limbs: &mut [u64; LIMBS]) {
     let carries = limbs.map(|limb| limb / LIMB);
@@ -63,7 +63,7 @@ fn carry_once(limbs: &mut [u64; LIMBS]) {
     }
 }
 
-/// Carries from the last limb to the first. None has more than one to give.
+/// Carries from the last limb to the first. No limb carries more than one.
 #[inline]
 fn carry_through(limbs: &[u64; LIMBS]) -> [u32; LIMBS] {
     let mut carried = [0; LIMBS];
@@ -76,7 +76,7 @@ fn carry_through(limbs: &[u64; LIMBS]) -> [u32; LIMBS] {
     carried
 }
 
-/// The digits of all limbs side by side, because each needs the one after it.
+/// Writes the digits of all limbs in parallel, because the digits of one limb depend on each other.
 #[inline]
 fn write_limbs(limbs: &[u32; LIMBS]) -> Digits {
     let mut rest = *limbs;
@@ -103,11 +103,11 @@ fn write_limbs(limbs: &[u32; LIMBS]) -> Digits {
     Digits::new(text, start)
 }
 
-/// Ten digits fit a `u64`.
+/// Ten digits fit in a `u64`.
 const CHUNK: usize = 10;
 
-/// The digest that a text spells; `None` unless the text is what [`encode_digest`] would write: base58 digits, no leading
-/// `1` but for zero itself, a number of at most 48 bytes.
+/// Decodes a digest; `None` unless the text is what [`encode_digest`] would write: base58 digits, no leading `1` except
+/// for zero itself, a number of at most 48 bytes.
 pub fn decode_digest(text: &[u8]) -> Option<[u8; 48]> {
     let canonical =
         !text.is_empty() && text.len() <= DIGEST_LEN && (text[0] != b'1' || text.len() == 1);
@@ -137,11 +137,11 @@ fn digits_value(text: &[u8]) -> Option<u64> {
         seen |= value;
         sum = sum.wrapping_mul(58).wrapping_add(u64::from(value));
     }
-    // Digits are below 64: a high bit can only come from the mark of a character that is none.
+    // Digit values are below 64: a high bit can only come from the mark for a character that is not a digit.
     (seen < 64).then_some(sum)
 }
 
-/// The same for a whole chunk, by halves that need not wait for each other.
+/// Computes the same for a whole chunk, in halves that do not depend on each other.
 #[inline]
 fn chunk_value(chunk: &[u8; CHUNK]) -> Option<u64> {
     let digits = chunk.map(|c| u64::from(VALUES[usize::from(c)]));
@@ -152,7 +152,7 @@ fn chunk_value(chunk: &[u8; CHUNK]) -> Option<u64> {
     (seen < 64).then_some(value)
 }
 
-/// `limbs = limbs * 58^10 + chunk`, least significant limb first, where so many are in use; `None` when it overflows.
+/// Computes `limbs = limbs * 58^10 + chunk` over the limbs in use, least significant first; `None` on overflow.
 #[inline]
 fn multiply_add(limbs: &mut [u64; 6], used: usize, chunk: u64) -> Option<()> {
     const SHIFT: u128 = (LIMB * LIMB) as u128;
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
     use crate::wire::base58::{decode, encode};
 
-    /// Every way of spelling them gives what the general routine does.
+    /// Every way of encoding them gives the same as the general routine.
     fn check(digests: &[[u8; 48]]) {
         let general: Vec<String> = digests.iter().map(|digest| encode(digest)).collect();
         let same = |texts: Vec<Digits>| {
@@ -192,7 +192,7 @@ mod tests {
             .for_each(same);
     }
 
-    /// The number that a text spells, cut to the size of a digest.
+    /// Decodes a text, truncated to the size of a digest.
     fn number(text: &str) -> [u8; 48] {
         let bytes = decode(text.as_bytes()).unwrap();
         let mut digest = [0; 48];
@@ -201,7 +201,7 @@ mod tests {
         digest
     }
 
-    /// One less and one more, as far as that fits.
+    /// Returns the number and its neighbours, with wrap-around.
     fn around(digest: [u8; 48]) -> [[u8; 48]; 3] {
         let (mut less, mut more) = (digest, digest);
         for byte in less.iter_mut().rev() {
@@ -219,7 +219,7 @@ mod tests {
         [less, digest, more]
     }
 
-    /// Where digits and limbs begin, where words and bytes do, and the ends: each number as `around` has it.
+    /// The boundaries of digits, limbs, words and bytes, and both ends, each with its neighbours.
     fn edges() -> Vec<[u8; 48]> {
         let powers = (0..DIGEST_LEN).map(|zeros| number(&format!("2{}", "1".repeat(zeros))));
         let greatest = (0..65).map(|digits| number(&"z".repeat(digits)));
@@ -270,7 +270,7 @@ mod tests {
             &|text| format!("1{text}"),
             &|text| format!("{text}1"),
             &|text| text[1..].to_owned(),
-            // Greater than the greatest digest: there is no such number of 48 bytes, but there is one of 49.
+            // Greater than the greatest digest: a number of 49 bytes.
             &|_| "z".repeat(DIGEST_LEN),
         ];
         for other in others {

@@ -1,11 +1,11 @@
-//! The digits of base58 and the tables that its arithmetic uses.
+//! The digits of base58 and the tables for its arithmetic.
 
 use std::{fmt, ops::Deref};
 
 pub(in crate::wire) const ALPHABET: &[u8; 58] =
     b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
-/// Not a digit.
+/// The value of a character that is not a digit.
 pub(super) const NONE: u8 = 0xff;
 
 pub(super) static VALUES: [u8; 256] = {
@@ -18,7 +18,7 @@ pub(super) static VALUES: [u8; 256] = {
     values
 };
 
-/// 58 to the fifth: the greatest power that fits 32 bits.
+/// 58 to the fifth: the greatest power that fits in 32 bits.
 pub(in crate::wire) const LIMB: u64 = 58 * 58 * 58 * 58 * 58;
 pub(in crate::wire) const WORDS: usize = 12;
 pub(in crate::wire) const LIMBS: usize = 14;
@@ -42,28 +42,28 @@ pub(in crate::wire) static POWERS: [[u32; LIMBS]; WORDS] = {
     table
 };
 
-/// Base58 text of a number of fixed size, held in place.
+/// The base58 text of a number of fixed size, stored in place.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Digits {
     pub(in crate::wire) text: [u8; DIGEST_LEN],
     pub(in crate::wire) start: usize,
 }
 
-/// The longest text that 48 bytes need.
+/// The longest text of a 48-byte number.
 pub const DIGEST_LEN: usize = 66;
 
 impl Digits {
-    /// The digits from `start` on.
+    /// Takes the digits from `start` on.
     pub(super) fn new(text: [u8; DIGEST_LEN], start: usize) -> Digits {
         Digits { text, start }
     }
 
-    /// The text.
+    /// Returns the text as bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.text[self.start..]
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(self.as_bytes()).expect("the alphabet is ASCII")
     }

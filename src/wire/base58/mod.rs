@@ -1,8 +1,8 @@
-//! Base58 as this protocol means it: an *integer* written in base 58, most significant digit first.
+//! Base58 as this protocol defines it: an *integer* written in base 58, most significant digit first.
 //!
-//! No rule for leading zero bytes, no checksum, no padding: zero is `1`, and leading `1`s carry no value. Beside the
-//! general routines stand fixed-size ones for digests (48 bytes, SHA-384) and times (`u64`), which a relay needs for
-//! every frame; tests hold them to the general ones.
+//! It has no rule for leading zero bytes, no checksum and no padding: zero is `1`, and leading `1`s carry no value.
+//! Besides the general routines there are fixed-size ones for digests (48 bytes, SHA-384) and times (`u64`), which a
+//! relay needs for every frame; tests check them against the general ones.
 
 mod digest;
 pub(super) mod digits;
@@ -12,41 +12,41 @@ pub(crate) use digest::{spell, spell_each};
 use digits::{ALPHABET, NONE, VALUES};
 pub use digits::{DIGEST_LEN, Digits};
 
-/// The longest input of [`encode`] and [`decode`] in bytes or characters: their cost grows with its square.
+/// The longest input of [`encode`] and [`decode`], in bytes or characters: their cost is quadratic.
 pub const MAX_LEN: usize = 1024;
 
-/// The longest text that a `u64` needs.
+/// The longest text of a `u64`.
 pub const U64_LEN: usize = 11;
 
-/// The text is no base58 number of the kind asked for.
+/// The text is not a base58 number of the requested kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Base58Error {
-    /// A character outside of the alphabet.
+    /// A character outside the alphabet.
     #[error("character {at} is not a base58 digit")]
     BadDigit {
         /// Its index.
         at: usize,
     },
-    /// More characters than are read.
-    #[error("{len} characters are more than the {max} read here")]
+    /// More characters than are accepted.
+    #[error("{len} characters exceed the maximum of {max}")]
     TooLong {
-        /// How many there are.
+        /// The number of characters.
         len: usize,
-        /// How many are allowed.
+        /// The maximum.
         max: usize,
     },
-    /// The number is greater than the type it is read into.
+    /// The number does not fit in the requested type.
     #[error("the number does not fit")]
     TooLarge,
 }
 
-/// Whether every character is a base58 digit. An empty text has none that is not.
+/// Whether every character is a base58 digit. True for an empty text.
 pub fn is_base58(text: &[u8]) -> bool {
     const SIDE_BY_SIDE: usize = 16;
     let Some(end) = text.last_chunk::<SIDE_BY_SIDE>() else {
         return text.iter().fold(true, |all, &c| all & is_digit(c));
     };
-    // The end is looked at whole, some of it for the second time, so that no character is left by itself.
+    // The last chunk may overlap the one before it, so that no characters are left over.
     let (chunks, _) = text.as_chunks::<SIDE_BY_SIDE>();
     let mut others = [false; SIDE_BY_SIDE];
     for chunk in chunks.iter().chain([end]) {
@@ -57,7 +57,7 @@ pub fn is_base58(text: &[u8]) -> bool {
     others == [false; SIDE_BY_SIDE]
 }
 
-/// Comparisons instead of a table, so that the compiler checks many characters at once.
+/// Uses comparisons instead of a table, so that the compiler vectorizes them.
 #[inline]
 fn is_digit(c: u8) -> bool {
     let number = c.wrapping_sub(b'1') < 9;
@@ -66,7 +66,7 @@ fn is_digit(c: u8) -> bool {
     number | letter & !left_out
 }
 
-/// The text of a big-endian integer. Inputs longer than [`MAX_LEN`] are cut to their last `MAX_LEN` bytes.
+/// Encodes a big-endian integer. An input longer than [`MAX_LEN`] is truncated to its last `MAX_LEN` bytes.
 pub fn encode(bytes_be: &[u8]) -> String {
     let bytes = &bytes_be[bytes_be.len().saturating_sub(MAX_LEN)..];
     let mut digits: Vec<u8> = Vec::with_capacity(bytes.len() * 138 / 100 + 1);
@@ -92,7 +92,7 @@ pub fn encode(bytes_be: &[u8]) -> String {
         .collect()
 }
 
-/// The big-endian integer that a text spells, without leading zero bytes: zero (`""`, `"1"`, `"11"`) is empty.
+/// Decodes a big-endian integer, without leading zero bytes: zero (`""`, `"1"`, `"11"`) is empty.
 pub fn decode(text: &[u8]) -> Result<Vec<u8>, Base58Error> {
     if text.len() > MAX_LEN {
         return Err(Base58Error::TooLong {
@@ -122,7 +122,7 @@ fn value(c: u8) -> Option<u8> {
     (value != NONE).then_some(value)
 }
 
-/// The text of a number.
+/// Encodes a number.
 pub fn encode_u64(mut number: u64) -> Digits {
     let mut text = [0; DIGEST_LEN];
     let mut start = DIGEST_LEN;
@@ -137,7 +137,7 @@ pub fn encode_u64(mut number: u64) -> Digits {
     Digits::new(text, start)
 }
 
-/// The number that a text of at most [`U64_LEN`] characters spells: empty is 0, leading `1`s add nothing.
+/// Decodes a number of at most [`U64_LEN`] characters: empty is 0, leading `1`s add nothing.
 pub fn decode_u64(text: &[u8]) -> Result<u64, Base58Error> {
     if text.len() > U64_LEN {
         return Err(Base58Error::TooLong {

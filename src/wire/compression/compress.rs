@@ -1,4 +1,4 @@
-//! Deflating what we send, fast rather than small.
+//! Compresses outbound bodies, fast rather than small.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 
 use super::Method;
 
-/// Compressors, kept between frames because making one costs more than a small frame (some 300 KiB each).
+/// Compressors, kept between frames because making one costs more than compressing a small frame (some 300 KiB each).
 #[derive(Default)]
 pub struct Deflater {
     zlib: Option<Compress>,
@@ -14,19 +14,19 @@ pub struct Deflater {
 }
 
 impl Deflater {
-    /// Nothing is allocated before the first use.
+    /// Allocates nothing before the first use.
     pub fn new() -> Deflater {
         Deflater::default()
     }
 
-    /// The body in that method's form; `None` if this build does not have it. zlib and gzip are used at level 1.
+    /// Compresses a body; `None` if this build lacks the method. zlib and gzip use level 1.
     pub fn deflate(&mut self, method: Method, body: &[u8]) -> Option<Vec<u8>> {
         let mut out = Vec::with_capacity(body.len() / 2 + 64);
         self.append(method, body, usize::MAX, &mut out)?;
         Some(out)
     }
 
-    /// Appends the body in that method's form; `None` if that takes more than `limit` bytes or the method is not available.
+    /// Appends the compressed body; `None` if it takes more than `limit` bytes or the method is not available.
     pub(crate) fn append(
         &mut self,
         method: Method,

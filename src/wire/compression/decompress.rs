@@ -1,4 +1,4 @@
-//! Inflating what a peer sent: which method it looks like, and never more output than allowed.
+//! Inflates what a peer sent: detects the method and limits the output.
 
 use std::fmt;
 
@@ -7,39 +7,39 @@ use flate2::{Decompress, FlushDecompress, Status};
 use super::Method;
 use crate::wire::error::DecodeError;
 
-/// Decompressors, kept between frames because making one costs more than a small frame.
+/// Decompressors, kept between frames because making one costs more than inflating a small frame.
 #[derive(Default)]
 pub struct Inflater {
     zlib: Option<Decompress>,
     gzip: Option<Decompress>,
 }
 
-/// What inflating gave.
+/// The result of inflating.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Inflated {
-    /// The method that the bytes were in.
+    /// The method of the compressed bytes.
     pub method: Method,
-    /// Room as asked for, then what came out.
+    /// The room asked for, then the output.
     pub bytes: Vec<u8>,
-    /// Whether the compressed stream ended exactly where the input did. Not every peer bears bytes after it.
+    /// Whether the compressed stream ended exactly where the input did. Not every peer accepts bytes after it.
     pub exact: bool,
 }
 
-/// Of a block of snappy three bytes make 64 at most.
+/// Three bytes of a snappy block expand to at most 64.
 #[cfg(feature = "snappy")]
 pub(in crate::wire) const SNAPPY_EXPANSION: usize = 22;
 
-/// Output grows from here by doubling, with what was really inflated.
+/// The first size of the output, which then doubles with what was actually inflated.
 const FIRST_ROOM: usize = 512;
 
 impl Inflater {
-    /// Nothing is allocated before the first use.
+    /// Allocates nothing before the first use.
     pub fn new() -> Inflater {
         Inflater::default()
     }
 
-    /// The method that the first bytes of a body look like; `None` for a plain body. A plain 0.4 body begins with two zero
-    /// bytes and cannot be mistaken for any of them.
+    /// Detects the method from the first bytes of a body; `None` for a plain body. A plain 0.4 body begins with two
+    /// zero bytes and cannot be mistaken for a compressed one.
     pub fn sniff(body: &[u8]) -> Option<Method> {
         match body {
             [0x1f, 0x8b, ..] => Some(Method::Gzip),
@@ -50,8 +50,8 @@ impl Inflater {
         }
     }
 
-    /// Inflates a block of snappy, which looks like nothing: only what comes out shows whether it was one. Otherwise as
-    /// [`inflate`](Self::inflate); `None` if it cannot be one, which costs nothing to see.
+    /// Inflates a snappy block. A block has no signature: only the output shows whether it was one. Otherwise works as
+    /// [`inflate`](Self::inflate); `None` if the body cannot be a block, a check that costs nothing.
     #[cfg(feature = "snappy")]
     pub(in crate::wire) fn unsnap(
         body: &[u8],
@@ -59,7 +59,7 @@ impl Inflater {
         room: usize,
     ) -> Option<Result<Inflated, DecodeError>> {
         let len = snap::raw::decompress_len(body).ok()?;
-        // No byte of a block becomes more than this, whatever it says at its head.
+        // No block expands by more than this, whatever length its head announces.
         if len > body.len().saturating_mul(SNAPPY_EXPANSION) {
             return None;
         }
@@ -78,9 +78,10 @@ impl Inflater {
         })
     }
 
-    /// Inflates a body that looks compressed to at most `limit` bytes, which come after `room` zero bytes. `None`: it is plain.
+    /// Inflates a body that looks compressed to at most `limit` bytes, preceded by `room` zero bytes. `None` if it is
+    /// plain.
     ///
-    /// A body looks like one method at most, so the limit is shared by all that are tried.
+    /// A body looks like at most one method, so one limit covers the attempt.
     pub fn inflate(
         &mut self,
         body: &[u8],
@@ -128,7 +129,7 @@ impl fmt::Debug for Inflater {
     }
 }
 
-/// Whether these bytes begin as a stream of zlib does, whatever window it says to need: js2p does not look at that.
+/// Whether these bytes begin like a zlib stream, with any window size: js2p does not check that.
 pub(super) fn begins_as_zlib(body: &[u8]) -> bool {
     let Some(&[cmf, flags]) = body.first_chunk() else {
         return false;
@@ -154,17 +155,17 @@ struct Output {
     limit: usize,
 }
 
-/// Where a decompressor stands after a step.
+/// The state of a decompressor after a step.
 struct Step {
-    /// The stream has ended.
+    /// Whether the stream has ended.
     ended: bool,
-    /// Bytes of input used since the stream began.
+    /// Bytes of input consumed since the stream began.
     consumed: u64,
 }
 
 impl Output {
-    /// Runs a decompressor to the end of its stream and says whether that was the end of the input. `step` is given the rest
-    /// of the input and fills what room the vector has; `None` from it is corrupt input.
+    /// Runs a decompressor to the end of its stream and returns whether that was the end of the input. `step` gets the
+    /// rest of the input and fills the vector's spare room; it returns `None` for corrupt input.
     fn fill(
         &mut self,
         input: &[u8],
@@ -189,7 +190,7 @@ impl Output {
         }
     }
 
-    /// Makes room for more, but for a single byte past the limit only: if that is used, the limit is passed.
+    /// Makes room for more output, up to one byte past the limit: if that byte is used, the limit is exceeded.
     fn grow(&mut self) -> Result<(), Failure> {
         let len = self.bytes.len();
         if len > self.limit {
@@ -202,7 +203,7 @@ impl Output {
         Ok(())
     }
 
-    /// Gives back what doubling took too much.
+    /// Releases the spare room left by doubling.
     fn finish(&mut self) -> Result<(), Failure> {
         if self.bytes.len() > self.limit {
             return Err(Failure::TooLarge);
@@ -236,8 +237,8 @@ fn bzip2(input: &[u8], output: &mut Output) -> Result<bool, Failure> {
     })
 }
 
-/// Memory for one .xz frame. The reference peers compress with preset 6, which needs 9 MiB; a dictionary much larger than
-/// a frame may become is of no use to anybody.
+/// Memory for one .xz frame. The reference peers compress with preset 6, which needs 9 MiB; a dictionary much larger
+/// than the largest frame is useless.
 #[cfg(feature = "liblzma")]
 const XZ_MEMORY: u64 = 12 * 1024 * 1024;
 

@@ -1,4 +1,5 @@
-//! Compression of a frame's body: the methods, which one to use, inflating under a hard limit, deflating with reused state.
+//! Compression of a frame's body: the methods and their choice, inflating under a hard limit, deflating with reused
+//! state.
 //!
 //! Knows nothing of frames: bodies in, bodies out.
 
@@ -15,10 +16,11 @@ pub use decompress::{Inflated, Inflater};
 #[cfg(feature = "snappy")]
 pub(in crate::wire) use decompress::SNAPPY_EXPANSION;
 
-/// Whether a plain body begins as a stream of zlib or gzip does, which an id in bytes does by chance once in a thousand times.
+/// Whether a plain body begins like a zlib or gzip stream, which a binary id does by chance about once in a thousand
+/// times.
 ///
-/// js2p inflates such a body without looking at the stream's checksum: it refuses some as damaged, and is busy for
-/// seconds and gigabytes with others. Who compresses them leaves it nothing to guess.
+/// js2p inflates such a body without checking the stream's checksum: it refuses some as damaged, and spends seconds and
+/// gigabytes on others. Compressing them removes the ambiguity.
 pub(in crate::wire) fn is_ambiguous(body: &[u8]) -> bool {
     body.starts_with(&[0x1f, 0x8b]) || decompress::begins_as_zlib(body)
 }
@@ -44,7 +46,7 @@ pub enum Method {
     Snappy,
 }
 
-/// Some of the methods, in no order.
+/// A set of methods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Methods(u8);
 
@@ -59,7 +61,7 @@ impl Methods {
 }
 
 impl Method {
-    /// The methods of this build in the order of preference that the reference peers have: snappy, zlib, gzip, bz2, lzma.
+    /// Returns the methods of this build in the reference peers' order of preference: snappy, zlib, gzip, bz2, lzma.
     pub fn available() -> &'static [Method] {
         &[
             #[cfg(feature = "snappy")]
@@ -73,12 +75,13 @@ impl Method {
         ]
     }
 
-    /// The method for sending: the first of our own list that the peer announced. The peer's order does not matter.
+    /// Chooses the method for sending: the first of our own list that the peer announced. The peer's order does not
+    /// matter.
     pub fn choose(ours: &[Method], theirs: &[Method]) -> Option<Method> {
         ours.iter().copied().find(|method| theirs.contains(method))
     }
 
-    /// The byte that announces the method, in every generation.
+    /// Returns the byte that announces the method, the same in every generation.
     pub(crate) fn number(self) -> u8 {
         match self {
             Method::Bzip2 => 0x10,
@@ -89,7 +92,7 @@ impl Method {
         }
     }
 
-    /// The method that a code point announces.
+    /// Returns the method that a code point announces.
     pub(crate) fn from_number(number: u32) -> Option<Method> {
         [
             Method::Zlib,

@@ -1,4 +1,4 @@
-//! The JSON inside control messages: written exactly as py2p prints it, read as liberally as both reference peers do.
+//! The JSON in control messages: written exactly as py2p prints it, read as leniently as both reference peers do.
 
 use std::fmt::Write as _;
 
@@ -12,14 +12,14 @@ use crate::wire::{
     id::NodeId,
 };
 
-/// Longest JSON that is read. Parsed values take up to a hundred times the text, so a message costs 12 MiB at worst, for
-/// the moment in which it is read.
+/// The longest JSON that is read. Parsed values take up to a hundred times the text, so a message costs at most 12 MiB
+/// while it is parsed.
 pub(crate) const MAX_LEN: usize = 128 * 1024;
 
-/// Most entries of one list of peers that are read.
+/// The most entries read from one list of peers.
 pub(crate) const MAX_PEERS: usize = 1024;
 
-/// Longest list of methods that is looked at.
+/// The most entries read from a list of methods.
 const MAX_METHODS: usize = 64;
 
 fn parse(text: &[u8]) -> Result<Value, ControlError> {
@@ -29,7 +29,7 @@ fn parse(text: &[u8]) -> Result<Value, ControlError> {
     serde_json::from_slice(text).map_err(|_| ControlError::BadJson)
 }
 
-/// `["127.0.0.1", 31001]`. What cannot be known is written so that no peer dials it: js2p dies of a `null`.
+/// Writes `["127.0.0.1", 31001]`. An unknown address becomes one that no peer dials: `null` crashes js2p.
 pub(crate) fn write_address(address: Option<&Address>) -> String {
     match address {
         Some(Address { host, port }) => format!("[\"{host}\", {port}]"),
@@ -60,17 +60,17 @@ fn port_number(value: &Value) -> Option<u16> {
     }
 }
 
-/// A float of integral value, which displays without a fraction.
+/// A float with an integral value displays without a fraction.
 fn whole(number: f64) -> Option<u16> {
     number.to_string().parse().ok()
 }
 
-/// `["\u0013", "\u0011"]`, without the space in the tight dialect.
+/// Writes `["\u0013", "\u0011"]`, without the space in the tight dialect.
 pub(crate) fn write_methods(methods: &[Method], dialect: Dialect) -> String {
     write_announcement(methods, dialect, None)
 }
 
-/// The same with a word behind them, which reference peers keep and never choose.
+/// Writes the same followed by a word, which reference peers keep but never choose.
 pub(crate) fn write_announcement(
     methods: &[Method],
     dialect: Dialect,
@@ -88,14 +88,14 @@ pub(crate) fn write_announcement(
     format!("[{}]", texts.join(comma))
 }
 
-/// Whether that word is in a list of methods.
+/// Whether a list of methods contains that word.
 pub(crate) fn announces(text: &[u8], word: &str) -> bool {
     let value = parse(text).unwrap_or_default();
     let mut list = value.as_array().into_iter().flatten().take(MAX_METHODS);
     list.any(|value| value.as_str() == Some(word))
 }
 
-/// The known methods of a list, in its order, each once. What is no list announces none.
+/// Returns the known methods of a list, in order and without duplicates; none if the JSON is not a list.
 pub(crate) fn read_methods(text: &[u8]) -> Result<Vec<Method>, ControlError> {
     let value = parse(text)?;
     let mut methods = Vec::new();
@@ -130,7 +130,7 @@ fn method(value: &Value) -> Option<Method> {
     Method::from_number(number?)
 }
 
-/// How the writer of a list of at least two methods separates them.
+/// Detects the separator in a list of at least two methods.
 pub(crate) fn dialect(text: &[u8]) -> Dialect {
     match text.windows(3).any(|three| three == b"\",\"") {
         true => Dialect::Tight,
@@ -138,7 +138,7 @@ pub(crate) fn dialect(text: &[u8]) -> Dialect {
     }
 }
 
-/// `[[["127.0.0.1", 30411], "<id>"], ...]`
+/// Writes `[[["127.0.0.1", 30411], "<id>"], ...]`.
 pub(crate) fn write_peers(peers: &[PeerEntry]) -> String {
     let mut text = String::from("[");
     for (index, peer) in peers.iter().enumerate() {
@@ -150,12 +150,12 @@ pub(crate) fn write_peers(peers: &[PeerEntry]) -> String {
     text
 }
 
-/// `[["127.0.0.1", 30411], "<id>"]`
+/// Writes `[["127.0.0.1", 30411], "<id>"]`.
 pub(crate) fn write_peer(address: &Address, id: &NodeId) -> String {
     format!("[{}, \"{id}\"]", write_address(Some(address)))
 }
 
-/// The usable entries of a list, and how many were not.
+/// Returns the usable entries of a list, and the number of the others.
 pub(crate) fn read_peers(text: &[u8]) -> Result<(Vec<PeerEntry>, usize), ControlError> {
     let value = parse(text)?;
     let list = value.as_array().ok_or(ControlError::BadForm)?;
@@ -182,7 +182,7 @@ fn peer(value: &Value) -> Result<PeerEntry, ControlError> {
     })
 }
 
-/// An id as text, or as js2p prints the buffer that holds the text: `{"type":"Buffer","data":[52,121]}`.
+/// Reads an id as text, or as js2p prints a buffer with that text: `{"type":"Buffer","data":[52,121]}`.
 fn id(value: &Value) -> Result<NodeId, ControlError> {
     if let Some(text) = value.as_str() {
         return Ok(NodeId::parse(text)?);

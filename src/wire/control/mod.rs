@@ -1,7 +1,7 @@
-//! Control messages: what nodes tell each other about the mesh, to and from packets.
+//! Control messages: what nodes tell each other about the mesh, and their conversion to and from packets.
 //!
-//! Says what a message means, not whether to obey it: that a control sub-flag counts only under the main flag with which
-//! the reference peers send it is told by [`Control::allowed_under`] and decided above.
+//! Knows what a message means, not whether to obey it. A control sub-flag is valid only under the main flag with which
+//! the reference peers send it: [`Control::allowed_under`] checks that, and the mesh layer decides.
 
 mod json;
 
@@ -23,79 +23,79 @@ use crate::wire::{
     value::{self, Form},
 };
 
-/// A message from node to node, not for users.
+/// A message between nodes, not for users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// The first message on a connection: who and where one is, and which compression one reads.
+    /// The first message on a connection: the node's id, subnet, address and compression methods.
     Handshake {
         /// The node's id.
         id: NodeId,
-        /// Its subnet: if it is not ours, the connection is closed without a word.
+        /// Its subnet; on a mismatch the connection is closed without a reply.
         subnet: SubnetId,
-        /// Where it can be dialled; `None` if what it said is no address.
+        /// Where it can be dialled; `None` if it sent no valid address.
         address: Option<Address>,
-        /// The methods it reads, known ones only, in its order of preference.
+        /// The known methods among those it reads, in its order of preference.
         methods: Vec<Method>,
         /// How it prints JSON.
         dialect: Dialect,
-        /// Whether it announces that it understands [extensions](Control::Extension).
+        /// Whether it announces support for [extensions](Control::Extension).
         extended: bool,
     },
-    /// Peers of the sender.
+    /// The sender's peers.
     Peers {
         /// The usable entries.
         entries: Vec<PeerEntry>,
-        /// How many entries were left out: without an address, with a bad id, or beyond the first 1024.
+        /// The number of entries left out: without an address, with a bad id, or beyond the first 1024.
         skipped: usize,
     },
-    /// A question for all peers.
+    /// A request for all peers.
     RequestPeers,
-    /// A question for the address of a node, flooded through the mesh.
+    /// A request for the address of a node, flooded through the mesh.
     Request {
-        /// What the answer will refer to.
+        /// The id that the response will refer to.
         request: RequestId,
-        /// The node that is sought.
+        /// The node that is wanted.
         wanted: NodeId,
     },
-    /// The answer to a request, flooded too.
+    /// The response to a request, also flooded.
     Response {
         /// The request it answers.
         request: RequestId,
-        /// The node that was sought.
+        /// The node that was wanted.
         id: NodeId,
-        /// Where it can be dialled, by the word of who answers.
+        /// Where it can be dialled, according to the responder.
         address: Address,
     },
-    /// Use only these methods with me from now on.
+    /// Asks the peer to use only these methods on this connection from now on.
     Compression(Vec<Method>),
-    /// Send your last message again.
+    /// Asks the peer to send its last message again.
     Resend,
-    /// Something between nodes that announced it, which no reference peer knows.
+    /// A message between nodes that announced support for it; reference peers do not know it.
     Extension(Extension),
 }
 
-/// A verb and what it is about. Reference peers drop it without a word, but hand it to a user who waits for that kind: it
-/// is never sent to who has not announced it.
+/// A verb and its arguments. A reference peer ignores it, but hands it to a user that waits for its kind: it is sent
+/// only to peers that announced support.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extension {
     /// 1 to 16 printable ASCII characters.
     pub verb: String,
-    /// At most 1,024, all of them valid UTF-8.
+    /// As many as fit a message beside the verb. Those received may be any bytes; each verb checks its own.
     pub arguments: Vec<Bytes>,
 }
 
-/// Longest verb.
+/// The longest verb.
 const MAX_VERB: usize = 16;
 
-/// Packet 0 of what only nodes that announced it are sent.
+/// Packet 0 of an extension.
 const EXTENSION: &[u8] = b"mesh+";
 
-/// Whether packet 0 of a payload is reserved for [extensions](Control::Extension).
+/// Whether packet 0 of a payload marks an [extension](Control::Extension).
 pub(crate) fn is_extension(kind: &[u8]) -> bool {
     kind == EXTENSION
 }
 
-/// A node and where it can be dialled, as told by a peer.
+/// A node and where it can be dialled, according to a peer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PeerEntry {
     /// The node's id.
@@ -104,13 +104,13 @@ pub struct PeerEntry {
     pub address: Address,
 }
 
-/// How a peer prints JSON, which tells what it is written in.
+/// How a peer prints JSON, which reveals its implementation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Dialect {
-    /// With a space after each comma, like py2p and this crate. Also taken for granted of a list of less than two methods.
+    /// With a space after each comma, like py2p and this crate. Also assumed for a list of fewer than two methods.
     #[default]
     Spaced,
-    /// Without: js2p. From generation 0.6 on: says the subnet's id as text, as js2p does, and not as binary.
+    /// Without a space, like js2p. From generation 0.6 on: sends the subnet's id as text, like js2p, not as binary.
     Tight,
 }
 
@@ -118,7 +118,7 @@ pub enum Dialect {
 const ALL: &[u8] = b"*";
 
 impl Control {
-    /// What a frame says to the node; `None` if its sub-flag is none of a control message. Does not look at the main flag.
+    /// Reads a control message; `None` if the sub-flag is not one of a control message. Ignores the main flag.
     pub fn read(
         frame: &Frame<'_>,
         generation: Generation,
@@ -142,7 +142,7 @@ impl Control {
         })
     }
 
-    /// The payload that says this, the sub-flag first.
+    /// Returns the payload of this message, the sub-flag first.
     pub fn packets(&self, generation: Generation) -> Vec<Packet> {
         let kind = match self.sub_flag() {
             Some(sub_flag) => sub_flag.packet(generation),
@@ -156,7 +156,7 @@ impl Control {
         packets
     }
 
-    /// From generation 0.6 on what was JSON is a value of its own, methods are numbers, and types count.
+    /// Converts the packets for generation 0.6 and later: JSON becomes typed values, methods become numbers.
     fn pack(&self, generation: Generation, packets: &mut [Packet]) {
         let value = |packet: &mut Packet| {
             let json = serde_json::from_slice(packet.as_bytes()).unwrap_or_default();
@@ -181,8 +181,8 @@ impl Control {
         }
     }
 
-    /// Whether the reference peers send this under that main flag. Under any other it must not be obeyed: a control message
-    /// that is flooded would be obeyed by the whole mesh.
+    /// Whether the reference peers send this under that main flag. It must not be obeyed under any other: the whole
+    /// mesh would obey a flooded control message.
     pub fn allowed_under(&self, flag: &Flag) -> bool {
         match self {
             Control::Handshake { .. }
@@ -195,7 +195,7 @@ impl Control {
         }
     }
 
-    /// The main flag under which this is sent.
+    /// Returns the main flag under which this is sent.
     pub fn flag(&self) -> Flag {
         match self {
             Control::Handshake { .. }
@@ -321,7 +321,7 @@ fn read_response(args: &Arguments<'_>) -> Result<Control, ControlError> {
     })
 }
 
-/// Methods are numbers, and stay so in JSON: a text of one character below 48 is one.
+/// Turns method texts into numbers: a text of one character below 48 is a method.
 fn numbered(value: Value) -> Value {
     match value {
         Value::Array(list) => Value::Array(list.into_iter().map(numbered).collect()),
@@ -346,7 +346,7 @@ impl<'a> Arguments<'a> {
         })
     }
 
-    /// An argument that is JSON, or a value that is read as such.
+    /// Returns an argument as JSON, converting it from a MessagePack value if necessary.
     fn json(&self, index: usize) -> Result<Cow<'a, [u8]>, ControlError> {
         let argument = self.get(index)?;
         if !matches!(self.0.generation.profile().layout, Layout::MessagePack) {
@@ -359,7 +359,7 @@ impl<'a> Arguments<'a> {
         Ok(Cow::Owned(value.to_string().into_bytes()))
     }
 
-    /// How the writer of a handshake writes: from generation 0.6 on whether the subnet's id is text.
+    /// Detects the dialect of a handshake: from generation 0.6 on by whether the subnet's id is text.
     fn dialect(&self, methods: &[u8]) -> Dialect {
         match self.0.generation.profile().layout {
             Layout::MessagePack if self.0.form(2) == Some(Form::Binary) => Dialect::Spaced,

@@ -1,4 +1,4 @@
-//! The JSON of control messages, printed and read.
+//! Tests for printing and reading the JSON of control messages.
 
 use super::*;
 use crate::wire::{Batch, Composer, Limits};

@@ -1,6 +1,6 @@
-//! The whole frames of one read: ranges in the chunk that was read.
+//! A batch: the whole frames of one read, as ranges of the chunk that was read.
 //!
-//! Knows where frames and packets lie. How they were found, and how they are passed on, is told elsewhere.
+//! Knows where frames and packets lie, not how they were found or how they are relayed.
 
 use bytes::BytesMut;
 
@@ -15,7 +15,7 @@ use crate::wire::{
     sha384::stamped,
 };
 
-/// The frames of one read, in order. Those that do not decode are among them as errors.
+/// The frames of one read, in order. A frame that does not decode is in it as an error.
 ///
 /// A plain frame costs no allocation: it is a range of the chunk, and the bounds of all packets share one vector.
 #[derive(Debug)]
@@ -24,17 +24,17 @@ pub struct Batch {
     /// The frames as they came, length prefixes included.
     pub(in crate::wire) chunk: BytesMut,
     pub(in crate::wire) entries: Vec<Entry>,
-    /// The ends of all packets of all frames.
+    /// The ends of the packets of all frames.
     pub(in crate::wire) ends: Vec<u32>,
-    /// Inflated bodies behind a length prefix of their own.
+    /// Inflated bodies, each after a length prefix.
     pub(in crate::wire) inflated: Vec<Vec<u8>>,
     pub(in crate::wire) hold: Hold,
 }
 
-/// Enough frames to fill the lanes they are hashed in several times, and few enough for what is noted of them to stay near.
+/// Enough frames to fill the SIMD lanes several times, few enough for their state to stay in cache.
 const PROVEN_AT_ONCE: usize = 64;
 
-/// One frame of the chunk, whole with its prefix.
+/// One frame of the chunk, with its prefix.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::wire) struct Entry {
     pub(in crate::wire) at: usize,
@@ -46,7 +46,7 @@ pub(in crate::wire) struct Entry {
 pub(in crate::wire) struct Content {
     /// Where in the body the first packet begins.
     pub(in crate::wire) start: u32,
-    /// Where in the batch's `ends` its packets are.
+    /// Where the ends of its packets begin in the batch's `ends`.
     pub(in crate::wire) first_end: u32,
     pub(in crate::wire) packets: u32,
     pub(in crate::wire) source: Source,
@@ -59,23 +59,24 @@ pub(in crate::wire) enum Source {
     Inflated {
         index: u32,
         method: Method,
-        /// Nothing came after the compressed stream: the bytes may be passed on as they are.
+        /// Nothing followed the compressed stream, so the bytes can be relayed as they are.
         exact: bool,
     },
 }
 
 impl Batch {
-    /// How many frames there are, those that do not decode included.
+    /// Returns the number of frames, including those that do not decode.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no frames.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// The frame of that number, or why it does not decode; [`DecodeError::NoSuchFrame`] for a number out of range.
+    /// Returns the frame with that index, or why it does not decode; [`DecodeError::NoSuchFrame`] if the index is out
+    /// of range.
     #[inline]
     pub fn get(&self, index: usize) -> Result<Frame<'_>, &DecodeError> {
         let entry = self.entries.get(index).ok_or(&DecodeError::NoSuchFrame)?;
@@ -85,7 +86,7 @@ impl Batch {
             .map(|content| self.frame(entry, content))
     }
 
-    /// All frames in order.
+    /// Iterates over all frames in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Result<Frame<'_>, &DecodeError>> {
         self.entries.iter().map(|entry| {
             entry
@@ -95,7 +96,7 @@ impl Batch {
         })
     }
 
-    /// Inline: handed over in memory, a frame is read back before it is written, behind all that is written before it.
+    /// Inlined because a frame returned through memory is loaded back before the stores queued ahead of it complete.
     #[inline]
     pub(in crate::wire) fn frame(&self, entry: &Entry, content: &Content) -> Frame<'_> {
         let (framed, compression) = match content.source {
@@ -127,28 +128,28 @@ impl Batch {
         self.chunk = chunk;
     }
 
-    /// Bytes taken from the stream.
+    /// Returns the number of bytes taken from the stream.
     pub fn wire_len(&self) -> usize {
         self.chunk.len()
     }
 
-    /// Bytes that the batch keeps alive: the chunk, what was inflated of it, and its lists.
+    /// Returns the number of bytes that the batch keeps alive: the chunk, the inflated bodies, and the lists.
     pub fn cost(&self) -> usize {
         let lists = size_of::<Entry>() * self.entries.len() + size_of::<u32>() * self.ends.len();
         self.chunk.len() + self.inflated.iter().map(Vec::capacity).sum::<usize>() + lists
     }
 
-    /// Ties something to the life of the batch's bytes, those relayed included.
+    /// Ties `hold` to the lifetime of the batch's bytes, relayed ones included.
     pub fn hold(&mut self, hold: Hold) {
         self.hold = hold;
     }
 
-    /// What it is tied to.
+    /// Returns what is tied to the batch's bytes.
     pub(crate) fn held(&self) -> &Hold {
         &self.hold
     }
 
-    /// A copy of one frame, as a batch of its own that is tied to the same.
+    /// Copies one frame into a new batch, with the same hold.
     pub(crate) fn extract(&self, index: usize) -> Option<Batch> {
         let entry = self.entries.get(index)?;
         let mut content = entry.content.ok()?;
@@ -174,8 +175,9 @@ impl Batch {
         })
     }
 
-    /// Proves several frames: `out` becomes one verdict for each of `which`. A frame is proven if its id is the hash of its
-    /// payload and time, by the rule it says; a message must not be kept, relayed or delivered before.
+    /// Verifies several frames: fills `out` with one result for each of `which`. A frame is proven if its id is the
+    /// hash of its payload and time, by the rule in the result. A message must not be kept, relayed or delivered before
+    /// it is proven.
     pub fn verify(&self, which: &[usize], out: &mut Vec<Result<IdRule, DecodeError>>) {
         out.clear();
         let together = !matches!(self.generation.profile().layout, Layout::MessagePack);

@@ -1,4 +1,4 @@
-//! Making a batch: frames are found, inflated where they are compressed, and checked in shape.
+//! Builds a batch: finds frames, inflates compressed ones, and checks their shape.
 
 use std::cell::RefCell;
 
@@ -19,25 +19,25 @@ use crate::wire::{
     value,
 };
 
-/// A batch in the making.
+/// A batch under construction.
 #[derive(Debug)]
 pub(in crate::wire) struct Reading {
     profile: &'static Profile,
     limits: Limits,
-    /// The largest body now, on the wire and inflated.
+    /// The current limit of a body, on the wire and inflated.
     frame_limit: usize,
-    /// Bytes inflated so far. What failed counts as a whole frame: it may have cost as much.
+    /// Bytes inflated so far. A failed attempt counts as what it may have cost.
     inflated: usize,
-    /// A sender whose shape is checked: frames that come together are mostly of one.
+    /// A sender whose shape is already checked: consecutive frames mostly have the same one.
     sender: Vec<u8>,
     batch: Batch,
 }
 
-/// No byte of a deflated stream becomes more than this.
+/// No byte of a deflated stream expands to more than this.
 const EXPANSION: usize = 1032;
 
 thread_local! {
-    /// Inflating needs 40 KiB of state between frames: one a thread, so that a connection needs none.
+    /// Inflating keeps 40 KiB of state between frames: one per thread, so that a connection needs none.
     static INFLATER: RefCell<Inflater> = RefCell::new(Inflater::new());
 }
 
@@ -69,23 +69,23 @@ impl Reading {
         self.batch.entries.len()
     }
 
-    /// Makes room for about that many frames like the first.
+    /// Reserves room for about that many frames like the first.
     pub(in crate::wire) fn expect(&mut self, frames: usize) {
         self.batch.entries.reserve(frames);
         self.batch.ends.reserve(frames * self.batch.ends.len());
     }
 
-    /// The bytes that were inflated, in vain or not.
+    /// Returns the number of bytes inflated, failed attempts included.
     pub(in crate::wire) fn inflated(&self) -> usize {
         self.inflated
     }
 
-    /// Adds the frame which begins at `at` in the chunk.
+    /// Adds the frame that begins at `at` in the chunk.
     pub(in crate::wire) fn take(&mut self, at: usize, frame: &[u8]) {
         self.take_within(usize::MAX, at, frame);
     }
 
-    /// The same, unless more than `room` would then have been inflated in all; whether it was added.
+    /// Adds the frame, unless the total inflated would exceed `room`; returns whether it was added.
     pub(in crate::wire) fn take_within(&mut self, room: usize, at: usize, frame: &[u8]) -> bool {
         let room = room.saturating_sub(self.inflated);
         let Some(content) = self.read(&frame[PREFIX..], room) else {
@@ -100,7 +100,7 @@ impl Reading {
         self.batch
     }
 
-    /// `None` for want of room.
+    /// Returns `None` if the frame needs more than `room`.
     #[inline(always)]
     fn read(&mut self, body: &[u8], room: usize) -> Option<Result<Content, DecodeError>> {
         let limit = self.frame_limit.min(room);
@@ -128,10 +128,10 @@ impl Reading {
                 plain => plain,
             },
             Some(Ok(inflated)) => self.read_inflated(inflated),
-            // What only looks compressed may be plain; if it is not, what went wrong first says more.
+            // A body that only looks compressed may be plain; if it is not, the first error says more.
             Some(Err(error)) => {
                 let plain = self.parse(body, Source::Plain);
-                // An id that is bytes looks like the head of a stream once in a thousand times.
+                // A binary id looks like the head of a stream about once in a thousand times.
                 let by_chance = plain.is_ok() && matches!(self.profile.layout, Layout::MessagePack);
                 let most = if by_chance {
                     body.len().saturating_mul(EXPANSION)
@@ -147,8 +147,8 @@ impl Reading {
         })
     }
 
-    /// Whether what reads as a plain frame may be a block of snappy: one begins with most of its contents as they are, and so
-    /// reads, once in a while, as a frame whose flag is none.
+    /// Whether a body that reads as a plain frame may be a snappy block. A block begins with most of its contents
+    /// verbatim, and so occasionally reads as a frame with an unknown flag.
     fn is_doubtful(&self, body: &[u8], content: &Content) -> bool {
         if !cfg!(feature = "snappy") || !self.profile.snappy {
             return false;
@@ -163,7 +163,7 @@ impl Reading {
         !number.is_some_and(|number| self.profile.flags.main.iter().any(|(it, _)| *it == number))
     }
 
-    /// What is neither plain nor of a method that shows may be a block of snappy; else this error stands.
+    /// Reads a body that is neither plain nor visibly compressed as a snappy block; if it is not one, returns `error`.
     #[cfg(feature = "snappy")]
     #[cold]
     fn read_snappy(
@@ -179,7 +179,7 @@ impl Reading {
         match Inflater::unsnap(body, limit, PREFIX) {
             Some(Err(DecodeError::TooLarge { .. })) if limit < self.frame_limit => None,
             Some(Ok(inflated)) => Some(self.read_inflated(inflated).map_err(|_| error)),
-            // It may have cost as much as if it had been one.
+            // The attempt may have cost as much as a valid block.
             Some(Err(DecodeError::BadCompression(_))) => {
                 self.inflated += limit.min(body.len().saturating_mul(SNAPPY_EXPANSION));
                 Some(Err(error))
@@ -221,7 +221,7 @@ impl Reading {
         Ok(content)
     }
 
-    /// Inline: handed over in memory, what was found is read back before it is written.
+    /// Inlined because a result returned through memory is loaded back before its stores complete.
     #[inline(always)]
     fn parse(&mut self, body: &[u8], source: Source) -> Result<Content, DecodeError> {
         let ends = &mut self.batch.ends;
@@ -251,7 +251,7 @@ impl Reading {
     }
 }
 
-/// Checks the shape of sender and id and gives the time. `known` is a sender that needs no check, or empty.
+/// Checks the shape of sender and id and returns the time. `known` is a sender that needs no check, or empty.
 #[inline]
 fn read_header(
     layout: Layout,
@@ -275,7 +275,7 @@ fn read_header(
     base58::decode_u64(packet(id, time)).map_err(|_| DecodeError::BadTime)
 }
 
-/// The same of a MessagePack array: its id is bytes, its time a number, and there are three packets before the payload.
+/// The same for a MessagePack array: its id is bytes, its time a number, and three packets precede the payload.
 fn read_packed_header(
     body: &[u8],
     found: Found,
@@ -291,7 +291,7 @@ fn read_packed_header(
     value::whole_number(packet(sender, time)).ok_or(DecodeError::BadTime)
 }
 
-/// Checks the shape of a sender, unless it is the one that is known.
+/// Checks the shape of a sender, unless it is the known one.
 #[inline]
 fn check_sender(sender: &[u8], known: &mut Vec<u8>) -> Result<(), DecodeError> {
     if sender.is_empty() || sender != known.as_slice() {

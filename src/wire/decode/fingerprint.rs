@@ -1,4 +1,5 @@
-//! Fingerprints: what a frame says it is, digested before anything is proven, for telling seen frames from fresh ones.
+//! Fingerprints: digests of what a frame claims to be, which tell seen frames from fresh ones before anything is
+//! proven.
 
 use std::{fmt, hash::Hasher as _};
 
@@ -6,13 +7,12 @@ use siphasher::sip::SipHasher13;
 
 use crate::wire::decode::frame::Frame;
 
-/// The key under which fingerprints are made. Peers choose what is hashed; with a key from a source of randomness they
-/// do not choose where it lands.
+/// The key of fingerprints. Peers choose what is hashed; with a random key they cannot choose the result.
 #[derive(Clone, Copy)]
 pub struct FingerprintKey(u64, u64);
 
 impl FingerprintKey {
-    /// A key of two random halves.
+    /// Makes a key from two random halves.
     pub fn new(k0: u64, k1: u64) -> FingerprintKey {
         FingerprintKey(k0, k1)
     }
@@ -33,28 +33,30 @@ impl fmt::Debug for FingerprintKey {
     }
 }
 
-/// Keyed digests of what a frame claims. Main flag and spelling of the time are not part of it: a message and its relay
-/// have the same fingerprint.
+/// Keyed digests of what a frame claims. The main flag and the spelling of the time are left out: a message and its
+/// relay have the same fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint {
-    /// Of the id alone: what the reference peers take for the message's identity. Of a payload that is not text, of time and
-    /// payload.
+    /// Digest of the id alone, which reference peers take for the message's identity; for a payload that is not text,
+    /// of time and payload.
     pub id: u64,
-    /// Of that, sender and the lengths of the payload's packets: keeps apart two authors, and two framings, of one text.
+    /// Digest of the same plus the sender and the lengths of the payload's packets: tells apart two authors, and two
+    /// framings, of one text.
     pub strict: u64,
 }
 
 impl Frame<'_> {
-    /// Digests of what the frame claims to be.
+    /// Digests what the frame claims to be.
     pub fn fingerprint(&self, key: &FingerprintKey) -> Fingerprint {
         Fingerprints::new(key).of(self)
     }
 }
 
-/// Characters of an id that are digested: 187 bits of a hash. Whoever claims another id that begins alike cannot prove it.
+/// Characters of an id that are digested: 187 bits of a hash. A peer that claims another id with the same start cannot
+/// prove it.
 const TOLD_APART: usize = 32;
 
-/// Takes the fingerprints of frames that come one behind the other: the same sender is digested once.
+/// Takes the fingerprints of consecutive frames, digesting a repeated sender once.
 #[derive(Debug)]
 pub struct Fingerprints<'a> {
     key: FingerprintKey,
@@ -63,7 +65,7 @@ pub struct Fingerprints<'a> {
 }
 
 impl<'a> Fingerprints<'a> {
-    /// Fingerprints under that key.
+    /// Starts with no sender.
     pub fn new(key: &FingerprintKey) -> Fingerprints<'a> {
         Fingerprints {
             key: *key,
@@ -72,7 +74,7 @@ impl<'a> Fingerprints<'a> {
         }
     }
 
-    /// The same as [`Frame::fingerprint`].
+    /// Returns the same as [`Frame::fingerprint`].
     pub fn of(&mut self, frame: &Frame<'a>) -> Fingerprint {
         if frame.is_text() {
             self.fingerprint(frame.sender(), &frame.known_id(), frame.lengths())
@@ -81,8 +83,8 @@ impl<'a> Fingerprints<'a> {
         }
     }
 
-    /// Payload that is not text may go under either of two ids, and by one of the rules many payloads go under one id: what
-    /// tells such messages apart are their bytes.
+    /// Digests the payload's bytes: a payload that is not text may have either of two ids, and one of the rules gives
+    /// many such payloads the same id.
     pub(in crate::wire) fn of_bytes<'p>(
         &mut self,
         sender: &'a [u8],
@@ -111,12 +113,13 @@ impl<'a> Fingerprints<'a> {
         }
     }
 
-    /// The keyed digest of the last frame's sender.
+    /// Returns the keyed digest of the last frame's sender.
     pub(crate) fn author(&self) -> u64 {
         self.digest
     }
 
-    /// The sender's digest stands for the sender. No peer can know it, so none can shift the border between id and sender.
+    /// Hashes the sender's digest in place of the sender. No peer knows the digest, so none can shift the boundary
+    /// between id and sender.
     pub(in crate::wire) fn fingerprint(
         &mut self,
         sender: &'a [u8],

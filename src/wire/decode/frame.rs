@@ -1,4 +1,4 @@
-//! One frame of a batch: a view of its packets where they lie.
+//! One frame of a batch: a view of its packets in the chunk.
 
 use std::borrow::Cow;
 
@@ -17,23 +17,23 @@ use crate::wire::{
     value::{self, Form},
 };
 
-/// A decoded frame. Its sender and id have the shape of ids, its time is a number; nothing else is proven before
+/// A decoded frame. Its sender and id have the shape of ids and its time is a number; nothing else is proven before
 /// [`Frame::verify`].
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
     pub(crate) generation: Generation,
     /// The whole body.
     pub(crate) body: &'a [u8],
-    /// All packets as they were split, without gaps.
+    /// All packets as found by the layout, without gaps.
     pub(crate) bytes: &'a [u8],
-    /// The end of each packet; at least as many as the header has.
+    /// The end of each packet; at least as many as the header has packets.
     pub(crate) ends: &'a [u32],
     pub(crate) time: u64,
     pub(crate) compression: Option<Method>,
     pub(crate) wire_len: usize,
 }
 
-/// The packets of a payload.
+/// An iterator over the packets of a payload.
 #[derive(Clone, Debug)]
 pub struct PacketIter<'a> {
     layout: Layout,
@@ -43,7 +43,7 @@ pub struct PacketIter<'a> {
 }
 
 impl<'a> PacketIter<'a> {
-    /// The next packet as it was split.
+    /// Returns the next packet as found by the layout.
     #[inline]
     fn next_raw(&mut self) -> Option<&'a [u8]> {
         let end = *self.ends.next()?;
@@ -69,7 +69,7 @@ impl<'a> Iterator for PacketIter<'a> {
 
 impl ExactSizeIterator for PacketIter<'_> {}
 
-/// Whether each packet by itself is valid UTF-8.
+/// Whether every packet is valid UTF-8.
 fn is_text<'a>(whole: &[u8], mut packets: impl Iterator<Item = &'a [u8]>) -> bool {
     whole.is_ascii() || packets.all(|packet| std::str::from_utf8(packet).is_ok())
 }
@@ -85,14 +85,14 @@ impl<'a> Frame<'a> {
         self.generation.profile().layout
     }
 
-    /// A packet as it was split.
+    /// Returns a packet as found by the layout.
     #[inline]
     fn packet(&self, index: usize) -> &'a [u8] {
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
         range(self.bytes, start, self.ends[index])
     }
 
-    /// The contents of a packet and all that is behind them.
+    /// Returns the contents of a packet and all bytes after them.
     #[inline]
     fn tail(&self, index: usize) -> &'a [u8] {
         let start = self.ends[index - 1] as usize;
@@ -104,17 +104,17 @@ impl<'a> Frame<'a> {
         self.layout().flag(self.packet(0))
     }
 
-    /// What the id of a body is hashed over, where it is.
+    /// Returns the bytes whose hash is the id, in layouts that hash the body.
     pub(crate) fn hashed_body(&self) -> &'a [u8] {
         self.body.get(message_pack::ID..).unwrap_or_default()
     }
 
-    /// Whether the message bears the flag of a relayed broadcast.
+    /// Whether the message has the flag of a relayed broadcast.
     pub(in crate::wire) fn is_relay(&self) -> bool {
         self.generation.profile().flags.is_relay(self.flag_number())
     }
 
-    /// How the message travels.
+    /// Returns the main flag: how the message travels.
     pub fn flag(&self) -> Flag {
         let contents = self.layout().contents(self.packet(0));
         Flag::of_number(self.flag_number(), contents, self.generation)
@@ -128,12 +128,12 @@ impl<'a> Frame<'a> {
             .is_broadcast(self.flag_number())
     }
 
-    /// The claimed author: 1 to 128 base58 characters.
+    /// Returns the claimed author: 1 to 128 base58 characters.
     pub fn sender(&self) -> &'a [u8] {
         self.layout().contents(self.packet(1))
     }
 
-    /// The claimed id: 1 to 128 base58 characters, from generation 0.6 on the 32 bytes of a hash.
+    /// Returns the claimed id: 1 to 128 base58 characters, or from generation 0.6 on the 32 bytes of a hash.
     pub fn id(&self) -> &'a [u8] {
         match self.layout() {
             Layout::MessagePack => self.body.get(..message_pack::ID).unwrap_or_default(),
@@ -141,8 +141,8 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// The id by which a message is known: the references write a sender as text or as binary, under different ids, and what
-    /// a bridge brings back is written by us, as text.
+    /// Returns the id that identifies the message here: that of the frame with its sender as text. Reference peers
+    /// write a sender as text or as binary, with different ids; a bridged message is written by this crate, as text.
     pub(crate) fn known_id(&self) -> Cow<'a, [u8]> {
         let raw = self.packet(1);
         if !matches!(self.layout(), Layout::MessagePack)
@@ -161,7 +161,7 @@ impl<'a> Frame<'a> {
         Cow::Owned(hash.finalize().to_vec())
     }
 
-    /// The claimed id as it is told: from generation 0.6 on in hexadecimal.
+    /// Returns the claimed id, from generation 0.6 on in hexadecimal.
     #[inline]
     pub fn message_id(&self) -> MessageId {
         match self.layout() {
@@ -170,12 +170,12 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// The claimed time, in unix seconds. Any `u64`.
+    /// Returns the claimed time, in Unix seconds. Any `u64`.
     pub fn time(&self) -> u64 {
         self.time
     }
 
-    /// The packets of the payload, the sub-flag first.
+    /// Iterates over the packets of the payload, the sub-flag first.
     pub fn payload(&self) -> PacketIter<'a> {
         let header = self.layout().header();
         PacketIter {
@@ -186,13 +186,13 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// The sub-flag with which the payload begins, if that has a meaning to the mesh.
+    /// Returns the sub-flag at the start of the payload, if it is one of the protocol's.
     pub(crate) fn sub_flag(&self) -> Option<SubFlag> {
         let raw = self.payload().next_raw()?;
         SubFlag::of_number(self.layout().flag(raw)?, self.generation)
     }
 
-    /// What a packet of the payload is, where the generation tells.
+    /// Returns the type of a packet of the payload, where the generation has types.
     pub(crate) fn form(&self, index: usize) -> Option<Form> {
         let mut raws = self.payload();
         for _ in 0..index {
@@ -201,23 +201,23 @@ impl<'a> Frame<'a> {
         Some(self.layout().piece(raws.next_raw()?).form)
     }
 
-    /// The first packet of the payload.
+    /// Returns the first packet of the payload.
     pub fn kind(&self) -> Option<&'a [u8]> {
         self.payload().next()
     }
 
-    /// The payload's packets as they were split, without gaps.
+    /// Returns the payload's packets as found by the layout, without gaps.
     fn whole_payload(&self) -> &'a [u8] {
         let start = self.ends[self.layout().header() - 1];
         let end = self.ends.last().copied().unwrap_or(start);
         range(self.bytes, start, end)
     }
 
-    /// What the id by the rule of bytes is hashed over.
+    /// Returns what the id by the rule of bytes is hashed over.
     pub(crate) fn stamped(&self) -> Stamped<impl stamped::Packets<'a>> {
         let mut packets = self.payload();
         if let Layout::SizesFirst = self.layout() {
-            // All packets as if they were one.
+            // Takes all packets as one.
             packets.ends = self.ends[self.ends.len() - 1..].iter();
         }
         Stamped {
@@ -226,34 +226,34 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Whether each packet of the payload by itself is valid UTF-8, or none has to be.
+    /// Whether every packet of the payload is valid UTF-8, or the generation does not require it.
     pub fn is_text(&self) -> bool {
         !self.generation.profile().text_only || is_text(self.whole_payload(), self.payload())
     }
 
-    /// The method in which the frame came.
+    /// Returns the compression method of the frame as received.
     pub fn compression(&self) -> Option<Method> {
         self.compression
     }
 
-    /// Bytes that the frame took from the stream.
+    /// Returns the number of bytes that the frame took from the stream.
     pub fn wire_len(&self) -> usize {
         self.wire_len
     }
 
-    /// Of each packet of the payload.
+    /// Returns the length of each packet of the payload.
     pub(in crate::wire) fn lengths(&self) -> impl Iterator<Item = usize> + 'a {
         self.payload().map(<[u8]>::len)
     }
 
-    /// The message in a copy of its own, which does not keep the chunk alive. `from` is the peer it came from.
+    /// Copies the message, so that it does not keep the chunk alive. `from` is the peer that sent it.
     pub fn message(&self, from: &NodeId, copies: &mut Copies) -> Message {
         let mut part = self.part();
         self.copy_payload(copies, &mut part.packets);
         Message::alone(from.clone(), part)
     }
 
-    /// What there is to say of the message by itself, but for its payload.
+    /// Returns the message without its payload.
     #[inline]
     pub(in crate::wire) fn part(&self) -> Part {
         Part {
@@ -265,11 +265,11 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Appends a copy of the payload, where it is to stay: moved from place to place, it takes longer than to copy.
+    /// Copies the payload to its final place: moving it there later takes longer than the copy.
     #[inline]
     pub(in crate::wire) fn copy_payload(&self, copies: &mut Copies, to: &mut Packets) {
         let mut rest = copies.of(self.whole_payload(), self.wire_len);
-        // A packet of one byte, as most sub-flags are, needs nothing of the copy; the last one takes what is left of it.
+        // A packet of one byte, like most sub-flags, takes nothing from the copy; the last packet takes what is left.
         let (layout, mut raws) = (self.layout(), self.payload());
         while let Some(raw) = raws.next_raw() {
             let Piece { skip, form } = layout.piece(raw);
@@ -286,19 +286,19 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Copies of the payloads that are delivered. Short ones that are made one after the other share their memory, so that a
-/// message is delivered with fewer allocations; each keeps at most 2 KiB of the others alive.
+/// Copies of the payloads that are delivered. Consecutive short copies share a block, which saves allocations; each
+/// keeps at most 2 KiB of the others alive.
 #[derive(Debug)]
 pub struct Copies {
     block: BytesMut,
-    /// Bytes of the wire whose payload may still have to be copied.
+    /// Bytes on the wire whose payload may still have to be copied.
     expected: usize,
 }
 
 impl Copies {
     pub(in crate::wire) const BLOCK: usize = 2048;
 
-    /// For the payloads of so many bytes of the wire, about.
+    /// Expects payloads that took about this many bytes on the wire.
     pub fn new(expected: usize) -> Copies {
         Copies {
             block: BytesMut::new(),
@@ -306,11 +306,12 @@ impl Copies {
         }
     }
 
-    /// How many frames like this one may still come and share a block, it among them; none if it is no short one.
+    /// Returns how many frames like this one, itself included, may still arrive and share a block; 0 if it is not
+    /// short.
     pub(in crate::wire) fn like_it(&self, frame: &Frame<'_>) -> usize {
         let len = frame.whole_payload().len();
         let is_long = len > Self::BLOCK / 4;
-        // What is not held in place would be kept along with the rest: a long list of packets, a flag of many bytes.
+        // A long list of packets or a flag of several bytes is allocated, and would be kept along with the rest.
         if is_long || frame.payload().len() > packet::IN_PLACE || frame.packet(0).len() > 1 {
             return 0;
         }
@@ -318,7 +319,7 @@ impl Copies {
         to_come.clamp(1, Self::BLOCK / len.max(1))
     }
 
-    /// A copy of a payload that came in so many bytes of the wire.
+    /// Copies a payload that took `wire_len` bytes on the wire.
     fn of(&mut self, payload: &[u8], wire_len: usize) -> Bytes {
         self.expected = self.expected.saturating_sub(wire_len);
         if payload.len() > Self::BLOCK / 4 {
@@ -352,7 +353,7 @@ mod tests {
             assert_eq!(copy, &[n; 100][..]);
         }
         let follows = |pair: &&[Bytes]| pair[0].as_ptr_range().end == pair[1].as_ptr();
-        // 20 fit a block.
+        // A block holds 20.
         assert!(
             made.chunks(20)
                 .all(|block| block.windows(2).all(|pair| follows(&pair)))

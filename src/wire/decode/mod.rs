@@ -1,7 +1,7 @@
-//! Inbound: a stream of bytes becomes batches of frames.
+//! Inbound: a byte stream becomes batches of frames.
 //!
-//! A batch holds the frames of one read, each a range of the bytes that were read. What a frame claims to be is digested
-//! to a fingerprint; whether it is that, [`message_id`](super::message_id) verifies.
+//! A batch holds the frames of one read, each a range of the bytes that were read. A fingerprint digests what a frame
+//! claims to be; [`message_id`](super::message_id) verifies the claim.
 
 pub(in crate::wire) mod batch;
 pub(in crate::wire) mod batch_builder;

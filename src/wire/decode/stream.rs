@@ -1,7 +1,7 @@
-//! Cutting a stream into batches of whole frames.
+//! Cuts a stream into batches of whole frames.
 //!
-//! Owns the length prefix and its limits. A frame that does not decode is an item of its batch: only a length that cannot be
-//! accepted ends the stream. Nothing is ever reserved for what is merely announced.
+//! Owns the length prefix and its limits. A frame that does not decode is an item of its batch: only an unacceptable
+//! length ends the stream. Nothing is allocated for bytes that are only announced.
 
 use bytes::{Buf as _, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
@@ -11,30 +11,30 @@ use crate::wire::{
     error::StreamError, generation::Generation, layout::PREFIX, limits::Limits,
 };
 
-/// A batch ends when its frames were inflated to more than this.
+/// A batch ends once its frames have inflated to more than this.
 const INFLATED_PER_BATCH: usize = 1024 * 1024;
 
-/// A batch ends with this many frames, so that empty frames do not cost many times their size.
+/// A batch ends after this many frames, so that empty frames do not cost many times their size.
 const FRAMES_PER_BATCH: usize = 4096;
 
-/// Room is made for this many frames at most before they are found.
+/// The most frames for which room is reserved before they are found.
 const EXPECTED: usize = 256;
 
-/// Chunks up to this size are copied rather than split off: a waiting message then does not keep a whole read buffer alive.
+/// Chunks up to this size are copied, not split off, so that a queued message does not keep a whole read buffer alive.
 const COPIED: usize = 4 * 1024;
 
-/// What [`Codec::cut`] came to.
+/// The result of [`Codec::cut`].
 #[derive(Debug)]
 pub enum Cut {
     /// Whole frames, at least one.
     Batch(Batch),
-    /// There is no whole frame.
+    /// No whole frame.
     Nothing,
-    /// The first frame inflates to more than there is room for.
+    /// The first frame inflates to more than the room given.
     TooTight,
 }
 
-/// The stream of one connection. Small: what inflating needs is kept once a thread.
+/// The decoder of one connection's stream. Small: the state for inflating is kept per thread.
 #[derive(Clone, Debug)]
 pub struct Codec {
     generation: Generation,
@@ -43,7 +43,7 @@ pub struct Codec {
 }
 
 impl Codec {
-    /// A codec for a connection that has no handshake yet.
+    /// Makes a codec for a connection before its handshake.
     pub fn new(generation: Generation, limits: Limits) -> Codec {
         Codec {
             generation,
@@ -52,7 +52,7 @@ impl Codec {
         }
     }
 
-    /// Says that the handshake is done: frames up to the full limit are read, and many at once.
+    /// Marks the handshake as done: frames up to the full limit are read, and many in one batch.
     pub fn established(&mut self) {
         self.established = true;
     }
@@ -62,7 +62,8 @@ impl Codec {
         self.established
     }
 
-    /// As [`decode`](Decoder::decode), but inflates at most `room` bytes: a frame that needs more ends the batch before it.
+    /// Works as [`decode`](Decoder::decode), but inflates at most `room` bytes: a frame that needs more ends the batch
+    /// before it.
     pub fn cut(&mut self, src: &mut BytesMut, room: usize) -> Result<Cut, StreamError> {
         let (mut batch, taken, tight) = self.read(src, room)?;
         if taken > 0 {
@@ -72,7 +73,7 @@ impl Codec {
         Ok(if tight { Cut::TooTight } else { Cut::Nothing })
     }
 
-    /// The length, prefix included, of the frame that `src` begins with; `None` if not even that is there.
+    /// Returns the length, prefix included, of the frame at the start of `src`; `None` if the prefix is not complete.
     pub fn first_len(&self, src: &[u8]) -> Result<Option<usize>, StreamError> {
         let Some(announced) = announced(src) else {
             return Ok(None);
@@ -81,7 +82,7 @@ impl Codec {
         Ok(Some(PREFIX + announced))
     }
 
-    /// A batch, the bytes it took, and whether it ended for want of room.
+    /// Reads a batch; returns it with the bytes it took and whether it ended for lack of room.
     fn read(&self, src: &[u8], room: usize) -> Result<(Batch, usize, bool), StreamError> {
         let mut reading = Reading::new(self.generation, self.limits, self.frame_limit());
         let most = if self.established {
@@ -106,8 +107,8 @@ impl Codec {
         Ok((reading.finish(), taken, tight))
     }
 
-    /// The length, prefix included, of the frame that `src` begins with, if it is there whole. A length that ends the stream is
-    /// an error only if no frame precedes it in this batch.
+    /// Returns the length, prefix included, of the frame at the start of `src`, if all of it is there. An unacceptable
+    /// length is an error only if no frame precedes it in this batch.
     fn frame_at(&self, src: &[u8], first: bool) -> Result<Option<usize>, StreamError> {
         match self.first_len(src) {
             Err(_) if !first => Ok(None),
@@ -156,7 +157,8 @@ impl Decoder for Codec {
     type Item = Batch;
     type Error = StreamError;
 
-    /// All whole frames in `src` as one batch; before the handshake one frame. After an error `src` is as it was.
+    /// Decodes all whole frames in `src` as one batch; before the handshake, one frame. After an error `src` is
+    /// unchanged.
     fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Batch>, StreamError> {
         Ok(match self.cut(src, usize::MAX)? {
             Cut::Batch(batch) => Some(batch),
@@ -174,7 +176,7 @@ impl Decoder for Codec {
     }
 }
 
-/// Bytes missing to the end of the frame that `src` begins with, or to the end of its length.
+/// Returns the number of bytes missing to the end of the first frame in `src`, or to the end of its prefix.
 pub(in crate::wire) fn missing(src: &[u8]) -> usize {
     match announced(src) {
         Some(announced) => (PREFIX + announced).saturating_sub(src.len()),
@@ -185,7 +187,7 @@ pub(in crate::wire) fn missing(src: &[u8]) -> usize {
 impl Encoder<Frames> for Codec {
     type Error = StreamError;
 
-    /// Appends the plain form.
+    /// Appends the uncompressed frames.
     fn encode(&mut self, frames: Frames, dst: &mut BytesMut) -> Result<(), StreamError> {
         dst.extend_from_slice(frames.wire_form(None));
         Ok(())
@@ -193,7 +195,7 @@ impl Encoder<Frames> for Codec {
 }
 
 impl Batch {
-    /// The frames of these bytes as one batch, as if read on an established connection: for tests, simulations and tools.
+    /// Reads these bytes as one batch, as on an established connection: for tests, simulations and tools.
     pub fn from_frames(
         generation: Generation,
         limits: Limits,

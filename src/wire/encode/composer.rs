@@ -1,4 +1,4 @@
-//! Composing: payload, flag and time become a frame with its id, encoded once for all connections.
+//! Composes messages: payload, flag and time become a frame with its id, encoded once for all connections.
 
 use std::ops::Deref;
 
@@ -21,10 +21,10 @@ use crate::wire::{
     value::{self, Form},
 };
 
-/// What the length prefix can say.
+/// The largest body that a length prefix can announce.
 const MAX_BODY_BYTES: usize = u32::MAX as usize;
 
-/// Makes the messages of one node.
+/// Composes the messages of one node.
 #[derive(Clone, Debug)]
 pub struct Composer {
     generation: Generation,
@@ -32,35 +32,35 @@ pub struct Composer {
     me: NodeId,
 }
 
-/// A message that is to be composed.
+/// A message to compose.
 #[derive(Clone, Copy, Debug)]
 pub struct Draft<'a> {
-    /// How it is to travel.
+    /// How it travels.
     pub flag: &'a Flag,
-    /// What it carries, the sub-flag first.
+    /// Its payload, the sub-flag first.
     pub payload: &'a [Packet],
-    /// The time it is to bear, in unix seconds.
+    /// Its time, in Unix seconds.
     pub time: u64,
 }
 
-/// What there is to say of a message that was composed.
+/// The properties of a composed message.
 #[derive(Clone, Debug)]
 pub struct Head {
     /// Its id.
     pub id: MessageId,
-    /// The time it bears, in unix seconds.
+    /// Its time, in Unix seconds.
     pub time: u64,
     /// The length of its frame.
     pub len: usize,
     lengths: SmallVec<[usize; 2]>,
-    /// The payload, where it is not text and its bytes tell the message apart.
+    /// The payload, if it is not text, so that its bytes identify the message.
     binary: Option<Box<[Packet]>>,
-    /// The id as it is on the wire, where that is the digest itself.
+    /// The id on the wire, where that is the digest itself.
     digest: Option<[u8; message_pack::ID]>,
 }
 
 impl Head {
-    /// The fingerprint that the frame has when it comes back from this sender's peers.
+    /// Returns the fingerprint of the frame when a peer relays it back to this sender.
     pub fn fingerprint<'a>(
         &self,
         fingerprints: &mut Fingerprints<'a>,
@@ -83,7 +83,7 @@ impl Head {
 /// A message ready to be sent.
 #[derive(Clone, Debug)]
 pub struct Composed {
-    /// What there is to say of it.
+    /// Its properties.
     pub head: Head,
     /// Its bytes: a single plain frame.
     pub frames: Frames,
@@ -98,17 +98,17 @@ impl Deref for Composed {
     }
 }
 
-/// Messages that were composed together.
+/// Messages composed together.
 #[derive(Debug)]
 pub struct Together {
-    /// Each of them, or why it cannot be.
+    /// Each message, or why it cannot be composed.
     pub messages: Vec<Result<Head, EncodeError>>,
-    /// The frames of all, one behind the other.
+    /// The frames of all messages, one after the other.
     pub whole: Bytes,
 }
 
 impl Composed {
-    /// The fingerprint that the frame has when it comes back.
+    /// Returns the fingerprint of the frame when it comes back.
     pub fn fingerprint(&self, key: &FingerprintKey) -> Fingerprint {
         self.head
             .fingerprint(&mut Fingerprints::new(key), &self.sender)
@@ -116,7 +116,7 @@ impl Composed {
 }
 
 impl Composer {
-    /// A composer for the node of that id.
+    /// Makes a composer for the node with that id.
     pub fn new(generation: Generation, limits: Limits, me: NodeId) -> Composer {
         Composer {
             generation,
@@ -125,17 +125,17 @@ impl Composer {
         }
     }
 
-    /// The node whose messages these are.
+    /// Returns the id of the node.
     pub fn me(&self) -> &NodeId {
         &self.me
     }
 
-    /// The generation that is spoken.
+    /// Returns the generation of the messages.
     pub fn generation(&self) -> Generation {
         self.generation
     }
 
-    /// A message from this node. `payload` begins with the sub-flag; `time` is in unix seconds.
+    /// Composes a message from this node. `payload` begins with the sub-flag; `time` is in Unix seconds.
     pub fn compose(
         &self,
         flag: &Flag,
@@ -145,7 +145,7 @@ impl Composer {
         self.compose_as(&self.me, flag, payload, time)
     }
 
-    /// A message from any sender.
+    /// Composes a message from any sender.
     pub fn compose_as(
         &self,
         sender: &NodeId,
@@ -165,12 +165,12 @@ impl Composer {
         self.compose_under(self.message_id(payload, time), sender, flag, payload, time)
     }
 
-    /// Whether a message is a MessagePack array under the hash of its bytes.
+    /// Whether a message is a MessagePack array with the hash of its bytes as the id.
     fn is_packed(&self) -> bool {
         matches!(self.generation.profile().layout, Layout::MessagePack)
     }
 
-    /// A message whose frame is appended to these bytes: written first, then hashed.
+    /// Appends the frame of a message: writes it first, then hashes it.
     fn pack_into(
         &self,
         frames: &mut Vec<u8>,
@@ -194,7 +194,7 @@ impl Composer {
         value::write_number(time, frames);
         for (index, packet) in payload.iter().enumerate() {
             match packet.as_bytes() {
-                // A sub-flag that came without a type.
+                // An untyped sub-flag.
                 [number @ 0..48] if index == 0 && packet.form() == Form::Plain => {
                     frames.push(*number);
                 }
@@ -220,8 +220,8 @@ impl Composer {
         })
     }
 
-    /// Messages from this node, whose ids are hashed together: several times as fast as one by one where the processor has
-    /// wide vectors.
+    /// Composes messages from this node and hashes their ids together: several times as fast as one by one on a
+    /// processor with wide vectors.
     pub fn compose_many(&self, drafts: &[Draft<'_>]) -> Together {
         if self.is_packed() {
             let mut whole = Vec::new();
@@ -254,7 +254,7 @@ impl Composer {
         }
     }
 
-    /// The length of a frame, or a little more.
+    /// Estimates the length of a frame, or a little more.
     fn about(&self, draft: &Draft<'_>) -> usize {
         const REST: usize = 64;
         let packets = draft
@@ -264,8 +264,8 @@ impl Composer {
         2 * self.me.as_bytes().len() + packets.sum::<usize>() + REST
     }
 
-    /// A message as it was made elsewhere, under the id it had: js2p has another rule for payload that is not text.
-    /// Whether it is an id of this payload is not checked.
+    /// Composes a message made elsewhere, under its original id: js2p has another rule for a payload that is not text.
+    /// Does not check that the id belongs to the payload.
     pub fn compose_under(
         &self,
         id: MessageId,
@@ -283,7 +283,7 @@ impl Composer {
         })
     }
 
-    /// A message whose frame is appended to these bytes.
+    /// Appends the frame of a message.
     fn compose_into(
         &self,
         frames: &mut Vec<u8>,
@@ -315,7 +315,7 @@ impl Composer {
         })
     }
 
-    /// The id of that payload at that time, whoever sends it: base58 of SHA-384 over both.
+    /// Returns the id of that payload at that time, for any sender: base58 of SHA-384 over both.
     pub fn message_id(&self, payload: &[Packet], time: u64) -> MessageId {
         MessageId::from(message_id::id(payload, time))
     }
@@ -336,7 +336,7 @@ impl Composer {
         }
     }
 
-    /// Appends a frame; its length.
+    /// Appends a frame; returns its length.
     fn encode(
         &self,
         header: &[&[u8]; 4],

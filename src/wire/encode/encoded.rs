@@ -1,4 +1,4 @@
-//! Outbound bytes: whole frames ready to be written, shared by all who write them.
+//! Outbound bytes: whole frames ready to be written, shared by all connections that write them.
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -9,7 +9,7 @@ use crate::wire::{
     layout::{PREFIX, prefix},
 };
 
-/// Keeps something alive, such as a permit of a budget, as long as the bytes it stands for.
+/// Keeps something alive, such as a permit of a budget, as long as the bytes it belongs to.
 #[derive(Clone, Default)]
 pub struct Hold(Option<Arc<dyn Any + Send + Sync>>);
 
@@ -19,18 +19,18 @@ impl Hold {
         Hold(None)
     }
 
-    /// Holds this until the last clone is dropped.
+    /// Holds `held` until the last clone is dropped.
     pub fn new(held: impl Any + Send + Sync) -> Hold {
         Hold(Some(Arc::new(held)))
     }
 
-    /// What it holds, if it is of this type.
+    /// Returns the held value, if it is of this type.
     #[cfg(feature = "node")]
     pub(crate) fn get<T: Any>(&self) -> Option<&T> {
         self.0.as_deref()?.downcast_ref()
     }
 
-    /// Whether it is a clone of the other.
+    /// Whether it is a clone of `other`.
     pub fn is(&self, other: &Hold) -> bool {
         match (&self.0, &other.0) {
             (Some(held), Some(other)) => Arc::ptr_eq(held, other),
@@ -45,14 +45,14 @@ impl fmt::Debug for Hold {
     }
 }
 
-/// A body below this many bytes is not worth compressing: ids are half of it and hardly shrink.
+/// A body below this many bytes is not worth compressing: half of it is ids, which hardly shrink.
 const COMPRESSIBLE: usize = 128;
 
-/// A body of up to so many bytes that could be taken for a compressed one is compressed even if that makes it longer. A
-/// longer one might no longer fit where it just did.
+/// An ambiguous body up to this size is compressed even if that makes it longer. A larger body might then exceed a
+/// limit that it just met.
 const MADE_CLEAR: usize = 1024 * 1024;
 
-/// Whether a single plain frame, prefix included, is worth compressing: it may shrink, or could be taken for a compressed one.
+/// Whether a single plain frame, prefix included, is worth compressing: it may shrink, or it is ambiguous.
 pub(in crate::wire) fn is_compressible(frame: &[u8]) -> bool {
     let body = frame.get(PREFIX..).unwrap_or_default();
     body.len() >= COMPRESSIBLE || is_ambiguous(body)
@@ -61,20 +61,20 @@ pub(in crate::wire) fn is_compressible(frame: &[u8]) -> bool {
 /// One or more whole frames, length prefixes included. Clones share the bytes.
 #[derive(Clone, Debug)]
 pub struct Frames {
-    /// The frames in plain form, which every peer reads.
+    /// The uncompressed frames, which every peer reads.
     pub plain: Bytes,
-    /// How many they are.
+    /// The number of frames.
     pub count: u32,
-    /// The same single frame in that method's form, as it was received or once made.
+    /// The same single frame compressed with that method, as received or as compressed before.
     pub compressed: Option<(Method, Bytes)>,
-    /// A single frame for which [`Frames::deflate`] is worth trying.
+    /// Whether this is a single frame for which [`Frames::deflate`] is worth trying.
     pub compressible: bool,
-    /// What must live as long as the bytes.
+    /// A value that must live as long as the bytes.
     pub hold: Hold,
 }
 
 impl Frames {
-    /// A single plain frame.
+    /// Wraps a single plain frame.
     pub fn single(plain: Bytes) -> Frames {
         Frames {
             compressible: is_compressible(&plain),
@@ -85,7 +85,7 @@ impl Frames {
         }
     }
 
-    /// The same, holding this.
+    /// Replaces the hold.
     #[must_use]
     pub fn held(self, hold: &Hold) -> Frames {
         Frames {
@@ -94,7 +94,7 @@ impl Frames {
         }
     }
 
-    /// The bytes for a peer who reads that method: compressed if they are at hand in it, else plain.
+    /// Returns the bytes for a peer that reads that method: compressed if that form is available, else plain.
     pub fn wire_form(&self, method: Option<Method>) -> &Bytes {
         match &self.compressed {
             Some((have, bytes)) if Some(*have) == method => bytes,
@@ -102,14 +102,14 @@ impl Frames {
         }
     }
 
-    /// Whether it is a single frame that a peer could take for a compressed one.
+    /// Whether this is a single frame that a peer could take for a compressed one.
     pub fn is_ambiguous(&self) -> bool {
         self.count == 1 && self.plain.get(PREFIX..).is_some_and(is_ambiguous)
     }
 
-    /// A single frame in that method's form, length prefix included; `None` unless it saves at least an eighth, or where
-    /// there is more than one frame or no such method in this build. Whatever it saves, a frame of up to 1 MiB that
-    /// [could be taken](Frames::is_ambiguous) for a compressed one is compressed.
+    /// Compresses a single frame, length prefix included; `None` if that saves less than an eighth, if there is more
+    /// than one frame, or if this build lacks the method. An [ambiguous](Frames::is_ambiguous) frame of up to 1 MiB is
+    /// compressed whatever it saves.
     pub fn deflate(&self, deflater: &mut Deflater, method: Method) -> Option<Bytes> {
         let body = self.plain.get(PREFIX..).filter(|_| self.count == 1)?;
         let limit = if self.is_ambiguous() && body.len() <= MADE_CLEAR {
@@ -127,7 +127,7 @@ impl Frames {
     }
 }
 
-/// How many of these frames, whole with their prefixes, end after that many bytes of them.
+/// Returns how many of these frames, prefixes included, end after the first `bytes` bytes.
 #[cfg(any(feature = "node", test))]
 pub(crate) fn frames_beyond(frames: &[u8], bytes: usize) -> u64 {
     let (mut end, mut beyond) = (0_usize, 0);

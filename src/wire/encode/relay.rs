@@ -1,4 +1,4 @@
-//! Passing on the frames of a batch: what came, byte for byte, under the main flag of a relay.
+//! Relays the frames of a batch: the bytes as received, with the main flag of a relay.
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -10,36 +10,36 @@ use crate::wire::{
     layout::PREFIX,
 };
 
-/// A frame to be passed on.
+/// A frame to relay.
 #[derive(Clone, Copy)]
 struct Pick {
     entry: Entry,
     content: Content,
-    /// It came with the flag of a relay, so nothing of it changes.
+    /// Whether it arrived with the flag of a relay, so that it stays unchanged.
     unchanged: bool,
-    /// It came plain but could be taken for a compressed one.
+    /// Whether it arrived plain but could be taken for a compressed frame.
     ambiguous: bool,
 }
 
 impl Pick {
-    /// Whether it may go in one piece with its neighbours.
+    /// Whether it may be joined with its neighbours.
     fn is_bulk(&self) -> bool {
         !self.ambiguous && matches!(self.content.source, Source::Plain)
     }
 }
 
 impl Batch {
-    /// The frames picked, as they are to be relayed, in copies: for peers with a list of their own.
+    /// Copies the picked frames for relaying, for peers that get a selection of their own.
     ///
-    /// Plain frames that follow each other become one [`Frames`]; each that came compressed, or could be taken for it, is one of
-    /// its own. Everything stays byte for byte and in its order, but the main flag becomes that of a relay. What is picked must
-    /// be broadcasts, each once; all else is left out.
+    /// Consecutive plain frames become one [`Frames`]; a frame that arrived compressed, or could be taken for a
+    /// compressed one, becomes a separate one. Bytes and order stay the same, except that the main flag becomes that of
+    /// a relay. `picked` must name broadcasts, each once; anything else is left out.
     pub fn relay_some(&self, picked: &[usize]) -> SmallVec<[Frames; 1]> {
         let picks = self.picks(picked);
         self.pass_on(&picks, |index| self.inflated(index).to_vec())
     }
 
-    /// The frames picked, as they are to be relayed: without a copy where that is the whole chunk, else in one copy.
+    /// Converts the picked frames for relaying: without a copy if they are the whole chunk, else with one copy.
     pub fn into_relay(mut self, picked: &[usize]) -> SmallVec<[Frames; 1]> {
         if self.is_whole(picked) {
             return self.give_away();
@@ -54,7 +54,7 @@ impl Batch {
         })
     }
 
-    /// Whether these are all frames, each once and in order, plain, and to be relayed.
+    /// Whether these are all frames, each once and in order, plain, and broadcasts.
     fn is_whole(&self, picked: &[usize]) -> bool {
         picked.len() == self.entries.len()
             && picked.iter().enumerate().all(|(at, &index)| at == index)
@@ -96,7 +96,7 @@ impl Batch {
         picked.iter().filter_map(pick).collect()
     }
 
-    /// `body` gives the inflated body of that number behind its prefix.
+    /// `body` returns the inflated body with that index, after its prefix.
     fn pass_on(
         &self,
         picks: &[Pick],
@@ -130,7 +130,7 @@ impl Batch {
     fn single_frame(&self, pick: &Pick, mut body: Vec<u8>) -> Frames {
         mark(&mut body, &pick.content, self.relay_flag());
         let compressed = match pick.content.source {
-            // js2p refuses a frame with bytes after the compressed stream: such a one is not passed on as it is.
+            // js2p refuses a frame with bytes after the compressed stream, so such a frame is not relayed as received.
             Source::Inflated {
                 method,
                 exact: true,
@@ -149,14 +149,14 @@ impl Batch {
         }
     }
 
-    /// `None`: a relay bears the flag of what it relays.
+    /// Returns the flag of a relay; `None` if a relay keeps the flag of the original.
     fn relay_flag(&self) -> Option<u8> {
         let flags = &self.generation.profile().flags;
         flags.marks_relays().then_some(flags.relay)
     }
 }
 
-/// Writes the main flag of a relay over that of a broadcast: a single byte, outside of what the id hashes.
+/// Overwrites the main flag of a broadcast with that of a relay: a single byte, which the id does not cover.
 #[inline]
 fn mark(framed: &mut [u8], content: &Content, relay: Option<u8>) {
     if let Some(relay) = relay

@@ -1,4 +1,4 @@
-//! The numbers that flags have in each generation, and what is read and written by them.
+//! The flag numbers of each generation, and how flags are read and written with them.
 
 use bytes::Bytes;
 
@@ -8,7 +8,7 @@ use crate::wire::{
     packet::Packet,
 };
 
-/// The numbers of one generation.
+/// The flag numbers of one generation.
 #[derive(Debug)]
 pub(crate) struct FlagTable {
     pub(crate) main: &'static [(u8, Flag)],
@@ -34,7 +34,7 @@ impl FlagTable {
     }
 }
 
-/// Of generations 0.5, 0.6 and 0.7: a relay stays a broadcast.
+/// The flags of generations 0.5, 0.6 and 0.7: a relay stays a broadcast.
 pub(crate) const FLAGS_0_5: FlagTable = FlagTable {
     main: &[
         (0x00, Flag::Broadcast),
@@ -91,7 +91,7 @@ pub(crate) const FLAGS_0_4: FlagTable = FlagTable {
 };
 
 impl Flag {
-    /// The flag that these bytes are in that generation.
+    /// Reads a flag with the numbers of that generation.
     pub fn read(bytes: &[u8], generation: Generation) -> Flag {
         match bytes {
             [number] => Flag::of_number(Some(*number), bytes, generation),
@@ -99,14 +99,14 @@ impl Flag {
         }
     }
 
-    /// The flag of that number; if there is none, these bytes.
+    /// Returns the flag with that number, or [`Flag::Other`] with these bytes if there is none.
     pub(crate) fn of_number(number: Option<u8>, bytes: &[u8], generation: Generation) -> Flag {
         let table = &generation.profile().flags;
         let flag = number.and_then(|number| named(table.main, number));
         flag.unwrap_or_else(|| Flag::Other(Bytes::copy_from_slice(bytes)))
     }
 
-    /// The packet that says this flag in that generation; a flag without a number there travels as a broadcast.
+    /// Returns the packet for this flag in that generation. A flag without a number there is sent as a broadcast.
     pub fn packet(&self, generation: Generation) -> Packet {
         if let Flag::Other(bytes) = self {
             return Packet::from(bytes.clone());
@@ -118,14 +118,14 @@ impl Flag {
 }
 
 impl SubFlag {
-    /// The packet that says this sub-flag in that generation.
+    /// Returns the packet for this sub-flag in that generation.
     pub fn packet(self, generation: Generation) -> Packet {
         let table = generation.profile().flags.sub;
         let number = table.iter().find(|(_, flag)| *flag == self);
         number.map_or_else(Packet::default, |(number, _)| Packet::flag(*number))
     }
 
-    /// The sub-flag that these bytes are in that generation; `None` for a user's own kind.
+    /// Reads a sub-flag with the numbers of that generation; `None` for a user's own kind.
     pub fn read(bytes: &[u8], generation: Generation) -> Option<SubFlag> {
         match bytes {
             [number] => SubFlag::of_number(*number, generation),

@@ -1,6 +1,6 @@
-//! The protocol's generations: a small closed set, each one a static [`Profile`] of properties.
+//! The protocol's generations: a small closed set, each described by a static [`Profile`].
 //!
-//! The only place with a `match` on a generation; everything else asks the profile.
+//! Only this module has a `match` on a generation; all other code asks the profile.
 
 mod flag_table;
 
@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use self::flag_table::{FLAGS_0_4, FLAGS_0_5, FlagTable};
 use crate::wire::{compression::Method, layout::Layout};
 
-/// A generation of the protocol. Different generations refuse each other by design: the version is hashed into
-/// the subnet's id.
+/// A generation of the protocol. Different generations refuse each other by design: the version is hashed into the
+/// subnet's id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Generation {
@@ -31,33 +31,33 @@ pub enum Generation {
     V0_7,
 }
 
-/// What distinguishes one generation from another on the wire.
+/// The properties that distinguish one generation from another on the wire.
 #[derive(Debug)]
 pub(crate) struct Profile {
     /// The text hashed into the subnet's id.
     pub(crate) version: &'static str,
     pub(crate) flags: FlagTable,
     pub(crate) layout: Layout,
-    /// The word in the list of methods by which a node announces that it understands extensions.
+    /// The word in the list of compression methods that announces support for extensions.
     pub(crate) announcement: &'static str,
-    /// Whether payload that is not valid UTF-8 has two ids and hangs js2p.
+    /// Whether a payload that is not valid UTF-8 has two ids and hangs js2p.
     pub(crate) text_only: bool,
-    /// How the subnet's id is said in a handshake.
+    /// How a handshake encodes the subnet's id.
     pub(crate) subnet_form: SubnetForm,
-    /// Payload packets that a handshake has at most.
+    /// The maximum number of payload packets in a handshake.
     pub(crate) handshake: usize,
     /// Whether the reference peers can read a renegotiation.
     pub(crate) renegotiates: bool,
-    /// Whether snappy is among the methods.
+    /// Whether snappy is one of the methods.
     pub(crate) snappy: bool,
 }
 
-/// How the subnet's id is said in a handshake: reference peers take another type for another subnet.
+/// How a handshake encodes the subnet's id. Reference peers treat another type as another subnet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SubnetForm {
     /// As text.
     Text,
-    /// As the peer says it; as binary to one that has not said it yet.
+    /// As the peer encodes it; as binary until the peer has sent its own.
     Mirrored,
 }
 
@@ -110,7 +110,7 @@ static V0_7: Profile = Profile {
 };
 
 impl Generation {
-    /// All that are spoken, oldest first.
+    /// All supported generations, oldest first.
     pub const ALL: [Generation; 4] = [
         Generation::V0_4,
         Generation::V0_5,
@@ -127,7 +127,7 @@ impl Generation {
         }
     }
 
-    /// Whether the subnet's id is to be said in a handshake as the peer says it.
+    /// Whether a handshake encodes the subnet's id the way the peer does.
     pub(crate) fn mirrors_subnet(self) -> bool {
         self.profile().subnet_form == SubnetForm::Mirrored
     }
@@ -137,14 +137,14 @@ impl Generation {
         self.profile().renegotiates
     }
 
-    /// Whether payload that is not valid UTF-8 hangs the reference peers that are written in JavaScript.
+    /// Whether a payload that is not valid UTF-8 hangs js2p.
     pub fn is_text_only(self) -> bool {
         self.profile().text_only
     }
 }
 
 impl Method {
-    /// The methods of this build that peers of that generation know, in the order of [`Method::available`].
+    /// Returns the methods of this build that peers of that generation know, in the order of [`Method::available`].
     pub fn available_in(generation: Generation) -> Vec<Method> {
         let all = Method::available().iter().copied();
         all.filter(|method| method.is_of(generation)).collect()
@@ -162,9 +162,9 @@ impl fmt::Display for Generation {
     }
 }
 
-/// The text names no generation spoken here.
+/// The text names no supported generation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown generation {0:?}; this version speaks 0.4, 0.5, 0.6 and 0.7")]
+#[error("unknown generation {0:?}; supported are 0.4, 0.5, 0.6 and 0.7")]
 pub struct UnknownGeneration(String);
 
 impl FromStr for Generation {

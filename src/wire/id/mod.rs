@@ -1,6 +1,6 @@
-//! Ids: base58 text of checked shape, and how each kind is derived.
+//! Ids: base58 text of checked shape, and the derivation of each kind.
 //!
-//! Nothing here proves that an id belongs to anybody: in this protocol a node's id is a claim.
+//! Nothing here proves who an id belongs to: in this protocol a node's id is a claim.
 
 use std::{cmp::Ordering, fmt, str::FromStr};
 
@@ -13,20 +13,20 @@ mod text;
 
 use text::Text;
 
-/// Longest id that is read, in characters.
+/// The longest id that is accepted, in characters.
 pub(crate) const MAX_LEN: usize = 128;
 
-/// The text is no id.
+/// The text is not an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdError {
-    /// No characters at all.
+    /// The text is empty.
     #[error("an id cannot be empty")]
     Empty,
     /// More than 128 characters.
     #[error("an id has at most 128 characters, not {0}")]
     TooLong(usize),
-    /// A character outside of the base58 alphabet.
+    /// A character outside the base58 alphabet.
     #[error("an id consists of base58 digits")]
     NotBase58,
 }
@@ -53,23 +53,24 @@ macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $check:ident) => {
         $(#[$doc])*
         ///
-        /// 1 to 128 base58 characters. Up to 66, as many as a derived id has, are held in place, so that a clone allocates nothing.
+        /// 1 to 128 base58 characters. Up to 66, the length of a derived id, are stored in place, so that a clone
+        /// allocates nothing.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Text);
 
         impl $name {
-            /// The id spelled by this text, copied.
+            /// Parses an id, copying the text.
             pub fn parse(text: impl AsRef<[u8]>) -> Result<Self, IdError> {
                 $check(text.as_ref())?;
                 Ok($name(Text::new(text.as_ref())))
             }
 
-            /// The text.
+            /// Returns the text.
             pub fn as_str(&self) -> &str {
                 std::str::from_utf8(self.as_bytes()).expect("checked to be ASCII when made")
             }
 
-            /// The text as bytes.
+            /// Returns the text as bytes.
             pub fn as_bytes(&self) -> &[u8] {
                 self.0.as_bytes()
             }
@@ -101,7 +102,7 @@ macro_rules! id {
             }
         }
 
-        /// The first ten characters, which are enough to tell nodes apart in a log.
+        /// Shows the first ten characters, which are enough to tell nodes apart in a log.
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let text = self.as_str();
@@ -128,27 +129,27 @@ macro_rules! id {
 }
 
 id! {
-    /// The name of a node.
+    /// The id of a node.
     NodeId, check
 }
 id! {
-    /// The name of a message: the hash of its payload and its second, but of neither its sender nor its flag. From generation
-    /// 0.6 on the SHA-256 of all of it, in 64 hexadecimal digits.
+    /// The id of a message: the hash of its payload and its time, but not of its sender or flag. From generation 0.6
+    /// on, the SHA-256 of the whole message, in 64 hexadecimal digits.
     MessageId, check_message
 }
 id! {
-    /// The name of a request for an address, chosen by who asks and opaque to all others.
+    /// The id of a request for an address, chosen by the requester and opaque to all others.
     RequestId, check
 }
 id! {
-    /// The name of a subnet: the hash of its name, its encryption and the protocol's version.
+    /// The id of a subnet: the hash of its name, its encryption and the protocol's version.
     SubnetId, check
 }
 
 macro_rules! checked {
     ($name:ident) => {
         impl $name {
-            /// The id with which these bytes begin, of that length. It has been checked already.
+            /// Takes the first `len` bytes as the id. They are already checked.
             #[inline]
             pub(crate) fn checked(bytes: &[u8], len: usize) -> Self {
                 debug_assert_eq!(check_message(&bytes[..len]), Ok(()));
@@ -162,7 +163,7 @@ checked!(NodeId);
 checked!(MessageId);
 
 impl MessageId {
-    /// The id that is this digest.
+    /// Makes the id from a digest.
     pub(crate) fn of_digest(digest: &[u8]) -> MessageId {
         match digest.try_into() {
             Ok(digest) => MessageId(Text::new(&hex::digest(digest))),
@@ -172,30 +173,30 @@ impl MessageId {
 }
 
 impl NodeId {
-    /// The first ten characters: enough to tell nodes apart in a log or on a screen, not to prove anything.
+    /// Returns the first ten characters: enough to tell nodes apart in a log or on a screen, not to prove anything.
     pub fn short(&self) -> &str {
         let text = self.as_str();
         text.get(..10).unwrap_or(text)
     }
 
-    /// The id of the node at that address in that subnet: base58 of SHA-384 over the three.
+    /// Derives the id of the node at that address in that subnet: base58 of SHA-384 over address, subnet id and salt.
     ///
-    /// The salt makes it unique and must come from a source of randomness; nobody can check the derivation.
+    /// The salt makes the id unique and must be random. Nobody can verify the derivation.
     pub fn derive(address: &str, subnet: &SubnetId, salt: &[u8]) -> NodeId {
         NodeId::from(digest(&[address.as_bytes(), subnet.as_bytes(), salt]))
     }
 
-    /// The id of the node with this public key (a `SubjectPublicKeyInfo` in DER): base58 of SHA-384 over it.
+    /// Derives the id of the node with this public key (a `SubjectPublicKeyInfo` in DER): base58 of SHA-384 over it.
     ///
-    /// In a closed mesh the key is proven by TLS, and so is the id.
+    /// In a closed mesh TLS proves the key, and so the id.
     pub fn of_key(public_key: &[u8]) -> NodeId {
         NodeId::from(digest(&[public_key]))
     }
 
-    /// The order of the integers which the ids spell, by which two crossing connections are decided.
+    /// Compares ids as integers, the order that decides which of two crossing connections stays.
     pub fn cmp_numeric(&self, other: &NodeId) -> Ordering {
         let (ours, theirs) = (significant(self.as_bytes()), significant(other.as_bytes()));
-        // The alphabet is in ASCII order, so texts of one length compare as their numbers do.
+        // The alphabet is in ASCII order, so texts of equal length compare as their numbers do.
         ours.len().cmp(&theirs.len()).then_with(|| ours.cmp(theirs))
     }
 }
@@ -206,7 +207,8 @@ fn significant(digits: &[u8]) -> &[u8] {
 }
 
 impl RequestId {
-    /// The id of a request for `wanted` made at `time` (unix seconds). The salt keeps two requests of one second apart.
+    /// Derives the id of a request for `wanted` made at `time` (Unix seconds). The salt keeps two requests in the same
+    /// second apart.
     pub fn derive(wanted: &NodeId, time: u64, salt: &[u8]) -> RequestId {
         RequestId::from(digest(&[
             wanted.as_bytes(),

@@ -1,6 +1,6 @@
-//! The text of an id, held in place: a copy is no more than its bytes, and a message needs no memory for its ids.
+//! The text of an id, stored in place: a clone copies its bytes, and the ids of a message need no allocation.
 //!
-//! Knows nothing of base58; which text makes an id is checked before.
+//! Knows nothing of base58; the caller checks the text.
 
 use std::{
     cmp::Ordering,
@@ -9,10 +9,10 @@ use std::{
 
 use crate::wire::base58;
 
-/// Characters that are held in place: what a digest needs, and so every id that is derived.
+/// The most characters stored in place: the length of a digest, and so of every derived id.
 const IN_PLACE: usize = base58::DIGEST_LEN;
 
-/// Equality, order and hash are those of the text's bytes.
+/// Equality, order and hash are those of the bytes of the text.
 #[derive(Clone)]
 pub(super) enum Text {
     InPlace { len: u8, bytes: [u8; IN_PLACE] },
@@ -25,8 +25,8 @@ impl Text {
         Text::begins(text, text.len())
     }
 
-    /// The text of that length with which these bytes begin. If they go on for long enough, a fixed number of them is
-    /// copied, what is behind the text among them: that takes a fraction of the time.
+    /// Takes the first `len` bytes as the text. If there are enough bytes, it copies a fixed number of them, those
+    /// after the text included, which takes a fraction of the time.
     #[inline]
     pub(super) fn begins(bytes: &[u8], len: usize) -> Text {
         match (bytes.first_chunk(), u8::try_from(len)) {
@@ -94,7 +94,7 @@ mod tests {
         BuildHasherDefault::<DefaultHasher>::default().hash_one(value)
     }
 
-    /// Around the length from which on a text has memory of its own.
+    /// Texts around the length above which a text is allocated.
     fn texts() -> impl Iterator<Item = Vec<u8>> {
         let lengths = [1, 2, IN_PLACE - 1, IN_PLACE, IN_PLACE + 1, 128];
         lengths

@@ -1,5 +1,5 @@
-//! Each packet behind its own length, four bytes. What is split here is the packet with its length, so that packets follow
-//! each other without gaps; the length is left out where the packet is looked at.
+//! Each packet after its length, four bytes. `split` finds each packet together with its length, so that packets
+//! are contiguous; readers of a packet skip the length.
 
 use super::{Found, SIZE, prefix};
 use crate::wire::{error::DecodeError, packet::Packet};

@@ -1,5 +1,5 @@
-//! The id in 32 bytes, then one MessagePack array: main flag, sender, time, and the payload's values. What is split here is
-//! each value as it is encoded, so that packets follow each other without gaps.
+//! The id in 32 bytes, then one MessagePack array: main flag, sender, time, and the payload's values. `split` finds
+//! each value as it is encoded, so that packets are contiguous.
 
 use super::{Found, Piece};
 use crate::wire::{
@@ -7,7 +7,7 @@ use crate::wire::{
     value::{self, value_len},
 };
 
-/// Bytes of the id, which is the SHA-256 of all that follows it.
+/// Bytes of the id, which is the SHA-256 of everything after it.
 pub(crate) const ID: usize = 32;
 
 pub(super) fn split(body: &[u8], max: usize, ends: &mut Vec<u32>) -> Result<Found, DecodeError> {
@@ -45,7 +45,7 @@ fn walk(body: &[u8], max: usize, ends: &mut Vec<u32>) -> Result<Found, DecodeErr
     Ok(Found { start, count })
 }
 
-/// How a value is looked at: the contents of text and binary, all else as it is encoded.
+/// Says how to read a value: text and binary by their contents, any other value as it is encoded.
 pub(super) fn piece(raw: &[u8]) -> Piece {
     let (skip, form) = value::form(raw);
     Piece { skip, form }

@@ -18,7 +18,7 @@ pub(crate) const PREFIX: usize = 4;
 pub(crate) enum Layout {
     /// All lengths, then all packets (0.4).
     SizesFirst,
-    /// Each packet behind its length (0.5).
+    /// Each packet after its length (0.5).
     Interleaved,
     /// The id, then a MessagePack array (0.6 and 0.7).
     MessagePack,
@@ -27,25 +27,25 @@ pub(crate) enum Layout {
 /// Bytes of a packet's length.
 const SIZE: usize = 4;
 
-/// What of a packet, as it is split, stands before its contents, and what those are.
+/// The length of the head that precedes a packet's contents, and the form of those contents.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Piece {
     pub(crate) skip: usize,
     pub(crate) form: Form,
 }
 
-/// Where the packets of one frame are.
+/// The position of the packets of one frame.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found {
     /// Where in the body the first packet begins; the others follow it without gaps.
     pub(crate) start: u32,
-    /// How many there are.
+    /// The number of packets.
     pub(crate) count: u32,
 }
 
 impl Layout {
-    /// Finds the packets of a body and appends their ends, counted from the first packet, to `ends`, which is left as it was
-    /// if they cannot be found. Looks at no more than `max` packets and never allocates for what is only announced.
+    /// Finds the packets of a body and appends their ends, counted from the first packet, to `ends`; on an error `ends`
+    /// is unchanged. Reads at most `max` packets and allocates nothing for packets that are only announced.
     #[inline]
     pub(crate) fn split(
         self,
@@ -60,7 +60,8 @@ impl Layout {
         }
     }
 
-    /// Packets before the payload: main flag, sender, time, and where it is among them the id.
+    /// Returns the number of packets before the payload: main flag, sender, time, and the id in layouts that have it as
+    /// a packet.
     #[inline]
     pub(crate) fn header(self) -> usize {
         match self {
@@ -69,7 +70,7 @@ impl Layout {
         }
     }
 
-    /// How a packet that was split is to be looked at.
+    /// Says how to read a packet found by `split`.
     #[inline]
     pub(crate) fn piece(self, raw: &[u8]) -> Piece {
         match self {
@@ -85,13 +86,13 @@ impl Layout {
         }
     }
 
-    /// The contents of a packet that was split.
+    /// Returns the contents of a packet found by `split`.
     #[inline]
     pub(crate) fn contents(self, raw: &[u8]) -> &[u8] {
         raw.get(self.piece(raw).skip..).unwrap_or_default()
     }
 
-    /// The number that a packet which was split is, if it can be a flag.
+    /// Returns the number in a packet found by `split`, if it can be a flag.
     #[inline]
     pub(crate) fn flag(self, raw: &[u8]) -> Option<u8> {
         match (self, raw) {
@@ -103,7 +104,7 @@ impl Layout {
         }
     }
 
-    /// The size of the body that these packets make, where the id is one of them.
+    /// Returns the length of the body that these packets make, in layouts that have the id as a packet.
     pub(crate) fn body_len(self, header: &[&[u8]; 4], payload: &[Packet]) -> usize {
         match self {
             Layout::SizesFirst => sizes_first::body_len(header, payload),
@@ -111,7 +112,7 @@ impl Layout {
         }
     }
 
-    /// Appends the body that these packets make, where the id is one of them.
+    /// Appends the body that these packets make, in layouts that have the id as a packet.
     pub(crate) fn write(self, header: &[&[u8]; 4], payload: &[Packet], out: &mut Vec<u8>) {
         match self {
             Layout::SizesFirst => sizes_first::write(header, payload, out),
@@ -120,7 +121,7 @@ impl Layout {
     }
 }
 
-/// The length prefix of a body. Bodies are held to the limits before, so a longer one cannot come here.
+/// Encodes the length prefix of a body. Bodies are checked against the limits before, so a longer one cannot get here.
 pub(crate) fn prefix(body_len: usize) -> [u8; PREFIX] {
     u32::try_from(body_len).unwrap_or(u32::MAX).to_be_bytes()
 }

@@ -1,4 +1,4 @@
-//! All packet lengths, four bytes each, then all packets. Nothing says how many: lengths are read until they add up.
+//! All packet lengths, four bytes each, then all packets. There is no count: lengths are read until they add up.
 
 use super::{Found, SIZE, prefix};
 use crate::wire::{error::DecodeError, packet::Packet};

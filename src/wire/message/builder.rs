@@ -1,7 +1,7 @@
 //! Messages on their way to the user.
 //!
-//! Owns which of them share their memory: taking and giving back a piece for each is a good part of what a short one costs.
-//! Knows nothing of who is to have them.
+//! Owns which messages share memory: allocating for each is a large part of what a short message costs. Knows nothing
+//! of the subscribers.
 
 use std::mem;
 
@@ -11,21 +11,21 @@ use crate::wire::{
     message::{Message, Part},
 };
 
-/// Messages in the order in which they are to be delivered.
+/// Messages in order of delivery.
 #[derive(Clone, Debug, Default)]
 pub struct Messages {
     whole: Vec<Message>,
-    /// Those of the last group, which more may join.
+    /// The messages of the last group, which more may join.
     open: Vec<Part>,
-    /// The peer these came from.
+    /// The peer that sent them.
     from: Option<NodeId>,
 }
 
-/// Messages that may share their memory. With more, one that is kept would keep too much.
+/// The most messages in a group that shares memory. With more, one kept message would keep too much alive.
 const GROUP: usize = 8;
 
 impl Messages {
-    /// Appends the message of a frame that came from this peer, in a copy that does not keep the frame's bytes alive.
+    /// Appends the message of a frame from this peer, in a copy that does not keep the frame's bytes alive.
     pub fn push(&mut self, frame: &Frame<'_>, from: &NodeId, copies: &mut Copies) {
         let like_it = copies.like_it(frame);
         let has_room = self.open.len() < self.open.capacity();
@@ -40,7 +40,7 @@ impl Messages {
         }
     }
 
-    /// A single message.
+    /// Holds a single message.
     pub(crate) fn one(message: Message) -> Self {
         Self {
             whole: vec![message],
@@ -48,7 +48,7 @@ impl Messages {
         }
     }
 
-    /// Makes messages of the last group.
+    /// Turns the last group into messages.
     fn close(&mut self) {
         let parts = mem::take(&mut self.open);
         if let Some(from) = self.from.take() {
@@ -56,23 +56,23 @@ impl Messages {
         }
     }
 
-    /// How many there are.
+    /// Returns the number of messages.
     pub fn len(&self) -> usize {
         self.whole.len() + self.open.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no messages.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Bytes that they take in memory, about.
+    /// Returns about how many bytes of memory they take.
     pub fn memory(&self) -> usize {
         let whole = self.whole.iter().map(Message::memory);
         whole.chain(self.open.iter().map(Part::memory)).sum()
     }
 
-    /// Each of them.
+    /// Returns the messages.
     pub fn into_vec(mut self) -> Vec<Message> {
         self.close();
         self.whole
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
     use crate::wire::{Batch, Composer, Flag, Generation, Limits, Packet};
 
-    /// Messages of these lengths in one batch.
+    /// A batch of messages with bodies of these lengths.
     fn batch(lengths: &[usize]) -> Batch {
         let me = NodeId::parse("A").unwrap();
         let composer = Composer::new(Generation::V0_4, Limits::default(), me);
@@ -97,7 +97,7 @@ mod tests {
         Batch::from_frames(Generation::V0_4, Limits::default(), &bytes).unwrap()
     }
 
-    /// How many messages share memory, one such number after the other.
+    /// Returns the size of each group of messages that share memory.
     fn groups(lengths: &[usize], peers: &[&str]) -> Vec<usize> {
         let batch = batch(lengths);
         let mut copies = Copies::new(batch.wire_len());
@@ -130,8 +130,8 @@ mod tests {
         assert_eq!(groups(&[500; 9], &["B"]), [4, 4, 1]);
     }
 
-    /// What is told to users: 8 KiB. A sender of more than 66 characters has them elsewhere; an id that is proven has no
-    /// more.
+    /// The documented bound is 8 KiB. A sender of more than 66 characters has its own allocation; a proven id never
+    /// does.
     #[test]
     fn what_one_keeps_of_others_is_bounded() {
         let parts = GROUP * (size_of::<Part>() + crate::wire::id::MAX_LEN);

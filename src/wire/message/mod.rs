@@ -1,4 +1,4 @@
-//! A message as a user meets it.
+//! A message as the user receives it.
 
 pub(in crate::wire) mod builder;
 
@@ -12,14 +12,14 @@ use crate::wire::{
     packet::{self, Packet, Packets},
 };
 
-/// A message that was delivered. Clones share it.
+/// A delivered message. Clones share it.
 ///
-/// Short ones that came together share their memory, so that one that is kept keeps up to seven others, 8 KiB at most.
-/// What is to be kept for long, of few messages among many, is better copied.
+/// Short messages that arrived together share memory, so that one that is kept alive keeps up to seven others, at most
+/// 8 KiB. To keep a few of many messages for long, copy what you need.
 ///
 /// Its JSON is `{"id", "sender", "from", "flag", "type", "packets", "time"}`. `type` is packet 0, and `packets` is the
-/// payload behind it, as [`Message::body`]; [`Message::packets`] includes packet 0, as `message.packets` does in the reference
-/// peers.
+/// payload after it, as in [`Message::body`]; [`Message::packets`] includes packet 0, as `message.packets` does in the
+/// reference peers.
 #[derive(Clone, Debug)]
 pub struct Message {
     group: Arc<Group>,
@@ -27,14 +27,14 @@ pub struct Message {
     missed: u64,
 }
 
-/// Messages that share their memory: they came one behind the other from one peer.
+/// Messages that share memory: consecutive messages from one peer.
 #[derive(Debug)]
 struct Group {
     from: NodeId,
     parts: Vec<Part>,
 }
 
-/// What there is to say of a message by itself.
+/// The contents of one message.
 #[derive(Clone, Debug)]
 pub(in crate::wire) struct Part {
     pub(in crate::wire) id: MessageId,
@@ -45,9 +45,9 @@ pub(in crate::wire) struct Part {
 }
 
 impl Part {
-    /// Bytes it takes, about.
+    /// Returns about how many bytes it takes.
     pub(in crate::wire) fn memory(&self) -> usize {
-        /// Its ids and counters, and its place in a queue.
+        /// Its ids and counters, and its slot in a queue.
         const REST: usize = 320;
         let flag = match &self.flag {
             Flag::Other(bytes) => bytes.len(),
@@ -58,7 +58,8 @@ impl Part {
 }
 
 impl Message {
-    /// A message with these parts: for tests of code that receives messages. `packets` is the payload, packet 0 included.
+    /// Makes a message from these parts, for tests of code that receives messages. `packets` is the payload, packet 0
+    /// included.
     pub fn new(
         id: MessageId,
         sender: NodeId,
@@ -82,7 +83,7 @@ impl Message {
         Message::of(Arc::new(Group { from, parts }), 0)
     }
 
-    /// Messages that share their memory.
+    /// Makes messages that share memory.
     pub(in crate::wire) fn group(from: NodeId, parts: Vec<Part>) -> impl Iterator<Item = Message> {
         let places = 0..parts.len();
         let group = Arc::new(Group { from, parts });
@@ -106,57 +107,57 @@ impl Message {
         &self.group.parts[self.place]
     }
 
-    /// The id: the hash of payload and time.
+    /// Returns the id: the hash of payload and time.
     pub fn id(&self) -> &MessageId {
         &self.part().id
     }
 
-    /// Who wrote the message, by its own word: on plaintext nobody can tell.
+    /// Returns the author, by its own word: on plaintext nobody can verify it.
     pub fn sender(&self) -> &NodeId {
         &self.part().sender
     }
 
-    /// The peer from whose connection it came: for a relayed message another than the sender.
+    /// Returns the peer that sent it on its connection; for a relayed message not the author.
     pub fn from(&self) -> &NodeId {
         &self.group.from
     }
 
-    /// How it travelled. A relayed broadcast (0.4: waterfall) is told as a broadcast.
+    /// Returns how it travelled. A relayed broadcast (0.4: waterfall) is reported as a broadcast.
     pub fn flag(&self) -> &Flag {
         &self.part().flag
     }
 
-    /// When it was written by the sender's clock, in unix seconds.
+    /// Returns when it was written, by the author's clock, in Unix seconds.
     pub fn time(&self) -> u64 {
         self.part().time
     }
 
-    /// Packet 0: what kind of message it is. Empty for a message without payload.
+    /// Returns packet 0: the kind of the message. Empty for a message without payload.
     pub fn kind(&self) -> &Packet {
         self.part().packets.first().unwrap_or(&packet::EMPTY)
     }
 
-    /// The whole payload, packet 0 included.
+    /// Returns the whole payload, packet 0 included.
     pub fn packets(&self) -> &[Packet] {
         &self.part().packets
     }
 
-    /// The first packet of the [body](Self::body), if it has any: a message may be empty.
+    /// Returns the first packet of the [body](Self::body), if it has any: a message may be empty.
     pub fn first(&self) -> Option<&Packet> {
         self.body().first()
     }
 
-    /// A packet of the [body](Self::body), if there are so many.
+    /// Returns a packet of the [body](Self::body), if it has that many.
     pub fn get(&self, index: usize) -> Option<&Packet> {
         self.body().get(index)
     }
 
-    /// The payload without packet 0: what the sender's user gave.
+    /// Returns the payload without packet 0: what the author's user sent.
     pub fn body(&self) -> &[Packet] {
         self.part().packets.get(1..).unwrap_or_default()
     }
 
-    /// The body as text, packets joined by a space, what is not UTF-8 replaced: for logs and examples.
+    /// Returns the body as text, packets joined by spaces and invalid UTF-8 replaced: for logs and examples.
     pub fn text(&self) -> String {
         let texts: Vec<_> = self
             .body()
@@ -166,24 +167,24 @@ impl Message {
         texts.join(" ")
     }
 
-    /// How many messages this subscriber missed just before this one.
+    /// Returns how many messages this subscriber missed just before this one.
     pub fn missed(&self) -> u64 {
         self.missed
     }
 
-    /// The same message, told to a subscriber who missed that many before it.
+    /// Returns the same message for a subscriber that missed that many before it.
     #[must_use]
     pub fn with_missed(mut self, missed: u64) -> Message {
         self.missed = missed;
         self
     }
 
-    /// The bytes of the payload.
+    /// Returns the number of bytes of the payload.
     pub fn byte_len(&self) -> usize {
         self.part().packets.byte_len()
     }
 
-    /// Bytes that it takes in memory, about.
+    /// Returns about how many bytes of memory it takes.
     pub fn memory(&self) -> usize {
         self.part().memory()
     }

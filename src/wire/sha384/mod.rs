@@ -1,13 +1,13 @@
-//! What an id is hashed over, hashed: one message by itself, or several at once.
+//! Hashes the input of message ids: one message alone, or several at once.
 //!
-//! Owns the choice between the two, which changes no digest. What a digest proves is not its business.
+//! Owns the choice between the two, which changes no digest. Does not know what a digest proves.
 
 pub(crate) mod stamped;
 
 use self::stamped::{Digest, Packets, Stamped};
 use super::simd;
 
-/// The digest of each: as many at once as the processor's vectors hold, if it has wide ones.
+/// Returns the digest of each message: on a processor with wide vectors, as many at once as a vector holds.
 pub(crate) fn digests<'a, P: Packets<'a>>(messages: &[Stamped<P>]) -> Vec<Digest> {
     if let Some(digests) = simd::digests(messages) {
         return digests;
@@ -27,7 +27,7 @@ mod tests {
         Stamped { packets, time }
     }
 
-    /// Every way of hashing them gives this.
+    /// Every way of hashing them gives `expected`.
     fn check<'a, P: Packets<'a>>(messages: &[Stamped<P>], expected: &[Digest]) {
         assert_eq!(digests(messages), expected);
         #[cfg(target_arch = "x86_64")]
@@ -40,7 +40,7 @@ mod tests {
         messages.iter().map(Stamped::digest).collect()
     }
 
-    /// The examples of FIPS 180-4, whose last letter we take for the time.
+    /// The examples of FIPS 180-4, with the last letter as the time.
     #[test]
     fn known_answers() {
         let digit = |last: u8| base58::decode_u64(&[last]).unwrap();

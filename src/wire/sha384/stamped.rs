@@ -1,23 +1,23 @@
-//! What an id is hashed over: a payload's packets and the second they are stamped with, and the digest of it.
+//! The hash input of a message id: a payload's packets and their time, and its digest.
 //!
-//! How several are hashed at once is not its business.
+//! Does not know how several are hashed at once.
 
 use sha2::{Digest as _, Sha384};
 
 use crate::wire::base58;
 
-/// With fewer messages one by one is faster, on all machines.
+/// With fewer messages, hashing one by one is faster on every machine.
 pub(crate) const FEWEST: usize = 2;
 
-/// SHA-384 of what an id is hashed over.
+/// The SHA-384 of a hash input.
 pub(crate) type Digest = [u8; 48];
 
-/// The packets of a payload, in order. Gaps between them do not count.
+/// The packets of a payload, in order. Boundaries between them do not affect the hash.
 pub(crate) trait Packets<'a>: Iterator<Item = &'a [u8]> + Clone {}
 
 impl<'a, P: Iterator<Item = &'a [u8]> + Clone> Packets<'a> for P {}
 
-/// What an id is hashed over: the payload, then the time in base58.
+/// The hash input of a message id: the payload, then the time in base58.
 #[derive(Clone, Debug)]
 pub(crate) struct Stamped<P> {
     pub(crate) packets: P,
@@ -25,7 +25,7 @@ pub(crate) struct Stamped<P> {
 }
 
 impl<'a, P: Packets<'a>> Stamped<P> {
-    /// The digest of this one.
+    /// Hashes this message.
     pub(crate) fn digest(&self) -> Digest {
         let mut hash = Sha384::new();
         self.packets.clone().for_each(|packet| hash.update(packet));

@@ -1,28 +1,28 @@
-//! The texts of several digests at once, one in each lane of the processor's vectors.
+//! Base58 of several digests at once, one in each lane of the processor's vectors.
 //!
-//! Owns the arithmetic of [`encode_digest`](crate::wire::base58::encode_digest) in lanes, which know no division and no high half of a
-//! product. What the digests are of is not its business.
+//! Owns the arithmetic of [`encode_digest`](crate::wire::base58::encode_digest) in lanes, which have neither division
+//! nor the high half of a product. Does not know what was hashed.
 
 use fearless_simd::{Level, Simd, prelude::*, u8x64, u64x8};
 
 use super::lanes::{LANES, NARROW, transpose, words_of};
 use crate::wire::base58::digits::{ALPHABET, DIGEST_LEN, Digits, LIMB, POWERS, WORDS};
 
-/// One by one is faster for one alone.
+/// A single digest is faster without vectors.
 const FEWEST: usize = 2;
 
-/// A word of each digest.
+/// One word of each digest.
 type Words<S> = [u64x8<S>; WORDS];
 
-/// The texts: all but their first characters in the first eight vectors, those in the last.
+/// The texts: the first characters in the last vector, all others in the first eight.
 type Texts<S> = [u64x8<S>; LANES + 1];
 
-/// Characters of a text that its eight words have no room for.
+/// Characters of a text that do not fit in its eight words.
 const HEAD: usize = DIGEST_LEN - 8 * LANES;
 
 const LOW: u64 = 0xffff_ffff;
 
-/// The text of each digest; `None` if one by one is faster, for want of digests or of wide vectors.
+/// Encodes each digest; `None` if one by one is faster: too few digests or no wide vectors.
 pub(in crate::wire) fn encode_digests(digests: &[[u8; 48]]) -> Option<Vec<Digits>> {
     if digests.len() < FEWEST || NARROW {
         return None;
@@ -47,7 +47,7 @@ fn run<S: Simd>(simd: S, digests: &[[u8; 48]]) -> Vec<Digits> {
     texts
 }
 
-/// Spells as many digests as there are places for texts; those that follow may be looked at.
+/// Encodes one digest for each place. May read the digests after them.
 #[inline(always)]
 fn spell<S: Simd>(simd: S, digests: &[[u8; 48]], places: &mut [Digits]) {
     let words = load(simd, digests);
@@ -60,17 +60,17 @@ fn spell<S: Simd>(simd: S, digests: &[[u8; 48]], places: &mut [Digits]) {
         )* };
     }
     limbs!(13 12 11 10 9 8 7 6 5 4 3 2 1);
-    // 58^66 is more than 48 bytes hold: of the first limb only one digit can be in use, and nothing else adds to it.
+    // 58^66 exceeds 48 bytes: of the first limb only one digit can be in use, and nothing else adds to it.
     put(&mut texts, 0, carry << 32);
     store(simd, texts, places);
 }
 
-/// Words of 32 bits of each digest, the most significant first.
+/// Loads the 32-bit words of each digest, the most significant first.
 #[inline(always)]
 fn load<S: Simd>(simd: S, digests: &[[u8; 48]]) -> Words<S> {
     let mut pairs = [u64x8::splat(simd, 0); LANES];
     for (at, (pair, digest)) in pairs.iter_mut().zip(digests).enumerate() {
-        // A vector takes more than a digest; of what follows nothing is used.
+        // A vector reads past the digest; the bytes after it are not used.
         *pair = match digests.as_flattened().get(48 * at..48 * at + 64) {
             Some(bytes) => words_of(simd, bytes),
             None => {
@@ -89,11 +89,11 @@ fn load<S: Simd>(simd: S, digests: &[[u8; 48]]) -> Words<S> {
     words
 }
 
-/// Multiplied with this and shifted, a number is divided by a limb's range: 58^5 is 2^5 times an odd number. Rounded down as
-/// it is, the quotient is never too great; rounded up, it is exact for numbers below 2^37.
+/// Multiplying by this and shifting divides by a limb's range: 58^5 is 2^5 times an odd number. Rounded down, as here,
+/// the quotient is never too large; rounded up, it is exact for numbers below 2^37.
 const MAGIC: u64 = (1 << 56) / (LIMB >> 5);
 
-/// The limb of that number, of which the carry from the one after it is part; leaves what it carries to the one before it.
+/// Computes one limb, adding the carry from the limb after it; leaves in `carry` the carry to the limb before it.
 #[cfg_attr(debug_assertions, inline(never))]
 #[cfg_attr(not(debug_assertions), inline(always))]
 fn take_limb<S: Simd, const AT: usize>(
@@ -103,14 +103,14 @@ fn take_limb<S: Simd, const AT: usize>(
 ) -> u64x8<S> {
     let (front, front_carry) = loosely(sum::<S, AT, 0>(simd, words));
     let (back, back_carry) = loosely(sum::<S, AT, { WORDS / 2 }>(simd, words));
-    // Twice less than 16 ranges, and a carry of less than 86 of them, which is no more than all sums can give.
+    // Two remainders of less than 16 ranges each, and a carry of less than 86 ranges, the most that all sums can give.
     let limb = front + back + *carry;
     let exact = (((limb >> 5) & LOW) * (MAGIC + 1)) >> 56;
     *carry = front_carry + back_carry + exact;
     limb - exact * LIMB
 }
 
-/// The sum of six products of 32 and 30 bits, which just fit 64.
+/// Returns the sum of six products of 32 and 30 bits, which just fits in 64.
 #[inline(always)]
 fn sum<S: Simd, const AT: usize, const FROM: usize>(simd: S, words: &Words<S>) -> u64x8<S> {
     let mut sum = u64x8::splat(simd, 0);
@@ -123,7 +123,7 @@ fn sum<S: Simd, const AT: usize, const FROM: usize>(simd: S, words: &Words<S>) -
     sum
 }
 
-/// Division by a limb's range: a rest, and a quotient too small by less than 16.
+/// Divides by a limb's range: returns the remainder, and a quotient that is too small by less than 16.
 #[inline(always)]
 fn loosely<S: Simd>(sum: u64x8<S>) -> (u64x8<S>, u64x8<S>) {
     let quotient = ((sum >> 32) * MAGIC) >> 29;
@@ -134,8 +134,8 @@ fn loosely<S: Simd>(sum: u64x8<S>) -> (u64x8<S>, u64x8<S>) {
 #[cfg_attr(debug_assertions, inline(never))]
 #[cfg_attr(not(debug_assertions), inline(always))]
 fn put_limb<S: Simd, const AT: usize>(texts: &mut Texts<S>, limb: u64x8<S>) {
-    // The first digit in the high half, the others as a fraction in the low one: rounded up, and by less than the last
-    // digit counts.
+    // The high half has the first digit, the low half the others as a fraction, rounded up by less than one unit of the
+    // last digit.
     const SCALE: u64 = (1_u64 << 55).div_ceil(LIMB / 58);
     let mut rest = (((limb & LOW) * SCALE) >> 23) + 1;
     for digit in 5 * AT - 4..5 * AT + 1 {
@@ -144,7 +144,7 @@ fn put_limb<S: Simd, const AT: usize>(texts: &mut Texts<S>, limb: u64x8<S>) {
     }
 }
 
-/// Writes the digit that is the high half.
+/// Writes the digit in the high half.
 #[inline(always)]
 fn put<S: Simd>(texts: &mut Texts<S>, digit: usize, halves: u64x8<S>) {
     let (word, byte) = match digit.checked_sub(HEAD) {
@@ -160,7 +160,7 @@ fn put<S: Simd>(texts: &mut Texts<S>, digit: usize, halves: u64x8<S>) {
     texts[word] |= moved & (0xff << shift);
 }
 
-/// From digits to characters, and from lanes to places.
+/// Maps digits to characters, and lanes to places.
 #[inline(always)]
 fn store<S: Simd>(simd: S, texts: Texts<S>, places: &mut [Digits]) {
     const CHARACTERS: [u8; 64] = {
@@ -188,7 +188,7 @@ fn store<S: Simd>(simd: S, texts: Texts<S>, places: &mut [Digits]) {
     }
 }
 
-/// Digits before the first that is not zero, which the last digit counts as. Kept apart: one text of ten begins with any.
+/// Counts the leading zero digits, except the last digit. Not inlined, because only one text in ten has any.
 #[inline(never)]
 fn zeros(text: &[u8; DIGEST_LEN]) -> usize {
     let zeros = text.iter().take_while(|&&c| c == ALPHABET[0]).count();
@@ -199,7 +199,7 @@ fn zeros(text: &[u8; DIGEST_LEN]) -> usize {
 pub(in crate::wire) mod tests {
     use super::*;
 
-    /// In all widths of vectors that this machine has; the narrowest is everywhere.
+    /// Encodes in every vector width of this machine; every machine has the narrowest.
     pub(in crate::wire) fn in_every_width(digests: &[[u8; 48]]) -> Vec<Vec<Digits>> {
         let level = Level::new();
         let sse2 = level.as_sse2().map(|simd| run(simd, digests));

@@ -1,17 +1,17 @@
-//! Vectors of eight words, one of each of eight messages.
+//! Vectors of eight words, one from each of eight messages.
 //!
-//! Owns how the bytes of messages come into lanes, and whether that pays. What is reckoned there is its users'.
+//! Owns how the bytes of messages get into lanes, and whether to use lanes. Does not know what is computed in them.
 
 use fearless_simd::{Simd, prelude::*, u8x64, u64x8};
 
 /// Messages in one vector.
 pub(super) const LANES: usize = 8;
 
-/// Whether wide vectors are left alone. They gain nothing before the compiler has put them into registers; and what they
-/// gain can be measured by building without them.
+/// Whether wide vectors are disabled: in debug builds, which do not keep them in registers, they gain nothing; other
+/// builds disable them to measure the gain.
 pub(super) const NARROW: bool = cfg!(any(debug_assertions, without_wide_vectors));
 
-/// Big-endian words to those of a little-endian machine.
+/// Swaps big-endian words to little-endian.
 #[rustfmt::skip]
 const SWAP: [u8; 64] = {
     let mut swap = [0; 64];
@@ -23,7 +23,7 @@ const SWAP: [u8; 64] = {
     swap
 };
 
-/// Eight big-endian words of one message: the first 64 bytes.
+/// Loads eight big-endian words of one message, its first 64 bytes.
 #[inline(always)]
 pub(super) fn words_of<S: Simd>(simd: S, bytes: &[u8]) -> u64x8<S> {
     let swap = u8x64::from_slice(simd, &SWAP);
@@ -31,7 +31,7 @@ pub(super) fn words_of<S: Simd>(simd: S, bytes: &[u8]) -> u64x8<S> {
     Bytes::from_bytes(simd.swizzle_dyn_within_blocks_u8x64(bytes, swap))
 }
 
-/// From a vector for each message to a vector for each word, and back: three perfect shuffles of an eight by eight square
+/// Converts a vector per message to a vector per word, and back: three perfect shuffles of an eight by eight square
 /// exchange its rows and columns.
 #[inline(always)]
 pub(super) fn transpose<S: Simd>(simd: S, rows: &mut [u64x8<S>; LANES]) {

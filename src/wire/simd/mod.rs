@@ -1,7 +1,7 @@
-//! Several messages at once, where the processor has wide vectors.
+//! Several messages at once, on processors with wide vectors.
 //!
-//! The only place that knows processors. Nothing here changes a result: each function gives what its counterpart for one
-//! message gives, and says `None` where one by one is faster or vectors are missing.
+//! Only this module knows processors. Nothing here changes a result: each function returns what its counterpart for one
+//! message returns, or `None` if one by one is faster or there are no wide vectors.
 
 #[cfg(target_arch = "x86_64")]
 mod base58;

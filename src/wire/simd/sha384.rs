@@ -1,7 +1,7 @@
-//! Several messages hashed at once, one in each lane of the processor's vectors.
+//! Hashes several messages at once, one in each lane of the processor's vectors.
 //!
-//! Owns which message stands in which lane. Long messages begin first, and a lane whose message is done takes the next one,
-//! so that a long message does not hold short ones.
+//! Owns which message is in which lane. Long messages start first, and a lane takes the next message as soon as its own
+//! is done, so that a long message does not delay short ones.
 
 use std::cmp::Reverse;
 
@@ -17,10 +17,10 @@ use crate::wire::{
     sha384::stamped::{Digest, FEWEST, Packets, Stamped},
 };
 
-/// Bytes that follow the message: a mark, and its length in bits.
+/// Bytes after the message: a mark, and its length in bits.
 const CLOSING: usize = 1 + 16;
 
-/// The digest of each message; `None` if one by one is faster, for want of messages or of wide vectors.
+/// Returns the digest of each message; `None` if one by one is faster: too few messages or no wide vectors.
 pub(in crate::wire) fn digests<'a, P: Packets<'a>>(messages: &[Stamped<P>]) -> Option<Vec<Digest>> {
     if NARROW {
         return None;
@@ -32,8 +32,8 @@ pub(in crate::wire) fn digests<'a, P: Packets<'a>>(messages: &[Stamped<P>]) -> O
     }
 }
 
-/// With fewer messages in a vector, one by one is faster: a vector of four costs twice what a message does alone. Vectors
-/// that are full always pay.
+/// Returns the fewest messages in a vector that are faster than one by one: a vector of four costs twice what a single
+/// message does. A full vector always pays off.
 fn fewest<S: Simd>(_: S) -> usize {
     match S::u64s::LEN {
         LANES => FEWEST,
@@ -56,7 +56,7 @@ fn run<'a, S: Simd, P: Packets<'a>>(simd: S, messages: &[Stamped<P>]) -> Vec<Dig
     digests
 }
 
-/// The places of the messages, in the order in which they are to begin.
+/// Returns the indices of the messages in the order in which they start.
 fn longest_first<'a, P: Packets<'a>>(messages: &[Stamped<P>]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..messages.len()).collect();
     if messages.len() > LANES {
@@ -66,22 +66,22 @@ fn longest_first<'a, P: Packets<'a>>(messages: &[Stamped<P>]) -> Vec<usize> {
     order
 }
 
-/// A message on its way through a lane.
+/// The progress of a message through a lane.
 struct Passage<'a, P> {
-    /// Its place among the messages; `None` once it is through.
+    /// Its index among the messages; `None` once it is done.
     index: Option<usize>,
-    /// Packets not yet begun.
+    /// Packets not yet started.
     packets: Option<P>,
-    /// What is left of the packet begun.
+    /// The rest of the current packet.
     rest: &'a [u8],
-    /// Whole blocks still to come, where they lie.
+    /// Whole blocks still to hash, in place.
     body: &'a [Block],
-    /// Where packets meet, and where the message ends, blocks are put together.
+    /// Blocks assembled where packets meet and where the message ends.
     joint: [Block; 2],
-    /// Which of those are still to come.
+    /// The blocks of `joint` still to hash: `first..last`.
     first: usize,
     last: usize,
-    /// Bytes of the packets begun.
+    /// Bytes of the packets started.
     len: usize,
     time: u64,
 }
@@ -114,7 +114,7 @@ impl<'a, P: Packets<'a>> Passage<'a, P> {
         self.index.is_some()
     }
 
-    /// The blocks that come next and lie together.
+    /// Returns the next contiguous blocks.
     fn next(&self) -> &[Block] {
         match self.body {
             [] => &self.joint[self.first..self.last],
@@ -122,7 +122,7 @@ impl<'a, P: Packets<'a>> Passage<'a, P> {
         }
     }
 
-    /// Passes blocks that are hashed; whether the message is through.
+    /// Skips hashed blocks; returns whether the message is done.
     fn advance(&mut self, blocks: usize, clock: &mut Clock) -> bool {
         match self.body {
             [] => self.first += blocks,
@@ -134,7 +134,7 @@ impl<'a, P: Packets<'a>> Passage<'a, P> {
         self.next().is_empty()
     }
 
-    /// Finds the blocks that come next: as they lie if they are whole, else put together.
+    /// Finds the next blocks: in place if they are whole, else assembled in `joint`.
     fn prepare(&mut self, clock: &mut Clock) {
         let mut len = 0;
         loop {
@@ -162,7 +162,7 @@ impl<'a, P: Packets<'a>> Passage<'a, P> {
         }
     }
 
-    /// Puts together the end, of which the first bytes are there: the time, a mark, zeros, and the length in bits.
+    /// Assembles the end after the `len` bytes already there: the time, a mark, zeros, and the length in bits.
     fn close(&mut self, len: usize, clock: &mut Clock) {
         let time = clock.text(self.time);
         let end = len + time.len();
@@ -180,7 +180,7 @@ impl<'a, P: Packets<'a>> Passage<'a, P> {
     }
 }
 
-/// Writes times in base58. Messages that come together mostly bear the same.
+/// Encodes times in base58 and keeps the last: messages that arrive together mostly have the same time.
 struct Clock(u64, Digits);
 
 impl Clock {
@@ -207,7 +207,7 @@ impl<'a, P: Packets<'a>> Lanes<'a, P> {
         }
     }
 
-    /// Lets waiting messages into the lanes that are free.
+    /// Starts queued messages in free lanes.
     fn fill(&mut self, messages: &[Stamped<P>], waiting: &mut impl Iterator<Item = usize>) {
         for (lane, passage) in self.passages.iter_mut().enumerate() {
             if !passage.is_under_way()
@@ -221,8 +221,8 @@ impl<'a, P: Packets<'a>> Lanes<'a, P> {
         }
     }
 
-    /// Whether hashing what is in the lanes is faster than hashing it one by one: the vectors that have to be computed must
-    /// hold enough messages on average.
+    /// Whether hashing the lanes is faster than hashing one by one: the vectors to compute must hold enough messages on
+    /// average.
     fn pay<S: Simd>(&self, simd: S) -> bool {
         let in_use = self.in_use();
         let vectors = in_use.chunks(S::u64s::LEN);
@@ -235,7 +235,7 @@ impl<'a, P: Packets<'a>> Lanes<'a, P> {
         self.passages.each_ref().map(Passage::is_under_way)
     }
 
-    /// Hashes as many blocks as lie together in every lane.
+    /// Hashes as many blocks as are contiguous in every lane.
     fn step<S: Simd>(&mut self, simd: S, digests: &mut [Digest]) {
         let under_way = self
             .passages
@@ -248,7 +248,7 @@ impl<'a, P: Packets<'a>> Lanes<'a, P> {
             return;
         };
         let count = nearest.len();
-        // A free lane goes along with another.
+        // A free lane hashes another lane's blocks.
         let blocks = self.passages.each_ref().map(|passage| match passage.index {
             Some(_) => &passage.next()[..count],
             None => nearest,
@@ -291,7 +291,7 @@ fn state(states: &State, lane: usize) -> [u64; 8] {
     states.map(|words| words[lane])
 }
 
-/// SHA-384 shows six of the eight words.
+/// SHA-384 is six of the eight words.
 fn digest(state: &[u64; 8]) -> Digest {
     let mut digest = [0; 48];
     let (words, _) = digest.as_chunks_mut::<8>();
@@ -305,7 +305,7 @@ fn digest(state: &[u64; 8]) -> Digest {
 pub(in crate::wire) mod tests {
     use super::*;
 
-    /// In all widths of vectors that this machine has; the narrowest is everywhere.
+    /// Hashes in every vector width of this machine; every machine has the narrowest.
     pub(in crate::wire) fn in_every_width<'a, P: Packets<'a>>(
         messages: &[Stamped<P>],
     ) -> Vec<Vec<Digest>> {

@@ -1,17 +1,17 @@
-//! The rounds of SHA-512, which are those of SHA-384, for eight messages in each vector.
+//! The rounds of SHA-512, and so of SHA-384, for eight messages in each vector.
 //!
-//! Owns the arithmetic of FIPS 180-4. Which message stands in which lane is its caller's.
+//! Owns the arithmetic of FIPS 180-4. Does not know which message is in which lane.
 
 use fearless_simd::{Simd, prelude::*, u64x8};
 
 use super::lanes::{LANES, transpose, words_of};
 
-/// Bytes that are hashed at once of each message.
+/// Bytes of each message that are hashed at once.
 pub(super) const BLOCK: usize = 128;
 
 pub(super) type Block = [u8; BLOCK];
 
-/// The eight words of the state, each of all messages of a vector.
+/// The eight words of the state, each for all lanes.
 pub(super) type State = [[u64; LANES]; 8];
 
 /// The state before the first block.
@@ -26,7 +26,7 @@ pub(super) const START: [u64; 8] = [
     0x47b5_481d_befa_4fa4,
 ];
 
-/// Those of sixteen rounds each.
+/// The round constants, in groups of sixteen rounds.
 #[rustfmt::skip]
 static K: [[u64; 16]; 5] = [
     [
@@ -61,10 +61,11 @@ static K: [[u64; 16]; 5] = [
     ],
 ];
 
-/// Hashes further blocks of each message, as many of each as the first has.
+/// Hashes further blocks of each message, as many as the first has.
 ///
-/// Messages that do not fit one of the machine's vectors are hashed in several passes: the eight words of a pass's state then
-/// stay in registers, of which a machine with narrower vectors has sixteen. A pass whose lanes are all free is left out.
+/// If the lanes do not fit in one of the machine's vectors, they are hashed in several passes, so that the eight words
+/// of a pass's state stay in registers: a machine with narrower vectors has sixteen. A pass with no lane in use is
+/// skipped.
 #[inline(always)]
 pub(super) fn absorb<S: Simd>(
     simd: S,
@@ -72,7 +73,7 @@ pub(super) fn absorb<S: Simd>(
     blocks: &[&[Block]; LANES],
     in_use: &[bool; LANES],
 ) {
-    // Loops, not closures: what is not inlined here is compiled without the wide vectors.
+    // Loops, not closures: code that is not inlined here is compiled without wide vectors.
     for at in 0..blocks[0].len() {
         let block = load(simd, blocks, at);
         for (pass, lanes) in in_use.chunks(S::u64s::LEN).enumerate() {
@@ -83,7 +84,7 @@ pub(super) fn absorb<S: Simd>(
     }
 }
 
-/// The sixteen words of one block of each message, turned so that a row has one word of all.
+/// Loads the sixteen words of one block of each message, transposed so that a row has the same word of all messages.
 #[inline(always)]
 fn load<S: Simd>(simd: S, blocks: &[&[Block]; LANES], at: usize) -> [[u64; LANES]; 16] {
     let mut words = [[0; LANES]; 16];
@@ -105,7 +106,7 @@ fn rotate<S: Simd, const BY: u32, const REST: u32>(word: S::u64s) -> S::u64s {
     (word >> BY) | (word << REST)
 }
 
-/// Hashes a block of the messages whose lanes begin at `lane`, as many as one vector holds.
+/// Hashes one block of the messages from `lane` on, as many as a vector holds.
 #[inline(always)]
 fn compress<S: Simd>(simd: S, states: &mut State, block: &[[u64; LANES]; 16], lane: usize) {
     let lanes = lane..lane + S::u64s::LEN;
@@ -128,8 +129,8 @@ fn compress<S: Simd>(simd: S, states: &mut State, block: &[[u64; LANES]; 16], la
     }
 }
 
-/// Sixteen rounds. Each word, once it is used, is followed by the one that takes its place, if there are further rounds:
-/// neither of the two chains of sums has to wait for the other then.
+/// Computes sixteen rounds. If more rounds follow, each word is extended right after its use, so that neither chain of
+/// additions waits for the other.
 #[inline(always)]
 fn sixteen<S: Simd, const AND_EXTEND: bool>(
     simd: S,
@@ -148,11 +149,12 @@ fn sixteen<S: Simd, const AND_EXTEND: bool>(
     rounds!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
 }
 
-/// The letters of the standard move on by one each round; here the words stay, and the letters name others.
+/// Computes one round. The standard moves the letters on by one each round; here the words stay and the letters are
+/// renamed.
 ///
-/// Sums are taken in an order in which little waits: of what a round has to do with the last one's, the longest comes last.
-/// The standard adds a sum to two words; the second is made of the first here, or the compiler would reckon what they share
-/// before the rest.
+/// The additions are ordered for short dependency chains: of the terms that depend on the last round, the slowest is
+/// added last. The standard adds one sum to two words; here the second word is derived from the first, or the compiler
+/// would compute the common part before the rest.
 #[cfg_attr(debug_assertions, inline(never))]
 #[cfg_attr(not(debug_assertions), inline(always))]
 fn round<S: Simd, const T: usize>(state: &mut [S::u64s; 8], word: S::u64s, k: S::u64s) {
@@ -166,7 +168,7 @@ fn round<S: Simd, const T: usize>(state: &mut [S::u64s; 8], word: S::u64s, k: S:
     state[h] = (majority - before + big_zero::<S>(x)) + state[d];
 }
 
-/// Where the letters a to h are in that round.
+/// Returns the positions of the letters a to h in that round.
 const fn letters(round: usize) -> [usize; 8] {
     let mut letters = [0; 8];
     let mut i = 0;
@@ -187,7 +189,7 @@ fn big_zero<S: Simd>(a: S::u64s) -> S::u64s {
     rotate::<S, 28, 36>(a) ^ rotate::<S, 34, 30>(a) ^ rotate::<S, 39, 25>(a)
 }
 
-/// Puts the word that comes sixteen later in the place of one.
+/// Replaces a word by the one sixteen later.
 #[inline(always)]
 fn extend<S: Simd>(words: &mut [S::u64s; 16], i: usize) {
     let (early, late) = (words[(i + 1) % 16], words[(i + 14) % 16]);

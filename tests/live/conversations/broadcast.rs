@@ -1,4 +1,4 @@
-//! Broadcasts between neighbours: both ways, twice in a second, too old, and of bytes that are no text.
+//! Broadcasts between neighbours: in both directions, twice in a second, too old, and of bytes that are not text.
 
 use std::thread;
 

@@ -1,4 +1,4 @@
-//! Every compression method a py2p has, in both directions, with a proxy as the witness that it was used.
+//! Every compression method of a py2p, in both directions, with a proxy that records which was used.
 
 use serde_json::json;
 
@@ -32,7 +32,7 @@ fn none() {
     assert_used(&[], Method::Plain);
 }
 
-/// Lets a py2p that knows only this method exchange messages with us, and asserts that both used it.
+/// Has a py2p that knows only this method exchange messages with our node, and asserts that both used it.
 fn assert_used(methods: &[&str], expected: Method) {
     let Some(py2p) = Py2p::ready() else { return };
     let us = Peer::ours("us");
@@ -41,7 +41,7 @@ fn assert_used(methods: &[&str], expected: Method) {
     py.order(json!({"do": "connect", "addr": proxy.addr}));
     py.linked(&us);
     let (ours, theirs) = (unique("ours"), unique("theirs"));
-    // Long enough that compression pays: a small message may go plain.
+    // Long enough that compression pays: a small message may be sent uncompressed.
     let filler = "the same words again ".repeat(20);
     us.order(json!({"do": "send", "packets": [ours, filler]}));
     py.hears_once(&ours);

@@ -1,4 +1,4 @@
-//! Finding nodes one is not connected to: by peers lists, and by asking the mesh for an id.
+//! Finding nodes that are not neighbours: by peers lists, and by searching the mesh for an id.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -113,7 +113,7 @@ fn a_py2p_finds_us_by_the_answer_of_a_py2p() {
     us.join(&hub);
     replier.join(&hub);
     assert_replies_to(&us, &replier);
-    // Its whisper comes right behind its handshake; then trap 7 may take the link down again.
+    // Its whisper directly follows its handshake; then trap 7 may break the link again.
     us.wait_for("the replier's coming", |line| {
         line["event"] == "peer_joined" && line["peer"] == *replier.id
     });
@@ -123,7 +123,7 @@ fn assert_replies_to(author: &Peer, replier: &Peer) {
     let text = unique("from afar");
     author.say(&text);
     let heard = replier.hears(&*text);
-    // A py2p notes what it asked for after it has asked: an answer that comes at once can be too early for it.
+    // A py2p records its request only after sending it, so an immediate answer can come too early.
     let reply = (0..6).map(|_| unique("reply")).find(|reply| {
         replier.order(json!({"do": "reply", "to": heard["id"], "packets": [reply]}));
         author.hears_within(reply, Duration::from_secs(5))

@@ -1,4 +1,4 @@
-//! What our own nodes say to each other beyond the protocol: a py2p among them sees none of it.
+//! This crate's protocol extensions: a py2p in the mesh sees none of them.
 
 use serde_json::json;
 
@@ -22,7 +22,7 @@ fn a_py2p_among_ours_keeps_its_link_and_sees_nothing_new() {
             hearer.hears_once(&text);
         }
     }
-    // Its answer to a renegotiation has lost what we announced: nothing changes by it.
+    // Its renegotiation answer omits what we announced; nothing changes because of that.
     py.order(json!({"do": "renegotiate", "peer": a.id, "methods": ["gzip"]}));
     let text = unique("still");
     a.say(&text);

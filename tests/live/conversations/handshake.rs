@@ -1,4 +1,4 @@
-//! Two nodes meet: who dialled, what each then knows of the other, and why a dial may fail.
+//! Two nodes connect: who dialled, what each then knows of the other, and why a dial may fail.
 
 use std::net::TcpListener;
 
@@ -31,7 +31,7 @@ fn a_py2p_dials_us() {
     py.is_untroubled();
 }
 
-/// What each of two linked nodes says of the other.
+/// Checks what each of two linked nodes reports of the other.
 fn assert_links(us: &Peer, py: &Peer, direction: &str) {
     let [theirs] = &py.peers()[..] else {
         panic!("py2p has one peer")

@@ -1,4 +1,4 @@
-//! What the protocol's nouns have to say to each other: one file each.
+//! Conversations with py2p, one file for each subject of the protocol.
 
 mod broadcast;
 mod compression;

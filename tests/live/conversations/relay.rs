@@ -1,4 +1,4 @@
-//! Messages that pass through a third and a fourth node: delivered everywhere, once.
+//! Messages relayed by a third and a fourth node: delivered everywhere, once.
 
 use serde_json::json;
 
@@ -57,7 +57,7 @@ fn assert_relayed(chain: &[&Peer]) {
     );
 }
 
-/// Each dials the next, so that every kind is on both ends of a dial.
+/// Each dials the next, so that both kinds of node dial and are dialled.
 fn link_chain(chain: &[&Peer]) {
     chain.windows(2).for_each(|pair| pair[0].join(pair[1]));
 }
@@ -94,7 +94,7 @@ fn a_relay_keeps_the_message_and_spares_its_author() {
     assert!(echoes.is_empty(), "the author was sent {echoes:?}");
 }
 
-/// A py2p stamps what it sends anew for each of its connections: over the end of a second that is two messages.
+/// A py2p stamps a message for each connection separately: across a second's end that makes two messages.
 fn early_in_a_second() {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let past = std::time::Duration::from_nanos(now.unwrap().subsec_nanos().into());

@@ -1,4 +1,4 @@
-//! A py2p changes its mind about compression, or wants to hear the last message again.
+//! A py2p renegotiates compression, or asks for the last message again.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -63,7 +63,7 @@ fn we_send_the_last_message_again_when_asked() {
     let text = unique("say it again");
     us.say(&text);
     py.hears_once(&text);
-    // A fresh time gives a fresh id: within the second it would be the same message to a py2p.
+    // A new second gives a new id: within the same one it would be a duplicate to a py2p.
     thread::sleep(Duration::from_millis(1100));
     py.order(json!({"do": "resend", "peer": us.id}));
     let again = |line: &Value| line["packets"][0] == *text;
@@ -83,7 +83,7 @@ fn a_request_to_resend_harms_nothing_before_we_have_said_anything() {
     let (us, py) = (Peer::ours("us"), py2p.peer("py"));
     py.join(&us);
     py.order(json!({"do": "resend", "peer": us.id}));
-    // The question must not overtake what is exchanged: its answer would repeat that.
+    // The resend must not overtake the exchange: its answer would repeat that.
     thread::sleep(QUIET);
     exchange(&us, &py);
     py.is_untroubled();
@@ -97,7 +97,7 @@ fn linked_by_proxy(py2p: &Py2p) -> (Peer, Peer, Proxy) {
     (us, py, proxy)
 }
 
-/// A broadcast each way; long enough that compression pays.
+/// A broadcast in each direction, long enough that compression pays.
 fn exchange(us: &Peer, py: &Peer) {
     let filler = "the same words again ".repeat(20);
     for (author, hearer) in [(us, py), (py, us)] {

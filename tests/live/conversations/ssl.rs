@@ -1,4 +1,4 @@
-//! `SSL` as the reference peers have it: encrypted, unverified, in both roles.
+//! `SSL` like the reference peers': encrypted, unauthenticated, in both roles.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Nodes of different subnets refuse each other, and ours says which two subnets met.
+//! Nodes of different subnets refuse each other, and ours reports both subnets.
 
 use serde_json::{Value, json};
 

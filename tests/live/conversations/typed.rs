@@ -1,4 +1,4 @@
-//! Values and questions between a node of ours and a py2p, which knows nothing of types.
+//! Values and questions between our node and a py2p, which knows no types.
 
 use actix_mesh::Config;
 

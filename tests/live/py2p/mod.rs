@@ -1,4 +1,4 @@
-//! Live py2p nodes, each a process of its own.
+//! Live py2p nodes, each in its own process.
 
 use std::path::Path;
 
@@ -8,23 +8,23 @@ use crate::coprocess::Coprocess;
 use crate::package;
 use crate::peer::Peer;
 
-/// Proof that py2p is there; it starts peers.
+/// Proof that py2p is installed; it starts peers.
 pub(crate) struct Py2p {
     package: &'static Path,
 }
 
 impl Py2p {
-    /// Returns nothing where py2p cannot be set up; see [`package::ready`].
+    /// Returns `None` where py2p cannot be installed; see [`package::ready`].
     pub(crate) fn ready() -> Option<Self> {
         package::ready().map(|package| Self { package })
     }
 
-    /// A fresh py2p node that dials nobody by itself.
+    /// Starts a fresh py2p node that dials no peer unasked.
     pub(crate) fn peer(&self, name: &str) -> Peer {
         self.peer_with(name, json!({}))
     }
 
-    /// A fresh py2p node; the settings are those of `start` in peer.py.
+    /// Starts a fresh py2p node with settings, which are those of `start` in peer.py.
     pub(crate) fn peer_with(&self, name: &str, mut settings: Value) -> Peer {
         let mut python = package::python("live/py2p/peer.py");
         let process = Coprocess::start(name, python.arg(self.package));

@@ -1,4 +1,4 @@
-//! With everything of both crates in scope it is not said which `Message` is meant: `actix_mesh::prelude` has no such clash.
+//! With both crates' names in scope `Message` is ambiguous: `actix_mesh::prelude` has no such clash.
 
 use actix::prelude::*;
 use actix_mesh::*;

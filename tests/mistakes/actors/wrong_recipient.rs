@@ -1,4 +1,4 @@
-//! An actor that is subscribed to a type handles `Received` of it, not the type itself.
+//! An actor subscribed to a type handles `Received` of it, not the type itself.
 
 use actix::{Actor, Context, Handler, Message};
 use actix_mesh::{Config, Payload};

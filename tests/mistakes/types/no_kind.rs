@@ -1,4 +1,4 @@
-//! A payload must say its kind.
+//! A payload must have a kind.
 
 use actix_mesh::Payload;
 use serde::{Deserialize, Serialize};

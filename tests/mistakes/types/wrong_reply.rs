@@ -1,4 +1,4 @@
-//! An actor that answers gives an `Option` of the reply.
+//! An actor that answers returns an `Option` of the reply.
 
 use actix::{Actor, Context, Handler};
 use actix_mesh::{Asked, Payload, Query};

@@ -1,6 +1,6 @@
-//! `decode`: frames in hexadecimal become JSON objects.
+//! `decode`: turns frames in hexadecimal into JSON objects.
 //!
-//! Owns the JSON form of a frame and of one that is none; what the bytes mean is the crate's.
+//! Owns the JSON form of a frame and of a decoding error; the crate decodes the bytes.
 
 use std::io::{self, BufRead, Write};
 
@@ -14,7 +14,7 @@ use crate::Failure;
 use crate::command_error::CommandError;
 use crate::lines::{Line, Lines};
 
-/// Bytes a line may have: enough for the largest frame in hexadecimal.
+/// The most bytes of a line: enough for the largest frame in hexadecimal.
 pub(crate) const LINE: usize = 16 << 20;
 
 const EXAMPLES: &str = "\
@@ -37,7 +37,7 @@ pub(crate) struct Args {
     wire: Option<Generation>,
 }
 
-/// What a frame says.
+/// The content of a frame.
 #[derive(Serialize)]
 struct Decoded {
     flag: Flag,
@@ -47,12 +47,12 @@ struct Decoded {
     /// The whole payload.
     packets: Vec<Packet>,
     compression: Option<Method>,
-    /// The generations it may be of, if none was given.
+    /// The generations it may belong to, if none was given.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     wire: Vec<Generation>,
 }
 
-/// What is printed of a frame.
+/// The output for a frame.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Printed {
@@ -83,7 +83,7 @@ fn print(
     Ok(out.flush()?)
 }
 
-/// All frames of a line, and last what is none.
+/// Decodes all frames of a line; the last entry is the error, if any.
 fn decode(generation: Option<Generation>, line: Line) -> Vec<Printed> {
     let bytes = match bytes_of(line) {
         Ok(bytes) => bytes,
@@ -102,7 +102,8 @@ fn decode_as(generation: Generation, bytes: BytesMut) -> Vec<Printed> {
     printed
 }
 
-/// In the first generation in which the first of the frames is one; what is one in none, as the first generation has it.
+/// Decodes in the first generation in which the first frame is valid, or in the first generation of all if there is
+/// none.
 fn decode_any(bytes: &BytesMut) -> Vec<Printed> {
     let is_frame = |generation: &Generation| {
         let printed = decode_as(*generation, bytes.clone());
@@ -182,7 +183,7 @@ mod tests {
             .collect()
     }
 
-    /// `waterfall` from A: one packet 00, one that is no text.
+    /// A `waterfall` from A: packet 00, and one that is not text.
     fn frame() -> String {
         let composer = actix_mesh::wire::Composer::new(
             Generation::V0_4,

@@ -1,6 +1,6 @@
-//! `encode`: JSON objects become frames in hexadecimal.
+//! `encode`: turns JSON objects into frames in hexadecimal.
 //!
-//! Owns which fields are needed; what the bytes are is the crate's.
+//! Owns which fields are required; the crate encodes the frame.
 
 use std::io::{self, BufRead, Write};
 
@@ -12,10 +12,10 @@ use crate::Failure;
 use crate::command_error::CommandError;
 use crate::lines::{Line, Lines};
 
-/// Bytes a line may have: the largest frame fits, unless most of it has to be escaped.
+/// The most bytes of a line: enough for the largest frame, unless most of it has to be escaped.
 const LINE: usize = 16 << 20;
 
-/// Bytes of a frame's length.
+/// The size of a frame's length prefix.
 const PREFIX: usize = 4;
 
 const EXAMPLES: &str = "\
@@ -46,7 +46,7 @@ pub(crate) struct Args {
     wire: Generation,
 }
 
-/// A message as it is given.
+/// A message as given.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Given {
@@ -56,7 +56,7 @@ struct Given {
     packets: Packets,
     compression: Option<Method>,
     id: Option<MessageId>,
-    /// The generations it may be of, as decode says; the first counts.
+    /// The generations it may belong to, as `decode` prints them; the first is used.
     #[serde(default)]
     wire: Vec<Generation>,
 }
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// Gives the number of lines that are no messages.
+/// Returns the number of lines that are not messages.
 fn print(
     generation: Generation,
     input: impl BufRead,
@@ -133,7 +133,7 @@ impl Encoder {
         let Some(id) = id else {
             return Ok(composer.compose(flag, packets, *time)?.frames.plain.into());
         };
-        // There is one id for all that a message says, from 0.6 on.
+        // From 0.6 on the content determines the id.
         if !generation.is_text_only() {
             let composed = composer.compose(flag, packets, *time)?;
             return match composed.id == *id {
@@ -148,7 +148,7 @@ impl Encoder {
         Ok(plain)
     }
 
-    /// The frame of that body in that method's form, whether or not that is smaller.
+    /// Compresses a body into a frame with this method, even if that is not smaller.
     fn deflate(&mut self, method: Method, body: &[u8]) -> Result<Vec<u8>, CommandError> {
         let body = self
             .deflater

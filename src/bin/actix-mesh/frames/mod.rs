@@ -1,4 +1,4 @@
-//! Tools for single frames: from bytes to JSON, and back.
+//! Tools for single frames: bytes to JSON and back.
 
 pub(crate) mod decode;
 pub(crate) mod encode;

@@ -1,7 +1,6 @@
-//! What the user of a node can ask of it, and what comes of it.
+//! The commands of a node's user, and their results.
 //!
-//! Owns the commands and their JSON form; how they are typed in a terminal and how their results are shown
-//! belongs to the interfaces.
+//! Owns the commands and their JSON form. The interfaces own how commands are typed and how results are shown.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,7 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use super::directory::Directory;
 use crate::command_error::CommandError;
 
-/// Something to do. In JSON `{"do": NAME, ...}`.
+/// A command. In JSON `{"do": NAME, ...}`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Command {
@@ -54,11 +53,11 @@ pub(crate) enum Command {
     Quit {},
 }
 
-/// What was done. In JSON the object behind `"ok"`.
+/// The result of a command. In JSON the object under `"ok"`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Done {
-    /// Connected to, or disconnected from.
+    /// The peer that was connected or disconnected.
     Peer {
         peer: NodeId,
     },
@@ -77,14 +76,14 @@ pub(crate) enum Done {
     Quitting {},
 }
 
-/// The end of a command.
+/// How a command ended.
 pub(crate) type Outcome = Result<Done, CommandError>;
 
-/// A command on its way to its end.
+/// A command in progress.
 pub(crate) type UnderWay = Pin<Box<dyn Future<Output = Outcome>>>;
 
 impl Command {
-    /// Gives the command to the node as soon as this is polled: once is enough to have it in the Router's mailbox.
+    /// Starts the command. The first poll puts it into the Router's mailbox.
     pub(crate) fn begin(self, router: &Addr<Router>, directory: &Directory) -> UnderWay {
         match self {
             Self::Connect { addr, expect } => connect(router, addr, expect),
@@ -172,7 +171,7 @@ where
     Box::pin(async move { done(router.send(message).await?) })
 }
 
-/// Longest time a whisper may be given, in seconds.
+/// The longest time a whisper may be given, in seconds.
 const LONGEST: f64 = 3600.0;
 
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {

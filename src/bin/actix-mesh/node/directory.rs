@@ -1,6 +1,6 @@
-//! Whom this node knows of: its peers, and the authors of the latest messages.
+//! The nodes that this node knows: its peers, and the authors of recent messages.
 //!
-//! Owns what `reply` goes by and which node the beginning of an id means.
+//! Owns how `reply` finds an author and how a prefix of an id is resolved.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -8,29 +8,29 @@ use actix_mesh::{Event, Message, MessageId, NodeId};
 
 use crate::command_error::CommandError;
 
-/// Messages whose authors are remembered; older ones are forgotten first.
+/// Messages whose authors are remembered; the oldest are evicted.
 const REMEMBERED: usize = 4096;
 
-/// Who wrote the messages of one id.
+/// The author of the messages with one id.
 #[derive(Debug)]
 struct Author {
-    /// Whoever was heard first: a copy under another name takes nobody's place.
+    /// The first author heard: a copy under another author's id does not replace it.
     first: NodeId,
-    /// Whether another author was heard as well.
+    /// Whether a second author was heard under this id.
     is_ambiguous: bool,
 }
 
-/// See the module.
+/// The known nodes: see the module.
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     peers: BTreeSet<NodeId>,
     authors: HashMap<MessageId, Author>,
-    /// The messages in the order they came.
+    /// The ids in order of arrival.
     order: VecDeque<MessageId>,
 }
 
 impl Directory {
-    /// A message came. Two authors may write messages of one id; then none of them is meant by it.
+    /// Records a message. If two authors have sent one id, the id is ambiguous and resolves to neither.
     pub(crate) fn heard(&mut self, message: &Message) {
         if let Some(author) = self.authors.get_mut(message.id()) {
             author.is_ambiguous |= author.first != *message.sender();
@@ -49,7 +49,7 @@ impl Directory {
         }
     }
 
-    /// Something happened.
+    /// Records an event.
     pub(crate) fn told(&mut self, event: &Event) {
         match event {
             Event::PeerJoined { peer, .. } => {
@@ -62,12 +62,12 @@ impl Directory {
         }
     }
 
-    /// Whether anybody is connected.
+    /// Whether any peer is connected.
     pub(crate) fn has_peers(&self) -> bool {
         !self.peers.is_empty()
     }
 
-    /// Who wrote that message.
+    /// Returns the author of a message.
     pub(crate) fn author(&self, id: &MessageId) -> Result<NodeId, CommandError> {
         match self.authors.get(id) {
             Some(author) if author.is_ambiguous => {
@@ -86,7 +86,7 @@ impl Directory {
         }
     }
 
-    /// The ids of all nodes known here that begin like this.
+    /// Returns the ids of all known nodes with this prefix.
     pub(crate) fn ids(&self, start: &str) -> BTreeSet<&NodeId> {
         let authors = self.authors.values().map(|author| &author.first);
         let everybody = self.peers.iter().chain(authors);
@@ -95,7 +95,7 @@ impl Directory {
             .collect()
     }
 
-    /// The node whose id begins like this; an id that is not known stands for itself.
+    /// Returns the node whose id has this prefix; an unknown id in full stands for itself.
     pub(crate) fn named(&self, start: &str) -> Result<NodeId, String> {
         let meant = self.ids(start);
         match (meant.len(), meant.first()) {

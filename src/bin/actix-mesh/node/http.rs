@@ -1,6 +1,6 @@
-//! The page of a node, served by the program itself.
+//! The node's page, served by the program.
 //!
-//! Owns the flags and the server; what is served is the crate's dashboard.
+//! Owns the flags and the server; the crate's dashboard is what it serves.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 
@@ -12,9 +12,9 @@ use actix_web::{App, HttpServer};
 
 use crate::Failure;
 
-/// Connections of browsers and scrapers at once.
+/// Connections from browsers and scrapers at once.
 const CONNECTIONS: usize = 256;
-/// A token is a password.
+/// A token is a password, so it needs a minimum length.
 const SHORTEST_TOKEN: usize = 16;
 
 #[derive(Debug, clap::Args)]
@@ -22,7 +22,7 @@ pub(crate) struct Http {
     /// Serve the live page, its API, /metrics, /health and /ready here; port 0 picks a free one
     #[arg(long, env = "ACTIX_MESH_HTTP", value_name = "ADDR")]
     http: Option<String>,
-    /// The token that others need to look; required where --http is not the loopback
+    /// The token that viewers need; required unless --http is a loopback address
     #[arg(
         long = "http-token",
         value_name = "TOKEN",
@@ -31,7 +31,7 @@ pub(crate) struct Http {
         hide_env_values = true
     )]
     http_token: Option<String>,
-    /// Peers that /ready wants
+    /// Connected peers that /ready requires
     #[arg(long, value_name = "N", default_value_t = 1)]
     ready_peers: usize,
     /// Add series for each peer to /metrics
@@ -39,7 +39,7 @@ pub(crate) struct Http {
     peer_metrics: bool,
 }
 
-/// A page that is served until this is dropped.
+/// A running server, stopped when this is dropped.
 pub(crate) struct Page {
     url: String,
     server: ServerHandle,
@@ -53,13 +53,13 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        // The order is given at once; its end is nobody's to wait for.
+        // This stops the server at once; nothing needs to await its end.
         drop(self.server.stop(false));
     }
 }
 
 impl Http {
-    /// Serves the page of this node, if that is wanted.
+    /// Serves the node's page if `--http` is given.
     pub(crate) fn serve(&self, router: &Addr<Router>) -> Result<Option<Page>, Failure> {
         let Some(listen) = &self.http else {
             return Ok(None);
@@ -107,7 +107,7 @@ impl Http {
     }
 }
 
-/// Where a browser on this machine finds it.
+/// Returns the address at which a browser on this machine finds the page.
 fn named(addr: SocketAddr) -> SocketAddr {
     match addr.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from(([127, 0, 0, 1], addr.port())),

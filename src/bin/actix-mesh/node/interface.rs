@@ -1,6 +1,6 @@
-//! What stands between a node and whoever uses it: how lines are read, and how things are said.
+//! The interface between a node and its user: how lines are read and how output is formatted.
 //!
-//! Knows nothing of where lines come from and go to.
+//! Does not know where lines come from or go to.
 
 use actix_mesh::{Event, Generation, Message, Node};
 
@@ -9,48 +9,48 @@ use super::directory::Directory;
 use super::seq::Seq;
 use crate::lines::Line;
 
-/// A way to talk with the user. What it gives is said as a line of its own, or more; `None` is not worth saying.
+/// A user interface. Each returned text is printed as one or more lines; `None` prints nothing.
 pub(crate) trait Interface {
-    /// Said first.
+    /// Returns the first line.
     fn ready(&self, node: &Node, wire: Generation) -> String;
 
-    /// Says where the page is.
+    /// Announces the page's URL.
     fn page(&self, url: &str) -> String;
 
-    /// Understands a line.
+    /// Parses a line.
     fn read(&self, line: Line, directory: &Directory) -> Read;
 
-    /// Says what came of a command.
+    /// Formats the result of a command.
     fn answer(&self, seq: Seq, outcome: Outcome) -> Option<String>;
 
     fn message(&self, message: &Message) -> Option<String>;
 
     fn event(&self, event: &Event) -> Option<String>;
 
-    /// What is to be done before a command. Nobody is told what comes of it.
+    /// Returns a command to run before this one. Its result is dropped.
     fn before(&self, _: &Command) -> Option<Command> {
         None
     }
 
-    /// What is to be done when something has happened. As above.
+    /// Returns a command to run after this event. Its result is dropped.
     fn introduce(&self, _: &Event) -> Option<Command> {
         None
     }
 }
 
-/// What a line meant.
+/// The meaning of a line.
 #[derive(Debug, PartialEq)]
 #[expect(
     clippy::large_enum_variant,
     reason = "one lives at a time, for a moment"
 )]
 pub(crate) enum Read {
-    /// To be done, and answered under this name.
+    /// A command to run and answer under this `seq`.
     Do {
         seq: Seq,
         command: Command,
     },
-    /// To be answered with this at once.
+    /// An immediate answer.
     Say(String),
     Nothing,
 }

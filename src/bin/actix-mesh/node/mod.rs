@@ -1,7 +1,7 @@
-//! `node`: a node of the mesh, for a person in a terminal or for a program that reads and writes lines.
+//! `node`: runs a node for a person at a terminal, or for a program that reads and writes lines.
 //!
-//! Owns the life of the process: start, talk, drain. What is said is up to the interfaces, and what
-//! the node does up to the crate.
+//! Owns the process's life cycle: start, run, drain. The interfaces own what is printed, and the crate what the node
+//! does.
 
 mod command;
 mod directory;
@@ -41,16 +41,16 @@ use session::{End, Input, Session};
 use settings::Settings;
 use signals::Signals;
 
-/// Bytes a line of input may have: the largest message, of which each byte may take six, and what stands around it.
+/// The most bytes of an input line: the largest message, with up to six characters per byte, and the JSON around it.
 pub(crate) const LINE: usize = 6 * (4 << 20) + (64 << 10);
 
 /// Lines read ahead.
 const AHEAD: usize = 16;
 
-/// How long what was asked for may still take after the end of the input: as long as a whisper by default.
+/// How long pending commands may still run after EOF: the default deadline of a whisper.
 const LAST_COMMANDS: Duration = Duration::from_secs(10);
 
-/// How long the last lines may take to be written.
+/// How long the last lines of output may take.
 const LAST_LINES: Duration = Duration::from_secs(5);
 
 const EXAMPLES: &str = "\
@@ -82,7 +82,7 @@ Exit codes:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// A TOML file of settings, named as these flags are; what a flag or a variable says goes before it
+    /// A TOML file of settings with the names of these flags; flags and variables override it
     #[arg(long = "config", env = "ACTIX_MESH_CONFIG", value_name = "FILE")]
     config_file: Option<PathBuf>,
     /// Where to listen; port 0 picks a free one, 0.0.0.0 opens the node to the network
@@ -93,10 +93,10 @@ pub(crate) struct Args {
         default_value = "127.0.0.1:0"
     )]
     listen: String,
-    /// The address peers are told to dial, if it is another
+    /// The address that peers are told to dial, if it differs from --listen
     #[arg(long, env = "ACTIX_MESH_ADVERTISE", value_name = "ADDR")]
     advertise: Option<Address>,
-    /// A peer to stay connected to: dialled at once, and again whenever it is not there; may be given several times
+    /// A peer to stay connected to: dialled at once and again after every disconnect; repeatable
     #[arg(
         long,
         env = "ACTIX_MESH_CONNECT",
@@ -112,7 +112,7 @@ pub(crate) struct Args {
         default_value = "mesh"
     )]
     subnet: String,
-    /// How connections are made: plain TCP, or `ws`, the messages of a WebSocket; see also --tls
+    /// The transport: plain TCP, or WebSocket (`ws`); see also --tls
     #[arg(
         long,
         env = "ACTIX_MESH_ENCRYPTION",
@@ -122,7 +122,7 @@ pub(crate) struct Args {
         conflicts_with_all = ["tls", "wss", "unauthenticated_ssl"]
     )]
     encryption: String,
-    /// Let pages of this origin join a mesh of encryption ws or wss, as https://example.org
+    /// Let pages of this origin join a ws or wss mesh, for example https://example.org
     #[arg(
         long,
         env = "ACTIX_MESH_ALLOW_ORIGIN",
@@ -158,7 +158,7 @@ pub(crate) struct Args {
         default_value_t
     )]
     wire: Generation,
-    /// How many peers named by others to connect to
+    /// The most peers to dial from other nodes' peers lists
     #[arg(
         long,
         env = "ACTIX_MESH_MAX_OUTGOING",
@@ -171,13 +171,13 @@ pub(crate) struct Args {
     allow_binary: bool,
     #[command(flatten)]
     http: http::Http,
-    /// Share whom this node is connected to with peers that do the same, and ask them: the page draws it
+    /// Exchange lists of connected peers with nodes that do the same; the page draws the map from them
     #[arg(long, env = "ACTIX_MESH_SHARE_TOPOLOGY")]
     share_topology: bool,
-    /// Announce the node on the local network, and meet others of its subnet there (mDNS)
+    /// Announce the node on the local network, and find others of its subnet there (mDNS)
     #[arg(long, env = "ACTIX_MESH_MDNS")]
     mdns: bool,
-    /// Read no commands: stay until a signal. So does a node whose standard input is /dev/null or closed
+    /// Read no commands and run until a signal; implied when standard input is /dev/null or closed
     #[arg(long, env = "ACTIX_MESH_DETACH_INPUT")]
     detach_input: bool,
     #[command(flatten)]
@@ -205,7 +205,7 @@ impl Args {
             .allow_binary(self.allow_binary)
             .share_topology(self.share_topology)
             .mdns(self.mdns)
-            // The one subscriber has a queue of its own.
+            // The one subscriber has its own queue.
             .inbox_capacity(None);
         let config = self.connect.iter().cloned().fold(config, Config::connect);
         let origins = self.allow_origin.iter();
@@ -235,7 +235,7 @@ impl Args {
     }
 }
 
-/// An encryption that needs no more than its name.
+/// Accepts an encryption that needs nothing but its name.
 pub(crate) fn open_encryption(name: &str) -> Result<String, String> {
     match name {
         "Plaintext" | "ws" => Ok(name.to_owned()),
@@ -263,14 +263,14 @@ async fn live(args: Args) -> Result<(), Failure> {
         args.interface(),
         Rc::new(RefCell::new(Directory::default())),
     );
-    // A service is told what to do by its manager, even in a terminal.
+    // With `--detach-input` a service manager is in control, even on a terminal.
     let edited = args.format == Format::Text && !args.detach_input;
     let terminal = edited.then(terminal::Terminal::open).flatten();
     let (output, lines, _found) = match terminal {
         Some(terminal) => terminal.into_parts(),
         None => (Output::open()?, None, None),
     };
-    // The queue is empty; a broken one is noticed below.
+    // The queue is empty; a closed output is noticed below.
     let _ = output.say(interface.ready(&node, args.wire)).await;
     tell_manager(Stage::Ready);
     let page = args.http.serve(&node.router)?;
@@ -312,14 +312,14 @@ async fn live(args: Args) -> Result<(), Failure> {
     }
 }
 
-/// What whoever manages services is told.
+/// What a service manager is told.
 #[derive(Clone, Copy)]
 enum Stage {
     Ready,
     Stopping,
 }
 
-/// Tells systemd, if it is there and wants to know (`Type=notify`).
+/// Notifies systemd if it asked for that (`Type=notify`).
 #[cfg(unix)]
 fn tell_manager(stage: Stage) {
     let state = match stage {
@@ -334,7 +334,7 @@ fn tell_manager(stage: Stage) {
 #[cfg(not(unix))]
 fn tell_manager(_: Stage) {}
 
-/// Dials, and talks with the user until one of them ends it.
+/// Dials, then serves the user until input or output ends.
 async fn converse(
     session: &mut Session,
     args: Args,
@@ -342,7 +342,7 @@ async fn converse(
 ) -> io::Result<End> {
     args.connect.into_iter().for_each(|addr| session.dial(addr));
     if args.format == Format::Text {
-        // So that `echo hello | actix-mesh node --connect ..` has somebody to say it to.
+        // Connect first, so that `echo hello | actix-mesh node --connect ..` reaches a peer.
         session.settle().await;
     }
     if args.detach_input || is_nothing() {
@@ -355,7 +355,7 @@ async fn converse(
     Ok(session.listen(lines).await)
 }
 
-/// Whether standard input is the empty device, as services have it: there will never be a line, and its end means nothing.
+/// Whether standard input is the null device, as for a service: no line will come, and its EOF means nothing.
 #[cfg(unix)]
 fn is_nothing() -> bool {
     use std::os::fd::AsFd as _;
@@ -371,7 +371,7 @@ fn is_nothing() -> bool {
     false
 }
 
-/// Lines of standard input, read by a thread that nobody waits for: such a read cannot be ended.
+/// Reads lines of standard input on a detached thread, because a blocking read cannot be cancelled.
 fn input() -> io::Result<mpsc::Receiver<Input>> {
     let (sender, lines) = mpsc::channel(AHEAD);
     thread::Builder::new().name("input".into()).spawn(move || {
@@ -383,7 +383,7 @@ fn input() -> io::Result<mpsc::Receiver<Input>> {
     Ok(lines)
 }
 
-/// Ends what is under way, then the node, then the output: each within its time.
+/// Ends the pending commands, then the node, then the output, each with a deadline.
 async fn leave(
     mut session: Session,
     end: &End,
@@ -399,9 +399,9 @@ async fn leave(
     }
     if !matches!(end, End::OfOutput) {
         at_most(LAST_LINES, async {
-            // What was still under way has been answered with the node's end.
+            // The shutdown has answered the remaining commands.
             session.settle().await;
-            // It lives as long as we hold it.
+            // The printer lives as long as this address.
             let _ = printer.send(Said).await;
             output.finish().await;
         })
@@ -410,11 +410,11 @@ async fn leave(
 }
 
 async fn at_most(time: Duration, what: impl Future<Output = ()>) {
-    // What is not done by then is given up.
+    // What is not done by then is abandoned.
     let _ = timeout(time, what).await;
 }
 
-/// Tells what was lost at the end.
+/// Reports what was lost at the end.
 fn tell(report: &ShutdownReport) {
     let ShutdownReport {
         unsent,

@@ -1,7 +1,7 @@
-//! The subscriber through which messages and events reach standard output.
+//! The subscriber that prints messages and events to standard output.
 //!
-//! Owns the order: the next is taken when the last has found room in the output, so that what is too much
-//! waits, and is dropped and counted, in the subscription's bounded queue.
+//! Owns the order: it takes the next message once the last one is queued for output. The excess is queued, and dropped
+//! and counted, in the subscription's bounded queue.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use super::directory::Directory;
 use super::interface::Interface;
 use crate::output::Output;
 
-/// How much may wait for a slow reader of our output.
+/// How much may be queued for a slow reader of the output.
 pub(crate) const ITEMS: usize = 1 << 16;
 pub(crate) const BYTES: usize = 16 << 20;
 
@@ -26,7 +26,7 @@ pub(crate) struct Printer {
 }
 
 impl Printer {
-    /// Has everything said that the node delivers and tells.
+    /// Subscribes to the node's messages and events and prints them.
     pub(crate) async fn subscribe(self, router: &Addr<Router>) -> Result<Addr<Self>, MailboxError> {
         let printer = self.start();
         let events = SubscribeEvents::new(printer.clone())
@@ -45,7 +45,7 @@ impl Printer {
         let output = self.output.clone();
         AtomicResponse::new(Box::pin(wrap_future(async move {
             if let Some(line) = line {
-                // Whoever started us watches for the end of the output.
+                // The caller watches for the end of the output.
                 let _ = output.say(line).await;
             }
         })))
@@ -72,14 +72,14 @@ impl Handler<Event> for Printer {
         self.directory.borrow_mut().told(&event);
         if let Some(command) = self.interface.introduce(&event) {
             let introduced = command.begin(&self.router, &self.directory.borrow());
-            // Nobody asked for it, so nobody is told: a peer that has left again needs no introduction.
+            // The introduction is not a user's command, so its result is dropped: the peer may have left already.
             ctx.spawn(wrap_future(async { drop(introduced.await) }));
         }
         self.say(self.interface.event(&event))
     }
 }
 
-/// Answered when everything that came before it has been said.
+/// Answered once everything before it has been printed.
 #[derive(Debug, actix::Message)]
 #[rtype(result = "()")]
 pub(crate) struct Said;

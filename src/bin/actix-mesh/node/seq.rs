@@ -1,17 +1,17 @@
-//! The name a program gives a command: `"seq"`, which comes back exactly as it came.
+//! `"seq"`, a program's identifier for a command, echoed unchanged in the answer.
 //!
-//! Owns where it stands in a line, also in one that is no JSON or too long to be kept: whoever sent it has to know which of
-//! its lines was refused. What else a line says is not understood here.
+//! Owns how it is found in a line, even in one that is not JSON or too long to keep: the sender has to know which of
+//! its lines was refused. Nothing else in a line is parsed here.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// Bytes a `seq` may have. A longer one is not given back.
+/// The most bytes of a `seq`. A longer one is not echoed.
 const MAX_LEN: usize = 1024;
 
-/// A value of JSON, in the letters in which it came; `null` if there was none.
+/// A JSON value as it was written; `null` if there was none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seq(String);
 
@@ -35,7 +35,7 @@ impl Serialize for Seq {
 }
 
 impl Seq {
-    /// That of a whole line.
+    /// Finds the `seq` of a whole line.
     pub(crate) fn of(line: &[u8]) -> Self {
         let mut finder = SeqFinder::default();
         finder.feed(line);
@@ -43,22 +43,22 @@ impl Seq {
     }
 }
 
-/// Looks for the first `"seq"` of a line's object, byte by byte, without keeping the line.
+/// Finds the first `"seq"` of a line's object, byte by byte, without buffering the line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SeqFinder {
-    /// Objects and lists that are open.
+    /// The number of open objects and lists.
     depth: usize,
     in_text: bool,
     escaped: bool,
-    /// The text that stood last at the outermost level, as far as it matters.
+    /// The last string at the outermost level, up to a limit.
     key: Vec<u8>,
-    /// The value, while it comes.
+    /// The value while it is being read.
     value: Option<Vec<u8>>,
     found: Option<Vec<u8>>,
 }
 
 impl SeqFinder {
-    /// Takes in what comes next of the line.
+    /// Reads the next bytes of the line.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             if self.found.is_some() {
@@ -120,7 +120,7 @@ impl SeqFinder {
         self.found = self.value.take();
     }
 
-    /// What was found.
+    /// Returns the `seq` found.
     pub(crate) fn found(self) -> Seq {
         let text = self.found.filter(|value| value.len() <= MAX_LEN);
         let text = text.and_then(|value| String::from_utf8(value).ok());

@@ -1,6 +1,6 @@
-//! The user's side of a running node: lines come in, commands are begun, answers go out.
+//! A user's session with a running node: reads lines, starts commands, prints answers.
 //!
-//! Owns what is under way, and its bound. A slow command holds no other up: each is a task of its own.
+//! Owns the pending commands and their bound. Each command is its own task, so a slow one does not block the others.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -22,32 +22,32 @@ use crate::lines::Line;
 use crate::output::{Gone, Output};
 use crate::warn;
 
-/// Bytes of lines whose commands are under way; beyond it, no further lines are read until some have ended. Less
-/// than a node lets wait to be sent, so that a line is never refused because of those before it.
+/// The byte budget of pending command lines; when it is used up, no more lines are read until some commands end. It is
+/// less than a node's send queue, so a line is never refused because of the lines before it.
 pub(crate) const UNDER_WAY: u32 = 28 << 20;
 
-/// What a command costs beside the bytes of its line.
+/// The cost of a command in addition to the bytes of its line.
 const OVERHEAD: usize = 4096;
 
-/// A line, or why there is none.
+/// An input line, or a read error.
 pub(crate) type Input = io::Result<Line>;
 
-/// Why no more lines are read.
+/// Why the session reads no more lines.
 #[derive(Debug)]
 pub(crate) enum End {
-    /// The input is at its end.
+    /// EOF on the input.
     OfInput,
-    /// The user asked for it.
+    /// The user quit.
     Quit,
     /// The input failed.
     Failed(io::Error),
-    /// Nobody reads the output any more.
+    /// The reader of the output is gone.
     OfOutput,
-    /// The operating system asked for it.
+    /// A signal arrived.
     Signal,
 }
 
-/// See the module.
+/// A session: see the module.
 pub(crate) struct Session {
     router: Addr<Router>,
     interface: Rc<dyn Interface>,
@@ -55,7 +55,7 @@ pub(crate) struct Session {
     output: Output,
     room: Arc<Semaphore>,
     tasks: JoinSet<()>,
-    /// Messages that were given and not sent.
+    /// Messages given and not sent.
     unsent: Rc<Cell<usize>>,
 }
 
@@ -78,7 +78,7 @@ impl Session {
         }
     }
 
-    /// Begins a connection that nobody waits for; why it comes to nothing is told on standard error.
+    /// Dials in the background; a failure is reported on standard error.
     pub(crate) fn dial(&mut self, addr: Address) {
         let command = Command::Connect { addr, expect: None };
         let outcome = command.begin(&self.router, &self.directory.borrow());
@@ -89,12 +89,12 @@ impl Session {
         });
     }
 
-    /// How many messages were given and not sent; it goes on counting.
+    /// Returns the live count of messages that were given and not sent.
     pub(crate) fn unsent(&self) -> Rc<Cell<usize>> {
         Rc::clone(&self.unsent)
     }
 
-    /// Reads lines until there is a reason to stop.
+    /// Reads lines until the session ends.
     pub(crate) async fn listen(&mut self, mut lines: mpsc::Receiver<Input>) -> End {
         loop {
             let line = match lines.recv().await {
@@ -132,14 +132,14 @@ impl Session {
     async fn begin(&mut self, seq: Seq, command: Command, cost: u32) {
         let room = Arc::clone(&self.room).acquire_many_owned(cost);
         let room = room.await.expect("this semaphore is never closed");
-        // Those that have ended are only forgotten here.
+        // Discards the tasks that have ended.
         while self.tasks.try_join_next().is_some() {}
         let is_message = matches!(
             command,
             Command::Send { .. } | Command::Whisper { .. } | Command::Reply { .. }
         );
         let mut outcome = command.begin(&self.router, &self.directory.borrow());
-        // Begun here and not in the task, so that commands are begun in the order of their lines.
+        // Started here and not in the task, so that commands start in the order of their lines.
         let begun = poll_fn(|cx| Poll::Ready(outcome.as_mut().poll(cx))).await;
         let (interface, output) = (Rc::clone(&self.interface), self.output.clone());
         let unsent = Rc::clone(&self.unsent);
@@ -152,14 +152,14 @@ impl Session {
                 unsent.set(unsent.get() + 1);
             }
             if let Some(answer) = interface.answer(seq, outcome) {
-                // Whoever started us watches for the end of the output.
+                // The caller watches for the end of the output.
                 let _ = output.say(answer).await;
             }
             drop(room);
         });
     }
 
-    /// Waits until everything under way has ended.
+    /// Waits until all pending commands have ended.
     pub(crate) async fn settle(&mut self) {
         while self.tasks.join_next().await.is_some() {}
     }

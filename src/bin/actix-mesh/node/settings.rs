@@ -1,6 +1,6 @@
-//! Every further setting of a node, as a flag and as a variable of the environment. A flag goes before its variable.
+//! The remaining settings of a node, as flags and environment variables. A flag overrides its variable.
 //!
-//! Owns their spelling. What each does, and its default, is the crate's business: what is not given is left to it.
+//! Owns their spelling. The crate owns their meaning and their defaults: a setting that is not given is left to it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use std::time::Duration;
 use actix_mesh::{Config, Method};
 use clap::Args;
 
-/// A time in seconds, `0.5` say.
+/// Parses a time in seconds, such as `0.5`.
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "a time is a number of seconds")?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
-/// Compression methods by their names.
+/// Parses compression methods by name.
 fn method(text: &str) -> Result<Method, String> {
     let known = Method::available();
     let name = |method: &Method| {
@@ -55,22 +55,22 @@ macro_rules! settings {
                 hide_short_help = true
             )]
             compression: Option<Vec<String>>,
-            /// Let hosts of this machine be banned
+            /// Allow bans of loopback addresses too
             #[arg(long, env = "ACTIX_MESH_BAN_LOOPBACK", hide_short_help = true)]
             ban_loopback: bool,
-            /// Do not announce what actix-mesh nodes say to each other beyond the protocol
+            /// Do not announce this crate's protocol extensions
             #[arg(long, env = "ACTIX_MESH_NO_EXTENSIONS", hide_short_help = true)]
             no_extensions: bool,
-            /// Spare small broadcasts on links where they would come a second time
+            /// Skip small broadcasts on links where they would be duplicates
             #[arg(long, env = "ACTIX_MESH_PRUNE", hide_short_help = true)]
             prune: bool,
-            /// Send small broadcasts on every link, whatever `--prune` says: what a node does by itself
+            /// Send small broadcasts on every link (the default); overrides `--prune`
             #[arg(long, env = "ACTIX_MESH_NO_PRUNE", hide = true)]
             no_prune: bool,
         }
 
         impl Settings {
-            /// Puts what was given into a configuration.
+            /// Applies the given settings to a configuration.
             pub(crate) fn apply(&self, mut config: Config) -> Result<Config, String> {
                 $(
                     if let Some(value) = self.$name.clone() {
@@ -92,7 +92,7 @@ macro_rules! settings {
     };
 }
 
-/// Zero is off.
+/// Zero turns a setting off.
 fn unless_zero(time: Duration) -> Option<Duration> {
     Some(time).filter(|time| !time.is_zero())
 }
@@ -104,37 +104,37 @@ settings! {
     connect_timeout: Duration, "ACTIX_MESH_CONNECT_TIMEOUT", "SECONDS", parse = seconds;
     /// How long a handshake may take
     handshake_timeout: Duration, "ACTIX_MESH_HANDSHAKE_TIMEOUT", "SECONDS", parse = seconds;
-    /// The longest pause before a lost peer is dialled again; 0: it is not
+    /// The longest back-off before a lost peer is redialled; 0: never redial
     max_reconnect_delay: Duration, "ACTIX_MESH_MAX_RECONNECT_DELAY", "SECONDS", parse = seconds, map = unless_zero;
-    /// How long a disconnected peer is kept out; 0: it may come back at once
+    /// How long a disconnected peer is refused; 0: not at all
     rejoin_delay: Duration, "ACTIX_MESH_REJOIN_DELAY", "SECONDS", parse = seconds, map = unless_zero;
-    /// A peer silent for so long is probed; 0: none is
+    /// Probe a peer after this much silence; 0: never
     keepalive_interval: Duration, "ACTIX_MESH_KEEPALIVE_INTERVAL", "SECONDS", parse = seconds, map = unless_zero;
-    /// A peer that reads nothing for so long is closed
+    /// Close a peer that reads nothing for this long
     stall_timeout: Duration, "ACTIX_MESH_STALL_TIMEOUT", "SECONDS", parse = seconds;
-    /// Bytes a second below which a peer that has to read counts as stalled
+    /// A peer with queued data that reads fewer bytes a second counts as stalled
     min_peer_drain_rate: u32, "ACTIX_MESH_MIN_PEER_DRAIN_RATE", "BYTES";
     /// How long a frame may take from its first byte to its last
     frame_timeout: Duration, "ACTIX_MESH_FRAME_TIMEOUT", "SECONDS", parse = seconds;
-    /// Messages a second that are read of a peer
+    /// Rate limit per peer, in messages a second
     max_peer_message_rate: u32, "ACTIX_MESH_MAX_PEER_MESSAGE_RATE", "N", map = Some;
-    /// Bytes a second that are read of a peer
+    /// Rate limit per peer, in bytes a second
     max_peer_byte_rate: u32, "ACTIX_MESH_MAX_PEER_BYTE_RATE", "BYTES", map = Some;
-    /// Peers beyond which some are asked to go elsewhere; 0: none is
+    /// Above this many peers, ask some to connect elsewhere; 0: never
     soft_max_peers: usize, "ACTIX_MESH_SOFT_MAX_PEERS", "N";
-    /// Broadcasts of so many bytes are offered before they are passed on; 0: none is
+    /// Offer broadcasts of at least this many bytes before relaying them; 0: never
     announce_from: usize, "ACTIX_MESH_ANNOUNCE_FROM", "BYTES";
-    /// Peers that may come to this node
+    /// The most inbound peers
     max_incoming: usize, "ACTIX_MESH_MAX_INCOMING", "N";
-    /// Strangers that may wait for their handshake
+    /// The most connections awaiting their handshake
     max_pending: usize, "ACTIX_MESH_MAX_PENDING", "N";
     /// Broadcasts remembered as seen
     waterfall_capacity: usize, "ACTIX_MESH_WATERFALL_CAPACITY", "N";
-    /// Unprocessed input of a connection
+    /// Unprocessed input per connection
     inbound_budget: usize, "ACTIX_MESH_INBOUND_BUDGET", "BYTES";
     /// Memory that connections share beyond that
     shared_budget: usize, "ACTIX_MESH_SHARED_BUDGET", "BYTES";
-    /// Own messages that wait to be written
+    /// The send queue for this node's own messages
     send_budget: usize, "ACTIX_MESH_SEND_BUDGET", "BYTES";
     /// The operating system's buffers of a connection, each way
     socket_buffer: u32, "ACTIX_MESH_SOCKET_BUFFER", "BYTES";

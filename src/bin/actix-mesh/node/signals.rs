@@ -1,11 +1,11 @@
-//! The operating system's ways to ask a program to end.
+//! The signals that ask the program to end.
 
 use std::io;
 
 #[cfg(unix)]
 use actix_rt::signal::unix::{Signal, SignalKind, signal};
 
-/// Interrupt, termination, and hang-up.
+/// SIGINT, SIGTERM and SIGHUP.
 #[cfg(unix)]
 #[derive(Debug)]
 pub(crate) struct Signals([Signal; 3]);
@@ -22,7 +22,7 @@ impl Signals {
         Ok(Self([interrupt?, terminate?, hangup?]))
     }
 
-    /// Waits for the next.
+    /// Waits for the next signal.
     pub(crate) async fn next(&mut self) {
         let [interrupt, terminate, hangup] = &mut self.0;
         tokio::select! {
@@ -44,7 +44,7 @@ impl Signals {
         Ok(Self)
     }
 
-    /// Waits for the next.
+    /// Waits for the next Ctrl-C.
     pub(crate) async fn next(&mut self) {
         if actix_rt::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;

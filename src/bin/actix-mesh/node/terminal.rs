@@ -1,6 +1,6 @@
-//! The terminal as people use it: a line that can be edited and recalled, with what is said above it.
+//! Line editing on a terminal: a line with history, below the output.
 //!
-//! Owns the terminal's state and gives it back. Where input or output is no terminal, there is none of this.
+//! Owns the terminal's state and restores it. Not used where input or output is not a terminal.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::thread;
@@ -14,17 +14,17 @@ use super::session::Input;
 use crate::lines::Line;
 use crate::output::Output;
 
-/// Lines that can be recalled.
+/// Lines kept in the history.
 const RECALLED: usize = 1000;
 
-/// What is said and what is typed.
+/// Output and input of the terminal.
 pub(super) struct Terminal {
     output: Output,
     lines: mpsc::Receiver<Input>,
     found: Found,
 }
 
-/// How the terminal was found, and is given back when this is dropped: a line may be being edited when the program ends.
+/// The terminal's original state, restored on drop: the program may end while a line is being edited.
 pub(super) struct Found(#[cfg(unix)] Option<rustix::termios::Termios>);
 
 impl Found {
@@ -41,13 +41,13 @@ impl Drop for Found {
         #[cfg(unix)]
         if let Some(found) = &self.0 {
             let now = rustix::termios::OptionalActions::Now;
-            // If it is gone there is nothing to give back.
+            // If the terminal is gone there is nothing to restore.
             let _ = rustix::termios::tcsetattr(io::stdin(), now, found);
         }
     }
 }
 
-/// Says lines above the one that is being edited.
+/// Prints lines above the one being edited.
 struct Above<P>(P);
 
 impl<P: ExternalPrinter> Write for Above<P> {
@@ -63,7 +63,7 @@ impl<P: ExternalPrinter> Write for Above<P> {
 }
 
 impl Terminal {
-    /// `None` where there is no terminal to edit lines on.
+    /// Returns `None` where there is no terminal to edit lines on.
     pub(super) fn open() -> Option<Self> {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return None;

@@ -1,6 +1,6 @@
-//! A mesh of eight nodes in this process, with something going on in it: traffic, a split that heals, a peer that is slow.
+//! A demo mesh of eight nodes in this process, with traffic, a partition that heals, and a slow peer.
 //!
-//! Owns what happens. It is shown as any node is, by its API.
+//! Owns what happens in it. It is displayed like any node, through its API.
 
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
@@ -16,13 +16,13 @@ use serde::{Deserialize, Serialize};
 use crate::Failure;
 
 const NODES: usize = 8;
-/// Between two messages of a node.
+/// The pause between two messages of a node.
 const PACE: Duration = Duration::from_millis(150);
-/// How long the mesh is whole, and then torn.
+/// How long the mesh is connected, and then partitioned.
 const WHOLE: Duration = Duration::from_secs(20);
 const TORN: Duration = Duration::from_secs(8);
 
-/// What the nodes tell each other.
+/// The messages the nodes send.
 #[derive(Serialize, Deserialize)]
 struct Reading {
     sensor: usize,
@@ -34,7 +34,7 @@ impl Payload for Reading {
     const KIND: &'static str = "reading/1";
 }
 
-/// Takes a while for each message, and lets nothing be dropped: so its node reads ever less.
+/// Handles each message slowly and pauses instead of dropping, so its node reads more and more slowly.
 struct Sleepy;
 
 impl Actor for Sleepy {
@@ -70,14 +70,14 @@ impl Actor for Sensor {
             let Ok(send) = Send::typed(&reading) else {
                 return;
             };
-            // While the mesh is torn nobody may be there.
+            // During the partition a node may have no peers.
             let sending = sensor.node.router.send(send.allow_empty().or_busy());
             ctx.spawn(sending.into_actor(sensor).map(|_, _, _| ()));
         });
     }
 }
 
-/// Starts the mesh on threads of its own; where the first node's API is.
+/// Starts the mesh on its own threads; returns the URL of the first node's API.
 pub(super) fn start() -> Result<String, Failure> {
     let (tell, told) = sync_channel(1);
     std::thread::Builder::new()
@@ -85,7 +85,7 @@ pub(super) fn start() -> Result<String, Failure> {
         .spawn(move || {
             let system = actix::System::new();
             if let Err(why) = system.block_on(live(&tell)) {
-                // Whoever waited may have gone.
+                // The caller may have gone.
                 let _ = tell.send(Err(why.to_string()));
             }
         })?;
@@ -99,12 +99,12 @@ async fn live(tell: &SyncSender<Result<String, String>>) -> Result<(), Failure> 
             .subnet("demo", "Plaintext")
             .max_outgoing(3)
             .share_topology(true)
-            // Who was cut off stays away until it is asked for.
+            // A disconnected peer is kept out until this side dials it.
             .rejoin_delay(2 * TORN)
             .stall_timeout(Duration::from_secs(5))
             .socket_buffer(16 << 10);
         if number == NODES - 1 {
-            // So that it shows soon that this one does not keep up.
+            // Small budgets make the slow peer visible soon.
             config = config.inbound_budget(32 << 10).shared_budget(64 << 10);
         }
         for earlier in nodes.iter().rev().take(2) {
@@ -135,13 +135,13 @@ async fn live(tell: &SyncSender<Result<String, String>>) -> Result<(), Failure> 
         let cut = tear(&nodes).await?;
         tokio::time::sleep(TORN).await;
         for (node, addr) in cut {
-            // Its other end may have come back by itself.
+            // The other end may have reconnected already.
             let _ = nodes[node].router.send(Connect::to(addr)).await?;
         }
     }
 }
 
-/// Cuts the links between the first half and the second; who is to dial whom to mend them.
+/// Cuts the links between the two halves; returns which node has to dial which address to restore them.
 async fn tear(nodes: &[Node]) -> Result<Vec<(usize, std::net::SocketAddr)>, Failure> {
     let mut cut = Vec::new();
     for (at, node) in nodes[..NODES / 2].iter().enumerate() {

@@ -1,4 +1,4 @@
-//! `actix-mesh top`: a node and its mesh in the terminal, as they change.
+//! `actix-mesh top`: a live view of a node and its mesh in the terminal.
 //!
 //! Owns the terminal and the keys.
 
@@ -18,13 +18,13 @@ use crate::Failure;
 use source::{Api, News};
 use view::View;
 
-/// Between two looks at keys and news.
+/// How often keys and updates are polled.
 const TURN: Duration = Duration::from_millis(100);
-/// News that may wait.
+/// Updates that may be queued.
 const NEWS: usize = 1024;
-/// How long the first picture may take, where one is all that is wanted.
+/// How long `--once` waits for its first picture.
 const FIRST: Duration = Duration::from_secs(20);
-/// As wide and high as a picture is that goes elsewhere than to a terminal.
+/// The width and height of a picture that does not go to a terminal.
 const SIZE: (u16, u16) = (120, 40);
 
 const EXAMPLES: &str = "\
@@ -47,7 +47,7 @@ pub(crate) struct Args {
     /// Where the node serves its page and API (`actix-mesh node --http`)
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     http: String,
-    /// The token that it wants, if it does
+    /// The token, if the API requires one
     #[arg(
         long = "http-token",
         value_name = "TOKEN",
@@ -55,10 +55,10 @@ pub(crate) struct Args {
         hide_env_values = true
     )]
     http_token: Option<String>,
-    /// Start a mesh of eight nodes in this process and show that
+    /// Start a demo mesh of eight nodes in this process and show it
     #[arg(long, conflicts_with = "http")]
     demo: bool,
-    /// Draw one picture as text, without a terminal, and end
+    /// Print one picture as text, without a terminal, and exit
     #[arg(long)]
     once: bool,
 }
@@ -115,7 +115,7 @@ fn follow(
     }
 }
 
-/// `settled`: whether to wait until there is something to see.
+/// `settled`: whether to wait until there is something to show.
 fn draw_once(news: &Receiver<News>, settled: bool) -> Result<(), Failure> {
     let mut view = View::new(false);
     let began = Instant::now();

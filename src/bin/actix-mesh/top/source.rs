@@ -1,6 +1,6 @@
-//! What a node's API tells, as it tells it: snapshots and events, over HTTP, from a thread of its own.
+//! Reads snapshots and events from a node's API over HTTP, on its own thread.
 //!
-//! Owns the connection and its return. Draws nothing.
+//! Owns the connection and its reconnects. Draws nothing.
 
 use std::io::{BufRead as _, BufReader};
 use std::sync::mpsc::SyncSender;
@@ -9,21 +9,21 @@ use std::time::Duration;
 use actix_mesh::dashboard::{Snapshot, Told};
 use serde::de::DeserializeOwned;
 
-/// What is new.
+/// An update for the display.
 #[derive(Debug)]
 pub(super) enum News {
     Snapshot(Box<Snapshot>),
     Told(Told),
-    /// The node cannot be asked, and why.
+    /// The node cannot be queried, and why.
     Lost(String),
 }
 
-/// Between two attempts.
+/// The pause between two attempts.
 const AGAIN: Duration = Duration::from_secs(1);
 /// The longest line of the stream: a snapshot of the largest mesh that is drawn.
 const LONGEST: u64 = 16 << 20;
 
-/// Where a node's API is, and the token that it wants.
+/// The URL of a node's API and the token it requires.
 #[derive(Clone, Debug)]
 pub(super) struct Api {
     pub(super) url: String,
@@ -31,7 +31,7 @@ pub(super) struct Api {
 }
 
 impl Api {
-    /// Of an address as it was typed: `127.0.0.1:8080`, or a whole URL.
+    /// Builds it from an address as typed: `127.0.0.1:8080`, or a whole URL.
     pub(super) fn at(address: &str, token: Option<String>) -> Self {
         let url = match address.contains("://") {
             true => address.trim_end_matches('/').to_owned(),
@@ -40,7 +40,7 @@ impl Api {
         Self { url, token }
     }
 
-    /// Passes on what the node tells until nobody listens.
+    /// Forwards updates until the receiver is gone.
     pub(super) fn follow(self, news: &SyncSender<News>) {
         loop {
             let why = match self.listen(news) {
@@ -60,9 +60,9 @@ impl Api {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
         let answer = request.call().map_err(|error| match error {
-            ureq::Error::StatusCode(403) => "it wants a token: --http-token".to_owned(),
+            ureq::Error::StatusCode(403) => "it requires a token: --http-token".to_owned(),
             ureq::Error::StatusCode(503) => {
-                "as many look at it as may, or it has only just begun".to_owned()
+                "it has no free viewer slot, or it has just started: retry later".to_owned()
             }
             error => format!(
                 "{}: {error}: give the address of a node that was started with --http",
@@ -72,10 +72,10 @@ impl Api {
         Ok(answer.into_body())
     }
 
-    /// `Ok` when nobody listens any more.
+    /// Reads the stream. Returns `Ok` when the receiver is gone.
     fn listen(&self, news: &SyncSender<News>) -> Result<(), String> {
         let live = self.ask("/api/live")?;
-        // What happened before; what comes meanwhile is told twice, and drawn once.
+        // Past events; events that arrive meanwhile come twice and are drawn once.
         let past = self.ask("/api/events")?.read_to_string();
         let past = past.map_err(|error| error.to_string())?;
         for told in read_json::<Vec<Told>>(&past)? {

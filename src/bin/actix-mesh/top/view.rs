@@ -1,6 +1,6 @@
-//! What is drawn of a node: its peers, its rates, the mesh around it, what is wrong and what happened.
+//! The display of a node: its peers, its rates, the mesh around it, its problems and its events.
 //!
-//! Owns the layout and the words. Knows neither where the news come from nor the terminal.
+//! Owns the layout and the words. Knows neither the source of the data nor the terminal.
 
 use std::collections::VecDeque;
 use std::f64::consts::TAU;
@@ -23,12 +23,12 @@ const EVENTS: usize = 200;
 const SECONDS: usize = 240;
 /// Characters of an id that are shown.
 const ID: usize = 10;
-/// Narrower than this there is no map.
+/// The map is hidden on a narrower terminal.
 const WIDE: u16 = 100;
 /// Problems shown at once.
 const PROBLEMS: usize = 3;
 
-/// What is known of a node.
+/// The state of a node that is displayed.
 #[derive(Debug, Default)]
 pub(super) struct View {
     snapshot: Option<Box<Snapshot>>,
@@ -36,7 +36,7 @@ pub(super) struct View {
     events: VecDeque<Told>,
     delivered: VecDeque<u64>,
     received: VecDeque<u64>,
-    /// Rows of peers above those that are shown.
+    /// Rows of peers scrolled past.
     pub(super) scrolled: usize,
     pub(super) paused: bool,
     colours: bool,
@@ -79,7 +79,7 @@ impl View {
         self.snapshot.is_some()
     }
 
-    /// As many peers as there are, or one screen less.
+    /// Scrolls the list of peers, at most to its last row.
     pub(super) fn scroll(&mut self, by: isize) {
         let peers = self.snapshot.as_ref().map_or(0, |it| it.peers.len());
         self.scrolled = self
@@ -203,7 +203,7 @@ impl View {
         frame.render_widget(table, area);
     }
 
-    /// The nodes in a circle, the asked one first, and their links.
+    /// Draws the nodes in a circle, beginning with the queried one, and their links.
     fn map(&self, snapshot: &Snapshot, area: Rect, frame: &mut Frame<'_>) {
         let nodes = &snapshot.topology.nodes;
         let place = |id: &str| {
@@ -337,7 +337,7 @@ fn plural(count: usize, word: &str) -> String {
     }
 }
 
-/// Three digits and what they count.
+/// Formats a number with three digits and a unit prefix.
 fn scaled(mut number: f64, step: f64) -> String {
     for unit in ["", "k", "M"] {
         if number < step {
@@ -368,7 +368,7 @@ fn time(seconds: u64) -> String {
     }
 }
 
-/// The time of day, UTC.
+/// Formats the time of day in UTC.
 fn clock(unix: u64) -> String {
     let second = unix % 86_400;
     format!(

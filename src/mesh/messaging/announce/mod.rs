@@ -1,8 +1,8 @@
-//! Announcements: a large broadcast is offered before it is passed on, so that each node hears one copy.
+//! Announcements: a relay offers a large broadcast before sending it, so that each node gets one copy.
 //!
-//! Owns which messages are offered, and to whom. The author sends its message to all its peers; a relay offers it to
-//! those of its peers that take part, and sends it to the others. What cannot be kept is passed on at once, so that a full
-//! store costs copies, not messages. Nothing here knows what a message says.
+//! Owns which messages are offered, and to which peers. The author sends its message to all its peers; a relay offers
+//! it to its peers that take part, and sends it to the others. A message that does not fit into the store is relayed at
+//! once: a full store costs copies, not messages. Nothing here knows what a message says.
 
 mod name;
 mod offers;
@@ -25,38 +25,38 @@ use crate::mesh::messaging::store_budget::StoreBudget;
 use crate::mesh::token_bucket::TokenBucket;
 use crate::wire::{Batch, Frame, Frames};
 
-/// A node with fewer peers passes everything on at once: there is next to nothing to spare.
+/// A node with fewer peers relays everything at once: offers would save next to nothing.
 const MIN_PEERS: usize = 3;
 
-/// Nobody offers smaller ones, whatever it is set to: an offer and its answer are some 600 bytes.
+/// Smaller messages are never offered, whatever the setting: an offer and its answer take some 600 bytes.
 pub(super) const SMALLEST: usize = 4 << 10;
 
-/// What is offered stays valid for so many seconds more at least.
+/// A message is offered only if it stays valid for at least this many seconds more.
 const VALID: u64 = 5;
 
-/// Large messages that are known to have come, in each of two generations: the older one is forgotten when the younger
-/// is full.
+/// Large messages remembered as received, in each of two generations. When the young generation is full, it replaces
+/// the old one.
 const GENERATION: usize = 8192;
 
-/// What was offered, by either side. Messages go by keyed digests of their names.
+/// Offers in both directions. Messages are stored under keyed digests of their names.
 #[derive(Debug)]
 pub(in crate::mesh) struct Announcements {
     store: Store,
     offers: BTreeMap<u64, Offer>,
-    /// Of the offers, those that have come in the batch that is being taken in.
+    /// Offers whose messages came in the current batch.
     come: Vec<u64>,
     young: BTreeSet<u64>,
     old: BTreeSet<u64>,
 }
 
-/// How a peer takes part. Made when it first does.
+/// A peer's part in announcements. Created when it first takes part.
 #[derive(Debug)]
 pub(in crate::mesh) struct AnnouncementLimits {
-    /// What we may offer it: half of what it lets us.
+    /// Rate limit of our offers to it: half of what it accepts.
     offered: TokenBucket,
-    /// Messages that it offered and that have not come.
+    /// Messages it has offered that have not come.
     open: usize,
-    /// Times of late that it did not send what it had offered, and when that was.
+    /// How often it recently failed to send what it had offered, and when it last did.
     broken: u8,
     broken_at: Duration,
 }
@@ -94,13 +94,13 @@ impl Announcements {
         self.young.insert(name);
     }
 
-    /// Messages that are kept, and their bytes.
+    /// The number of stored messages, and their bytes.
     #[cfg(test)]
     pub(in crate::mesh) fn kept_for(&self) -> (usize, usize) {
         self.store.kept()
     }
 
-    /// Messages that were offered to us and have not come.
+    /// The number of messages offered to us that have not come.
     #[cfg(test)]
     pub(in crate::mesh) fn offers_open(&self) -> usize {
         self.offers.len()
@@ -108,7 +108,7 @@ impl Announcements {
 }
 
 impl Mesh {
-    /// Which of the frames to be passed on are offered first. None, nearly always.
+    /// Returns which of the frames to be relayed are offered first. Almost always none.
     pub(in crate::mesh) fn large_of(
         &self,
         now: Now,
@@ -134,14 +134,14 @@ impl Mesh {
         self.params.extensions && self.routing.has_extended()
     }
 
-    /// As it is without compression, so that all nodes judge alike. Payload that is not text can go under two ids where the
-    /// two languages disagree: it goes at once.
+    /// Whether a frame is large by its uncompressed size, so that all nodes agree. A payload that is not text may have
+    /// two ids, one for each reference language: it is relayed at once.
     fn is_large(&self, frame: &Frame<'_>) -> bool {
         let least = self.params.announce_from.max(SMALLEST);
         frame.body.len() >= least && frame.is_text()
     }
 
-    /// Offers a message of another's to those of these peers that take part, and passes it on to the others.
+    /// Offers another node's message to those of these peers that take part, and relays it to the others.
     pub(in crate::mesh) fn pass_on_large(
         &mut self,
         now: Now,
@@ -154,7 +154,7 @@ impl Mesh {
         let digest = self.key.digest(name.as_bytes());
         let (mut offered, mut at_once): (Targets, Targets) =
             to.into_iter().partition(|conn| self.may_offer(now, *conn));
-        // Whoever offers it to us is told that we have it, and need not be sent it.
+        // A peer that offers it to us is told that we have it, and need not be sent it.
         let offer = self.announcements.offers.get(&digest);
         let has_it = |conn: &ConnId| offer.is_some_and(|offer| offer.by.contains(conn));
         let open: Targets = offered.iter().copied().filter(|it| !has_it(it)).collect();
@@ -174,7 +174,7 @@ impl Mesh {
         }
     }
 
-    /// Whether a peer takes part, and has room for another offer.
+    /// Whether a peer takes part and its rate limit allows another offer.
     fn may_offer(&mut self, now: Now, conn: ConnId) -> bool {
         if !self.is_extended(conn) {
             return false;
@@ -187,9 +187,9 @@ impl Mesh {
         })
     }
 
-    /// A broadcast has come that others may offer, whatever this node is set to.
+    /// Notes the arrival of a broadcast that others may offer, whatever this node's setting.
     pub(in crate::mesh) fn note_large(&mut self, frame: &Frame<'_>) {
-        // What is not text may go under the id of a text.
+        // A message that is not text may have the id of a text.
         if frame.body.len() < SMALLEST || !self.takes_part() || !frame.is_text() {
             return;
         }
@@ -201,7 +201,7 @@ impl Mesh {
         }
     }
 
-    /// A peer sends what we have: it need not be kept for it.
+    /// A peer sent a message we already have: it need not be stored for that peer.
     pub(in crate::mesh) fn note_copy(&mut self, conn: ConnId, frame: &Frame<'_>) {
         let may_be_kept = frame.body.len() >= SMALLEST && !self.announcements.store.is_empty();
         if may_be_kept && frame.is_text() {
@@ -215,12 +215,12 @@ impl Mesh {
         Some(limits.announcements.get_or_insert_default())
     }
 
-    /// A peer asks for messages that we offered: it is sent each once.
+    /// Sends a peer the offered messages it asks for, each once.
     pub(in crate::mesh) fn on_want(&mut self, conn: ConnId, wanted: &[Bytes], out: &mut Effects) {
         for name in wanted {
             let digest = self.key.digest(name);
             let Some(frames) = self.announcements.store.settle(digest, conn) else {
-                // It took too long, or was never offered.
+                // The request came too late, or the message was never offered.
                 continue;
             };
             let to = Targets::from_elem(conn, 1);
@@ -228,7 +228,7 @@ impl Mesh {
         }
     }
 
-    /// Lets go of what nobody asked for in time, and asks the next where the last has not sent.
+    /// Drops stored messages nobody asked for in time, and asks the next peer for each overdue offer.
     pub(in crate::mesh) fn mind_announcements(&mut self, now: Now, out: &mut Effects) {
         self.announcements.store.expire(now.monotonic);
         let offers = self.announcements.offers.iter();

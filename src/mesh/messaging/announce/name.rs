@@ -1,6 +1,6 @@
 //! Names: what a message is called in announcements.
 //!
-//! Owns what tells one message from another where only its name is at hand. Knows nothing of who offers it.
+//! Owns what tells messages apart by name alone. Knows nothing of the peers that offer them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,12 +11,12 @@ use crate::wire::Frame;
 /// Characters of an author's id.
 const MAX_ID: usize = 128;
 
-/// Bytes of an id that tell messages apart, and of the hash of the lengths of its packets.
+/// Bytes taken from the id, and from the hash of the packet lengths.
 const ID: usize = 24;
 const LENGTHS: usize = 12;
 
-/// What a message is called in announcements: the beginning of its id, its author, and a hash of the lengths of its
-/// packets, which the id does not cover.
+/// A message's name in announcements: the beginning of its id, its author, and a hash of its packet lengths, which the
+/// id does not cover.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Name {
     id: String,
@@ -45,7 +45,7 @@ impl Name {
         format!("{}.{}.{}", self.id, self.author, self.lengths)
     }
 
-    /// No part is longer than it can be: names are kept.
+    /// Parses a name. Names are stored, so each part has a maximum length.
     pub(super) fn read(text: &str) -> Option<Self> {
         let mut parts = text.splitn(3, '.');
         let mut part = |longest: usize| {
@@ -60,7 +60,7 @@ impl Name {
     }
 }
 
-/// A message that is to be offered, as announcements call it.
+/// A message to be offered: its name and size.
 pub(in crate::mesh) struct Large {
     pub(super) name: String,
     pub(super) size: usize,

@@ -1,6 +1,6 @@
 //! Offers: large messages that peers have and we do not.
 //!
-//! Owns whom of those that offer one is asked for it, and who is asked next if that one does not send it.
+//! Owns which of the offering peers is asked for a message, and which is asked next if that one does not send it.
 
 use std::time::Duration;
 
@@ -16,18 +16,18 @@ use crate::mesh::input::{ConnId, Now};
 use crate::mesh::membership::capability::Verb;
 use crate::wire::Frame;
 
-/// Messages that one peer may have offered and not sent.
+/// Messages that one peer may have offered without having sent them.
 const OFFERS_OF_ONE: usize = 1024;
 
-/// Whoever was asked for a message has this time, and the longer the larger it is: a second for each so many bytes. Three
-/// times this, and many more have been asked, are less than the time for which others keep it.
+/// A peer that was asked for a message has this time to send it, plus a second for each `BYTES_A_SECOND` of its size.
+/// After three timeouts many peers have been asked, and others still keep the message.
 const WANT_TIMEOUT: Duration = Duration::from_secs(2);
 const BYTES_A_SECOND: u64 = 4 << 20;
 
-/// What nobody sent is given up after this time.
+/// A message that nobody sent is given up after this time.
 const GIVEN_UP: Duration = Duration::from_secs(40);
 
-/// Who did not send what it offered so often is asked last, until it has been quiet for this time.
+/// A peer that broke this many promises is asked last, until it has broken none for `FORGIVEN`.
 const BROKEN_PROMISES: u8 = 3;
 const FORGIVEN: Duration = Duration::from_secs(600);
 
@@ -36,18 +36,18 @@ const FORGIVEN: Duration = Duration::from_secs(600);
 pub(super) struct Offer {
     name: String,
     size: u64,
-    /// Who offers it, in the order in which they are asked, and how many of them were.
+    /// The peers that offer it, in the order they are asked, and how many have been asked.
     pub(super) by: SmallVec<[ConnId; 4]>,
     asked: usize,
     /// The author is our peer, and sends it to us without being asked.
     awaits_author: bool,
-    /// When the next is asked.
+    /// When the next peer is asked.
     pub(super) until: Duration,
     since: Duration,
 }
 
 impl Mesh {
-    /// A peer has these messages, and sends them to us if we ask for them.
+    /// Notes which messages a peer offers: it sends them when asked.
     pub(in crate::mesh) fn on_have(
         &mut self,
         now: Now,
@@ -85,7 +85,7 @@ impl Mesh {
             return;
         };
         if limits.open >= OFFERS_OF_ONE {
-            // Maybe because others keep us from what it offers: not its fault.
+            // Not the peer's fault: others may be keeping its messages from us.
             self.stats.over_budget += 1;
             return;
         }
@@ -103,7 +103,7 @@ impl Mesh {
             until: now.monotonic + WANT_TIMEOUT,
             since: now.monotonic,
         });
-        // Whoever offers it last and says least cannot make the others wait.
+        // A peer that offers it last and understates its size cannot make the others wait.
         offer.size = offer.size.min(size);
         if is_reliable && offer.asked == 0 && !offer.awaits_author {
             offer.by.insert(0, conn);
@@ -113,7 +113,7 @@ impl Mesh {
         }
     }
 
-    /// Asks the next of those that offer a message; false if there is none left.
+    /// Asks the next peer that offers a message; false if none is left.
     fn fetch(&mut self, now: Now, name: u64, out: &mut Effects) -> bool {
         while let Some(offer) = self.announcements.offers.get_mut(&name) {
             let Some(conn) = offer.by.get(offer.asked).copied() else {
@@ -139,7 +139,8 @@ impl Mesh {
         let last = offer.asked.checked_sub(1);
         let last = last.and_then(|at| offer.by.get(at)).copied();
         let is_over = since + GIVEN_UP <= now.monotonic;
-        // Of many that offer it and mean no good, twice as many are asked each time: honest ones keep it only for a while.
+        // Each round asks twice as many: many of the peers may be malicious, and honest ones store the message only
+        // briefly.
         let twice = 1 + offer.asked;
         let asked = (0..twice).filter(|_| self.fetch(now, name, out)).count();
         if asked > 0 || is_over {
@@ -151,7 +152,7 @@ impl Mesh {
         } else if let Some(offer) = self.announcements.offers.get_mut(&name)
             && offer.until <= now.monotonic
         {
-            // It may be on its way yet, or somebody else may offer it.
+            // It may still be on its way, or another peer may offer it.
             offer.until = now.monotonic + WANT_TIMEOUT;
         }
     }
@@ -167,7 +168,7 @@ impl Mesh {
         limits.broken_at = now.monotonic;
     }
 
-    /// A link is gone: what was asked for on it is asked of others, and nothing is kept for it.
+    /// A connection has ended: asks other peers for what was asked for on it, and stores nothing for it any more.
     pub(in crate::mesh) fn end_announcements(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         self.announcements.store.settle_all(conn);
         let routing = &self.routing;
@@ -188,7 +189,7 @@ impl Mesh {
             let author_left = offer.awaits_author && !is_connected(&self.routing, &offer.name);
             offer.awaits_author &= !author_left;
             if offer.by.is_empty() {
-                // Others offer it when they have it.
+                // Other peers will offer it once they have it.
                 self.drop_offer(name);
             } else if was_asked || author_left {
                 self.fetch(now, name, out);
@@ -196,8 +197,8 @@ impl Mesh {
         }
     }
 
-    /// A message that is not timely is dropped before it is proven. If it is the one that was offered, nobody is to blame and
-    /// nobody else is asked for it.
+    /// Drops the offer of a message that came but is not timely: no peer is blamed, and no other is asked for it.
+    /// Untimely messages are dropped unverified, so this one is verified here.
     pub(in crate::mesh) fn note_untimely(&mut self, frame: &Frame<'_>) {
         if frame.body.len() < SMALLEST || self.announcements.offers.is_empty() {
             return;
@@ -210,7 +211,8 @@ impl Mesh {
         }
     }
 
-    /// What has come need not be asked for any more. Apart from noting it, so that whoever offered it is known meanwhile.
+    /// Drops the offers of messages that have come. Separate from noting them: relaying needs to know which peers
+    /// offered them.
     pub(in crate::mesh) fn drop_fetched(&mut self) {
         for name in std::mem::take(&mut self.announcements.come) {
             self.drop_offer(name);
@@ -229,7 +231,7 @@ impl Mesh {
     }
 }
 
-/// Whether the author of the message of this name is a peer.
+/// Whether the author in this message name is a peer.
 fn is_connected(routing: &Routing, name: &str) -> bool {
     let author = Name::read(name).map(|name| name.author);
     author.is_some_and(|author| routing.conn_of_text(author.as_bytes()).is_some())

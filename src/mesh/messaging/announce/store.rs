@@ -1,7 +1,7 @@
-//! The store: large messages that we offered, for whoever asks for them.
+//! The store: large messages that we offered, kept for the peers that ask for them.
 //!
-//! Owns for whom each is kept. Whoever was offered a message gets it once. What was asked for counts until it is written: who
-//! asks and does not read fills the store and nothing else.
+//! Owns which peers each message is kept for. Each peer that was offered a message gets it once. Requested bytes count
+//! until they are written: a peer that asks and does not read fills the store and nothing else.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,23 +13,23 @@ use crate::mesh::input::ConnId;
 use crate::mesh::messaging::store_budget::StoreBudget;
 use crate::wire::{Frames, Hold};
 
-/// Offered messages that are kept, and for how long.
+/// Maximum number of offered messages stored, and for how long.
 const MAX_KEPT: usize = 1024;
 const KEPT: Duration = Duration::from_secs(10);
 
-/// What is smaller is kept in a copy of its own.
+/// Smaller messages are copied out of their buffer.
 const COPIED: usize = 256 << 10;
 
 /// A message that we offered.
 #[derive(Debug)]
 struct Kept {
     frames: Frames,
-    /// Who was offered it and has neither asked for it nor said that they have it.
+    /// The peers that were offered it and have neither asked for it nor said that they have it.
     open: Targets,
     until: Duration,
 }
 
-/// See the module. Messages go by keyed digests of their names.
+/// See the module. Messages are stored under keyed digests of their names.
 #[derive(Debug)]
 pub(super) struct Store {
     kept: BTreeMap<u64, Kept>,
@@ -44,7 +44,7 @@ impl Store {
         }
     }
 
-    /// Keeps a message for those it was offered to; false, and it is not kept, if there is no room.
+    /// Stores a message for the peers it was offered to; returns false, and stores nothing, if there is no room.
     pub(super) fn keep(
         &mut self,
         name: u64,
@@ -69,7 +69,7 @@ impl Store {
         true
     }
 
-    /// A peer has it, or will have: what nobody else waits for need not be kept.
+    /// Marks a peer as served. A message that no other peer may ask for is dropped.
     pub(super) fn settle(&mut self, name: u64, peer: ConnId) -> Option<Frames> {
         let kept = self.kept.get_mut(&name)?;
         let place = kept.open.iter().position(|conn| *conn == peer)?;
@@ -81,7 +81,7 @@ impl Store {
         Some(frames)
     }
 
-    /// A peer is gone.
+    /// Marks a departed peer as served for every message.
     pub(super) fn settle_all(&mut self, peer: ConnId) {
         let open = self
             .kept
@@ -92,7 +92,7 @@ impl Store {
         }
     }
 
-    /// Lets go of what nobody asked for in time.
+    /// Drops messages that nobody asked for in time.
     pub(super) fn expire(&mut self, now: Duration) {
         self.kept.retain(|_, kept| kept.until > now);
     }
@@ -101,15 +101,15 @@ impl Store {
         self.kept.is_empty()
     }
 
-    /// Messages that are kept, and their bytes.
+    /// The number of stored messages, and their bytes.
     #[cfg(test)]
     pub(super) fn kept(&self) -> (usize, usize) {
         (self.kept.len(), self.budget.taken())
     }
 }
 
-/// Kept with a share of the store's in the place of its permit, which belongs to what is being read. A small piece of a large
-/// buffer would keep all of it.
+/// Frames for the store: their permit, which belongs to the inbound budget, is replaced with a share of the store's.
+/// Small pieces are copied, because a slice would keep the whole buffer alive.
 fn to_be_kept(frames: &Frames, hold: Hold) -> Frames {
     let apart = |bytes: &Bytes| match bytes.len() < COPIED {
         true => Bytes::copy_from_slice(bytes),

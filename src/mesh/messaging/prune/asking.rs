@@ -1,6 +1,6 @@
-//! Asking: which peers are not to send us what others send sooner.
+//! Asking: which peers need not send us what others send sooner.
 //!
-//! Owns when a peer is asked, and that it is told what we have. What it does about it is not known here.
+//! Owns when a peer is asked, and the reports of what we have. It does not know how the peer responds.
 
 use std::collections::BTreeMap;
 
@@ -17,11 +17,12 @@ use crate::mesh::input::{ConnId, Now};
 use crate::mesh::membership::capability::Verb;
 use crate::wire::Frame;
 
-/// Bytes of the arguments of one message: half of what may be said at once.
+/// Bytes of arguments in one message: half of the maximum.
 const ARGUMENTS: usize = 2048;
 
 impl Mesh {
-    /// A peer has sent what we had: it need not send what this author says, if that comes sooner on another link.
+    /// Notes a duplicate, and asks the peer not to send this author's messages if they come sooner on another
+    /// connection.
     pub(in crate::mesh) fn note_pruneable(
         &mut self,
         now: Now,
@@ -40,7 +41,7 @@ impl Mesh {
         }
         let is_author =
             self.routing.get(conn).map(|entry| entry.id.as_bytes()) == Some(frame.sender());
-        // To the author itself there is no shorter way.
+        // No path is shorter than the one to the author itself.
         let spare = match self.streams.by_author.get_mut(&author) {
             Some(stream) if is_author => std::mem::replace(&mut stream.way, conn),
             _ => conn,
@@ -49,7 +50,7 @@ impl Mesh {
         self.ask_to_spare(now, spare, author, digest(frame), &name);
     }
 
-    /// Asks a peer, at the end of the batch, for no more of an author than the message of this digest.
+    /// Asks a peer, at the end of the batch, to send no more of an author after the message of this digest.
     pub(super) fn ask_to_spare(
         &mut self,
         now: Now,
@@ -74,7 +75,7 @@ impl Mesh {
         if was_asked || stream.reliability.is_unreliable(at) || stream.reliability.is_late(at) {
             return;
         }
-        // Before it is looked for, which costs more than to be asked.
+        // Before the look-up, which costs more.
         if !self.streams.may_say.spend(at) {
             return;
         }
@@ -90,13 +91,13 @@ impl Mesh {
         self.streams.asking.push((conn, Bytes::from(said)));
     }
 
-    /// Says what was decided in a batch.
+    /// Sends the requests of a batch.
     pub(in crate::mesh) fn ask_pruned(&mut self, now: Now, out: &mut Effects) {
         let asking = std::mem::take(&mut self.streams.asking);
         self.say_to_each(now, Verb::Prune, asking, out);
     }
 
-    /// Says to each peer what is for it, in as few messages as may be.
+    /// Sends each peer its arguments, in as few messages as possible.
     pub(super) fn say_to_each(
         &mut self,
         now: Now,
@@ -125,8 +126,8 @@ impl Mesh {
         }
     }
 
-    /// The peer that hears an author from somebody else than us has lost that way: if we hear the author from this peer, we have,
-    /// too.
+    /// Asks every peer to send this author's messages again, if the connection they come on has lost its own source:
+    /// its peer hears the author from someone other than us.
     pub(super) fn graft_if_way(&mut self, now: Now, author: u64, conn: ConnId, out: &mut Effects) {
         let stream = self.streams.by_author.get_mut(&author);
         let Some(stream) = stream.filter(|stream| stream.way == conn) else {
@@ -137,7 +138,7 @@ impl Mesh {
         self.say_to_each(now, Verb::Graft, grafted.collect(), out);
     }
 
-    /// Tells the peers that spare us what we have of one author, or of all.
+    /// Reports to the peers that spare us what we have of one author, or of all.
     pub(super) fn tell(&mut self, now: Now, author: Option<u64>, out: &mut Effects) {
         let mut said = Vec::new();
         let mut tell = |stream: &mut Stream| {
@@ -164,7 +165,7 @@ impl Mesh {
     }
 }
 
-/// A digest or sum as it is said.
+/// Encodes a digest or sum for the wire.
 fn text(number: u64) -> String {
     URL_SAFE_NO_PAD.encode(number.to_be_bytes())
 }

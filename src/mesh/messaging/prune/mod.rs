@@ -1,9 +1,10 @@
-//! Prune by author: over which links the small broadcasts of an author need not come.
+//! Prune by author: on which connections an author's small broadcasts need not come.
 //!
-//! Owns who was asked not to send an author's messages because they come sooner on another link, and what peers have asked
-//! of us. Nothing is lost by it: what a peer did not want is stored until it says that it has it, and sent after all where
-//! it does not, where it asks, or where there is no room. So whatever goes wrong, messages are flooded as they
-//! were. Large messages are [offered](super::announce) instead; control messages are always flooded.
+//! Owns which peers were asked not to send an author's messages, because these come sooner on another connection, and
+//! what peers have asked of us. No message is lost: what a peer did not want is stored until the peer confirms that it
+//! has it. It is sent after all if the peer does not confirm it or asks for it, or if there is no room to store it. Any
+//! failure falls back to flooding. Large messages are [offered](super::announce) instead; control messages are always
+//! flooded.
 
 mod asking;
 mod reliability;
@@ -25,63 +26,63 @@ use crate::mesh::messaging::store_budget::StoreBudget;
 use crate::mesh::token_bucket::TokenBucket;
 use crate::wire::{Batch, Control, Frame};
 
-/// Authors whose messages are counted. Those of others are flooded.
+/// Authors whose messages are counted. Other authors' messages are flooded.
 const MAX_AUTHORS: usize = 1024;
 
-/// Digests that are remembered of all authors together; and of each, where that is too much.
+/// Maximum number of digests for all authors together; and per author once that is exceeded.
 const MAX_DIGESTS: usize = 128 << 10;
 const FEW_DIGESTS: usize = 64;
 
-/// What a stored frame costs beside its bytes.
+/// The cost of a stored frame beyond its bytes.
 const OVERHEAD: usize = 256;
 
-/// A peer that has not confirmed what was stored for it, and nothing else either, for this time is sent it.
+/// A peer is sent what is stored for it if it has confirmed neither that nor anything else for this time.
 const OVERDUE: Duration = Duration::from_secs(2);
 
-/// Peers are told what we have each second, and after so many bytes.
+/// Peers are told what we have once a second, and after this many bytes.
 const TOLD_AFTER: usize = 128 << 10;
 
-/// An author who was silent for so long is flooded again; whoever asked for less remembers it for a little longer than whoever
-/// was asked.
+/// An author silent for this long is flooded again. The asking node remembers its request slightly longer than the peer
+/// it asked.
 const SILENT: Duration = Duration::from_secs(300);
 const SILENT_ASKER: Duration = Duration::from_secs(330);
 
-/// Of an author who was silent for so long nothing is remembered, if nobody was asked.
+/// An author silent for this long is forgotten if no peer was asked or has asked.
 const FORGOTTEN: Duration = Duration::from_secs(60);
 
-/// Without a second copy of anything for so long there is nothing to spare: no messages are counted, as in a line or a star.
+/// Without any duplicate for this long, as in a line or a star, there is nothing to spare and messages are not counted.
 const NO_COPIES: Duration = Duration::from_secs(600);
 
-/// More than a stamp may lie ahead, in seconds.
+/// Added to ages, in seconds: more than a stamp may lie ahead.
 const AHEAD: u64 = 1 << 20;
 
-/// See the module. Authors go by the keyed digests of their ids.
+/// See the module. Authors are stored under keyed digests of their ids.
 #[derive(Debug)]
 pub(in crate::mesh) struct Streams {
     by_author: BTreeMap<u64, Stream>,
-    /// Of which author a peer speaks.
+    /// The author each peer's handle stands for.
     handles: BTreeMap<(ConnId, u32), u64>,
     last_handle: u32,
-    /// Digests remembered of all authors.
+    /// Digests remembered for all authors.
     digests: usize,
     budget: StoreBudget,
     /// Until when messages are counted, once that was decided.
     counts_until: Option<Duration>,
-    /// What is asked of peers at the end of the batch.
+    /// Requests to send at the end of the batch.
     asking: Vec<(ConnId, Bytes)>,
-    /// How often peers are asked, and told before the second is over: half of what they take.
+    /// Rate limit of our requests and early reports: half of what peers accept.
     may_say: TokenBucket,
 }
 
-/// Messages of one author that follow each other in a batch.
+/// Consecutive messages of one author in a batch.
 struct Run {
     author: u64,
-    /// The link to the author, if that is our peer.
+    /// The connection to the author, if it is a peer.
     from: Option<ConnId>,
     frames: Vec<usize>,
     digests: Vec<u64>,
     bytes: usize,
-    /// The stamp of the oldest.
+    /// The oldest stamp.
     time: u64,
     name: Bytes,
 }
@@ -108,7 +109,7 @@ impl Streams {
         Some(stream.or_insert_with(|| Stream::new(way, now)))
     }
 
-    /// How many digests of an author are left.
+    /// Trims an author's digests, and returns how many are left.
     fn trim(&mut self, author: u64, most: usize) -> usize {
         self.by_author.get_mut(&author).map_or(0, |stream| {
             let before = stream.len();
@@ -118,7 +119,7 @@ impl Streams {
         })
     }
 
-    /// Authors that are remembered, the digests of their messages, and the bytes stored.
+    /// The number of authors, of their messages' digests, and of stored bytes.
     #[cfg(test)]
     pub(in crate::mesh) fn kept(&self) -> (usize, usize, usize) {
         let digests = self.by_author.values().map(Stream::len).sum();
@@ -134,7 +135,7 @@ impl Mesh {
         self.params.extensions && self.params.prune && self.routing.has_extended()
     }
 
-    /// Whether messages may come twice. Of two links they seldom do, and then this is told by the first that does.
+    /// Whether duplicates are likely. With two connections they are rare: the first duplicate starts the counting.
     fn counts(&self, now: Now) -> bool {
         match self.streams.counts_until {
             Some(until) => now.monotonic < until,
@@ -142,12 +143,12 @@ impl Mesh {
         }
     }
 
-    /// Whether all our nodes count a broadcast: a small one of a user's.
+    /// Whether all nodes count a broadcast: small ones of users are counted.
     fn is_counted(&self, frame: &Frame<'_>) -> bool {
         frame.body.len() < SMALLEST && Control::read(frame, self.params.generation).is_none()
     }
 
-    /// Counts what is to be passed on, and says which peers are not to get which of it.
+    /// Counts the messages to be relayed, and adds the peers that must not get them to `exceptions`.
     pub(in crate::mesh) fn spare(
         &mut self,
         now: Now,
@@ -213,7 +214,7 @@ impl Mesh {
         runs
     }
 
-    /// Which peers are not sent what follows each other of an author.
+    /// Returns the peers that are not sent a run.
     fn spare_run(
         &mut self,
         now: Now,
@@ -229,7 +230,7 @@ impl Mesh {
         stream.heard = at;
         run.digests.iter().for_each(|digest| stream.push(*digest));
         let asked = stream.asked.iter().find(|it| it.conn == source).copied();
-        // What comes new on a link that we have asked to spare us comes because the way has failed.
+        // A new message on a connection that we have asked not to send it: the other way has failed.
         let failed = asked.is_some_and(|asked| asked.is_heeded(at));
         if failed {
             stream.reliability.note_failure(at);
@@ -259,7 +260,7 @@ impl Mesh {
         self.streams.digests += run.digests.len();
         if !to.is_empty() && !self.store(now, source, batch, run) {
             to.clear();
-            // For want of room, and not by a peer's fault: it may ask again.
+            // For lack of room, not through the peer's fault: it may ask again.
             self.send_all_stored(now, run.author, out);
         }
         self.trim_digests(now, run.author, out);
@@ -278,7 +279,7 @@ impl Mesh {
         to
     }
 
-    /// Stores what some peers are not sent; false if there is no room.
+    /// Stores a run for the peers that are not sent it; false if there is no room.
     fn store(&mut self, now: Now, source: ConnId, batch: &Batch, run: &Run) -> bool {
         let cost = run.bytes + OVERHEAD * run.frames.len();
         let Some(hold) = self.streams.budget.take(cost) else {
@@ -293,8 +294,8 @@ impl Mesh {
         true
     }
 
-    /// Forgets the digests that nobody needs. If there are too many all the same, who has not confirmed them is sent what is
-    /// stored.
+    /// Forgets the digests that nobody needs. If there are still too many, sends the stored messages to the peers that
+    /// have not confirmed them.
     fn trim_digests(&mut self, now: Now, author: u64, out: &mut Effects) {
         let is_full = self.streams.digests > MAX_DIGESTS;
         let most = if is_full { FEW_DIGESTS } else { usize::MAX };
@@ -305,7 +306,7 @@ impl Mesh {
         }
     }
 
-    /// Sends what was not confirmed in time, tells peers what we have, and forgets authors that were silent for long.
+    /// Sends what was not confirmed in time, tells peers what we have, and forgets silent authors.
     pub(in crate::mesh) fn mind_streams(&mut self, now: Now, out: &mut Effects) {
         let at = now.monotonic;
         let mut late: Vec<(u64, ConnId, bool)> = Vec::new();
@@ -344,8 +345,8 @@ impl Mesh {
         });
     }
 
-    /// Nothing more is written on a link, or it is gone: for whom it was the way asks others again. `sent`: what is stored for
-    /// the peer can still be written.
+    /// Ends pruning on a connection that is closing or closed. For authors that came on it, asks the other peers to
+    /// send again. `sent`: the messages stored for its peer can still be written.
     pub(in crate::mesh) fn end_pruning(
         &mut self,
         now: Now,
@@ -379,12 +380,12 @@ impl Mesh {
     }
 }
 
-/// By what all nodes know a message: the end of its id.
+/// Returns the digest all nodes know a message by: from the end of its id.
 fn digest(frame: &Frame<'_>) -> u64 {
     let id = frame.known_id();
     let (rest, last) = id.split_last_chunk().unwrap_or((&[], &[0; 8]));
     let before = rest.last_chunk().unwrap_or(&[0; 8]);
     let [before, last] = [before, last].map(|word| u64::from_be_bytes(*word));
-    // Ids are hashes, but those of text leave some bits as they are.
+    // Ids are hashes, but as text they leave some bits constant.
     (before.rotate_left(23) ^ last).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

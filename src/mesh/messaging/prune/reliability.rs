@@ -1,28 +1,29 @@
-//! Reliability: how the way of an author fares.
+//! Reliability: whether an author's messages come in time on their way.
 //!
-//! Owns what tells that messages come late, and when a way has failed so often that no other is given up for it. Knows no link.
+//! Owns what tells that messages come late, and when a way has failed too often to spare the others. Knows no
+//! connection.
 
 use std::time::Duration;
 
-/// A way that failed so often within this time is not relied on.
+/// A way that failed this often within `FORGIVEN` is not relied on.
 const FAILURES: u8 = 3;
 const FORGIVEN: Duration = Duration::from_secs(600);
-/// What makes several peers send late messages at once is one failure.
+/// Late messages from several peers within this time count as one failure.
 const ONE_FAILURE: Duration = Duration::from_secs(5);
 
-/// After this time ages are taken anew.
+/// The minimum age is measured anew after this time.
 const AGES_COUNT: Duration = Duration::from_secs(60);
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Reliability {
-    /// Times that messages came late because the way had failed, and when that was last.
+    /// How often messages came late because the way had failed, and when last.
     failures: u8,
     failed_at: Option<Duration>,
-    /// The least age of late, by stamp and by this node's clock, and since when that counts.
+    /// The minimum recent age, by stamp and this node's clock, and when it was measured.
     age: u64,
     age_since: Duration,
-    /// When the first came that was older, since then.
+    /// When the first older message came since then.
     aged_at: Option<Duration>,
 }
 
@@ -37,7 +38,7 @@ impl Reliability {
         }
     }
 
-    /// Messages came late, from a peer that we had asked not to send them.
+    /// Notes that messages came late, from a peer that we had asked not to send them.
     pub(super) fn note_failure(&mut self, now: Duration) {
         if self.failed_at.is_some_and(|at| now < at + ONE_FAILURE) {
             return;
@@ -49,14 +50,14 @@ impl Reliability {
         self.failed_at = Some(now);
     }
 
-    /// Whether messages came late a moment ago: others may wait for them, too.
+    /// Whether messages came late a moment ago: other nodes may be waiting for them, too.
     pub(super) fn is_late(&self, now: Duration) -> bool {
         self.failed_at.is_some_and(|at| now < at + ONE_FAILURE)
     }
 
-    /// Whether a message of this age, in seconds, is older than those of late: its way has failed somewhere, and others may wait
-    /// for it, too. What clocks differ by is in all ages alike, until one is set. Where much is said all grows old: that does not
-    /// count for long, because more copies would make it older.
+    /// Whether a message is more than a second older than the recent minimum: its way has failed somewhere, and other
+    /// nodes may be waiting for it, too. Clock differences are part of every age until a clock is set. Under load all
+    /// messages age: this counts for `ONE_FAILURE` only, because more copies would add to the load.
     pub(super) fn is_aged(&mut self, age: u64, now: Duration) -> bool {
         if age < self.age || self.age_since + AGES_COUNT <= now {
             (self.age, self.age_since, self.aged_at) = (age, now, None);
@@ -67,7 +68,7 @@ impl Reliability {
         }
     }
 
-    /// Whether the author's way fails too often for others to be given up.
+    /// Whether the author's way fails too often to spare the others.
     pub(super) fn is_unreliable(&self, now: Duration) -> bool {
         self.failures >= FAILURES && self.failed_at.is_some_and(|at| now < at + FORGIVEN)
     }

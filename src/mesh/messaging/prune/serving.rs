@@ -1,7 +1,7 @@
 //! Serving: what peers have asked not to be sent.
 //!
-//! Owns what their requests lead to, and that they are sent what they do not confirm. Trusts nothing they say: whoever errs or
-//! lies is sent everything.
+//! Owns the effect of their requests, and that they are sent what they do not confirm. Nothing they say is trusted: a
+//! peer that errs or lies is sent everything.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,7 +15,7 @@ use crate::mesh::input::{ConnId, Now};
 use crate::wire::NodeId;
 
 impl Mesh {
-    /// A peer hears these authors sooner from others.
+    /// Handles a request not to send these authors' messages, which the peer gets sooner from others.
     pub(in crate::mesh) fn on_prune(
         &mut self,
         now: Now,
@@ -46,7 +46,7 @@ impl Mesh {
     ) {
         let key_of = |id: &NodeId| self.key.digest(id.as_bytes());
         let entry = self.routing.get(conn);
-        // Authors are not sent what they wrote.
+        // An author is not sent its own messages.
         let stays = entry.is_some_and(|it| !it.duplicate && key_of(&it.id) != author);
         if !self.prunes() || !stays || self.streams.handles.contains_key(&(conn, handle)) {
             return;
@@ -56,7 +56,7 @@ impl Mesh {
         let Some(stream) = self.streams.by_author.get_mut(&author) else {
             return;
         };
-        // Otherwise it hears the author twice, and asks again.
+        // A refused peer gets duplicates from this author, and asks again.
         if !stream.refuses(conn, now.monotonic)
             && let Some(base) = stream.after(digest)
         {
@@ -65,7 +65,7 @@ impl Mesh {
         }
     }
 
-    /// A peer says what it has.
+    /// Handles a peer's report of what it has.
     pub(in crate::mesh) fn on_summary(
         &mut self,
         now: Now,
@@ -88,7 +88,7 @@ impl Mesh {
         }
     }
 
-    /// A peer's other way is gone: it is sent everything again.
+    /// Handles a request to send an author's messages again: the peer has lost its other way.
     pub(in crate::mesh) fn on_graft(
         &mut self,
         now: Now,
@@ -108,8 +108,8 @@ impl Mesh {
         }
     }
 
-    /// A peer is sent this author's messages again, those first that it has not confirmed. `refused`: it should have, and is
-    /// not spared them again for a while.
+    /// Sends a peer an author's messages again, starting with those it has not confirmed. `refused`: it should have
+    /// confirmed them, and is not spared for a while.
     pub(super) fn send_stored(
         &mut self,
         now: Now,
@@ -145,14 +145,14 @@ impl Mesh {
     }
 }
 
-/// So many parts, of which only the last may have a point in it.
+/// Splits into exactly `N` parts; only the last may contain a dot.
 fn parts<const N: usize>(said: &Bytes) -> Option<[&str; N]> {
     let said = std::str::from_utf8(said).ok()?;
     let parts: Vec<&str> = said.splitn(N, '.').collect();
     parts.try_into().ok()
 }
 
-/// A digest, key or sum as it is said.
+/// Decodes a digest, key or sum from the wire.
 fn number(text: &str) -> Option<u64> {
     let mut bytes = [0; 8];
     let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;

@@ -1,9 +1,10 @@
-//! Streams: what one author has said, in the order in which this node accepted it.
+//! Streams: one author's messages, in the order in which this node accepted them.
 //!
-//! Owns how many messages that were, the sums by which two nodes compare what they have, and what is stored for peers that
-//! have asked not to be sent it. Knows neither the wire nor what a message says.
+//! Owns their count, the sums by which two nodes compare what they have, and what is stored for the peers that have
+//! asked not to be sent it. Knows neither the wire nor what a message says.
 //!
-//! Sums are keyed by link: who forges messages of an author to make up for what they hold back does not know which.
+//! Sums are keyed per connection: an attacker that withholds messages and forges others does not know which ones match
+//! the sum.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,19 +15,19 @@ use super::reliability::Reliability;
 use crate::mesh::input::ConnId;
 use crate::wire::Frames;
 
-/// Digests that are remembered of what every peer has confirmed: as many messages may be on their way while two nodes agree.
+/// Digests kept after every peer has confirmed them: the maximum number of messages in flight while two nodes agree.
 const RECENT: usize = 1024;
 
-/// What a peer sends after it was asked not to may have been on its way for so long. Then it is asked again, and after twice as
-/// long each time.
+/// Messages that a peer sends this soon after it was asked not to may have been in flight. Later it is asked again, at
+/// doubling intervals.
 const ON_ITS_WAY: Duration = Duration::from_secs(2);
 
-/// Times after which a peer that did not confirm is not spared this author's messages again: ten seconds, and twice as long
-/// each time, so often at most.
+/// How long a peer that did not confirm is not spared this author's messages: ten seconds, doubled each time, at most
+/// `MAX_DOUBLED` times.
 const REFUSED: Duration = Duration::from_secs(10);
 const MAX_DOUBLED: u8 = 6;
 
-/// So many messages of the author's, from where a peer was asked on, and their sum.
+/// The number of the author's messages since a peer was asked, and their sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sum {
     pub(super) count: u64,
@@ -34,7 +35,7 @@ pub(super) struct Sum {
 }
 
 impl Sum {
-    /// With the next messages.
+    /// Returns the sum with these messages added.
     fn with(self, key: u64, digests: impl Iterator<Item = u64>) -> Self {
         digests.fold(self, |sum, digest| Self {
             count: sum.count + 1,
@@ -43,7 +44,7 @@ impl Sum {
     }
 }
 
-/// What a message adds to the sums of a link.
+/// Returns what a message adds to a connection's sums.
 fn keyed(key: u64, digest: u64) -> u64 {
     let other = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let product = u128::from(digest ^ key) * u128::from(digest.rotate_left(32) ^ other);
@@ -55,29 +56,29 @@ fn keyed(key: u64, digest: u64) -> u64 {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
     pub(super) conn: ConnId,
-    /// What the two of us call this.
+    /// The name both nodes use for this request.
     pub(super) handle: u32,
     pub(super) key: u64,
-    /// What we have since, and how much of it the peer was told.
+    /// What we have had since, and how much of it was reported to the peer.
     pub(super) have: Sum,
     pub(super) told: u64,
     at: Duration,
-    /// Times that it went on sending and was asked again.
+    /// How often it went on sending and was asked again.
     again: u8,
 }
 
 impl Asked {
-    /// Whether it may not have read yet that it was asked, or is not to be asked again so soon.
+    /// Whether the peer may not have read the request yet, or must not be asked again so soon.
     pub(super) fn is_recent(&self, now: Duration) -> bool {
         now < self.at + ON_ITS_WAY * (1 << self.again.min(MAX_DOUBLED))
     }
 
-    /// Whether what it sends may have been on its way when it was asked.
+    /// Whether its messages may have been in flight when it was asked.
     pub(super) fn is_on_its_way(&self, now: Duration) -> bool {
         self.again == 0 && now < self.at + ON_ITS_WAY
     }
 
-    /// Whether it does as it was asked, as far as that can be told.
+    /// Whether it complies, as far as that can be told.
     pub(super) fn is_heeded(&self, now: Duration) -> bool {
         self.again == 0 && self.at + ON_ITS_WAY <= now
     }
@@ -89,15 +90,15 @@ pub(super) struct Pruned {
     pub(super) conn: ConnId,
     pub(super) handle: u32,
     key: u64,
-    /// The position from which on.
+    /// The position after which it wants none.
     base: u64,
-    /// So much of what we have it has, too.
+    /// The part of our messages that it has, too.
     confirmed: Sum,
-    /// What it says that it has, as far as that was not compared.
+    /// What it says it has, if not compared yet.
     says: Option<Sum>,
-    /// It had something else: it is not compared again at once.
+    /// Its sum differed: it is not compared again at once.
     differs: bool,
-    /// What it had confirmed when that was looked at last, and since when it has confirmed no more.
+    /// The confirmed count when last checked, and since when it has not grown.
     seen: u64,
     since: Duration,
 }
@@ -108,7 +109,7 @@ impl Pruned {
     }
 }
 
-/// A peer that has not confirmed what it did not want to be sent.
+/// A peer that did not confirm messages it had asked not to be sent.
 #[derive(Clone, Copy, Debug)]
 struct Refused {
     conn: ConnId,
@@ -116,12 +117,12 @@ struct Refused {
     times: u8,
 }
 
-/// Messages that were not sent to everybody.
+/// Messages that were not sent to every peer.
 #[derive(Debug)]
 struct Stored {
     /// The position after them.
     end: u64,
-    /// Who sent them to us, and needs none.
+    /// The connection they came on; its peer needs none.
     source: ConnId,
     at: Duration,
     frames: Frames,
@@ -130,19 +131,19 @@ struct Stored {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Stream {
-    /// The digests of the last messages, and how many came before them.
+    /// The digests of the last messages, and how many messages came before them.
     digests: VecDeque<u64>,
     before: u64,
-    /// The link on which the last new message came.
+    /// The connection on which the last new message came.
     pub(super) way: ConnId,
     pub(super) heard: Duration,
     pub(super) asked: SmallVec<[Asked; 4]>,
     pub(super) pruned: SmallVec<[Pruned; 4]>,
     refused: SmallVec<[Refused; 1]>,
     stored: VecDeque<Stored>,
-    /// How the way fares.
+    /// How reliable the way is.
     pub(super) reliability: Reliability,
-    /// Bytes since peers were told what we have.
+    /// Bytes since the last report to peers.
     pub(super) untold: usize,
 }
 
@@ -162,17 +163,17 @@ impl Stream {
         }
     }
 
-    /// Digests that it remembers.
+    /// The number of remembered digests.
     pub(super) fn len(&self) -> usize {
         self.digests.len()
     }
 
-    /// Messages so far.
+    /// The number of messages so far.
     fn end(&self) -> u64 {
         self.before + self.digests.len() as u64
     }
 
-    /// The digests after that position; none if they are forgotten.
+    /// Returns the digests after that position; none if they are forgotten.
     fn digests_after(&self, position: u64) -> impl Iterator<Item = u64> {
         let skip = position.checked_sub(self.before);
         let skip = skip.and_then(|skip| usize::try_from(skip).ok());
@@ -180,7 +181,7 @@ impl Stream {
         self.digests.iter().skip(skip).copied()
     }
 
-    /// The next message of the author's was accepted.
+    /// Adds the author's next accepted message.
     pub(super) fn push(&mut self, digest: u64) {
         self.digests.push_back(digest);
         for asked in &mut self.asked {
@@ -188,7 +189,7 @@ impl Stream {
         }
     }
 
-    /// Forgets the digests that nobody needs but the last ones; `most`: how many are left of those.
+    /// Forgets the digests that no peer needs, except the last `most`.
     pub(super) fn trim(&mut self, most: usize) {
         let needed = self.pruned.iter().map(Pruned::confirmed).min();
         let most = most.min(RECENT);
@@ -198,14 +199,14 @@ impl Stream {
         }
     }
 
-    /// The position after the message of this digest, if that is not too long ago.
+    /// Returns the position after the message of this digest, if it is recent.
     pub(super) fn after(&self, digest: u64) -> Option<u64> {
         let mut last = self.digests.iter().rev().take(RECENT);
         let back = last.position(|it| *it == digest)?;
         Some(self.end() - back as u64)
     }
 
-    /// A peer was asked not to send what comes after that position.
+    /// Notes that we asked a peer not to send what comes after that position.
     pub(super) fn ask(&mut self, conn: ConnId, handle: u32, key: u64, base: u64, now: Duration) {
         let before = self.take_asked(conn);
         self.asked.push(Asked {
@@ -219,7 +220,7 @@ impl Stream {
         });
     }
 
-    /// A peer does not want what comes after that position.
+    /// Notes that a peer does not want what comes after that position.
     pub(super) fn prune(&mut self, conn: ConnId, handle: u32, key: u64, base: u64, now: Duration) {
         self.pruned.push(Pruned {
             conn,
@@ -234,7 +235,7 @@ impl Stream {
         });
     }
 
-    /// Whether the peer has lately not confirmed what it did not want to be sent.
+    /// Whether the peer recently failed to confirm messages it had asked not to be sent.
     pub(super) fn refuses(&self, conn: ConnId, now: Duration) -> bool {
         let refused = self.refused.iter().find(|it| it.conn == conn);
         refused.is_some_and(|it| now < it.until)
@@ -250,7 +251,7 @@ impl Stream {
         });
     }
 
-    /// Stores messages up to the end for the peers that are not sent them.
+    /// Stores the messages up to the end for the peers that are not sent them.
     pub(super) fn store(&mut self, frames: Frames, source: ConnId, now: Duration) {
         let end = self.end();
         self.stored.push_back(Stored {
@@ -261,7 +262,7 @@ impl Stream {
         });
     }
 
-    /// A peer has so many messages since it asked, with this sum.
+    /// Notes a peer's report: how many messages it has since it asked, and their sum.
     pub(super) fn confirm(&mut self, conn: ConnId, handle: u32, says: Sum) {
         let here = |it: &&mut Pruned| it.conn == conn && it.handle == handle;
         if let Some(pruned) = self.pruned.iter_mut().find(here) {
@@ -270,7 +271,7 @@ impl Stream {
         }
     }
 
-    /// Compares what peers have with what we have, as far as we have it.
+    /// Compares the reports of peers with what we have, where we have as much.
     pub(super) fn compare(&mut self) {
         let end = self.end();
         for at in 0..self.pruned.len() {
@@ -296,18 +297,18 @@ impl Stream {
         self.let_go();
     }
 
-    /// Compares once more what differed: it may be here by now.
+    /// Compares differing reports again: the missing messages may have come by now.
     pub(super) fn compare_again(&mut self) {
         self.pruned.iter_mut().for_each(|it| it.differs = false);
         self.compare();
     }
 
-    /// Whether the peer still needs this to be stored.
+    /// Whether the peer still needs these messages stored.
     fn needs(pruned: &Pruned, stored: &Stored) -> bool {
         pruned.conn != stored.source && pruned.confirmed() < stored.end
     }
 
-    /// What is stored for the peer.
+    /// Returns what is stored for the peer.
     fn needed_by(&self, pruned: &Pruned) -> impl Iterator<Item = &Stored> {
         let confirmed = pruned.confirmed();
         let skip = self.stored.partition_point(|it| it.end <= confirmed);
@@ -316,7 +317,7 @@ impl Stream {
         rest.filter(move |stored| stored.source != conn)
     }
 
-    /// Lets go of what is stored for nobody.
+    /// Drops what no peer needs stored.
     fn let_go(&mut self) {
         while let Some(oldest) = self.stored.front()
             && !self.pruned.iter().any(|it| Self::needs(it, oldest))
@@ -325,8 +326,8 @@ impl Stream {
         }
     }
 
-    /// Peers that have confirmed nothing for so long, and not what was stored for them before that. Who confirms late, but does,
-    /// hears what is said on another way: more copies would make that later still.
+    /// Returns the peers that have confirmed nothing for this long, nor what was stored for them before that. A peer
+    /// that confirms late still gets the messages on another way: more copies would slow that down further.
     pub(super) fn overdue(&mut self, now: Duration, after: Duration) -> SmallVec<[ConnId; 4]> {
         for pruned in &mut self.pruned {
             if pruned.seen != pruned.confirmed.count {
@@ -342,7 +343,7 @@ impl Stream {
         overdue.map(|it| it.conn).collect()
     }
 
-    /// A peer is sent everything again; what it has not confirmed is given back, in order.
+    /// Ends a peer's request, and returns what it has not confirmed, in order.
     pub(super) fn graft(&mut self, conn: ConnId) -> Option<(u32, Vec<Frames>)> {
         let at = self.pruned.iter().position(|it| it.conn == conn)?;
         let pruned = self.pruned.swap_remove(at);
@@ -352,13 +353,13 @@ impl Stream {
         Some((pruned.handle, missing))
     }
 
-    /// Takes a peer off those that we have asked.
+    /// Removes a peer from those we have asked.
     pub(super) fn take_asked(&mut self, conn: ConnId) -> Option<Asked> {
         let at = self.asked.iter().position(|it| it.conn == conn)?;
         Some(self.asked.swap_remove(at))
     }
 
-    /// Whether there is nothing to remember but digests.
+    /// Whether the stream holds nothing but digests.
     pub(super) fn is_free(&self, now: Duration) -> bool {
         self.asked.is_empty()
             && self.pruned.is_empty()
@@ -366,7 +367,7 @@ impl Stream {
             && !self.reliability.is_unreliable(now)
     }
 
-    /// Forgets a link.
+    /// Forgets refusals on a connection.
     pub(super) fn forget(&mut self, conn: ConnId) {
         self.refused.retain(|it| it.conn != conn);
     }
@@ -410,7 +411,7 @@ mod tests {
         Sum::default().with(KEY, digests.iter().copied())
     }
 
-    /// With a peer that wants nothing after 5.
+    /// Returns a stream with a peer that wants nothing after 5.
     fn pruned() -> Stream {
         let mut stream = stream(&[4, 5]);
         let base = stream.after(5).unwrap();
@@ -441,7 +442,7 @@ mod tests {
             sum(&[6]).sum,
             Sum::default().with(KEY + 1, [6].into_iter()).sum
         );
-        // Digests that cancel each other out do not do so in a sum.
+        // Digests whose XOR is zero do not cancel out in a keyed sum.
         assert_ne!(sum(&[1, 2, 4, 7]).sum, 0);
         assert_ne!(sum(&[1, 2, 3]).sum, 0);
     }
@@ -472,7 +473,7 @@ mod tests {
         stream.confirm(OTHER, 1, sum(&[6, 7]));
         stream.compare_again();
         assert_eq!(stream.stored.len(), 2);
-        // Nor is it compared without end.
+        // It is not compared again on each report.
         stream.confirm(PEER, 1, sum(&[6, 8]));
         stream.confirm(PEER, 1, sum(&[7, 6]));
         assert_eq!(stream.stored.len(), 2);

@@ -1,28 +1,28 @@
-//! Authors: over which link each was heard first.
+//! Authors: the connection on which each author was last heard first.
 //!
-//! Owns a bounded memory by author. A fresh broadcast came on the quickest way its author has to us; back along it
-//! leads a way to the author.
+//! Owns a bounded memory by author. A fresh broadcast came on the quickest path from its author, which leads back to
+//! the author.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::mesh::input::ConnId;
 
-/// Authors remembered in each of two generations: the older one is forgotten when the younger is full.
+/// Authors remembered in each of two generations. When the young generation is full, it replaces the old one.
 const GENERATION: usize = 2048;
 
-/// An author's way is forgotten after this time without a message.
+/// An author's connection is forgotten after this time without a message.
 const STALE: Duration = Duration::from_secs(600);
 
 /// What is known of an author.
 #[derive(Clone, Copy, Debug)]
 struct Author {
-    /// The link on which a fresh message of theirs came last.
+    /// The connection on which the last fresh message came.
     way: ConnId,
     heard: Duration,
 }
 
-/// See the module. Authors go by the keyed digests of their ids.
+/// See the module. Authors are stored under keyed digests of their ids.
 #[derive(Debug, Default)]
 pub(in crate::mesh) struct Authors {
     young: BTreeMap<u64, Author>,
@@ -30,7 +30,7 @@ pub(in crate::mesh) struct Authors {
 }
 
 impl Authors {
-    /// A fresh message of this author came on this link.
+    /// Notes that a fresh message of this author came on this connection.
     pub(in crate::mesh) fn heard(&mut self, author: u64, way: ConnId, now: Duration) {
         if let Some(known) = self.young.get_mut(&author) {
             (known.way, known.heard) = (way, now);
@@ -42,7 +42,7 @@ impl Authors {
         self.young.insert(author, Author { way, heard: now });
     }
 
-    /// To how many authors each link leads.
+    /// Returns how many authors each connection leads to.
     pub(in crate::mesh) fn ways(&self, now: Duration) -> BTreeMap<ConnId, usize> {
         let mut ways = BTreeMap::new();
         let old = self.old.iter();
@@ -55,7 +55,7 @@ impl Authors {
         ways
     }
 
-    /// The link that leads to this author.
+    /// Returns the connection that leads to this author.
     pub(in crate::mesh) fn way_to(&self, author: u64, now: Duration) -> Option<ConnId> {
         let known = self.young.get(&author).or_else(|| self.old.get(&author))?;
         (now < known.heard + STALE).then_some(known.way)

@@ -1,7 +1,7 @@
 //! Searches: whispers to peers we are not connected to.
 //!
-//! Owns the whispers that wait: each asks the mesh where its peer is, dials what is answered, makes
-//! sure by the handshake that it is the right one, is sent, or fails at its deadline with a reason.
+//! Owns the queued whispers. For each, the node asks the mesh where the peer is, dials the answers, checks the id in
+//! the handshake, and sends the whisper; or it fails at its deadline with a reason.
 
 pub(in crate::mesh) mod authors;
 pub(in crate::mesh) mod reply_path;
@@ -18,7 +18,7 @@ use crate::mesh::messaging::whisper::searches::Waiting;
 use crate::mesh::trace;
 use crate::wire::{Flag, Frames, Hold, MessageId, NodeId, Packet, Packets};
 
-/// A whisper that is queued for its peer: lives as long as its bytes, so that those never written can be named.
+/// A whisper queued for its peer. It lives as long as its bytes, so that unwritten whispers can be reported.
 #[derive(Clone, Debug)]
 #[cfg_attr(
     not(feature = "node"),
@@ -27,12 +27,12 @@ use crate::wire::{Flag, Frames, Hold, MessageId, NodeId, Packet, Packets};
 pub(crate) struct QueuedWhisper {
     to: NodeId,
     id: MessageId,
-    /// Its room in a budget.
+    /// Its share of a budget.
     _hold: Hold,
 }
 
 impl QueuedWhisper {
-    /// The same, with room in another budget.
+    /// Returns a copy that holds a share of another budget.
     #[cfg(feature = "node")]
     pub(crate) fn moved_to(&self, room: Hold) -> Self {
         Self {
@@ -42,82 +42,81 @@ impl QueuedWhisper {
     }
 }
 
-/// Whispers that are named when a connection ends before they were written; more are only counted.
+/// A whisper to send.
+#[derive(Clone, Debug)]
+pub struct OutgoingWhisper {
+    /// The name its answer comes under.
+    pub ticket: Ticket,
+    /// The recipient.
+    pub to: NodeId,
+    /// Packet 0; `None`: the mesh's own for a whisper.
+    pub kind: Option<Packet>,
+    /// The other packets.
+    pub packets: Packets,
+    /// How long a peer that is not connected is searched for.
+    pub within: Duration,
+    /// What lives as long as the bytes.
+    pub hold: Hold,
+}
+
+impl OutgoingWhisper {
+    /// Returns a whisper of the mesh's own kind that holds nothing.
+    pub fn new(ticket: Ticket, to: NodeId, packets: impl Into<Packets>, within: Duration) -> Self {
+        Self {
+            ticket,
+            to,
+            kind: None,
+            packets: packets.into(),
+            within,
+            hold: Hold::none(),
+        }
+    }
+}
+
+/// Unwritten whispers reported one by one when a connection ends; the rest are only counted.
 #[cfg(feature = "node")]
 const NAMED: usize = 64;
 
 impl Mesh {
-    /// Sends a message to one peer, wherever it is; ends in [`Answer::Whisper`] under `ticket`,
-    /// at once if the peer is connected, else when it was found or `within` has passed.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a command carries all it is about"
-    )]
-    pub fn whisper(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        to: NodeId,
-        packets: Packets,
-        within: Duration,
-        hold: Hold,
-        out: &mut Effects,
-    ) {
-        self.whisper_of_kind(now, ticket, to, None, packets, within, hold, out);
-    }
-
-    /// As [`whisper`](Self::whisper), with another packet 0 than the mesh's own.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a command carries all it is about"
-    )]
-    pub fn whisper_of_kind(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        to: NodeId,
-        kind: Option<Packet>,
-        packets: Packets,
-        within: Duration,
-        hold: Hold,
-        out: &mut Effects,
-    ) {
-        match self.payload(kind, &Flag::Whisper, packets) {
-            Ok((payload, _)) => {
-                self.whisper_as(now, ticket, to, None, payload, within, hold, out);
-            }
-            Err(error) => out.push(Effect::Answer {
-                ticket,
-                answer: Answer::Whisper(Err(error.into())),
-            }),
-        }
-    }
-
-    /// Sends a whisper whose payload was judged, under this name or under ours.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a command carries all it is about"
-    )]
-    pub(in crate::mesh) fn whisper_as(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        to: NodeId,
-        author: Option<NodeId>,
-        payload: Packets,
-        within: Duration,
-        hold: Hold,
-        out: &mut Effects,
-    ) {
-        let until = now.monotonic.saturating_add(within);
-        let mut waiting = Waiting {
+    /// Sends a message to one peer, wherever it is. Ends in [`Answer::Whisper`] under its ticket: at once if the peer
+    /// is connected, otherwise when it was found or the deadline has passed.
+    pub fn whisper(&mut self, now: Now, whisper: OutgoingWhisper, out: &mut Effects) {
+        let OutgoingWhisper {
             ticket,
-            author,
+            to,
+            kind,
+            packets,
+            within,
+            hold,
+        } = whisper;
+        let payload = match self.payload(kind, &Flag::Whisper, packets) {
+            Ok((payload, _)) => payload,
+            Err(error) => {
+                return out.push(Effect::Answer {
+                    ticket,
+                    answer: Answer::Whisper(Err(error.into())),
+                });
+            }
+        };
+        let waiting = Waiting {
+            ticket,
+            author: None,
             payload,
             hold,
             within,
-            until,
+            until: now.monotonic.saturating_add(within),
         };
+        self.send_or_search(now, to, waiting, out);
+    }
+
+    /// Sends a whisper whose payload was checked, or queues it until its peer is found.
+    pub(in crate::mesh) fn send_or_search(
+        &mut self,
+        now: Now,
+        to: NodeId,
+        mut waiting: Waiting,
+        out: &mut Effects,
+    ) {
         let refusal = if to == *self.me() {
             SendError::Oneself.into()
         } else {
@@ -125,7 +124,7 @@ impl Mesh {
                 Some(conn) => return self.hand_over(now, conn, &to, waiting, false, out),
                 None => match self.search(now, &to, waiting.payload.byte_len(), out) {
                     Ok(()) => {
-                        // What waits for its peer has bounds of its own, and holds back nothing else of ours.
+                        // Queued whispers have their own limits, and use up no other budget of ours.
                         waiting.hold = Hold::none();
                         return self.searches.wait(to, waiting);
                     }
@@ -134,12 +133,12 @@ impl Mesh {
             }
         };
         out.push(Effect::Answer {
-            ticket,
+            ticket: waiting.ticket,
             answer: Answer::Whisper(Err(refusal)),
         });
     }
 
-    /// Sends a whisper on a connection that stands.
+    /// Sends a whisper on an open connection.
     fn hand_over(
         &mut self,
         now: Now,
@@ -192,7 +191,7 @@ impl Mesh {
     }
 
     fn compose_whisper(
-        &mut self,
+        &self,
         now: Now,
         waiting: &Waiting,
     ) -> Result<crate::wire::Composed, WhisperError> {
@@ -203,7 +202,7 @@ impl Mesh {
         composed.map_err(|error| SendError::from(error).into())
     }
 
-    /// A peer joined: whatever waits for it is sent.
+    /// Sends the queued whispers to a peer that has joined.
     pub(in crate::mesh) fn on_reachable(&mut self, now: Now, id: &NodeId, out: &mut Effects) {
         let Some(conn) = self.routing.conn_of(id) else {
             return;
@@ -213,7 +212,7 @@ impl Mesh {
         }
     }
 
-    /// Whispers whose time is up.
+    /// Fails the whispers whose deadline has passed.
     pub(in crate::mesh) fn expire_whispers(&mut self, now: Now, out: &mut Effects) {
         for (id, waiting, last) in self.searches.overdue(now.monotonic) {
             let error = match last {
@@ -230,7 +229,7 @@ impl Mesh {
         }
     }
 
-    /// Ends every whisper that waits.
+    /// Fails every queued whisper.
     pub(in crate::mesh) fn abandon_whispers(&mut self, now: Now, out: &mut Effects) {
         self.abandon_passages(now, out);
         let wanted = self.searches.wanted();
@@ -263,7 +262,7 @@ impl Mesh {
         });
     }
 
-    /// A connection has ended, and these were still queued for it although their senders have their answer.
+    /// Reports whispers that were answered as sent but still queued when their connection ended.
     #[cfg(feature = "node")]
     pub(crate) fn on_unwritten_whispers(
         &mut self,
@@ -274,7 +273,7 @@ impl Mesh {
         let count = whispers.len();
         self.stats.undeliverable += count as u64;
         if let Some(QueuedWhisper { to, .. }) = whispers.first() {
-            // One trouble for all of them: a peer that reads nothing must not push the others out of the list.
+            // One note for all: a peer that reads nothing must not push other problems off the list.
             let what =
                 format!("whispers to {to}: its connection ended before {count} were written");
             self.problems.note(now.unix, what);
@@ -285,7 +284,7 @@ impl Mesh {
         }
     }
 
-    /// Whispers that wait for their peer to be found.
+    /// The number of whispers waiting for their peer to be found.
     pub fn waiting_whispers(&self) -> usize {
         self.searches.waiting()
     }

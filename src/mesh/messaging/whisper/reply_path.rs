@@ -1,7 +1,8 @@
-//! Along the path: a whisper to an author that cannot be dialled goes back on the way its message came.
+//! Reply path: a whisper to an author that cannot be dialled goes back along the path its message came.
 //!
-//! Owns the verbs `along` and `receipt`, and who waits for which receipt. Only our own nodes pass on a whisper, each to
-//! the link on which it heard the author last; a node that knows no way says so at once. Nobody keeps the whisper.
+//! Owns the verbs `along` and `receipt`, and which receipts are awaited. Only nodes that support extensions forward a
+//! whisper, each on the connection on which it last heard the author; a node without such a connection says so at once.
+//! No node stores the whisper.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,24 +19,24 @@ use crate::mesh::membership::capability::Verb;
 use crate::mesh::messaging::whisper::searches::Waiting;
 use crate::wire::{Batch, Control, Flag, MessageId, NodeId};
 
-/// Links that a whisper may cross.
+/// Maximum hops of a whisper.
 const MAX_HOPS: u8 = 16;
 
-/// Whispers whose receipt is awaited, our own and those of others.
+/// Whispers whose receipt is awaited, our own and others'.
 const MAX_PASSAGES: usize = 1024;
 
-/// A receipt for another's whisper is awaited this long.
+/// Timeout for the receipt of another node's whisper.
 const RECEIPT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Longest whisper that goes along a path, before it is armoured.
+/// Longest whisper sent along a path, before base64.
 const MAX_LEN: usize = 64 << 10;
 
-/// Who waits for a receipt.
+/// The sender that awaits a receipt.
 #[derive(Debug)]
 enum From {
-    /// A user of ours.
+    /// One of our users.
     User(Ticket, NodeId, MessageId),
-    /// A peer, under its own number.
+    /// A peer, under the peer's own number.
     Peer(ConnId, String),
 }
 
@@ -43,7 +44,7 @@ enum From {
 #[derive(Debug)]
 struct Passage {
     from: From,
-    /// Whom it was handed to: a receipt of anybody else is none.
+    /// The peer it was handed to: only that peer's receipt counts.
     to: ConnId,
     until: Duration,
 }
@@ -51,16 +52,16 @@ struct Passage {
 /// See the module.
 #[derive(Debug, Default)]
 pub(in crate::mesh) struct Passages {
-    /// By our own number, which rises.
+    /// By our own ascending number.
     passages: BTreeMap<u64, Passage>,
     last: u64,
 }
 
-/// A whisper on its way.
+/// A whisper being forwarded.
 struct Along<'a> {
     to: &'a [u8],
     hops: u8,
-    /// Under which number the peer awaits the receipt.
+    /// The number under which the peer awaits the receipt.
     number: &'a [u8],
     frame: &'a Bytes,
 }
@@ -81,8 +82,8 @@ impl<'a> Along<'a> {
 }
 
 impl Mesh {
-    /// Sends the whispers that wait for this peer along the path on which it was heard; false, and they wait on, if
-    /// there is none.
+    /// Sends the whispers queued for this peer along the path on which it was heard. Returns false and keeps them
+    /// queued if there is none.
     pub(in crate::mesh) fn whisper_along(
         &mut self,
         now: Now,
@@ -98,7 +99,7 @@ impl Mesh {
         true
     }
 
-    /// The link of a peer that takes part and leads to this author.
+    /// Returns the connection that leads to this author, if its peer supports extensions.
     fn way_to(&self, now: Now, author: &[u8]) -> Option<ConnId> {
         let way = self
             .authors
@@ -114,15 +115,10 @@ impl Mesh {
         waiting: Waiting,
         out: &mut Effects,
     ) {
-        let Waiting {
-            ticket,
-            payload,
-            until,
-            ..
-        } = waiting;
-        let composed = self.composer.compose(&Flag::Whisper, &payload, now.unix);
+        let composed = self.compose_whisper(now, &waiting);
+        let Waiting { ticket, until, .. } = waiting;
         let error = match composed {
-            Err(error) => crate::mesh::error::SendError::from(error).into(),
+            Err(error) => error,
             Ok(composed) if composed.frames.plain.len() > MAX_LEN => {
                 WhisperError::NoWay(to.clone())
             }
@@ -144,7 +140,7 @@ impl Mesh {
         self.give_up(now, to, ticket, error, out);
     }
 
-    /// Hands a whisper to a peer, and remembers who awaits the receipt; false if that cannot be.
+    /// Hands a whisper to a peer, and remembers who awaits the receipt; false if that is not possible.
     fn hand_on(
         &mut self,
         now: Now,
@@ -156,7 +152,7 @@ impl Mesh {
     ) -> bool {
         let room = self.passages.passages.len() < MAX_PASSAGES;
         let entry = self.routing.get_mut(way);
-        // What a peer would refuse of us is not handed to it: others have us say it.
+        // The peer would refuse more: others must not make us exceed its rate limit.
         if !room || !entry.is_some_and(|entry| entry.limits().passes.spend(now.monotonic)) {
             return false;
         }
@@ -176,7 +172,7 @@ impl Mesh {
         true
     }
 
-    /// A peer hands us a whisper.
+    /// Handles a whisper that a peer hands us.
     pub(in crate::mesh) fn on_along(
         &mut self,
         now: Now,
@@ -198,7 +194,7 @@ impl Mesh {
         self.receipt(now, conn, number, arrived, out);
     }
 
-    /// It is for us: delivered like any whisper. Nothing but a user's message is obeyed here.
+    /// Delivers a whisper that is for us. Only users' messages are accepted this way.
     fn arrive(&mut self, now: Now, conn: ConnId, frame: &Bytes, out: &mut Effects) -> bool {
         let params = &self.params;
         let Ok(bytes) = URL_SAFE_NO_PAD.decode(frame) else {
@@ -255,7 +251,7 @@ impl Mesh {
         self.extend(now, conn, Verb::Receipt, arguments, out);
     }
 
-    /// A peer says what became of a whisper we handed to it.
+    /// Handles what a peer says became of a whisper we handed to it.
     pub(in crate::mesh) fn on_receipt(
         &mut self,
         now: Now,
@@ -270,7 +266,7 @@ impl Mesh {
             return self.malformed(now, conn, "a receipt", out);
         };
         let passages = &mut self.passages.passages;
-        // It may have come too late; and nobody vouches for what another was handed.
+        // The passage may have expired; and a peer cannot answer for a whisper handed to another.
         if passages
             .get(&number)
             .is_none_or(|passage| passage.to != conn)
@@ -301,7 +297,7 @@ impl Mesh {
         }
     }
 
-    /// Receipts that did not come in time.
+    /// Fails the whispers whose receipt did not come in time.
     pub(in crate::mesh) fn expire_passages(&mut self, now: Now, out: &mut Effects) {
         let passages = &mut self.passages.passages;
         let overdue = passages
@@ -318,7 +314,7 @@ impl Mesh {
         }
     }
 
-    /// Ends every wait for a receipt.
+    /// Fails every whisper that awaits a receipt.
     pub(in crate::mesh) fn abandon_passages(&mut self, now: Now, out: &mut Effects) {
         for passage in self.passages.passages.values_mut() {
             passage.until = Duration::ZERO;

@@ -1,7 +1,7 @@
-//! Searches: where a wanted peer is, asked of the mesh and answered to others.
+//! Searches: asking the mesh where a wanted peer is, and answering such requests.
 //!
-//! Owns the requests for an id, their answers, and which of the answers is dialled. Whoever waits for
-//! the peer is sent to it by [`whisper`](super).
+//! Owns the requests for an id, their answers, and which of the answers is dialled. [`whisper`](super) sends what is
+//! queued for the peer.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -15,23 +15,23 @@ use crate::mesh::membership::address_scope::{Scope, scope_of};
 use crate::mesh::membership::peer_exchange::Named;
 use crate::wire::{Address, Control, Hold, NodeId, Packets, RequestId};
 
-/// Addresses kept for one wanted peer: the first come, the rest is dropped.
+/// Addresses kept for one wanted peer; later ones are dropped.
 const MAX_CANDIDATES: usize = 8;
 
-/// Whispers that may wait for one peer: nobody's silence uses up the places of all.
+/// Whispers queued for one peer: an unreachable peer cannot use up the whole queue.
 const MAX_WAITING_FOR_ONE: usize = 64;
 
-/// Bytes of payload that may wait for peers to be found. One whisper of any size may.
+/// Payload bytes queued for peers that are being searched. A single whisper may be larger.
 const MAX_WAITING_BYTES: usize = 4 << 20;
 
-/// A search that has led to no dial for this long is helped by other means.
+/// A search without a peer after this time tries the path on which the peer was heard.
 const FRUITLESS: Duration = Duration::from_secs(1);
 
-/// A whisper that waits.
+/// A queued whisper.
 #[derive(Debug)]
 pub(in crate::mesh) struct Waiting {
     pub(in crate::mesh) ticket: Ticket,
-    /// Under whose name it is sent; `None`: ours.
+    /// The name it is sent under; `None`: ours.
     pub(in crate::mesh) author: Option<NodeId>,
     pub(in crate::mesh) payload: Packets,
     pub(in crate::mesh) hold: Hold,
@@ -39,17 +39,16 @@ pub(in crate::mesh) struct Waiting {
     pub(in crate::mesh) until: Duration,
 }
 
-/// A peer that whispers wait for.
+/// A peer that is being searched.
 #[derive(Debug)]
 struct Search {
     request: Option<RequestId>,
     began: Duration,
     waiting: Vec<Waiting>,
-    /// Where it is said to be, in the order of the answers.
-    /// and from how far each was named.
+    /// Where it is said to be, in the order of the answers, and the scope of the peer that named each address.
     candidates: VecDeque<(Address, Scope)>,
     tried: Vec<Address>,
-    /// What went wrong last.
+    /// The last error.
     last: Option<String>,
 }
 
@@ -58,12 +57,12 @@ struct Search {
 pub(in crate::mesh) struct Searches {
     searches: BTreeMap<NodeId, Search>,
     waiting: usize,
-    /// Of their payloads.
+    /// Payload bytes of all of them.
     bytes: usize,
 }
 
 impl Mesh {
-    /// Makes sure that this peer is being looked for.
+    /// Starts a search for this peer, unless one is running.
     pub(in crate::mesh) fn search(
         &mut self,
         now: Now,
@@ -109,7 +108,7 @@ impl Mesh {
         Some(request)
     }
 
-    /// Somebody says where a peer is.
+    /// Handles an answer to a search.
     pub(in crate::mesh) fn on_response(
         &mut self,
         now: Now,
@@ -155,7 +154,7 @@ impl Mesh {
         }
     }
 
-    /// A dial for some peer did not lead to it.
+    /// Tries the next address after a dial that did not reach the wanted peer.
     pub(in crate::mesh) fn on_missed(
         &mut self,
         now: Now,
@@ -173,7 +172,7 @@ impl Mesh {
         }
     }
 
-    /// Searches that led nowhere for a while.
+    /// Retries postponed dials, and looks for another way for old searches.
     pub(in crate::mesh) fn end_fruitless_searches(&mut self, now: Now, out: &mut Effects) {
         let searches = self.searches.searches.iter();
         let put_off = searches.filter(|(_, search)| !search.candidates.is_empty());
@@ -191,8 +190,8 @@ impl Mesh {
         }
     }
 
-    /// Where nothing is left to dial, there may be a way along the path on which the peer was heard. If every address
-    /// failed and there is none, waiting for longer would not help.
+    /// Once nothing is left to dial, sends the whispers along the path on which the peer was heard. If every address
+    /// failed and there is no path, fails them: waiting longer would not help.
     fn without_dialling(&mut self, now: Now, id: &NodeId, out: &mut Effects) {
         let Some(search) = self.searches.searches.get(id) else {
             return;
@@ -214,7 +213,7 @@ impl Mesh {
         }
     }
 
-    /// A request for an id that came as a broadcast, and is relayed as such, or as a whisper.
+    /// Handles a request for an id, which is a broadcast (and relayed) or a whisper.
     pub(in crate::mesh) fn on_request(
         &mut self,
         now: Now,
@@ -234,7 +233,7 @@ impl Mesh {
         }
     }
 
-    /// Says where a peer is to whom asked.
+    /// Tells a peer where another one is.
     pub(in crate::mesh) fn respond(
         &mut self,
         now: Now,
@@ -264,12 +263,12 @@ impl Mesh {
 }
 
 impl Searches {
-    /// Whispers that wait.
+    /// The number of queued whispers.
     pub(in crate::mesh) fn waiting(&self) -> usize {
         self.waiting
     }
 
-    /// Every peer that is looked for.
+    /// Returns every peer that is being searched.
     pub(in crate::mesh) fn wanted(&self) -> Vec<NodeId> {
         self.searches.keys().cloned().collect()
     }
@@ -308,7 +307,7 @@ impl Searches {
         waiting
     }
 
-    /// Takes out what waited too long, and the searches nobody waits for any more.
+    /// Removes the whispers whose deadline has passed, and the searches without whispers.
     pub(in crate::mesh) fn overdue(
         &mut self,
         now: Duration,
@@ -331,7 +330,7 @@ impl Searches {
 }
 
 impl Search {
-    /// Whether this address is news worth trying.
+    /// Adds an address, and returns whether it was new and there was room.
     fn learn(&mut self, address: Address, source: Scope) -> bool {
         let known = self.tried.len() + self.candidates.len();
         let news = known < MAX_CANDIDATES

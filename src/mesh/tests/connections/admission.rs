@@ -1,4 +1,4 @@
-//! Admission and bans: who may come, and who is kept out.
+//! Admission and bans: which connections are accepted, and which are refused.
 
 use crate::mesh::tests::rig::*;
 
@@ -122,7 +122,7 @@ fn t8_whoever_has_proven_its_id_gives_way_last() {
     rig.hear(member, &Rig::handshake("member", |_| {}));
     assert_eq!(rig.mesh.peers().len(), 1);
 
-    // Those who have proven theirs and say nothing are bounded all the same.
+    // Connections that have proven their id and send no handshake are bounded, too.
     for port in 100..110 {
         let conn = rig.accept(&format!("192.0.2.2:{port}"));
         rig.input(Input::Proven {

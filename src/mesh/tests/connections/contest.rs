@@ -1,4 +1,4 @@
-//! Two connections under one id: which is kept, and what is heard meanwhile.
+//! Two connections under one id: which one is kept, and what is delivered meanwhile.
 
 use crate::mesh::tests::rig::*;
 
@@ -8,7 +8,7 @@ fn extended(control: &mut Control) {
     }
 }
 
-/// What was said under the extension's kind: on which connection, and its words.
+/// The extension messages written: on which connection, and their words.
 fn verbs(out: &[Effect]) -> Vec<(ConnId, Vec<String>)> {
     let said = written(out).into_iter();
     let said = said.filter(|(_, _, texts)| texts[0] == "mesh+");
@@ -20,7 +20,7 @@ fn say(played: &Played, words: &[&str]) -> Bytes {
     verb(played, words[0], &words[1..])
 }
 
-/// The answer to our question for a sign of life.
+/// The answer to our probe.
 fn pong(played: &Played, asked: &[Effect], time: u64) -> Bytes {
     let asked = written(asked)
         .into_iter()
@@ -46,7 +46,7 @@ fn whisper(played: &Played, text: &str) -> Bytes {
     played.frame(&Flag::Whisper, &[kind, Packet::from(text)], NOON)
 }
 
-/// A second connection under the name, and what it led to.
+/// A second connection under this name, and its effects.
 fn claim(rig: &mut Rig, name: &str, change: impl FnOnce(&mut Control)) -> (Played, Effects) {
     let conn = rig.accept("127.0.0.1:50001");
     let out = rig.hear(conn, &Rig::handshake(name, change));
@@ -110,7 +110,7 @@ fn f13_a_peer_behind_a_dead_link_is_back_after_five_seconds() {
         let out = rig.pass(2);
         assert_eq!(closed(&out), ["unresponsive"]);
         assert_eq!(rig.mesh.peers()[0].conn, again.conn);
-        // Its handshake is stamped a minute before it came. That it was held for six seconds adds nothing to that.
+        // Its handshake was stamped a minute before it came. The six seconds it was held do not add to that.
         let skew = told(&out).into_iter().find_map(|event| match event {
             Event::ClockSkew { seconds, .. } => Some(seconds),
             _ => None,
@@ -142,7 +142,7 @@ fn t13_nobody_else_can_repeat_what_only_the_peer_was_asked() {
     assert_eq!((*conn, &*words[0]), (a.conn, "bind"));
     let out = rig.hear(impostor.conn, &say(&impostor, &["echo", &"0".repeat(32)]));
     assert!(closed(&out).is_empty() && delivered(&out).is_empty());
-    // The peer knows of no other connection.
+    // The peer knows no other connection.
     let out = rig.hear(a.conn, &say(&a, &["bound", &words[1]]));
     assert_eq!(closed(&out), ["duplicate"]);
     assert!(
@@ -150,8 +150,8 @@ fn t13_nobody_else_can_repeat_what_only_the_peer_was_asked() {
         "{out:?}"
     );
 
-    // Nor is one in the middle believed, who has it repeated on a connection of his own: the peer accepted that one, and
-    // so did we.
+    // Nor is a man in the middle believed, who relays the token over its own connections: the peer accepted one, and
+    // we the other.
     let (middle, asked) = claim(&mut rig, "a", extended);
     let token = verbs(&asked)[0].1[1].clone();
     rig.hear(middle.conn, &say(&middle, &["echo", &token]));
@@ -236,7 +236,7 @@ fn we_repeat_what_a_peer_asks_on_the_other_connection() {
         ),
     ];
     assert_eq!(verbs(&out), expected);
-    // Without another there is none to speak of, unless its handshake may be on its way.
+    // Without a second connection there is none to report, unless its handshake may be in transit.
     let b = rig.join_with("bb", extended);
     let bound = (b.conn, vec!["bound".to_owned(), "token".to_owned()]);
     assert_eq!(

@@ -1,8 +1,8 @@
-//! More peers than are needed: who is asked to go, who goes, and how a link ends.
+//! More peers than needed: which are asked to leave, which leave, and how a connection ends.
 
 use crate::mesh::tests::rig::*;
 
-/// Whom one of our own nodes is told this.
+/// The connections on which this extension verb is written.
 fn told(out: &Effects, verb: &str) -> Vec<ConnId> {
     let said = extended_to(out, verb).into_iter();
     said.map(|(conn, _)| conn).collect()
@@ -16,12 +16,12 @@ fn left(out: &Effects) -> Vec<(NodeId, &'static str)> {
     left.collect()
 }
 
-/// Silent peers stay.
+/// Does not close silent peers.
 fn patient() -> Rig {
     Rig::with(|params| params.keepalive_interval = Duration::ZERO)
 }
 
-/// Peers that come from this host, by their numbers.
+/// Joins peers of this host, by number.
 fn crowd(rig: &mut Rig, host: &str, numbers: std::ops::Range<usize>) -> Vec<Played> {
     let come = |number: usize| {
         let name = format!("peer {number}");
@@ -33,7 +33,7 @@ fn crowd(rig: &mut Rig, host: &str, numbers: std::ops::Range<usize>) -> Vec<Play
     numbers.map(come).collect()
 }
 
-/// A peer that we dialled because a list named it.
+/// A peer that we dialled because a peers list named it.
 fn listed(rig: &mut Rig, teller: &Played, name: &str, at: &str) -> Played {
     let entry = PeerEntry {
         id: id(name),
@@ -66,7 +66,7 @@ fn t37_beyond_the_bound_the_youngest_are_asked_and_never_the_first() {
     let mut asked = told(&rig.pass(4), "spare");
     asked.sort();
     assert_eq!(asked, [more[0].conn, more[1].conn]);
-    // Those that do not go are asked ever less often, and others in their turn; the first three never.
+    // Peers that do not leave are asked less and less often, and others in turn; the first three never.
     let mut all = Vec::new();
     for _ in 0..3600 {
         all.extend(told(&rig.pass(1), "spare"));
@@ -134,7 +134,7 @@ fn t37_the_last_of_a_network_stays_unless_there_are_more_networks_than_peers_wan
 fn t37_who_is_asked_goes_if_only_a_list_led_it_there_and_enough_others_are_left() {
     let mut rig = Rig::new();
     let others = crowd(&mut rig, "10.0.0.1", 0..1);
-    // The first that it dialled itself stays in any case.
+    // The first that it dialled stays.
     let first = listed(&mut rig, &others[0], "first", "10.0.0.3:1");
     listed(&mut rig, &others[0], "second", "10.0.0.4:1");
     let out = rig.hear(first.conn, &verb(&first, "spare", &[]));
@@ -151,7 +151,7 @@ fn t37_who_is_asked_goes_if_only_a_list_led_it_there_and_enough_others_are_left(
     assert_eq!(told(&out, "leaving"), [hub.conn]);
     assert!(left(&out).is_empty(), "it is read to its end");
 
-    // What is on its way is read; nothing more is written.
+    // What is in transit is read; nothing more is written.
     rig.send(&["to the others"]).unwrap();
     let out = std::mem::take(&mut rig.out);
     assert!(!targets(&out).contains(&hub.conn));
@@ -163,7 +163,7 @@ fn t37_who_is_asked_goes_if_only_a_list_led_it_there_and_enough_others_are_left(
     assert_eq!(left(&out), [(id("hub"), "spare")]);
     assert_eq!(rig.mesh.stats().links_spared, 1);
 
-    // Not dialled again because another list names it.
+    // Not dialled again when another list names it.
     let control = Control::Peers {
         entries: vec![PeerEntry {
             id: id("hub"),
@@ -219,7 +219,7 @@ fn t37_who_goes_is_told_where_else_to_go_and_cannot_stay_on() {
     assert_eq!(told(&out, "leaving"), [goes.conn]);
     assert!(left(&out).is_empty());
     assert_eq!(rig.mesh.peers().len(), 12);
-    // It has heard that, and stays.
+    // The peer has answered, and stays.
     rig.hear(peers[0].conn, &verb(&peers[0], "unknown", &[]));
     for _ in 0..29 {
         assert!(closed(&rig.pass(1)).iter().all(|why| *why != "spare"));

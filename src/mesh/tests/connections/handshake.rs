@@ -1,4 +1,4 @@
-//! Handshakes: who is let in, under which id, on which of two connections.
+//! Handshakes: which are accepted, under which id, on which of two connections.
 
 use crate::mesh::tests::rig::*;
 
@@ -129,11 +129,7 @@ fn shutting_down_answers_everyone_and_refuses_the_rest() {
     let to = id("friend");
     rig.mesh.whisper(
         rig.now,
-        Ticket(2),
-        to,
-        Packets::from("x"),
-        within,
-        Hold::none(),
+        OutgoingWhisper::new(Ticket(2), to, Packets::from("x"), within),
         &mut out,
     );
     out.clear();

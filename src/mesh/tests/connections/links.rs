@@ -1,4 +1,4 @@
-//! Links that a node goes on looking for, or keeps away from.
+//! Connections that a node keeps trying for, or keeps away from.
 
 use crate::mesh::tests::rig::*;
 
@@ -96,7 +96,7 @@ fn f18_who_was_disconnected_stays_away_for_a_while_unless_asked_for() {
         closed(&rig.hear(conn, &Rig::handshake("a", |_| {}))),
         ["unwanted"]
     );
-    // A list does not lead there either.
+    // Nor is it dialled because a peers list names it.
     let b = rig.join("bb");
     let entries = vec![PeerEntry {
         id: id("a"),
@@ -108,7 +108,7 @@ fn f18_who_was_disconnected_stays_away_for_a_while_unless_asked_for() {
     };
     let frame = b.frame(&Flag::Whisper, &peers.packets(GENERATION), NOON);
     assert!(dials(&rig.hear(b.conn, &frame)).is_empty());
-    // A user may ask.
+    // A user may dial it.
     let mut out = Effects::new();
     let there = address("127.0.0.1:2001");
     rig.mesh
@@ -139,11 +139,7 @@ fn t29_answers_to_searches_dial_no_faster_than_lists_and_no_nearer() {
         let text = Packets::from("reply");
         rig.mesh.whisper(
             rig.now,
-            Ticket(n),
-            id(&wanted),
-            text,
-            within,
-            Hold::none(),
+            OutgoingWhisper::new(Ticket(n), id(&wanted), text, within),
             &mut out,
         );
         let request: RequestId = written(&out)[0].2[1].parse().unwrap();
@@ -173,7 +169,7 @@ fn t30_under_the_rule_of_text_the_bytes_tell_messages_apart() {
     let mut rig = Rig::new();
     let a = rig.join("a");
     let kind = SubFlag::Broadcast.packet(GENERATION);
-    // By that rule the id is that of the text which is left of the bytes.
+    // By that rule the id is that of the lossily decoded text.
     let lossy = |bytes: &'static [u8], rule: IdRule| {
         let composer = composer("a");
         let payload = [kind.clone(), Packet::from(bytes)];
@@ -204,7 +200,7 @@ fn t30_under_the_rule_of_text_the_bytes_tell_messages_apart() {
         lossy(b"\xfe", IdRule::LossyText),
         lossy(b"ok \xf0\x90\x80 done", IdRule::LossyText),
         lossy("ok \u{fffd} done".as_bytes(), IdRule::Bytes),
-        // The same under its other id is no other message.
+        // The same payload under its other id is not another message.
         lossy(b"\xff", IdRule::Bytes),
     ] {
         heard += rig

@@ -1,4 +1,4 @@
-//! Who is let in, under which id, and on which connection.
+//! Which connections are accepted, under which id, and which of two is kept.
 
 mod admission;
 mod contest;

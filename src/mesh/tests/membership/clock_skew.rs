@@ -1,4 +1,4 @@
-//! Clocks that move while connected: who is told, and who is not accused.
+//! Clocks that move while connected: which events are raised, and which peers are not blamed.
 
 use crate::mesh::tests::rig::*;
 
@@ -10,7 +10,7 @@ fn skews(out: &[Effect]) -> Vec<i64> {
     skews.collect()
 }
 
-/// The answer to the last question for a sign of life that was written.
+/// The answer to the last probe written.
 fn pong(played: &Played, asked: &[Effect], time: u64) -> Bytes {
     let asked = written(asked)
         .into_iter()
@@ -33,7 +33,7 @@ fn f15_a_neighbour_whose_clock_has_moved_is_told_after_the_first_message_dropped
         assert!(delivered(&asked).is_empty() && skews(&asked).is_empty());
         let out = rig.hear(a.conn, &pong(&a, &asked, theirs));
         assert_eq!(skews(&out), [step]);
-        // Told once.
+        // Reported once.
         let out = rig.hear(a.conn, &a.frame(&Flag::Broadcast, &user(&["too"]), theirs));
         assert!(written(&out).is_empty() && skews(&out).is_empty());
     }
@@ -43,7 +43,7 @@ fn f15_a_neighbour_whose_clock_has_moved_is_told_after_the_first_message_dropped
 fn f15_a_node_that_stood_still_accuses_nobody() {
     let mut rig = Rig::new();
     let a = rig.join("a");
-    // What came in while we stood still is read now, all of it too old.
+    // Input received during the pause is read now, all of it too old.
     rig.now.monotonic += Duration::from_secs(90);
     rig.now.unix += 90;
     let mut asked = rig.hear(
@@ -56,7 +56,7 @@ fn f15_a_node_that_stood_still_accuses_nobody() {
     ));
     let out = rig.hear(a.conn, &pong(&a, &asked, NOON + 90));
     assert!(skews(&asked).is_empty() && skews(&out).is_empty());
-    // An answer that took long says nothing either.
+    // A slow answer proves nothing either.
     rig.now.monotonic += Duration::from_secs(20);
     rig.now.unix += 20;
     let asked = rig.hear(

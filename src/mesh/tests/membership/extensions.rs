@@ -1,4 +1,4 @@
-//! What our own nodes say to each other beyond the protocol, and to whom they never say it.
+//! Extensions between our own nodes, and the peers that never get them.
 
 use crate::mesh::tests::rig::*;
 use crate::wire::MessageId;
@@ -90,7 +90,7 @@ fn an_extension_of_who_has_not_announced_is_neither_obeyed_nor_delivered() {
             "{flag:?}"
         );
     }
-    // The second broadcast is the first, relayed.
+    // The second broadcast is the first one, relayed.
     assert_eq!(rig.mesh.stats().misplaced, 3);
 }
 
@@ -138,7 +138,7 @@ fn a_message_is_followed_to_the_peer_that_a_peer_heard_it_from() {
     let batch = Batch::from_frames(GENERATION, Limits::default(), &frame).unwrap();
     let news = batch.get(0).unwrap().message_id();
     assert_eq!(delivered(&rig.hear(near.conn, &frame)).len(), 1);
-    // What only the mesh itself understands is not listed.
+    // The mesh's own messages are not listed.
     let wish = Control::RequestPeers.packets(GENERATION);
     rig.hear(plain.conn, &plain.frame(&Flag::Broadcast, &wish, NOON));
     rig.now.monotonic += Duration::from_secs(2);
@@ -190,7 +190,7 @@ fn a_message_is_followed_to_the_peer_that_a_peer_heard_it_from() {
     rig.hear(near.conn, &near.frame(&Flag::Whisper, &answer, NOON));
     let route = rig.mesh.route(rig.now, &other);
     assert_eq!((route.hops.len(), route.unknown), (0, vec![id("near")]));
-    // It may have heard of it since.
+    // It may have got the message since.
     rig.now.monotonic += Duration::from_secs(1);
     assert_eq!(rig.mesh.ask_route(rig.now, &other, &mut out), 1);
 }
@@ -231,7 +231,7 @@ fn a_route_is_told_to_who_asks_and_never_by_who_does_not_share() {
     let malformed = rig.mesh.stats().malformed;
     assert!(ask(&mut rig, &near, "not an id!").is_empty());
     assert_eq!(rig.mesh.stats().malformed, malformed + 1);
-    // An answer nobody asked for.
+    // An answer to no question.
     let misplaced = rig.mesh.stats().misplaced;
     rig.hear(
         near.conn,

@@ -14,7 +14,7 @@ fn f1_a_silent_peer_is_asked_for_a_sign_of_life_and_then_given_up() {
         rig.mesh.me().to_string(),
         "each has us, and can answer"
     );
-    // a answers; its answer is not passed on.
+    // a answers; its answer is not relayed.
     let answer = Control::Response {
         request: asked[0].2[1].parse().unwrap(),
         id: id("us"),
@@ -36,7 +36,7 @@ fn f1_a_silent_peer_that_takes_what_waits_for_it_is_not_given_up() {
     assert!(out.iter().any(watched));
     rig.input(Input::Taking { conn: slow.conn });
     assert!(closed(&rig.pass(10)).is_empty());
-    // It is asked again, and given up once it takes nothing.
+    // It is probed again, and closed once it reads nothing.
     assert!(rig.pass(10).iter().any(watched));
     assert_eq!(closed(&rig.pass(10)), ["unresponsive"]);
 }

@@ -1,4 +1,4 @@
-//! Who is known, asked and kept.
+//! Which peers are known, asked and kept.
 
 mod clock_skew;
 mod extensions;

@@ -1,4 +1,4 @@
-//! Peers lists: what others are told, and what is done with theirs.
+//! Peers lists: what we send, and what we do with those of others.
 
 use crate::mesh::tests::rig::*;
 
@@ -56,7 +56,7 @@ fn of_the_addresses_behind_a_name_those_not_connected_are_dialled_as_long_as_lin
             why: DialError::Refused,
         });
     }
-    // The one that is left; the others were tried a moment ago.
+    // The remaining one; the others were tried a moment ago.
     let rest = meet(&mut rig);
     assert_eq!(rest.len(), 1);
     assert!(dialled.iter().all(|(_, addr)| *addr != rest[0].1));
@@ -104,10 +104,10 @@ fn t16_a_peers_list_is_advice_within_bounds() {
     let out = list(&mut rig, &a, offered.clone());
     assert_eq!(dials(&out), 4, "max_outgoing, dials under way included");
     assert_eq!(dials(&list(&mut rig, &a, offered)), 0);
-    // A peer of the open internet cannot send us into our own network.
+    // A peer on the public Internet cannot make us dial into our own network.
     let mut rig = Rig::new();
     let conn = rig.accept("8.8.8.8:50000");
-    // Where it says it is counts for nothing: it says 127.0.0.1.
+    // The address it announces, 127.0.0.1, counts for nothing.
     rig.hear(conn, &Rig::handshake("a", |_| {}));
     let a = Played {
         conn,
@@ -125,7 +125,7 @@ fn t16_a_peers_list_is_advice_within_bounds() {
     assert_eq!(dials(&list(&mut rig, &a, entries(&["9.9.9.9"]))), 1);
 }
 
-/// What a rig does with a peers list.
+/// Offers a peers list and returns the dials it causes.
 fn offer(rig: &mut Rig, peer: &Played, entries: Vec<PeerEntry>) -> Vec<ConnId> {
     let control = Control::Peers {
         entries,
@@ -167,7 +167,7 @@ fn t16_an_address_of_a_list_is_dialled_once_in_ten_minutes() {
         }
         rig.pass(1);
     }
-    // A user may dial it whenever they like.
+    // A user may dial it at any time.
     rig.pass(1);
     let [conn] = offer(&mut rig, &a, listed())[..] else {
         panic!("ten minutes are over");
@@ -180,7 +180,7 @@ fn t16_an_address_of_a_list_is_dialled_once_in_ten_minutes() {
         panic!("{out:?}");
     };
     let conn = *conn;
-    // Who was there and is lost may be found again by a list.
+    // A peer that was connected and got lost may be dialled again because of a list.
     rig.input(Input::Dialed {
         conn,
         addr: there.clone(),
@@ -209,11 +209,11 @@ fn t17_peers_lists_lead_to_one_link_in_each_network() {
     assert_eq!(offer(&mut rig, &a, listed(&crowd)).len(), 2);
     let crowd = ["8.8.4.4", "[2001:db8:1::1]", "7.7.1.1"];
     assert_eq!(offer(&mut rig, &a, listed(&crowd)).len(), 1);
-    // A mesh may lie in one network, and that is ours: there may be half of all links.
+    // A mesh may be in one network, which is ours: half of all connections may be there.
     let near = ["9.9.1.2", "9.9.1.3", "9.9.1.4", "9.9.1.5", "9.9.1.6"];
     let near = near.map(|host| offer(&mut rig, &a, listed(&[host])).len());
     assert_eq!(near, [1, 1, 1, 1, 0]);
-    // Nor do private networks count: there is only one.
+    // Private networks do not count either: there is only one.
     let near = listed(&["10.0.0.1", "10.0.0.2"]);
     assert_eq!(offer(&mut rig, &a, near).len(), 1, "one is left of eight");
 }
@@ -226,7 +226,7 @@ fn t17_after_a_start_the_last_own_choices_are_dialled_whoever_is_there() {
         last_good: u64::from(port),
         dialled,
     };
-    // Strangers that came later than those it chose itself, and one of them is here first again.
+    // Strangers came later than the peers it chose itself, and one of them joins first again.
     let strangers = (5000..5100).map(|port| place(port, false));
     let chosen = (3000..3010).map(|port| place(port, true));
     rig.mesh.learn(chosen.chain(strangers));

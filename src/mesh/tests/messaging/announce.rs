@@ -1,15 +1,15 @@
-//! Large broadcasts: who is offered one, who is sent it, and what those can do who do not mean well.
+//! Large broadcasts: which peers get an offer, which get the message, and what malicious peers can do.
 
 use crate::mesh::tests::rig::*;
 
-/// Whom one of our own nodes is told this, and about what.
+/// The connections on which this extension verb is written, and its message.
 fn told(out: &Effects, verb: &str) -> Vec<(ConnId, String)> {
     let said = extended_to(out, verb).into_iter();
     said.map(|(conn, mut arguments)| (conn, arguments.remove(0)))
         .collect()
 }
 
-/// Whom a large message is sent.
+/// The connections a large message is sent on.
 fn sent(out: &Effects) -> Vec<ConnId> {
     let large = written(out).into_iter();
     let large = large.filter(|(_, _, texts)| texts.iter().any(|text| text.len() > 10_000));
@@ -32,7 +32,7 @@ struct Four {
     theirs: Played,
 }
 
-/// A node, one that publishes, two of our own, and a reference peer.
+/// A node with an author, two peers of our own kind, and a reference peer.
 fn four(change: impl FnOnce(&mut Params)) -> Four {
     let mut rig = Rig::with(change);
     let author = rig.join_with("author", announced);
@@ -65,7 +65,7 @@ fn t38_ours_are_offered_it_and_sent_it_once_if_they_ask() {
     let frame = large(&author, "one");
     assert_eq!(size, (frame.len() - 4).to_string());
 
-    // Not by whoever was not offered it, nor what was not offered, nor twice.
+    // Nobody gets it who was not offered it; nothing is sent that was not offered, or sent twice.
     let out = rig.hear(author.conn, &verb(&author, "want", &[name]));
     assert!(sent(&out).is_empty());
     let other = name.replace(&id("author").to_string(), &id("other").to_string());
@@ -75,9 +75,9 @@ fn t38_ours_are_offered_it_and_sent_it_once_if_they_ask() {
     assert_eq!(sent(&unwritten), [ours[0].conn]);
     let out = rig.hear(ours[0].conn, &verb(&ours[0], "want", &[name]));
     assert!(sent(&out).is_empty());
-    // It says that it has it meanwhile: nobody else waits, and nothing is kept.
+    // The peer says that it now has it: no other peer waits for it, and nothing is kept.
     rig.hear(ours[1].conn, &verb(&ours[1], "have", &[&offers[0].1]));
-    // What was asked for counts until it is written.
+    // A requested message counts until it is written.
     assert_eq!(rig.mesh.announcements.kept_for(), (0, frame.len()));
     drop(unwritten);
     assert_eq!(rig.mesh.announcements.kept_for(), (0, 0));
@@ -146,7 +146,7 @@ fn t38_what_cannot_be_kept_goes_at_once() {
     assert_eq!(rig.mesh.announcements.kept_for(), (0, 0));
 }
 
-/// Of a message of nobody near, as its name and size.
+/// An offer of a message whose author is no peer: its name and size.
 fn offer(number: usize) -> String {
     format!("{number:032}.{}.{:016}.20000", id("far away"), 0)
 }
@@ -158,7 +158,7 @@ fn t38_whoever_does_not_send_what_it_offered_is_passed_over() {
     for number in 0..4 {
         let out = rig.hear(liar.conn, &verb(liar, "have", &[&offer(number)]));
         let asked = told(&out, "want").len();
-        // After three in ten minutes it is asked only if nobody else is there.
+        // After three failures in ten minutes it is asked only if there is no other peer.
         assert_eq!(asked, usize::from(number < 3), "{number}");
         let out = rig.hear(honest.conn, &verb(honest, "have", &[&offer(number)]));
         assert_eq!(
@@ -173,7 +173,7 @@ fn t38_whoever_does_not_send_what_it_offered_is_passed_over() {
             assert_eq!(asked[0].0, honest.conn);
         }
     }
-    // Asked alone, it is asked in the end.
+    // As the only peer it is asked in the end.
     let out = rig.hear(liar.conn, &verb(liar, "have", &[&offer(9)]));
     assert!(told(&out, "want").is_empty());
     rig.pass(1);
@@ -268,7 +268,7 @@ fn what_makes_no_sense_is_malformed() {
     }
 }
 
-/// A node that offers less than we do, or is told to, is understood all the same.
+/// A node with a higher threshold, or with none, is understood all the same.
 #[test]
 fn an_offer_is_done_with_when_the_message_has_come_whatever_we_are_set_to() {
     for from in [0, 1 << 20] {
@@ -294,7 +294,7 @@ fn an_offer_is_done_with_when_the_message_has_come_whatever_we_are_set_to() {
     }
 }
 
-/// A payload that is not text can go under the id of one that is.
+/// A payload that is not text can have the id of one that is.
 #[test]
 fn t38_a_twin_that_is_not_text_does_not_stand_for_the_text_that_is_offered() {
     use crate::wire::IdRule;
@@ -306,7 +306,7 @@ fn t38_a_twin_that_is_not_text_does_not_stand_for_the_text_that_is_offered() {
     let text = far
         .compose(&Flag::Broadcast, &user(&[&text]), NOON)
         .unwrap();
-    // Three bytes that the lossy rule reads as one such character, under the same author.
+    // Three bytes that the lossy rule reads as one replacement character, by the same author.
     let mut bytes = b"ok \xf0\x90\x80 ".to_vec();
     bytes.extend_from_slice(padding.as_bytes());
     let frame = text.frames.plain.clone();
@@ -377,7 +377,7 @@ fn t38_who_asks_for_all_and_reads_nothing_fills_the_store_alone() {
     assert_eq!(rig.mesh.announcements.kept_for(), (0, 0));
 }
 
-/// A node whose clock is off drops what it fetches, and asks nobody else for it.
+/// A node with a wrong clock drops what it fetches, and asks no other peer for it.
 #[test]
 fn t38_a_message_that_is_not_timely_here_blames_nobody_and_comes_once() {
     let Four { mut rig, ours, .. } = four(|_| {});
@@ -393,7 +393,7 @@ fn t38_a_message_that_is_not_timely_here_blames_nobody_and_comes_once() {
     for peer in &ours {
         rig.hear(peer.conn, &verb(peer, "have", &[&offers[0].1]));
     }
-    // One that only says it is the message is not it.
+    // A frame that only claims to be the message does not count.
     let mut forged = frame.to_vec();
     *forged.last_mut().unwrap() = b'y';
     rig.hear(ours[0].conn, &forged);

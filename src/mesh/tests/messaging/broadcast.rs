@@ -224,11 +224,11 @@ fn what_may_not_be_sent_is_refused_with_a_reason() {
 fn the_same_payload_takes_the_next_free_second_up_to_a_bound() {
     let mut rig = Rig::with(|params| params.seconds_ahead = 3);
     let (a, _b) = (rig.join("a"), rig.join("bb"));
-    // Somebody else's message has the id of this second already.
+    // Another author's message already has the id of this second.
     rig.hear(a.conn, &a.frame(&Flag::Broadcast, &user(&["same"]), NOON));
     let times: Vec<u64> = (0..3).map(|_| rig.send(&["same"]).unwrap().time).collect();
     assert_eq!(times, [NOON + 1, NOON + 2, NOON + 3]);
-    // Then the one that only somebody else has used.
+    // Then the second that only the other author has used.
     assert_eq!(rig.send(&["same"]).unwrap().time, NOON);
     assert_eq!(rig.send(&["same"]), Err(SendError::TooOften(3)));
     assert_eq!(rig.send(&["other"]).unwrap().time, NOON);
@@ -255,7 +255,7 @@ fn t26_what_a_full_cache_has_forgotten_is_neither_delivered_nor_relayed_again() 
     let (a, b) = (rig.join("a"), rig.join("bb"));
     let honest = b.frame(&Flag::Broadcast, &user(&["honest"]), NOON - 10);
     assert_eq!(delivered(&rig.hear(b.conn, &honest)), ["honest"]);
-    // The attacker fills the cache: ahead of now it has a share only, so it has to use its own second.
+    // The attacker fills the cache. Stamps ahead of now have only a share, so it must use its own second.
     for n in 0..150 {
         let frame = a.frame(&Flag::Broadcast, &user(&[&format!("{n}")]), NOON);
         rig.hear(a.conn, &frame);

@@ -1,4 +1,4 @@
-//! What peers say to each other once they are connected.
+//! Messages between connected peers.
 
 mod announce;
 mod broadcast;

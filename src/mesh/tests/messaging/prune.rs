@@ -1,26 +1,26 @@
-//! Small broadcasts: who is asked not to send them, what is stored for whom, and what those can do who do not mean well.
+//! Small broadcasts: which peers are asked not to send them, what is stored for them, and what malicious peers can do.
 
 use crate::mesh::tests::rig::*;
 
-/// A broadcast of the author's.
+/// A broadcast of this author.
 fn small(author: &Played, text: &str) -> Bytes {
     author.frame(&Flag::Broadcast, &user(&[text]), NOON)
 }
 
-/// So that what is stamped with noon is not old.
+/// Advances only the monotonic clock, so that a stamp of noon stays timely.
 fn wait(rig: &mut Rig, seconds: u64) -> Effects {
     rig.now.monotonic += Duration::from_secs(seconds);
     rig.input(Input::Tick)
 }
 
-/// Whom this text is sent.
+/// The connections this text is sent on.
 fn sent(out: &Effects, text: &str) -> Vec<ConnId> {
     let said = written(out).into_iter();
     let said = said.filter(|(_, _, texts)| texts.last().map(String::as_str) == Some(text));
     said.map(|(conn, ..)| conn).collect()
 }
 
-/// Whom one of our own nodes says this, and its arguments in parts.
+/// The connections on which this extension verb is written, and its arguments in parts.
 fn told(out: &Effects, verb: &str) -> Vec<(ConnId, Vec<String>)> {
     let said = extended_to(out, verb).into_iter();
     said.flat_map(|(conn, arguments)| {
@@ -30,7 +30,7 @@ fn told(out: &Effects, verb: &str) -> Vec<(ConnId, Vec<String>)> {
     .collect()
 }
 
-/// Where nothing comes twice nothing is counted. With one that is too large to be spared.
+/// Sends one message twice: without duplicates nothing is counted. It is too large to be spared.
 fn hear_twice(rig: &mut Rig, one: &Played, other: &Played) {
     let author = Played {
         conn: ConnId(998),
@@ -44,15 +44,15 @@ fn hear_twice(rig: &mut Rig, one: &Played, other: &Played) {
 
 struct Four {
     rig: Rig,
-    /// Two ways to the author, who is no peer.
+    /// Two paths to the author, who is no peer.
     ways: Vec<Played>,
-    /// Who hears it from us.
+    /// A peer that gets messages through us.
     below: Played,
     theirs: Played,
     author: Played,
 }
 
-/// A node, three of our own, and a reference peer.
+/// A node with three peers of our own kind, and a reference peer.
 fn four() -> Four {
     four_with(|_| {})
 }
@@ -79,14 +79,14 @@ fn four_with(change: impl FnOnce(&mut Params)) -> Four {
     }
 }
 
-/// As `told` gives them, the arguments of `summary` for what came since a `prune`, from another node's stream.
+/// Another node, whose stream gives the arguments of `summary` after a `prune`, as `told` returns them.
 struct Peer {
     mesh: Rig,
     source: Played,
     other: Played,
 }
 
-/// A node of its own, so that what it says is what our nodes say.
+/// A real node, so that what it sends is what our nodes send.
 fn other_node(author: &Played, first: &str) -> (Peer, String) {
     let mut mesh = Rig::with(|params| params.prune = true);
     let source = mesh.join_with("a", announced);
@@ -108,7 +108,7 @@ fn other_node(author: &Played, first: &str) -> (Peer, String) {
 }
 
 impl Peer {
-    /// What it says that it has once it has heard these from its own way.
+    /// Returns its summary after it received these from its own source.
     fn summary(&mut self, author: &Played, texts: &[&str]) -> String {
         for text in texts {
             self.mesh.hear(self.source.conn, &small(author, text));
@@ -122,7 +122,7 @@ impl Peer {
     }
 }
 
-/// With a peer below that has asked for no more than the first.
+/// A node whose peer below wants no more than the first message.
 fn pruned() -> (Four, Peer) {
     let mut four = four();
     let out = four
@@ -154,7 +154,7 @@ fn who_sends_what_came_sooner_from_another_is_asked_not_to() {
         panic!("{out:?}");
     };
     assert_eq!((*conn, &said[3]), (ways[1].conn, &id("author").to_string()));
-    // Not again for what was on its way, nor a reference peer, nor the way itself.
+    // Not again for what was in transit; never to a reference peer, or to the source.
     for text in ["first", "second"] {
         rig.hear(ways[0].conn, &small(&author, text));
         for conn in [ways[1].conn, theirs.conn, ways[0].conn] {
@@ -162,7 +162,7 @@ fn who_sends_what_came_sooner_from_another_is_asked_not_to() {
             assert!(told(&out, "prune").is_empty());
         }
     }
-    // It is told what we have, and asked again if it still sends.
+    // It gets our summary, and is asked again if it still sends.
     let out = wait(&mut rig, 2);
     let summary = &told(&out, "summary")[..];
     assert_eq!(summary.len(), 1);
@@ -233,7 +233,7 @@ fn t39_who_does_not_confirm_is_sent_it_and_spared_nothing_for_a_while() {
     for text in ["second", "third", "fourth"] {
         rig.hear(ways[0].conn, &small(&author, text));
     }
-    // Of three it has one, and another that it was not given.
+    // Of three messages it has one, and another that it was not sent.
     let said = peer.summary(&author, &["second", "forged"]);
     rig.hear(below.conn, &verb(&below, "summary", &[&said]));
     let first = wait(&mut rig, 1);
@@ -302,7 +302,7 @@ fn t39_a_way_that_holds_back_is_left_and_after_three_times_not_relied_on() {
     assert_eq!(both(&mut rig, "first", 0), 1);
     for time in 1..=3 {
         wait(&mut rig, 20);
-        // The other has stored it, and sends it after two seconds: now it is the way.
+        // The other peer has stored it, and sends it after two seconds: now it is the source.
         let spared = if time % 2 == 1 { 1 } else { 0 };
         let text = format!("late {time}");
         let out = rig.hear(ways[spared].conn, &small(&author, &text));
@@ -557,7 +557,7 @@ fn where_nothing_comes_twice_nothing_is_counted_and_what_is_asked_is_remembered(
     rig.hear(way.conn, &small(&author, "first"));
     assert_eq!(rig.mesh.streams.kept(), (1, 1, 0));
     rig.hear(below.conn, &small(&author, "first"));
-    // Nothing comes twice any more, for that is what was asked.
+    // No duplicates any more: that is what was asked for.
     for number in 0..70 {
         wait(&mut rig, 10);
         let text = number.to_string();
@@ -636,7 +636,7 @@ fn t39_an_author_that_asks_for_less_of_itself_is_not_sent_its_own() {
     assert!(!sent(&wait(&mut rig, 3), "second").contains(&below.conn));
 }
 
-/// Each has said so much that together it is more than is remembered.
+/// Authors that together sent more than is remembered.
 #[test]
 fn many_authors_that_say_much_and_are_confirmed_stay_spared() {
     let (

@@ -40,7 +40,7 @@ fn a_resend_repeats_our_last_message_and_seldom() {
     let resend = a.frame(&Flag::Renegotiate, &payload, NOON);
     let said = written(&rig.hear(a.conn, &resend));
     assert_eq!(said[0].2[0], "\u{7}", "the peers list was our last message");
-    // It has read the broadcast: a copy for itself alone.
+    // The peer has read the broadcast: it gets its own copy.
     rig.pass(5);
     rig.send(&["hello"]).unwrap();
     let first = written(&rig.out);
@@ -50,7 +50,7 @@ fn a_resend_repeats_our_last_message_and_seldom() {
         rig.hear(a.conn, &resend).is_empty(),
         "T22: one in 5 seconds"
     );
-    // It could not read the broadcast: the very same.
+    // The peer could not read the broadcast: it gets the same one.
     rig.pass(5);
     let plain = Control::Compression(vec![]).packets(GENERATION);
     rig.hear(a.conn, &a.frame(&Flag::Renegotiate, &plain, NOON));

@@ -1,11 +1,11 @@
-//! Whispers to authors that nobody can dial, along the path on which they were heard.
+//! Whispers to authors that cannot be dialled, along the path their messages came.
 
 use crate::mesh::sim::{Network, Node};
 use crate::mesh::tests::rig::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A line of nodes, the first of which nobody can dial; those named speak the protocol alone.
+/// A line of nodes, the first of which cannot be dialled; those named have no extensions.
 fn line(seed: u64, count: usize, plain: &[usize]) -> (Network, Vec<Node>) {
     let mut net = Network::new(seed);
     let nodes: Vec<Node> = (0..count)
@@ -114,12 +114,12 @@ fn a_node_hands_on_to_the_link_of_the_author_and_never_back() {
     let said = written(&out);
     assert_eq!((said.len(), said[0].0), (1, way.conn));
     assert_eq!(said[0].2[..4], ["mesh+", "along", &author[..], "2"]);
-    // Back where it came from it does not go, nor beyond its last hop.
+    // It does not go back to where it came from, nor beyond its last hop.
     for (from, hops) in [(&way, "3"), (&asker, "0")] {
         let out = say(&mut rig, from, "along", &[&author, hops, "79", "AAAA"]);
         assert_eq!(written(&out)[0].2, ["mesh+", "receipt", "79", "no way"]);
     }
-    // Nobody but who was handed it can say what became of it.
+    // Only the peer it was handed to can report its outcome.
     let number = said[0].2[4].clone();
     assert!(written(&say(&mut rig, &asker, "receipt", &[&number, "arrived"])).is_empty());
     let out = say(&mut rig, &way, "receipt", &[&number, "arrived"]);

@@ -1,4 +1,4 @@
-//! Validation: nothing becomes of a message before its validator has spoken.
+//! Validation: no message is delivered or relayed before its verdict.
 
 use crate::mesh::tests::rig::*;
 
@@ -61,7 +61,7 @@ fn what_is_accepted_goes_on_as_if_it_had_come_now() {
     assert_eq!(delivered(&out), ["1"], "of the other kind");
     assert_eq!(targets(&out), [b.conn]);
     assert_eq!(proposed(&out).len(), 1);
-    // It is known already.
+    // It is a duplicate already.
     assert!(is_quiet(&rig.hear(b.conn, &price)));
     assert_eq!(rig.mesh.stats().duplicates, 1);
     let out = judge(&mut rig, &out, Some(Acceptance::Accept));
@@ -128,7 +128,7 @@ fn t35_who_wrote_what_is_rejected_is_blamed_and_who_relayed_it_is_not() {
     for round in 0..200 {
         let text = format!("{round}");
         let price = a.frame(&Flag::Broadcast, &packets(&["price", &text]), NOON);
-        // Through b, which did not write it.
+        // Through b, which is not its author.
         let held = rig.hear(b.conn, &price);
         closed_by_us.extend(closed(&judge(&mut rig, &held, Some(Acceptance::Reject))));
     }
@@ -199,7 +199,7 @@ fn t35_a_neighbour_without_room_cannot_keep_others_messages_from_us_by_relaying_
     let honest = honest.unwrap().frames.plain;
     assert!(proposed(&rig.hear(a.conn, &honest)).is_empty());
     assert_eq!(rig.mesh.stats().undecided, 45);
-    // Another brings it, and it is new.
+    // Another peer brings it, and it is new.
     let held = rig.hear(b.conn, &honest);
     assert_eq!(proposed(&held).len(), 1);
     let out = judge(&mut rig, &held, Some(Acceptance::Accept));
@@ -253,7 +253,7 @@ fn it_is_relayed_though_the_neighbour_it_came_from_has_left() {
     });
     let out = judge(&mut rig, &held, Some(Acceptance::Accept));
     assert_eq!((delivered(&out).len(), targets(&out)), (1, vec![b.conn]));
-    // And nobody at all.
+    // The last peer leaves.
     let price = b.frame(&Flag::Broadcast, &packets(&["price", "2"]), NOON);
     let held = rig.hear(b.conn, &price);
     rig.input(Input::Closed {

@@ -37,11 +37,7 @@ fn t15_a_whisper_is_not_sent_to_whoever_answers_for_its_peer() {
     let within = Duration::from_secs(10);
     rig.mesh.whisper(
         rig.now,
-        Ticket(1),
-        id("friend"),
-        secret,
-        within,
-        Hold::none(),
+        OutgoingWhisper::new(Ticket(1), id("friend"), secret, within),
         &mut out,
     );
     let asked = written(&out);
@@ -90,11 +86,10 @@ fn t31_whispers_that_wait_have_bounds_of_their_own_and_hold_nothing_else() {
         let within = Duration::from_secs(10);
         rig.mesh.whisper(
             rig.now,
-            Ticket(n),
-            to,
-            Packets::from("reply"),
-            within,
-            hold,
+            OutgoingWhisper {
+                hold,
+                ..OutgoingWhisper::new(Ticket(n), to, Packets::from("reply"), within)
+            },
             &mut out,
         );
         let refused = out.iter().any(|effect| {
@@ -124,11 +119,7 @@ fn t31_whispers_that_wait_have_bounds_of_their_own_and_hold_nothing_else() {
         let within = Duration::from_secs(10);
         rig.mesh.whisper(
             rig.now,
-            Ticket(n),
-            id("silent"),
-            Packets::from("x"),
-            within,
-            Hold::none(),
+            OutgoingWhisper::new(Ticket(n), id("silent"), Packets::from("x"), within),
             &mut out,
         );
         waiting += usize::from(
@@ -137,17 +128,13 @@ fn t31_whispers_that_wait_have_bounds_of_their_own_and_hold_nothing_else() {
         );
     }
     assert_eq!(waiting, 64);
-    // All of it is given back at the end.
+    // All of it is released at the end.
     rig.pass(11);
     let mut out = Effects::new();
     let within = Duration::from_secs(10);
     rig.mesh.whisper(
         rig.now,
-        Ticket(9),
-        id("silent"),
-        Packets::from("x"),
-        within,
-        Hold::none(),
+        OutgoingWhisper::new(Ticket(9), id("silent"), Packets::from("x"), within),
         &mut out,
     );
     assert!(

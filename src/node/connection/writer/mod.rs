@@ -1,8 +1,8 @@
-//! What waits to be written to one peer, and its writing.
+//! The outbound queue of one peer, and its writing.
 //!
-//! Owns the queue and the vectored writes; when a peer takes too little stands in [`slow_peer`]. What waits for a
-//! peer that takes next to nothing holds back nobody: it gives back the room of where it came from, for
-//! some that all slow peers share. Knows neither actors nor what the bytes mean.
+//! Owns the queue and the vectored writes; [`slow_peer`] decides when a peer is too slow. Data queued for a slow peer
+//! holds back nobody: it moves from the budget it came from to a budget that all slow peers share. Knows neither actors
+//! nor what the bytes mean.
 
 pub(crate) mod slow_peer;
 
@@ -20,14 +20,14 @@ use crate::node::budget::Pool;
 use crate::node::transport::Transport;
 use crate::wire::{Hold, frames_beyond};
 
-/// Slices of one write: more gain nothing, and the list stands on the stack.
+/// The most slices of one write: more gain nothing, and the list is on the stack.
 const SLICES: usize = 64;
-/// Bytes of one write: about what a socket's buffer takes at once.
+/// The most bytes of one write: about what a socket's buffer takes at once.
 const WRITE: usize = 256 * 1024;
-/// What a chunk costs besides its bytes.
+/// The cost of a chunk besides its bytes.
 const OVERHEAD: usize = 128;
-/// The last resort: all that is relayed or sent is bounded by the budgets it came from, and answers by the
-/// rate at which the core gives them.
+/// The last resort: relayed and own messages are bounded by the budgets they came from, and answers by the rate at
+/// which the core gives them.
 const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 
 /// Whole frames for one peer.
@@ -35,7 +35,7 @@ const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 pub(crate) struct Chunk {
     bytes: Bytes,
     messages: u32,
-    /// Let go of when the bytes are written.
+    /// Released when the bytes are written.
     hold: Hold,
 }
 
@@ -53,24 +53,25 @@ impl Chunk {
 #[derive(Debug)]
 pub(crate) struct OutboundQueue {
     queue: VecDeque<Chunk>,
-    /// Bytes of the first chunk that are written already.
+    /// Bytes of the first chunk that are already written.
     partial: usize,
-    /// Bytes behind them that the transport has taken and may still hold: TLS seals them before they are written.
+    /// Bytes after `partial` that the transport has taken and may still hold: TLS encrypts them before they are
+    /// written.
     held: usize,
-    /// Bytes that wait.
+    /// Queued bytes.
     waiting: usize,
-    /// Bytes ever written.
+    /// Bytes written since this queue was created.
     written: u64,
     patience: Patience,
-    /// Has room for what waits for slow peers.
+    /// Provides the budget of slow peers.
     pool: Arc<Pool>,
-    /// Chunks at the head of the queue that have such room already.
+    /// Chunks at the head of the queue that already use that budget.
     moved: usize,
     stall: Option<Box<Stall>>,
 }
 
 impl OutboundQueue {
-    /// Empty. `pool`: has room for what waits for peers that take next to nothing.
+    /// Creates an empty queue. `pool`: provides the budget of slow peers.
     pub(crate) fn new(patience: Patience, pool: Arc<Pool>) -> Self {
         Self {
             queue: VecDeque::new(),
@@ -89,7 +90,7 @@ impl OutboundQueue {
         self.waiting += chunk.bytes.len();
         self.queue.push_back(chunk);
         if self.behind() >= LOOK {
-            // Whether there was room is seen at the next look.
+            // The next look sees whether there was room.
             self.move_over();
         }
     }
@@ -98,17 +99,18 @@ impl OutboundQueue {
         self.queue.is_empty()
     }
 
-    /// Bytes written since something began to wait.
+    /// Returns the bytes written since this queue was created.
     pub(crate) fn written(&self) -> u64 {
         self.written
     }
 
-    /// Whether the transport has refused to take more: what is written from now on, the peer has made room for.
+    /// Returns whether the transport has refused more data: whatever is written from now on, the peer has made room
+    /// for.
     pub(crate) fn is_stalled(&self) -> bool {
         self.stall.is_some()
     }
 
-    /// What waits; a frame partly written counts as waiting.
+    /// Returns what is queued; a partly written frame counts as queued.
     pub(crate) fn unsent(&self) -> Traffic {
         let mut chunks = self.queue.iter();
         let partial = chunks.next().map_or(0, |first| {
@@ -121,13 +123,13 @@ impl OutboundQueue {
         }
     }
 
-    /// The whispers among it.
+    /// Returns this node's whispers among it.
     pub(crate) fn unsent_whispers(&self) -> Vec<QueuedWhisper> {
         let whispers = self.queue.iter().filter_map(|chunk| chunk.hold.get());
         whispers.cloned().collect()
     }
 
-    /// Writes until nothing waits, or the stream fails, or the peer is found to take too little.
+    /// Writes until the queue is empty, the stream fails, or the peer proves too slow.
     pub(crate) fn poll_flush(
         &mut self,
         transport: &mut Transport,
@@ -178,7 +180,7 @@ impl OutboundQueue {
         transport.poll_write(cx, &slices[..count])
     }
 
-    /// What the transport held is written: chunks that are written whole let go of what they hold.
+    /// Counts what the transport has written; wholly written chunks release their holds.
     fn took(&mut self) {
         let bytes = mem::take(&mut self.held);
         self.written += bytes as u64;
@@ -194,8 +196,7 @@ impl OutboundQueue {
         }
     }
 
-    /// Lets what waits go of the room of where it came from, as far as there is other room for it; whether
-    /// there was.
+    /// Moves the charge of queued chunks to the budget of slow peers, as far as it has room; returns whether it had.
     fn move_over(&mut self) -> bool {
         for chunk in self.queue.iter_mut().skip(self.moved) {
             let Some(room) = self.pool.for_slow(chunk.bytes.len() + OVERHEAD) else {
@@ -239,7 +240,7 @@ mod tests {
         outbox_beside(4 << 20, chunks)
     }
 
-    /// Beside a pool of that size.
+    /// With a pool of this size.
     fn outbox_beside(
         slow: usize,
         chunks: impl IntoIterator<Item = usize>,
@@ -258,7 +259,7 @@ mod tests {
         poll_fn(|cx| outbound.poll_flush(transport, cx)).await
     }
 
-    /// Reads that much at a time, with a pause before each.
+    /// Reads `at_once` bytes at a time, with a pause before each read.
     async fn read_slowly(mut pipe: DuplexStream, at_once: usize, pause: Duration) -> Vec<u8> {
         let mut all = Vec::new();
         let mut buffer = vec![0; at_once];
@@ -350,7 +351,7 @@ mod tests {
         );
     }
 
-    /// Whether this much time passes without an end of the flush.
+    /// Returns whether the flush does not end within this time.
     async fn goes_on(
         outbound: &mut OutboundQueue,
         transport: &mut Transport,

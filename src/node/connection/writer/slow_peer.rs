@@ -1,10 +1,10 @@
-//! When a peer takes too little, and what follows.
+//! Slow peers, and when they are closed.
 //!
 //! | a peer | is closed |
 //! |---|---|
-//! | that takes next to nothing (less than [`Patience::rate`]) | after [`Patience::time`] |
-//! | that does, while there is no room left for slow peers and few are slow | after [`HASTE`] |
-//! | that takes more, and is behind all the same | when what waited at one moment still waits after [`STALE`] |
+//! | reads less than [`Patience::rate`] | after [`Patience::time`] |
+//! | does so while the budget of slow peers is used up and few peers are slow | after [`HASTE`] |
+//! | reads more, but stays behind | when data is queued for [`STALE`], or [`Patience::time`] if longer |
 
 use std::future::Future as _;
 use std::mem;
@@ -18,33 +18,33 @@ use super::OutboundQueue;
 use crate::mesh::Ended;
 use crate::node::budget::Backlogged;
 
-/// How often a peer for which something waits is looked at.
+/// How often a peer with queued data is checked.
 pub(super) const LOOK: Duration = Duration::from_millis(100);
-/// A peer so far behind is closed when there is no room left for slow ones, unless most are.
+/// A peer this far behind is closed when the budget of slow peers is used up, unless most peers are slow.
 pub(super) const HASTE: Duration = Duration::from_secs(1);
-/// What waits at one moment must have been written so much later, whatever the peer takes: a broadcast that waited
-/// for longer is dropped as expired wherever it arrives.
+/// Queued data must be written within this time, whatever the peer reads: every receiver drops a broadcast that was
+/// queued longer as expired.
 pub(super) const STALE: Duration = Duration::from_secs(60);
 
-/// How little a peer may take, and for how long.
+/// How slow a peer may be, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
     pub(crate) time: Duration,
-    /// Bytes a second; less is next to nothing.
+    /// Bytes a second; a peer that reads less is slow.
     pub(crate) rate: u32,
 }
 
-/// While the peer does not take all there is.
+/// The state of a peer that does not read all its data.
 #[derive(Debug)]
 pub(super) struct Stall {
     look: Pin<Box<Sleep>>,
-    /// When it was last looked at, and what was written then.
+    /// The time of the last check, and the bytes written by then.
     looked: (Instant, u64),
-    /// How far it is behind what it has to take at least.
+    /// How far the peer is behind the minimum rate.
     behind: Duration,
-    /// While that is much.
+    /// Set while the peer is far behind.
     counted: Option<Backlogged>,
-    /// At some moment, how much will have been written once all that waited then is.
+    /// A moment, and the number of bytes that will have been written once everything queued then is.
     mark: (Instant, u64),
 }
 
@@ -64,7 +64,7 @@ impl OutboundQueue {
         Poll::Pending
     }
 
-    /// Waits until it is time to look, and says how far the peer is behind.
+    /// Waits for the next check; returns how far the peer is behind.
     fn poll_look(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
         let (written, rate) = (self.written, self.patience.rate);
         let all = self.all();
@@ -85,7 +85,7 @@ impl OutboundQueue {
         })
     }
 
-    /// Whether there is no room for what waits for a peer that is so far behind.
+    /// Returns whether a peer this far behind must be closed for lack of room.
     fn is_unwelcome(&mut self, behind: Duration) -> bool {
         self.count(behind >= HASTE);
         behind >= LOOK.min(self.patience.time)
@@ -94,12 +94,12 @@ impl OutboundQueue {
             && self.pool.few_are_behind()
     }
 
-    /// What will have been written when nothing waits any more.
+    /// Returns the number of bytes that will have been written once the queue is empty.
     fn all(&self) -> u64 {
         self.written + self.waiting as u64
     }
 
-    /// Whether something has waited too long. A large frame alone holds back nobody and may take its time.
+    /// Returns whether data has been queued too long. A single large frame holds back nobody and may take its time.
     fn is_stale(&mut self) -> bool {
         let (now, all) = (Instant::now(), self.all());
         let Some(stall) = &mut self.stall else {
@@ -112,7 +112,7 @@ impl OutboundQueue {
         self.queue.len() > 1 && waited >= STALE.max(self.patience.time)
     }
 
-    /// Lets the pool know whether the peer takes next to nothing.
+    /// Tells the pool whether the peer is slow.
     fn count(&mut self, behind: bool) {
         if let Some(stall) = &mut self.stall {
             let counted = stall.counted.take();
@@ -122,7 +122,7 @@ impl OutboundQueue {
 }
 
 impl Stall {
-    /// Reckons what was taken since it was last looked at against what should have been.
+    /// Compares the bytes written since the last check with the minimum rate; returns how far the peer is behind.
     fn note(&mut self, now: Instant, written: u64, rate: u32) -> Duration {
         let (then, before) = mem::replace(&mut self.looked, (now, written));
         let taken = (written - before) as f64 / f64::from(rate.max(1));

@@ -1,7 +1,7 @@
-//! The local network: nodes of one subnet that announce themselves find each other without an address (mDNS, DNS-SD).
+//! Discovery on the local network (mDNS, DNS-SD): nodes of one subnet find each other without an address.
 //!
-//! Owns the announcement and what is heard of others. Which of the addresses are dialled is decided by the core: whoever is on
-//! the network can announce anything.
+//! Owns the announcement, and what other nodes announce. The core decides which addresses are dialled: anyone on the
+//! network can announce anything.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,16 +13,16 @@ use crate::node::router::addresses::seeds::MayBeAt;
 use crate::wire::{NodeId, SubnetId};
 
 const SERVICE: &str = "_actix-mesh._tcp.local.";
-/// Addresses of one announcement that count.
+/// The most addresses used of one announcement.
 const MAX_ADDRESSES: usize = 16;
 
-/// An announcement, until this is dropped.
+/// An announcement, until dropped.
 pub(crate) struct Lan {
     daemon: ServiceDaemon,
 }
 
 impl Lan {
-    /// Announces a node, and passes on what others of its subnet announce.
+    /// Announces a node, and reports what others of its subnet announce.
     pub(crate) fn join(
         router: WeakAddr<Router>,
         me: &NodeId,
@@ -62,7 +62,7 @@ impl Lan {
                 let Some(router) = router.upgrade() else {
                     return;
                 };
-                // The next announcement waits for it.
+                // The next announcement waits until this one is handled.
                 if !found.is_empty() && router.send(MayBeAt(found)).await.is_err() {
                     return;
                 }
@@ -74,12 +74,12 @@ impl Lan {
 
 impl Drop for Lan {
     fn drop(&mut self) {
-        // It says goodbye on a thread of its own.
+        // The daemon says goodbye on its own thread.
         let _ = self.daemon.shutdown();
     }
 }
 
-/// Where a node of our subnet says it is, as far as that is on this network.
+/// Returns the addresses that a node of this subnet announces, if they are on this network.
 fn addresses(
     service: &ResolvedService,
     me: &NodeId,
@@ -95,8 +95,8 @@ fn addresses(
     near.map(|ip| SocketAddr::new(ip, service.port)).collect()
 }
 
-/// Whether an address can be on the local network: others would be a way to have us dial whom somebody likes. A node that
-/// others can reach does not dial its own machine because of them.
+/// Returns whether an address can be on the local network: others would let anyone make this node dial a host of their
+/// choice. A node that others can reach does not dial its own machine because of an announcement.
 fn is_near(ip: &IpAddr, listen: IpAddr) -> bool {
     match ip {
         ip if ip.is_loopback() => listen.is_loopback(),

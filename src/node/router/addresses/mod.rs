@@ -1,7 +1,6 @@
-//! Where the Router has addresses from, besides its peers: the names a user gave it, the book of an earlier run, the local
-//! network.
+//! Sources of addresses besides peers: configured names, the address book of an earlier run, the local network.
 //!
-//! Each hands them to the core, which decides whom to dial.
+//! Each hands its addresses to the core, which decides which to dial.
 
 #[cfg(feature = "mdns")]
 pub(crate) mod lan;

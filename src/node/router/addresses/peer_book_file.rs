@@ -1,12 +1,12 @@
-//! The address book between runs: a file that is read at the start and written while the node runs.
+//! The address book between runs: a file, read at the start and written while the node runs.
 //!
-//! Owns the file. A missing one is a first start, a torn one a fresh start that is told as an event;
-//! writing replaces the whole file at once, on a thread where it may block. What the book holds is
-//! the core's business.
+//! Owns the file. A missing file is a first start; a torn one is a fresh start with an event. Writing replaces the
+//! whole file atomically, on a thread where it may block. The core owns what the book holds.
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::fut::wrap_future;
@@ -15,23 +15,26 @@ use actix::{ActorFutureExt as _, AsyncContext as _, Context};
 use crate::mesh::{Event, Place};
 use crate::node::Router;
 
-/// The file is written no more often than this.
+/// The minimum time between two writes.
 const PAUSE: Duration = Duration::from_secs(10);
-/// A file larger than this is none of ours.
+/// A longer file is not an address book.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct PeerBook {
     path: PathBuf,
-    /// What the file holds, as far as we know.
+    /// What the file holds, as far as known.
     saved: Vec<Place>,
     writing: bool,
     next: Duration,
+    /// The number of the last write, and of the last one that reached the file.
+    writes: u64,
+    written: Arc<Mutex<u64>>,
 }
 
 impl PeerBook {
-    /// With what the file holds, or why it could not be read.
+    /// Reads the file: returns its addresses, or an event with the reason why it could not be read.
     pub(crate) fn open(path: PathBuf) -> (Self, Vec<Place>, Option<Event>) {
         let (places, event) = match is_file(&path).and_then(|()| read(&path)) {
             Ok(places) => (places, None),
@@ -43,12 +46,31 @@ impl PeerBook {
             saved: places.clone(),
             writing: false,
             next: Duration::ZERO,
+            writes: 0,
+            written: Arc::default(),
         };
         (book, places, event)
     }
+
+    /// Returns a write of these addresses, to run where it may block. Writes run one at a time, and an older one that
+    /// comes late changes nothing: at the end of the node one may still be under way on its thread.
+    fn write(&mut self, places: &[Place]) -> impl FnOnce() -> io::Result<()> + use<> {
+        self.writes += 1;
+        let number = self.writes;
+        let (path, places) = (self.path.clone(), places.to_vec());
+        let written = Arc::clone(&self.written);
+        move || {
+            let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
+            if *written < number {
+                write(&path, &places)?;
+                *written = number;
+            }
+            Ok(())
+        }
+    }
 }
 
-/// Opening anything else, a pipe say, could wait for ever.
+/// Rejects anything else: opening a pipe, for example, could block forever.
 fn is_file(path: &Path) -> io::Result<()> {
     match fs::metadata(path)?.is_file() {
         true => Ok(()),
@@ -57,7 +79,7 @@ fn is_file(path: &Path) -> io::Result<()> {
 }
 
 impl Router {
-    /// Writes the book if it has changed and the last writing is some time ago.
+    /// Writes the book if it has changed and the last write is old enough.
     pub(crate) fn save_book(&mut self, ctx: &mut Context<Self>) {
         let now = self.clock.now().monotonic;
         let Some(book) = &mut self.peer_book else {
@@ -72,8 +94,7 @@ impl Router {
             return;
         }
         book.writing = true;
-        let (path, to_write) = (book.path.clone(), places.clone());
-        let writing = actix_rt::task::spawn_blocking(move || write(&path, &to_write));
+        let writing = actix_rt::task::spawn_blocking(book.write(&places));
         ctx.spawn(
             wrap_future::<_, Self>(writing).map(move |written, router, _| {
                 let written = written.unwrap_or_else(|error| Err(io::Error::other(error)));
@@ -96,12 +117,12 @@ impl Router {
         }
     }
 
-    /// Writes the book a last time, at the end of the node; peers that have left are still in it.
+    /// Writes the book a last time, at the end of the node; it still holds peers that have left.
     pub(crate) fn close_book(&mut self) {
         let places = self.mesh.places();
-        if let Some(book) = self.peer_book.take()
+        if let Some(mut book) = self.peer_book.take()
             && places != book.saved
-            && let Err(error) = write(&book.path, &places)
+            && let Err(error) = book.write(&places)()
         {
             let event = failed(&book.path, &error);
             self.notify(event);
@@ -109,7 +130,7 @@ impl Router {
     }
 }
 
-/// When a peer was last there changes all the time and is not worth a writing.
+/// Ignores when a peer was last seen: that changes all the time and is not worth a write.
 fn same_addresses(left: &[Place], right: &[Place]) -> bool {
     let of = |places: &[Place]| {
         let mut addresses: Vec<_> = places.iter().map(|place| place.address.clone()).collect();
@@ -134,7 +155,7 @@ fn read(path: &Path) -> io::Result<Vec<Place>> {
     Ok(serde_json::from_str(&text)?)
 }
 
-/// Into a file beside it first, which then takes its place: a reader finds the old one or the new.
+/// Writes a file beside it first, then renames it: a reader finds the old file or the new.
 fn write(path: &Path, places: &[Place]) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");

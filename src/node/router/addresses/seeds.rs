@@ -1,6 +1,6 @@
-//! The addresses behind the names that a user has the node connect to: all of them, looked up again and again.
+//! Configured names: all addresses behind them, looked up repeatedly.
 //!
-//! Owns when names are looked up. Which of the addresses are dialled is decided by the core.
+//! Owns when names are looked up. The core decides which addresses are dialled.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use tokio::net::lookup_host;
 use crate::node::Router;
 use crate::wire::Address;
 
-/// How often a name is looked up while more links are wanted: nodes come and go behind it.
+/// How often a name is looked up while more connections are wanted: the nodes behind it change.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// Addresses of a name that count.
+/// The most addresses used of a name.
 const MAX_ADDRESSES: usize = 64;
 
-/// The names.
+/// The configured names.
 #[derive(Debug, Default)]
 pub(crate) struct Seeds {
     names: Vec<Address>,
@@ -24,7 +24,7 @@ pub(crate) struct Seeds {
 }
 
 impl Seeds {
-    /// Of these, those that are names and not addresses.
+    /// Keeps the names among these addresses.
     pub(crate) fn among(addresses: &[Address]) -> Self {
         let is_name = |address: &&Address| address.host.parse::<std::net::IpAddr>().is_err();
         Self {
@@ -34,7 +34,7 @@ impl Seeds {
     }
 }
 
-/// Nodes of this mesh may be at these addresses.
+/// Reports addresses where nodes of this mesh may be.
 #[derive(Debug, actix::Message)]
 #[rtype(result = "()")]
 pub(crate) struct MayBeAt(pub(crate) Vec<SocketAddr>);
@@ -50,7 +50,7 @@ impl Handler<MayBeAt> for Router {
 }
 
 impl Router {
-    /// Looks up the names, if it is time and more links are wanted.
+    /// Looks up the names, if the interval has passed and more connections are wanted.
     pub(in crate::node::router) fn look_up_seeds(&mut self, ctx: &mut Context<Self>) {
         let now = self.clock.now().monotonic;
         if self.seeds.names.is_empty() || now < self.seeds.next || !self.mesh.wants_more() {
@@ -60,13 +60,13 @@ impl Router {
         for name in &self.seeds.names {
             let (name, router) = (name.clone(), ctx.address().downgrade());
             actix_rt::spawn(async move {
-                // A name that leads nowhere is told by the dial of it.
+                // Dialling the name reports the failure.
                 let Ok(found) = lookup_host((name.host.as_str(), name.port)).await else {
                     return;
                 };
                 let found = found.take(MAX_ADDRESSES).collect();
                 if let Some(router) = router.upgrade() {
-                    // Whether it is still there makes no difference.
+                    // The Router may have stopped.
                     let _ = router.send(MayBeAt(found)).await;
                 }
             });

@@ -1,6 +1,6 @@
-//! What the Router measures by itself, beside what the core counts.
+//! The histograms that the Router records, besides the core's counters.
 //!
-//! Owns four distributions. They cost an addition for each message.
+//! Owns four histograms. They cost one addition per message.
 
 use std::time::Duration;
 
@@ -29,16 +29,16 @@ impl Default for Observed {
 }
 
 impl Observed {
-    /// Messages are handed to this application.
+    /// Records the delay of delivered messages.
     pub(crate) fn delivered(&mut self, now: u64, messages: &[Message]) {
         for message in messages {
-            // The window bounds it; what is stamped ahead of us has no delay.
+            // The time window bounds it; a stamp in the future counts as no delay.
             let delay = u32::try_from(now.saturating_sub(message.time())).unwrap_or(u32::MAX);
             self.delivery_delay.observe(f64::from(delay));
         }
     }
 
-    /// Own messages were sent, or refused.
+    /// Records the fan-out of own messages that were sent.
     pub(crate) fn sent(&mut self, sent: &[Result<Sent, SendError>]) {
         for sent in sent.iter().flatten() {
             let peers = u32::try_from(sent.handed_to.len()).unwrap_or(u32::MAX);
@@ -46,12 +46,12 @@ impl Observed {
         }
     }
 
-    /// A question was answered.
+    /// Records the time until an answer.
     pub(crate) fn answered(&mut self, took: Duration) {
         self.request_time.observe(took.as_secs_f64());
     }
 
-    /// A whisper has come to its end.
+    /// Records the time of a finished whisper.
     pub(crate) fn whispered(&mut self, took: Duration) {
         self.whisper_time.observe(took.as_secs_f64());
     }

@@ -1,7 +1,7 @@
-//! Log lines for what happens to the node: its events, its connections, its life.
+//! Log lines about the node: its events, its connections, its start and end.
 //!
-//! Owns the targets `actix_mesh::event`, `actix_mesh::connection` and `actix_mesh::node`, and how many lines
-//! of one kind others can cause. Lines for messages are the core's ([`trace`](crate::mesh::trace)).
+//! Owns the targets `actix_mesh::event`, `actix_mesh::connection` and `actix_mesh::node`, and the rate limit of lines
+//! that others can cause. Lines about messages belong to the core ([`trace`](crate::mesh::trace)).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use std::time::Duration;
 use crate::mesh::{Event, TokenBucket};
 use crate::wire::NodeId;
 
-/// Lines of one kind of event at once, and a second.
+/// Log lines of one kind of event: the burst, and the rate per second.
 const BURST: f64 = 20.0;
 const PER_SECOND: f64 = 2.0;
 
-/// How many lines of each kind may still be written.
+/// The rate limit of log lines, per kind of event.
 #[derive(Debug, Default)]
 pub(crate) struct EventLog {
     kinds: BTreeMap<&'static str, Kind>,
@@ -26,7 +26,7 @@ struct Kind {
 }
 
 impl EventLog {
-    /// Writes a line for an event, unless too many of its kind were written of late.
+    /// Writes a log line for an event, unless its kind is over the limit.
     pub(crate) fn event(&mut self, node: &NodeId, now: Duration, event: &Event) {
         if !is_wanted(event) {
             return;
@@ -43,7 +43,7 @@ impl EventLog {
         }
     }
 
-    /// Says of which kinds lines were left out. Once a second.
+    /// Logs how many lines of each kind were suppressed. Called once a second.
     pub(crate) fn sum_up(&mut self, node: &NodeId, now: Duration) {
         for (code, kind) in &mut self.kinds {
             if kind.suppressed > 0 && kind.bucket.spend(now) {

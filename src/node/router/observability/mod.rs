@@ -1,4 +1,4 @@
-//! What an operator sees of a Router besides its events and counters: log lines, spans, distributions.
+//! Observability of a Router besides its events and counters: log lines, spans, histograms.
 
 pub(crate) mod distributions;
 pub(crate) mod log;

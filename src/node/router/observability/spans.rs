@@ -1,7 +1,7 @@
-//! Spans of connections: from the dial or the accept to the end, around every decision that what came by one led to.
+//! Tracing spans of connections: from dial or accept to the end, around all work caused by one connection.
 //!
-//! Owns their target, name and fields. Where nobody wants them they cost a look into an empty table. Log lines are
-//! [`log`](super::log)'s and the core's.
+//! Owns their target, name and fields. Without a subscriber they cost a lookup in an empty table. Log lines belong to
+//! [`log`](super::log) and the core.
 
 #[cfg(feature = "tracing")]
 mod kept {
@@ -15,12 +15,12 @@ mod kept {
     use crate::mesh::{ConnId, Direction, printable};
     use crate::wire::NodeId;
 
-    /// See the module. As many as there are links and dials, and none for those that began unwatched.
+    /// One span per connection and dial that began while spans were enabled.
     #[derive(Debug, Default)]
     pub(crate) struct Spans(HashMap<ConnId, Span>);
 
     impl Spans {
-        /// A connection begins.
+        /// Opens the span of a connection.
         pub(crate) fn open(
             &mut self,
             node: &NodeId,
@@ -50,14 +50,14 @@ mod kept {
             self.0.insert(conn, span);
         }
 
-        /// It is known who is at the other end.
+        /// Records the peer's id.
         pub(crate) fn establish(&self, conn: ConnId, peer: &NodeId) {
             if let Some(span) = self.0.get(&conn) {
                 span.record("peer", display(peer));
             }
         }
 
-        /// Until what this gives is dropped, all that happens is because of that connection.
+        /// Enters the span of a connection, until the returned guard is dropped.
         pub(crate) fn enter(&self, conn: ConnId) -> Option<EnteredSpan> {
             match self.0.is_empty() {
                 true => None,
@@ -65,7 +65,7 @@ mod kept {
             }
         }
 
-        /// It has ended.
+        /// Closes the span of a connection.
         pub(crate) fn close(&mut self, conn: ConnId) {
             self.0.remove(&conn);
         }
@@ -79,11 +79,11 @@ mod kept {
     use crate::mesh::{ConnId, Direction};
     use crate::wire::NodeId;
 
-    /// Nobody can want them.
+    /// Without the feature `tracing` there are no spans.
     #[derive(Debug, Default)]
     pub(crate) struct Spans {}
 
-    /// In no span.
+    /// A guard of no span.
     pub(crate) struct Nowhere;
 
     #[expect(clippy::unused_self, reason = "as with the feature")]

@@ -1,7 +1,8 @@
-//! The frames of WebSocket (RFC 6455): read in place as their bytes come, and written around whole frames of ours.
+//! WebSocket frames (RFC 6455): inbound ones are parsed in place as their bytes arrive, outbound ones wrap whole mesh
+//! frames.
 //!
-//! Pure: knows no socket. A library would do as well, if it did not reserve the length that a frame announces before a byte of
-//! it has come, and hand on messages only when they are whole: both outside of every budget here.
+//! Pure: knows no socket. A library would do, but the available ones allocate the announced length before the data
+//! arrives, and return only whole messages: both outside every budget here.
 
 use bytes::BytesMut;
 use rand::rngs::StdRng;
@@ -9,25 +10,25 @@ use rand::{RngExt as _, SeedableRng as _};
 
 /// The longest control frame.
 const MAX_CONTROL: usize = 125;
-/// The longest head of a frame.
+/// The longest frame header.
 const MAX_HEAD: usize = 14;
 
-/// What a peer said that is no frame, or none that is spoken here.
+/// What is invalid, or not supported, about a peer's frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FrameError {
-    #[error("a WebSocket frame that is masked, or not, as it must not be")]
+    #[error("WebSocket frame with the wrong masking: clients must mask, servers must not")]
     Masking,
-    #[error("a WebSocket message of text: frames of the mesh are binary")]
+    #[error("WebSocket text message: the mesh uses binary messages only")]
     Text,
-    #[error("a WebSocket frame with an extension that was not agreed on")]
+    #[error("WebSocket frame with an extension that was not negotiated")]
     Extension,
-    #[error("a WebSocket frame of an unknown kind")]
+    #[error("WebSocket frame with an unknown opcode")]
     Kind,
-    #[error("a control frame of WebSocket that is too long, or in parts")]
+    #[error("WebSocket control frame that is fragmented or longer than 125 bytes")]
     Control,
 }
 
-/// A control frame that wants an answer.
+/// A control frame that needs an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     Pong(Vec<u8>),
@@ -41,25 +42,25 @@ const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
-/// A frame that has begun.
+/// A frame whose header was read.
 #[derive(Clone, Copy, Debug)]
 struct Begun {
     left: u64,
     mask: Option<[u8; 4]>,
-    /// Bytes of it so far, modulo 4.
+    /// The bytes of it so far, modulo 4.
     phase: usize,
     kind: u8,
 }
 
-/// Takes frames apart.
+/// Parses frames.
 #[derive(Debug)]
 pub(crate) struct Unframe {
-    /// Whether the peer has to mask what it says: clients do.
+    /// Whether the peer must mask its frames, as clients do.
     masked: bool,
     head: [u8; MAX_HEAD],
     have: usize,
     begun: Option<Begun>,
-    /// The contents of a control frame that has begun.
+    /// The contents of the control frame being read.
     control: Vec<u8>,
 }
 
@@ -74,8 +75,8 @@ impl Unframe {
         }
     }
 
-    /// Takes apart what stands in the buffer from `start` on, and leaves there what it carries. The last control frame that
-    /// wants an answer goes to `asked`; behind a farewell nothing is read.
+    /// Parses the buffer from `start` on, and leaves the payload there. The last control frame that needs an answer
+    /// goes to `asked`; nothing is read after a Close.
     pub(crate) fn run(
         &mut self,
         buffer: &mut BytesMut,
@@ -118,7 +119,7 @@ impl Unframe {
         Ok(())
     }
 
-    /// The head of a frame, once it is whole.
+    /// Parses the header of a frame, once it is complete.
     fn head(&mut self) -> Result<Option<Begun>, FrameError> {
         let head = &self.head[..self.have];
         let [first, second, rest @ ..] = head else {
@@ -175,24 +176,24 @@ impl Unframe {
     }
 }
 
-/// Puts each of our frames into a binary message of its own.
+/// Wraps each mesh frame in its own binary message.
 #[derive(Debug)]
 pub(crate) struct Enframe {
-    /// What masks are drawn from, if what is said has to be masked: clients do, each frame by a mask of its own that nobody
-    /// can foretell. It is no secret: it keeps naive proxies from taking the bytes for something else.
+    /// The source of masks, for the client side: each frame has its own unpredictable mask. The mask is no secret: it
+    /// keeps naive proxies from mistaking the bytes for something else.
     masks: Option<Box<StdRng>>,
-    /// That of the frame that has begun.
+    /// The mask of the current frame.
     mask: [u8; 4],
     phase: usize,
-    /// The length prefix of the frame that begins, as far as it is there.
+    /// The length prefix of the next frame, as far as it is known.
     prefix: [u8; 4],
     have: usize,
-    /// Bytes of the frame that has begun, to come.
+    /// Remaining bytes of the current frame.
     left: usize,
 }
 
 impl Enframe {
-    /// `seed`: what masks are drawn from, for who dialled.
+    /// `seed`: the seed of the masks, on the dialling side.
     pub(crate) fn new(seed: Option<[u8; 32]>) -> Self {
         Self {
             masks: seed.map(|seed| Box::new(StdRng::from_seed(seed))),
@@ -204,12 +205,12 @@ impl Enframe {
         }
     }
 
-    /// Whether the last message is whole.
+    /// Returns whether the last message is complete.
     pub(crate) fn is_between(&self) -> bool {
         self.left == 0 && self.have == 0
     }
 
-    /// Appends bytes of the stream of our frames, wherever it is cut.
+    /// Appends bytes of the stream of mesh frames, cut anywhere.
     pub(crate) fn run(&mut self, mut bytes: &[u8], out: &mut BytesMut) {
         while !bytes.is_empty() {
             if self.left == 0 {
@@ -237,7 +238,7 @@ impl Enframe {
     pub(crate) fn control(&mut self, asked: &Asked, out: &mut BytesMut) {
         let (kind, contents) = match asked {
             Asked::Pong(contents) => (PONG, &contents[..]),
-            // 1000: what the connection was for is done.
+            // 1000: normal closure.
             Asked::Close => (CLOSE, &[0x03, 0xe8][..]),
         };
         self.head(kind, contents.len(), out);
@@ -285,7 +286,7 @@ mod tests {
 
     const SEED: [u8; 32] = [7; 32];
 
-    /// Frames of ours of these lengths.
+    /// Returns mesh frames of these lengths.
     fn stream(lengths: &[usize]) -> Vec<u8> {
         let frame = |length: &usize| {
             let prefix = u32::try_from(*length).unwrap().to_be_bytes();

@@ -1,6 +1,6 @@
-//! How a stream becomes a WebSocket: one request of HTTP and its answer.
+//! The WebSocket handshake: one HTTP request and its response.
 //!
-//! Owns what is asked for and what is refused. Reads no more than a head of HTTP and what came with it.
+//! Owns the request and the reasons to refuse. Reads no more than an HTTP header and what came with it.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -14,38 +14,36 @@ use sha1::{Digest as _, Sha1};
 
 use super::{Transport, WebSocket};
 
-/// The longest head.
+/// The longest HTTP header.
 const MAX_HEAD: usize = 8 * 1024;
 const MAX_HEADERS: usize = 64;
-/// What every answer is derived with (RFC 6455, section 1.3).
+/// The key that every answer is derived with (RFC 6455, section 1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Why there is no WebSocket.
+/// Why the handshake failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The peer speaks something else, or asks for something else.
-    #[error(
-        "no handshake of WebSocket: {0}; encryption `ws` needs peers of encryption `ws`, and `wss` of `wss`"
-    )]
+    /// The peer speaks another protocol, or requests something else.
+    #[error("WebSocket handshake failed: {0}; both sides need the same encryption, `ws` or `wss`")]
     Other(&'static str),
     /// The peer speaks TLS.
-    #[error("it speaks TLS")]
+    #[error("the peer speaks TLS")]
     Tls,
-    /// A page that may not.
-    #[error("a page of {0} wants to join: allow that origin if it is yours, for any page may try")]
+    /// A page whose origin is not allowed.
+    #[error("refused a page from origin {0}: if it is yours, allow it with `Config::allow_origin`")]
     Origin(String),
-    /// The peer refused us.
-    #[error("it answered with status {0} of HTTP: it does not serve WebSocket there")]
+    /// The peer refused.
+    #[error("the peer answered with HTTP status {0}: no WebSocket is served there")]
     Status(u16),
     /// The stream failed.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The peer went away without a word.
-    #[error("the peer went away during the handshake of WebSocket")]
+    /// The peer closed the stream.
+    #[error("the peer closed the connection during the WebSocket handshake")]
     Gone,
 }
 
-/// How strangers are let in.
+/// The rules for inbound handshakes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Upgrade {
     /// Origins whose pages may join.
@@ -53,7 +51,7 @@ pub(crate) struct Upgrade {
 }
 
 impl Upgrade {
-    /// Asks the other end for a WebSocket. `host`: what was dialled, with its port.
+    /// Requests a WebSocket. `host`: the dialled address, with its port.
     pub(crate) async fn ask(mut stream: Transport, host: &str) -> Result<WebSocket, Failure> {
         let key = BASE64.encode(drawn::<16>()?);
         let request = format!(
@@ -74,12 +72,14 @@ impl Upgrade {
             None => return Err(Failure::Other("its answer has no status")),
         }
         if header(response.headers, "sec-websocket-accept") != Some(&accept(&key)) {
-            return Err(Failure::Other("its answer is to another question"));
+            return Err(Failure::Other(
+                "its Sec-WebSocket-Accept does not match the key",
+            ));
         }
         Ok(WebSocket::new(stream, rest, Some(drawn()?)))
     }
 
-    /// Answers who asks for a WebSocket.
+    /// Answers a request for a WebSocket.
     pub(crate) async fn answer(&self, mut stream: Transport) -> Result<WebSocket, Failure> {
         let (head, rest) = read_head(&mut stream).await?;
         let judged = self.judge(&head);
@@ -98,13 +98,13 @@ impl Upgrade {
         judged.map(|_| WebSocket::new(stream, rest, None))
     }
 
-    /// What a request is to be answered with.
+    /// Returns the accept key for a request, or why it is refused.
     fn judge(&self, head: &[u8]) -> Result<String, Failure> {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
         match request.parse(head) {
             Ok(httparse::Status::Complete(_)) if request.method == Some("GET") => {}
-            Ok(_) => return Err(Failure::Other("it asked by another method than GET")),
+            Ok(_) => return Err(Failure::Other("its request method is not GET")),
             Err(_) => return Err(Failure::Other("it does not speak HTTP")),
         }
         let has = |name, word: &str| {
@@ -114,10 +114,10 @@ impl Upgrade {
                 .any(|part| part.trim().eq_ignore_ascii_case(word))
         };
         if !has("upgrade", "websocket") || !has("connection", "upgrade") {
-            return Err(Failure::Other("it asked for a page"));
+            return Err(Failure::Other("its request is not a WebSocket upgrade"));
         }
         if !has("sec-websocket-version", "13") {
-            return Err(Failure::Other("it speaks another version"));
+            return Err(Failure::Other("its WebSocket version is not 13"));
         }
         if let Some(origin) = header(request.headers, "origin")
             && !self.origins.iter().any(|allowed| allowed == origin)
@@ -126,11 +126,11 @@ impl Upgrade {
         }
         let key = header(request.headers, "sec-websocket-key");
         key.map(accept)
-            .ok_or(Failure::Other("its request has no key"))
+            .ok_or(Failure::Other("its request has no Sec-WebSocket-Key"))
     }
 }
 
-/// Bytes by chance.
+/// Returns random bytes.
 fn drawn<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     SysRng.try_fill_bytes(&mut bytes)?;
@@ -166,7 +166,7 @@ async fn write_all(stream: &mut Transport, mut bytes: &[u8]) -> io::Result<()> {
     poll_fn(|cx| stream.poll_flush(cx)).await
 }
 
-/// A head of HTTP with its empty line, and what came behind it.
+/// Reads an HTTP header with its empty line; returns it and the bytes after it.
 async fn read_head(stream: &mut Transport) -> Result<(BytesMut, BytesMut), Failure> {
     let mut head = BytesMut::with_capacity(1024);
     loop {
@@ -174,11 +174,11 @@ async fn read_head(stream: &mut Transport) -> Result<(BytesMut, BytesMut), Failu
         if poll_fn(|cx| stream.poll_read(cx, &mut head)).await? == 0 {
             return Err(Failure::Gone);
         }
-        // An alert, or the beginning of a handshake.
+        // A TLS alert, or the beginning of a TLS handshake.
         if let [0x15 | 0x16, ..] = head[..] {
             return Err(Failure::Tls);
         }
-        // Frames of the mesh, and much else, are told apart by their first bytes.
+        // The first bytes tell HTTP from mesh frames and most other protocols.
         if head
             .iter()
             .take(3)
@@ -192,7 +192,7 @@ async fn read_head(stream: &mut Transport) -> Result<(BytesMut, BytesMut), Failu
             return Ok((head, rest));
         }
         if head.len() > MAX_HEAD {
-            return Err(Failure::Other("its head of HTTP is too long"));
+            return Err(Failure::Other("its HTTP header is longer than 8 KiB"));
         }
     }
 }

@@ -1,7 +1,6 @@
-//! WebSocket as a stream: each of our frames a binary message of its own, as js2p and browsers have it.
+//! WebSocket as a stream: each mesh frame is a binary message, as in js2p and browsers.
 //!
-//! Owns the stream below and what is on its way into it. What waits here is bounded: a stretch of framed bytes, and one answer
-//! to a control frame.
+//! Owns the stream below and its buffers. They are bounded: 64 KiB of framed bytes, and one answer to a control frame.
 
 mod frames;
 mod handshake;
@@ -15,7 +14,7 @@ use super::Transport;
 use frames::{Asked, Enframe, FrameError, Unframe};
 pub(crate) use handshake::{Failure, Upgrade};
 
-/// Framed at once.
+/// The most bytes framed at once.
 const STRETCH: usize = 64 * 1024;
 
 /// See the module.
@@ -25,22 +24,22 @@ pub(crate) struct WebSocket {
     stream: Transport,
     unframe: Unframe,
     enframe: Enframe,
-    /// Came behind the handshake and was not read yet.
+    /// Bytes that came after the handshake and were not read yet.
     early: BytesMut,
-    /// Framed, and not written yet.
+    /// Framed bytes that are not written yet.
     out: BytesMut,
-    /// What a control frame wants said, as soon as the message that is being written is whole.
+    /// The answer to a control frame, sent once the current message is complete.
     asked: Option<Asked>,
-    /// The peer has said farewell.
+    /// The peer has sent a Close.
     ended: bool,
-    /// We have.
+    /// This node has sent a Close.
     parted: bool,
-    /// What the peer broke.
+    /// How the peer broke the framing.
     broken: Option<FrameError>,
 }
 
 impl WebSocket {
-    /// `seed`: what the masks of the dialler are drawn from.
+    /// `seed`: the seed of the dialling side's masks.
     fn new(stream: Transport, early: BytesMut, seed: Option<[u8; 32]>) -> Self {
         Self {
             stream,
@@ -55,13 +54,13 @@ impl WebSocket {
         }
     }
 
-    /// The stream below.
+    /// Returns the stream below.
     #[cfg(feature = "tls")]
     pub(crate) fn below(&mut self) -> &mut Transport {
         &mut self.stream
     }
 
-    /// Why the peer broke the framing, if it did.
+    /// Returns how the peer broke the framing, if it did.
     pub(crate) fn take_broken(&mut self) -> Option<String> {
         self.broken.take().map(|error| error.to_string())
     }
@@ -73,7 +72,7 @@ impl WebSocket {
         }
     }
 
-    /// Appends what messages carry; 0 at the end of the stream.
+    /// Appends the payload of messages; returns 0 at EOF.
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -93,13 +92,15 @@ impl WebSocket {
                 let early = self.early.split_to(room.min(self.early.len()));
                 into.extend_from_slice(&early);
             }
+            // A Close of our own may wait for room: that is not the peer's.
+            let closing = self.asked == Some(Asked::Close);
             if let Err(error) = self.unframe.run(into, start, &mut self.asked) {
                 self.broken = Some(error);
                 return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
             }
-            self.ended = self.asked == Some(Asked::Close);
+            self.ended = self.asked == Some(Asked::Close) && !closing;
             if self.asked.is_some() {
-                // Whether it can be said now or later: whatever is written next says it first.
+                // If it cannot be sent now, the next write sends it first.
                 let _ = self.poll_flush(cx)?;
             }
             if into.len() > start {
@@ -124,12 +125,12 @@ impl WebSocket {
                 break;
             }
         }
-        // What is left of it is written by the next flush.
+        // The next flush writes the rest.
         let _ = self.poll_flush(cx)?;
         Poll::Ready(Ok(taken))
     }
 
-    /// Writes what is framed, and what a control frame has asked for.
+    /// Writes the framed bytes, and the answer to a control frame.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             while !self.out.is_empty() {
@@ -141,7 +142,7 @@ impl WebSocket {
                 self.out.advance(written);
             }
             self.out = BytesMut::new();
-            // Not before: a peer that pings and never reads would fill the memory with answers.
+            // Not earlier: a peer that pings and never reads would fill the memory with answers.
             let may_answer = self.enframe.is_between() && !self.parted;
             let Some(asked) = self.asked.take_if(|_| may_answer) else {
                 return self.stream.poll_flush(cx);
@@ -170,7 +171,7 @@ mod tests {
 
     #[actix::test]
     async fn answers_to_pings_do_not_pile_up_before_a_peer_that_reads_nothing() {
-        // Little is held by the system, so that it is soon full.
+        // Small system buffers, which are soon full.
         let small = || crate::node::transport::socket(([127, 0, 0, 1], 0).into(), 4096).unwrap();
         let listening = small();
         listening.bind(([127, 0, 0, 1], 0).into()).unwrap();
@@ -181,7 +182,7 @@ mod tests {
             .unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         let mut socket = WebSocket::new(Transport::Plain(stream), BytesMut::new(), Some([0; 32]));
-        // A ping of 125 bytes, and one byte so that the read ends; what servers say is not masked.
+        // A ping of 125 bytes, and one byte so that the read ends; a server's frames are not masked.
         let ping = [&[0x89, 125][..], &[7; 125], &[0x82, 1, b'x']].concat();
         for _ in 0..2000 {
             peer.write_all(&ping).await.unwrap();

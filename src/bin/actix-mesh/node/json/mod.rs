@@ -1,6 +1,6 @@
-//! The interface for programs: one JSON object a line, each way.
+//! The JSON interface for programs: one JSON object per line, in both directions.
 //!
-//! Owns the names of the fields outside of commands, answers and events themselves.
+//! Owns the field names, except those of commands, answers and events.
 
 mod strict;
 
@@ -16,7 +16,7 @@ use super::seq::Seq;
 use crate::command_error::CommandError;
 use crate::lines::Line;
 
-/// Lines said by the program itself; the crate's own events are lines as they are.
+/// The program's own lines; the crate's events are printed as they are.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Said<'a> {
@@ -43,7 +43,7 @@ enum Said<'a> {
         kind: &'a Packet,
         packets: &'a [Packet],
         time: u64,
-        /// Messages that this program missed just before.
+        /// Messages that this program missed just before this one.
         #[serde(skip_serializing_if = "is_zero")]
         missed: u64,
     },
@@ -68,7 +68,7 @@ enum Told {
     Error(CommandError),
 }
 
-/// See the module.
+/// The JSON interface: see the module.
 #[derive(Debug)]
 pub(crate) struct Json;
 
@@ -131,7 +131,7 @@ fn line(said: &impl Serialize) -> String {
     serde_json::to_string(said).expect("these types have JSON forms: their maps have text keys")
 }
 
-/// The command of a line and its name; or what is wrong with the line, under its name if it has one.
+/// Parses a line into a command and its `seq`; or returns the error, with the `seq` if the line has one.
 fn parse(line: Line) -> Result<(Seq, Command), (Seq, String)> {
     let text = match line {
         Line::Whole(text) => text,
@@ -139,7 +139,7 @@ fn parse(line: Line) -> Result<(Seq, Command), (Seq, String)> {
             return Err((seq, format!("a line has at most {limit} bytes")));
         }
     };
-    // Some programs begin what they write with it.
+    // Some programs write a byte order mark first.
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
     let seq = Seq::of(text);
     match command(text) {
@@ -181,7 +181,7 @@ mod tests {
         }
     }
 
-    /// The refusal of a bad line, and its `seq`.
+    /// Returns the refusal of a bad line, and its `seq`.
     fn refusal(line: Line) -> (Value, Value) {
         let Read::Say(said) = Json.read(line, &Directory::default()) else {
             panic!("a bad line was taken")

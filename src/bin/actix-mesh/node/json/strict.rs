@@ -1,11 +1,11 @@
-//! JSON in which no object has a key twice: which of the two was meant, nobody can tell.
+//! JSON that refuses objects with duplicate keys, since it is unclear which one was meant.
 
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// A value, read strictly.
+/// A strictly parsed value.
 #[derive(Debug)]
 pub(crate) struct Strict(pub(crate) Value);
 

@@ -1,21 +1,22 @@
-//! How a terminal is told things.
+//! Formats messages, events and results for a terminal.
 //!
-//! Owns that nothing but visible text gets there: what peers wrote goes through [`visible`].
+//! Owns that only visible text is printed: everything that peers wrote passes through [`visible`].
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use actix_mesh::mesh::printable;
+use actix_mesh::wire::SubFlag;
 use actix_mesh::{
     CloseReason, Direction, Event, Flag, Generation, Message, Node, NodeId, Peer, Sent, Stats,
-    StatusReport, SubFlag,
+    StatusReport,
 };
 use serde_json::Value;
 
 use super::super::command::Done;
 use super::nicknames::{Nicknames, short};
 
-/// How wide a line of ours may be.
+/// The most columns of a line of our own.
 const COLUMNS: usize = 80;
 
 pub(super) fn ready(node: &Node, wire: Generation) -> String {
@@ -92,7 +93,7 @@ pub(super) fn event(event: &Event, names: &Nicknames) -> Option<String> {
         } => {
             format!("refused a connection from {addr}: {reason}")
         }
-        // What was asked for is answered, and peers lists name many who are gone.
+        // A command gets its own answer, and peers lists name many peers that are gone.
         Event::Refused { .. }
         | Event::DialFailed { .. }
         | Event::Undeliverable { .. }
@@ -101,7 +102,7 @@ pub(super) fn event(event: &Event, names: &Nicknames) -> Option<String> {
         }
         Event::IdConflict { peer, addr } => {
             format!(
-                "{addr} claims to be {}, which another connection is",
+                "{addr} claims the id of {}, which is connected already",
                 names.who(peer)
             )
         }
@@ -113,7 +114,7 @@ pub(super) fn event(event: &Event, names: &Nicknames) -> Option<String> {
         }
         Event::RelaySkipped { peer, .. } => {
             format!(
-                "a message that is no text was not passed on to {}: it would hang it",
+                "a non-text message was not relayed to {}: it would hang that peer",
                 names.who(peer)
             )
         }
@@ -132,7 +133,7 @@ pub(super) fn event(event: &Event, names: &Nicknames) -> Option<String> {
     Some(wrapped(&format!("* {}", visible(&said))))
 }
 
-/// Somebody has a name now.
+/// Announces an author's nickname.
 pub(super) fn named(message: &Message) -> String {
     let name = message.body().first().map(|name| name.as_bytes());
     let name = String::from_utf8_lossy(name.unwrap_or_default());
@@ -143,7 +144,7 @@ pub(super) fn named(message: &Message) -> String {
     )
 }
 
-/// What is worth saying of something done: not what an event says anyway.
+/// Formats a result, unless an event says the same.
 pub(super) fn done(done: &Done, names: &Nicknames) -> Option<String> {
     let said = match done {
         Done::Peer { .. } => return None,
@@ -157,10 +158,10 @@ pub(super) fn done(done: &Done, names: &Nicknames) -> Option<String> {
     Some(wrapped(&said))
 }
 
-/// Ids in full, one a line.
+/// Lists full ids, one per line.
 pub(super) fn ids(ids: &BTreeSet<&NodeId>) -> String {
     if ids.is_empty() {
-        return complaint("no node that is known here has an id that begins like this");
+        return complaint("no known node has an id with this prefix");
     }
     ids.iter()
         .map(|id| id.as_str())
@@ -232,7 +233,7 @@ fn status(status: &StatusReport) -> String {
     said
 }
 
-/// All counters that have counted something.
+/// Returns the counters that are not zero.
 fn all_counted(stats: &Stats) -> Vec<(String, u64)> {
     let Ok(Value::Object(fields)) = serde_json::to_value(stats) else {
         return Vec::new();
@@ -250,12 +251,12 @@ fn visible_lines(lines: impl Iterator<Item = String>) -> String {
         .join("\n")
 }
 
-/// The text with whatever could steer a terminal, turn the reading direction or not be seen at all, made visible.
+/// Makes every character visible that could steer a terminal, change the text direction, or be invisible.
 fn visible(text: &str) -> String {
     printable(text, text.len())
 }
 
-/// So many of something.
+/// Formats a count with its noun.
 fn counted(count: u64, what: &str) -> String {
     match (count, what.split_once(" or ")) {
         (1, _) => format!("1 {what}"),
@@ -264,7 +265,7 @@ fn counted(count: u64, what: &str) -> String {
     }
 }
 
-/// What this program says of itself, in lines of 80 columns. What peers say stays as it came.
+/// Wraps this program's own text at 80 columns. Text from peers is left as it is.
 fn wrapped(text: &str) -> String {
     let mut lines = Vec::new();
     for line in text.lines() {
@@ -279,8 +280,8 @@ fn wrapped(text: &str) -> String {
     lines.join("\n")
 }
 
-/// The last space before which a line has no more than so many characters, or the first one if a word is longer; `None` if
-/// the line need not be broken, or cannot be.
+/// Returns the last space within `columns` characters, or the first space if a word is longer; `None` if the line fits
+/// or has no space.
 fn break_at(line: &str, columns: usize) -> Option<usize> {
     let (limit, _) = line.char_indices().nth(columns)?;
     let start = line.len() - line.trim_start().len();

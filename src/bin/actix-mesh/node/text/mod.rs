@@ -1,6 +1,6 @@
-//! The interface for people: what is typed is broadcast, what begins with a slash is a command.
+//! The text interface for people: a typed line is broadcast, a line with a leading slash is a command.
 //!
-//! Owns the words of the terminal. Nothing a peer sends reaches the terminal but as visible text.
+//! Owns the words of the terminal. Text from peers reaches the terminal only after it has been made visible.
 
 mod format;
 mod nicknames;
@@ -28,10 +28,10 @@ const HELP: &str = "  text                    broadcast it; of //text what follo
   /quit                   write what is waiting, and end
 Of an id, as much as tells it apart from others is enough.";
 
-/// How messages and events look: plain where they go elsewhere than to a terminal.
+/// The style of messages and events: plain unless they go to a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Style {
-    /// The time of day stands before each.
+    /// Whether each line begins with the time of day.
     times: bool,
     colours: bool,
 }
@@ -47,7 +47,7 @@ impl Style {
         }
     }
 
-    /// A line that was said by somebody, or by the node itself. `unix`: now.
+    /// Formats a line from an author or from the node. `unix`: now.
     fn dress(self, line: &str, author: Option<&[u8]>, unix: u64) -> String {
         let (dim, plain) = match self.colours {
             true => ("\x1b[2m", "\x1b[0m"),
@@ -58,7 +58,7 @@ impl Style {
             false => String::new(),
         };
         match (author, line.split_once("> ")) {
-            // Each author has a colour: six that are told apart on dark and on light.
+            // Each author gets one of six colours, readable on dark and on light backgrounds.
             (Some(author), Some((name, said))) if self.colours => {
                 let sum = author
                     .iter()
@@ -76,7 +76,7 @@ fn now() -> u64 {
     since.map_or(0, |since| since.as_secs())
 }
 
-/// See the module.
+/// The text interface: see the module.
 #[derive(Debug)]
 pub(crate) struct Text {
     wire: Generation,
@@ -181,7 +181,7 @@ impl Text {
     }
 }
 
-/// Tells everybody how the user is called.
+/// Builds the broadcast that announces the user's nickname.
 fn call_me(name: &str) -> Command {
     Command::Send {
         packets: Packets::from(name),
@@ -208,7 +208,7 @@ fn broadcast(text: &str) -> Command {
     }
 }
 
-/// What was typed behind the slash.
+/// Parses the text after the slash.
 fn command(typed: &str, directory: &Directory) -> Result<Command, String> {
     let (name, rest) = word(typed);
     match name {
@@ -254,7 +254,7 @@ fn needed<'a>(rest: &'a str, usage: &str) -> Result<&'a str, String> {
     }
 }
 
-/// The first word, and what stands behind it.
+/// Splits off the first word.
 fn word(text: &str) -> (&str, &str) {
     let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
     (word, rest.trim())

@@ -1,7 +1,7 @@
-//! What people call themselves, shown beside the beginnings of their ids.
+//! Nicknames, shown beside the beginnings of ids.
 //!
-//! Owns the names and their bound. A nickname proves nothing: anybody may take any, so an id always stands beside it
-//! and no command takes one in its stead.
+//! Owns the names and their bound. A nickname proves nothing and anybody may take any, so an id is always shown beside
+//! it and no command accepts a nickname.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -9,35 +9,35 @@ use std::time::{Duration, Instant};
 use actix_mesh::mesh::printable;
 use actix_mesh::{Message, NodeId};
 
-/// Packet 0 of a message by which somebody says what to call them. The one packet behind it is the name.
+/// Packet 0 of a message that announces a nickname. The packet after it is the name.
 pub(super) const KIND: &str = "nick";
 
-/// Nodes whose nicknames are remembered; who was named longest ago is forgotten first.
+/// Nodes whose nicknames are remembered; the one first named the longest ago is evicted.
 const REMEMBERED: usize = 1024;
 
-/// Characters that a nickname has at most.
+/// The most characters of a nickname.
 const LONGEST: usize = 24;
 
-/// Characters of an id that are shown where it is only to be recognised.
+/// Characters of an id shown where that is enough to recognise it.
 const SHORT: usize = 10;
 
-/// After this time who has come since is told again, before something is said.
+/// After this time the own nickname is announced again before a message, for nodes that joined since.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// See the module.
+/// The nicknames of all nodes: see the module.
 #[derive(Debug, Default)]
 pub(super) struct Nicknames {
-    /// This node's user's.
+    /// This node's own nickname.
     own: Option<String>,
-    /// When everybody was last told of it.
+    /// When it was last announced.
     told: Option<Instant>,
     names: HashMap<NodeId, String>,
-    /// Whose, in the order they were first heard.
+    /// The named nodes, in the order they were first named.
     order: VecDeque<NodeId>,
 }
 
 impl Nicknames {
-    /// The user takes a name.
+    /// Sets the own nickname.
     pub(super) fn take(&mut self, name: &str) -> Result<(), String> {
         if !is_name(name) {
             return Err(format!(
@@ -49,12 +49,12 @@ impl Nicknames {
         Ok(())
     }
 
-    /// The user's own name.
+    /// Returns the own nickname.
     pub(super) fn own(&self) -> Option<&str> {
         self.own.as_deref()
     }
 
-    /// The user's own name, if it is time to tell everybody of it once more.
+    /// Returns the own nickname if it is time to announce it again.
     pub(super) fn due(&mut self) -> Option<&str> {
         let is_due = self.told.is_some_and(|told| told.elapsed() >= AGAIN);
         if !is_due {
@@ -64,7 +64,7 @@ impl Nicknames {
         self.own()
     }
 
-    /// Whether a message says how its author is called, and that is new.
+    /// Reads a message that may announce its author's nickname.
     pub(super) fn heard(&mut self, message: &Message) -> Heard {
         let name = match (message.kind().as_bytes(), message.body()) {
             (kind, [name]) if kind == KIND.as_bytes() => std::str::from_utf8(name.as_bytes()).ok(),
@@ -86,7 +86,7 @@ impl Nicknames {
         Heard::New
     }
 
-    /// How a node is shown: its nickname, if it has one, and the beginning of its id.
+    /// Formats a node: its nickname, if it has one, and the beginning of its id.
     pub(super) fn who(&self, id: &NodeId) -> String {
         match self.names.get(id) {
             Some(name) => format!("{name} {}", short(id)),
@@ -95,18 +95,18 @@ impl Nicknames {
     }
 }
 
-/// What [`Nicknames::heard`] found.
+/// The result of [`Nicknames::heard`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
-    /// A name, and another than before.
+    /// A new or changed nickname.
     New,
-    /// The name that its author had.
+    /// The nickname its author already had.
     Directory,
-    /// Something else.
+    /// Any other message.
     NoName,
 }
 
-/// The beginning of an id.
+/// Returns the beginning of an id.
 pub(super) fn short(id: &NodeId) -> &str {
     id.as_str().get(..SHORT).unwrap_or(id.as_str())
 }
