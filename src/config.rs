@@ -320,7 +320,7 @@ impl Config {
     }
 
     /// Caps the reconnect delay: a lost peer is dialled again with exponential back-off from 1 s and up to 50 % jitter.
-    /// Default 30 s; `None`: neither lost peers nor addresses given to [`connect`](Self::connect) are dialled.
+    /// Default 30 s; `None`: each address is dialled once, and no lost peer is dialled again.
     ///
     /// After 40 failures the delay is 20 times as long for addresses that no user asked for. Lower it if a partitioned
     /// mesh has to heal faster; raise it if many nodes dial a dead one.

@@ -46,11 +46,11 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    /// The operating system gave no randomness for this node's id.
-    #[error("no randomness for this node's id")]
+    /// The operating system gave the operating system provided no randomness for this node's id.
+    #[error("the operating system provided no randomness for this node's id")]
     Entropy(#[source] io::Error),
     /// The operating system gave no thread for connections.
-    #[error("no threads for connections: set fewer arbiters")]
+    #[error("cannot start threads for connections: set fewer arbiters")]
     Threads(#[source] io::Error),
     /// [`Config::connect`](crate::Config::connect) or [`Config::advertise`](crate::Config::advertise) was given text
     /// that is not an address.
@@ -58,13 +58,13 @@ pub enum StartError {
     BadAddress(#[from] BadAddress),
     /// This build does not support the encryption.
     #[error(
-        "encryption {0} is not spoken by this build, and the node would talk plaintext: use Plaintext, or build with the feature `tls`"
+        "this build does not support encryption {0}: use Plaintext, or build with the feature it needs (`tls`, `websocket`)"
     )]
     UnknownEncryption(Encryption),
     /// The subnet's encryption does not match how connections are secured.
     #[error(
-        "the subnet's encryption is {0}, and that is not how links are secured: call `Config::tls` for TLS, \
-         `Config::wss` for wss, `Config::unauthenticated_ssl` for SSL, and neither for Plaintext, after `Config::subnet`"
+        "the subnet's encryption is {0}, but connections are not secured that way: after `Config::subnet`, call \
+         `Config::tls` for TLS, `Config::wss` for wss, `Config::unauthenticated_ssl` for SSL, none of them for Plaintext"
     )]
     EncryptionNotSet(Encryption),
     /// The certificates cannot be used.
@@ -96,7 +96,7 @@ pub enum SettingError {
         max: usize,
     },
     /// The time limit is zero.
-    #[error("must be longer than no time at all")]
+    #[error("must be longer than zero")]
     Zero,
     /// Frames may be larger before the handshake than after it.
     #[error("frame_before_handshake must not exceed frame")]

@@ -168,6 +168,50 @@ async fn a_revoked_certificate_is_refused_and_a_new_key_is_let_in() {
     assert_eq!(server.unwrap().proven(), Some(&again.id));
 }
 
+/// A member whose certificate outlives the one of its issuer, which another authority issued.
+#[test]
+fn after_its_issuer_has_expired_a_member_stays_until_its_key_is_removed() {
+    use rcgen::{CertificateParams, IsCa, Issuer, KeyPair};
+    let key = || KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let params = |name: &str, is_ca: IsCa, valid: Duration| {
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        let names = &mut params.distinguished_name;
+        names.push(rcgen::DnType::CommonName, name);
+        params.is_ca = is_ca;
+        params.not_after = (std::time::SystemTime::now() + valid).into();
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        params
+    };
+    let authority = || IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let (root_key, middle_key, leaf_key) = (key(), key(), key());
+    let mut root = params("root", authority(), YEAR * 9);
+    root.extended_key_usages.clear();
+    let root_made = root.self_signed(&root_key).unwrap();
+    let root = Issuer::from_params(&root, &root_key);
+    let mut middle = params("middle", authority(), YEAR);
+    middle.extended_key_usages.clear();
+    let middle_made = middle.signed_by(&middle_key, &root).unwrap();
+    let middle = Issuer::from_params(&middle, &middle_key);
+    let leaf = params("leaf", IsCa::NoCa, YEAR * 5);
+    let leaf = leaf.signed_by(&leaf_key, &middle).unwrap();
+    let id = super::certificate::Certificate::read(leaf.der())
+        .unwrap()
+        .id;
+    let chain = [leaf.der().clone(), middle_made.der().clone()];
+
+    let (dir, _) = mesh(&["a"]);
+    let a = load(dir.path(), "a");
+    let trust = |id| Trust::authority(root_made.pem()).unwrap().only_keys([id]);
+    let later = unix_now() + (YEAR * 2).as_secs();
+    a.set_trust(trust(id)).unwrap();
+    assert_eq!(a.recheck(&chain, None, unix_now()), Ok(()));
+    assert_eq!(a.recheck(&chain, None, later), Ok(()));
+    a.set_trust(trust(a.id().clone())).unwrap();
+    for now in [unix_now(), later] {
+        assert_eq!(a.recheck(&chain, None, now), Err(TlsRefusal::NotAllowed));
+    }
+}
+
 #[tokio::test]
 async fn pinned_keys_need_no_authority_and_are_the_only_ones() {
     let (dir, _) = mesh(&["a", "b"]);

@@ -62,7 +62,7 @@ fn what_is_wrong_with_a_file_is_said() {
     for (text, why) in [
         ("bogus = 1", "bogus: there is no such setting"),
         ("config = \"x\"", "config: there is no such setting"),
-        ("max-incoming = {a = 1}", "give a text, a number"),
+        ("max-incoming = {a = 1}", "use a string, a number"),
         ("allow-binary = 3", "true or false"),
         ("listen = ", "mesh.toml"),
     ] {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use actix_mesh::{Ask, RequestError};
+use actix::{Actor as _, Context, Handler, ResponseFuture};
+use actix_mesh::{Ask, Asked, RequestError};
 
 use crate::rig::{PATIENCE, Square, Squared, line, worker};
 
@@ -27,6 +28,36 @@ async fn a_name_on_the_own_node_is_found() {
     assert_eq!(
         billing.send(Ask::new(Square { n: 4 })).await.unwrap(),
         Ok(Squared { n: 16 })
+    );
+}
+
+/// Never answers.
+struct Silent;
+
+impl actix::Actor for Silent {
+    type Context = Context<Self>;
+}
+
+impl Handler<Asked<Square>> for Silent {
+    type Result = ResponseFuture<Option<Squared>>;
+
+    fn handle(&mut self, _: Asked<Square>, _: &mut Context<Self>) -> Self::Result {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[actix::test]
+async fn a_named_actor_on_the_own_node_has_a_deadline_too() {
+    let [a] = line().await;
+    a.register::<Square>("billing", Silent.start().recipient())
+        .await
+        .unwrap();
+    let billing = a.find::<Square>("billing", PATIENCE).await.unwrap();
+    let within = Duration::from_millis(50);
+    let ask = Ask::new(Square { n: 4 }).within(within);
+    assert_eq!(
+        billing.send(ask).await.unwrap(),
+        Err(RequestError::Timeout { within })
     );
 }
 

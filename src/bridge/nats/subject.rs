@@ -95,6 +95,7 @@ mod tests {
             "other.order",
             "shop.%0",
             "shop.%GG",
+            "shop.%+5",
             "shop.%\u{e4}",
         ] {
             assert_eq!(kind("shop", subject), None, "{subject}");

@@ -66,20 +66,21 @@ struct BookEntry {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::mesh) struct Backoff {
     pub(in crate::mesh) first: Duration,
-    pub(in crate::mesh) cap: Duration,
+    /// `None`: an address is dialled once, and not again.
+    pub(in crate::mesh) cap: Option<Duration>,
 }
 
 impl Backoff {
     fn after(self, failures: u32, kept: bool, rng: &mut StdRng) -> Duration {
-        let doubled = self
-            .first
-            .saturating_mul(1 << failures.min(16))
-            .min(self.cap);
+        let Some(cap) = self.cap else {
+            return Duration::MAX;
+        };
+        let doubled = self.first.saturating_mul(1 << failures.min(16)).min(cap);
         // A peer that has been away for long is dialled seldom.
         let pause = if kept || failures < PERSISTENT {
             doubled
         } else {
-            self.cap * SELDOM
+            cap * SELDOM
         };
         pause.mul_f64(rng.random_range(0.5..1.0))
     }
@@ -186,7 +187,7 @@ impl PeerBook {
         rng: &mut StdRng,
     ) {
         if let Some(line) = self.0.get_mut(address) {
-            line.next = now + backoff.after(line.failures, line.kept, rng);
+            line.next = now.saturating_add(backoff.after(line.failures, line.kept, rng));
             line.failures = line.failures.saturating_add(1);
         }
     }
@@ -208,7 +209,7 @@ impl PeerBook {
         if let Some(line) = self.0.get_mut(address)
             && !line.kept
         {
-            line.next = now + backoff.cap;
+            line.next = now.saturating_add(backoff.cap.unwrap_or(Duration::MAX));
         }
     }
 
@@ -302,12 +303,13 @@ mod tests {
     #[test]
     fn each_failure_waits_longer_up_to_the_cap() {
         let mut rng = StdRng::seed_from_u64(1);
+        const CAP: Duration = Duration::from_secs(30);
         let backoff = Backoff {
             first: Duration::from_secs(1),
-            cap: Duration::from_secs(30),
+            cap: Some(CAP),
         };
         for failures in 0..40 {
-            let full = Duration::from_secs(1 << failures.min(5)).min(backoff.cap);
+            let full = Duration::from_secs(1 << failures.min(5)).min(CAP);
             let wait = backoff.after(failures, true, &mut rng);
             assert!(full / 2 <= wait && wait <= full, "{failures}: {wait:?}");
         }

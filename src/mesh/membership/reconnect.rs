@@ -44,7 +44,7 @@ impl Mesh {
     fn backoff(&self) -> Backoff {
         Backoff {
             first: Duration::from_secs(1),
-            cap: self.params.max_reconnect_delay,
+            cap: Some(self.params.max_reconnect_delay).filter(|cap| !cap.is_zero()),
         }
     }
 
@@ -95,9 +95,9 @@ impl Mesh {
             .defer(address, now.monotonic, backoff, &mut self.rng);
     }
 
-    /// Dials a lost address that is due.
+    /// Dials addresses that are due.
     pub(in crate::mesh) fn reconnect(&mut self, now: Now, out: &mut Effects) {
-        if self.closing || self.params.max_reconnect_delay.is_zero() {
+        if self.closing {
             return;
         }
         let alone = self.routing.is_empty();

@@ -546,7 +546,7 @@ impl Network {
         }
     }
 
-    fn command<R>(
+    pub(in crate::mesh) fn command<R>(
         &mut self,
         node: Node,
         command: impl FnOnce(&mut Mesh, Now, &mut Effects) -> R,

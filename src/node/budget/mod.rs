@@ -20,7 +20,7 @@ const SHARE: usize = 8;
 /// All slow peers together may use this part of the pool; beyond it they are closed.
 const SLOW: usize = 3;
 /// Large inbound frames together may use this part of the pool; a single one may use what it needs.
-const COMING: usize = 2;
+const LARGE_FRAMES: usize = 2;
 
 /// The budget that all connections of a node share.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct Pool {
     /// The part of it used by data queued for slow peers.
     slow: AtomicUsize,
     /// The part of it used by large inbound frames.
-    coming: AtomicUsize,
+    large: AtomicUsize,
     /// The number of connections; `behind` counts those whose peer is slow.
     links: AtomicUsize,
     behind: AtomicUsize,
@@ -42,7 +42,7 @@ impl Pool {
         Arc::new(Self {
             used: AtomicUsize::new(0),
             slow: AtomicUsize::new(0),
-            coming: AtomicUsize::new(0),
+            large: AtomicUsize::new(0),
             links: AtomicUsize::new(0),
             behind: AtomicUsize::new(0),
             size,
@@ -85,7 +85,7 @@ impl Pool {
     /// waiting for this room themselves.
     fn has(&self, bytes: usize) -> bool {
         let used = self.used.load(Ordering::Relaxed);
-        used + bytes <= self.size || used <= self.coming.load(Ordering::Relaxed)
+        used + bytes <= self.size || used <= self.large.load(Ordering::Relaxed)
     }
 
     fn release(&self, bytes: usize) {
@@ -222,8 +222,8 @@ impl Account {
     pub(crate) async fn for_frame(self: &Arc<Self>, bytes: usize) -> Result<FramePermit, Closed> {
         self.until(|| self.is_used_by(0, bytes)).await?;
         let shared = bytes.saturating_sub(self.own);
-        let most = self.pool.size / COMING;
-        self.until(|| take(&self.pool.coming, shared, most, true))
+        let most = self.pool.size / LARGE_FRAMES;
+        self.until(|| take(&self.pool.large, shared, most, true))
             .await?;
         Ok(FramePermit {
             charge: self.charge(bytes),
@@ -232,14 +232,14 @@ impl Account {
         })
     }
 
-    /// Waits for room to inflate a frame to this many bytes, and charges them; `coming`: the permit of a large inbound
+    /// Waits for room to inflate a frame to this many bytes, and charges them; `large`: the permit of a large inbound
     /// frame.
     pub(crate) async fn to_inflate(
         self: &Arc<Self>,
         bytes: usize,
-        coming: Option<&FramePermit>,
+        large: Option<&FramePermit>,
     ) -> Result<Arc<MemoryPermit>, Closed> {
-        let held = coming.map_or(0, |coming| coming.bytes);
+        let held = large.map_or(0, |large| large.bytes);
         self.until(|| self.is_used_by(held, bytes)).await?;
         let shared = (held + bytes).saturating_sub(self.own.max(held));
         self.until(|| (shared == 0 || self.pool.has(shared)).then_some(()))
@@ -375,7 +375,7 @@ pub(crate) struct FramePermit {
 impl Drop for FramePermit {
     fn drop(&mut self) {
         let pool = &self.charge.account.pool;
-        pool.coming.fetch_sub(self.shared, Ordering::Relaxed);
+        pool.large.fetch_sub(self.shared, Ordering::Relaxed);
         pool.freed.notify_waiters();
     }
 }
@@ -490,18 +490,18 @@ mod tests {
     async fn large_frames_come_in_within_half_of_the_pool_or_one_by_one() {
         let pool = Pool::new(1000);
         let accounts: Vec<_> = (0..4).map(|_| Account::new(100, pool.clone())).collect();
-        let coming = |n: usize, bytes| accounts[n].for_frame(bytes).now_or_never();
-        let huge = coming(0, 5000).unwrap();
-        assert!(coming(1, 101).is_none());
-        assert!(coming(1, 100).is_some(), "it needs nothing but its own");
+        let large = |n: usize, bytes| accounts[n].for_frame(bytes).now_or_never();
+        let huge = large(0, 5000).unwrap();
+        assert!(large(1, 101).is_none());
+        assert!(large(1, 100).is_some(), "it needs nothing but its own");
         drop(huge);
-        let first = coming(0, 400).unwrap();
-        let second = coming(1, 300).unwrap();
-        assert!(coming(2, 101).is_none());
+        let first = large(0, 400).unwrap();
+        let second = large(1, 300).unwrap();
+        assert!(large(2, 101).is_none());
         drop(first);
-        assert!(coming(2, 400).is_some());
+        assert!(large(2, 400).is_some());
         drop(second);
-        assert_eq!(pool.coming.load(Ordering::Relaxed), 0);
+        assert_eq!(pool.large.load(Ordering::Relaxed), 0);
         assert_eq!(pool.used.load(Ordering::Relaxed), 0);
     }
 

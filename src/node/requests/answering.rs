@@ -162,7 +162,7 @@ pub(crate) struct Question {
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Answerers {
-    desks: HashMap<Topic, AnswererState>,
+    topics: HashMap<Topic, AnswererState>,
 }
 
 impl Answerers {
@@ -173,8 +173,8 @@ impl Answerers {
                 kind: role.kind,
                 name: role.name,
             };
-            let desk = self.desks.entry(topic).or_default();
-            desk.answerers.push(Registered {
+            let state = self.topics.entry(topic).or_default();
+            state.answerers.push(Registered {
                 id,
                 answerer: role.answerer,
                 within,
@@ -185,8 +185,8 @@ impl Answerers {
     /// Returns the recipient behind a name.
     pub(crate) fn local(&self, local: Local) -> Option<Box<dyn Any + Send>> {
         let Local { kind, name } = local;
-        let desk = self.desks.get(&Topic { kind, name })?;
-        let there = desk
+        let state = self.topics.get(&Topic { kind, name })?;
+        let there = state
             .answerers
             .iter()
             .find(|it| it.answerer.is_connected())?;
@@ -195,10 +195,10 @@ impl Answerers {
 
     pub(crate) fn remove(&mut self, id: SubscriptionId) -> bool {
         let mut found = false;
-        for desk in self.desks.values_mut() {
-            let before = desk.answerers.len();
-            desk.answerers.retain(|registered| registered.id != id);
-            found |= desk.answerers.len() < before;
+        for state in self.topics.values_mut() {
+            let before = state.answerers.len();
+            state.answerers.retain(|registered| registered.id != id);
+            found |= state.answerers.len() < before;
         }
         self.sweep();
         found
@@ -206,20 +206,20 @@ impl Answerers {
 
     /// Removes stopped answerers, and topics that are no longer used.
     pub(crate) fn sweep(&mut self) {
-        self.desks.retain(|_, desk| {
-            desk.answerers.retain(|it| it.answerer.is_connected());
-            !desk.answerers.is_empty() || desk.working > 0 || !desk.waiting.is_empty()
+        self.topics.retain(|_, state| {
+            state.answerers.retain(|it| it.answerer.is_connected());
+            !state.answerers.is_empty() || state.working > 0 || !state.waiting.is_empty()
         });
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.desks.is_empty()
+        self.topics.is_empty()
     }
 
     /// Returns the number of requests queued or being answered.
     pub(crate) fn waiting(&self) -> usize {
-        let of = |desk: &AnswererState| desk.waiting.len() + desk.working;
-        self.desks.values().map(of).sum()
+        let of = |state: &AnswererState| state.waiting.len() + state.working;
+        self.topics.values().map(of).sum()
     }
 
     /// Queues a request.
@@ -227,16 +227,16 @@ impl Answerers {
         let Role::Ask { name, .. } = envelope.role else {
             return Taken::Nobody;
         };
-        if self.desks.is_empty() {
+        if self.topics.is_empty() {
             return Taken::Nobody;
         }
         let topic = Topic {
             kind: envelope.kind.clone(),
             name: name.to_owned(),
         };
-        match self.desks.get_mut(&topic) {
-            Some(desk) if desk.answerers.iter().any(|it| it.answerer.is_connected()) => {
-                match desk.push(message) {
+        match self.topics.get_mut(&topic) {
+            Some(state) if state.answerers.iter().any(|it| it.answerer.is_connected()) => {
+                match state.push(message) {
                     true => Taken::Queued,
                     false => Taken::Full,
                 }
@@ -248,8 +248,8 @@ impl Answerers {
     /// Returns the next request to ask about. The caller must call [`done`](Self::done) for each.
     pub(crate) fn next(&mut self) -> Option<Question> {
         let mut next = None;
-        for (topic, desk) in &mut self.desks {
-            if let Some(message) = desk.next() {
+        for (topic, state) in &mut self.topics {
+            if let Some(message) = state.next() {
                 next = Some((topic.clone(), message));
                 break;
             }
@@ -266,8 +266,8 @@ impl Answerers {
         &mut self,
         question: &Question,
     ) -> Option<(SubscriptionId, Duration, Answering)> {
-        let desk = self.desks.get(&question.topic)?;
-        let next = desk.answerers.iter().find(|it| {
+        let state = self.topics.get(&question.topic)?;
+        let next = state.answerers.iter().find(|it| {
             it.answerer.is_connected() && question.after.is_none_or(|after| it.id > after)
         })?;
         let answering = next.answerer.ask(&question.message);
@@ -276,8 +276,8 @@ impl Answerers {
 
     /// Ends the handling of a request.
     pub(crate) fn done(&mut self, topic: &Topic) {
-        if let Some(desk) = self.desks.get_mut(topic) {
-            desk.working -= 1;
+        if let Some(state) = self.topics.get_mut(topic) {
+            state.working -= 1;
         }
     }
 }
@@ -285,7 +285,7 @@ impl Answerers {
 impl fmt::Debug for Answerers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Answerers")
-            .field("topics", &self.desks.len())
+            .field("topics", &self.topics.len())
             .finish_non_exhaustive()
     }
 }
@@ -319,8 +319,8 @@ mod tests {
         Message::new(id, from.clone(), from, Flag::Whisper, 0, ["k", "v", &tag])
     }
 
-    fn desks(names: &[&str]) -> Answerers {
-        let mut desks = Answerers::default();
+    fn topics(names: &[&str]) -> Answerers {
+        let mut topics = Answerers::default();
         for (id, name) in (0..).zip(names) {
             let role = Registration {
                 kind: Packet::from("k"),
@@ -331,59 +331,84 @@ mod tests {
                 roles: vec![role],
                 within: Duration::from_secs(1),
             };
-            desks.add(SubscriptionId(id), add);
+            topics.add(SubscriptionId(id), add);
         }
-        desks
+        topics
     }
 
-    fn push(desks: &mut Answerers, from: &str, name: &str) -> Taken {
+    fn push(topics: &mut Answerers, from: &str, name: &str) -> Taken {
         let message = question(from, name);
-        desks.push(&message, &Envelope::read(&message).unwrap())
+        topics.push(&message, &Envelope::read(&message).unwrap())
     }
 
     #[test]
     fn a_question_finds_its_kind_and_name_or_nobody() {
-        let mut desks = desks(&["", "billing"]);
-        assert_eq!(push(&mut desks, "A", ""), Taken::Queued);
-        assert_eq!(push(&mut desks, "A", ":billing"), Taken::Queued);
-        assert_eq!(push(&mut desks, "A", ":other"), Taken::Nobody);
-        assert_eq!(desks.waiting(), 2);
-        assert!(desks.remove(SubscriptionId(0)));
-        assert!(!desks.remove(SubscriptionId(0)));
-        assert_eq!(push(&mut desks, "A", ""), Taken::Nobody);
+        let mut topics = topics(&["", "billing"]);
+        assert_eq!(push(&mut topics, "A", ""), Taken::Queued);
+        assert_eq!(push(&mut topics, "A", ":billing"), Taken::Queued);
+        assert_eq!(push(&mut topics, "A", ":other"), Taken::Nobody);
+        assert_eq!(topics.waiting(), 2);
+        assert!(topics.remove(SubscriptionId(0)));
+        assert!(!topics.remove(SubscriptionId(0)));
+        assert_eq!(push(&mut topics, "A", ""), Taken::Nobody);
     }
 
     #[test]
     fn one_neighbour_cannot_fill_the_queue() {
-        let mut desks = desks(&[""]);
-        let flood = (0..5000).filter(|_| push(&mut desks, "A", "") == Taken::Queued);
+        let mut topics = topics(&[""]);
+        let flood = (0..5000).filter(|_| push(&mut topics, "A", "") == Taken::Queued);
         assert_eq!(flood.count(), MAX_WAITING.0 / NEIGHBOURS_SHARE);
-        assert_eq!(push(&mut desks, "A", ""), Taken::Full);
-        assert_eq!(push(&mut desks, "B", ""), Taken::Queued);
+        assert_eq!(push(&mut topics, "A", ""), Taken::Full);
+        assert_eq!(push(&mut topics, "B", ""), Taken::Queued);
+    }
+
+    #[test]
+    fn one_neighbour_cannot_fill_the_queue_with_a_few_large_questions() {
+        let mut topics = topics(&[""]);
+        let mut push_large = |from: &str| {
+            let mut message = question(from, "");
+            let tag = message.packets().last().unwrap().clone();
+            let large = "x".repeat(MAX_WAITING.1 / NEIGHBOURS_SHARE / 3);
+            let packets = [Packet::from("k"), Packet::from(large), tag];
+            let author = message.sender().clone();
+            message = Message::new(
+                message.id().clone(),
+                author.clone(),
+                author,
+                Flag::Whisper,
+                0,
+                packets,
+            );
+            let envelope = Envelope::read(&message).unwrap();
+            topics.push(&message, &envelope)
+        };
+        let taken = (0..50).filter(|_| push_large("A") == Taken::Queued).count();
+        assert_eq!(taken, 2);
+        assert_eq!(push_large("B"), Taken::Queued);
     }
 
     #[test]
     fn so_many_are_answered_at_once_and_a_place_comes_free() {
-        let mut desks = desks(&[""]);
+        let mut topics = topics(&[""]);
         for _ in 0..100 {
-            push(&mut desks, "A", "");
+            push(&mut topics, "A", "");
         }
-        let partial: Vec<_> = std::iter::from_fn(|| desks.next()).collect();
+        let partial: Vec<_> = std::iter::from_fn(|| topics.next()).collect();
         assert_eq!(partial.len(), MAX_WORKING);
-        desks.done(&partial[0].topic);
-        assert!(desks.next().is_some() && desks.next().is_none());
+        topics.done(&partial[0].topic);
+        assert!(topics.next().is_some() && topics.next().is_none());
     }
 
     #[test]
     fn who_answers_not_is_followed_by_the_next() {
-        let mut desks = desks(&["", ""]);
-        push(&mut desks, "A", "");
-        let mut question = desks.next().unwrap();
+        let mut topics = topics(&["", ""]);
+        push(&mut topics, "A", "");
+        let mut question = topics.next().unwrap();
         for id in [0, 1] {
-            let (asked, _, _) = desks.ask(&question).unwrap();
+            let (asked, _, _) = topics.ask(&question).unwrap();
             assert_eq!(asked, SubscriptionId(id));
             question.after = Some(asked);
         }
-        assert!(desks.ask(&question).is_none());
+        assert!(topics.ask(&question).is_none());
     }
 }

@@ -20,7 +20,7 @@ const NOTICES: u32 = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
     pending: PendingTable,
-    desks: Answerers,
+    answerers: Answerers,
     stats: RequestStats,
     /// Events emitted since the last tick.
     told: u32,
@@ -29,17 +29,17 @@ pub(crate) struct Requests {
 impl Requests {
     /// Returns whether no request is pending and no answerer is registered.
     pub(crate) fn is_idle(&self) -> bool {
-        self.pending.len() == 0 && self.desks.is_empty()
+        self.pending.len() == 0 && self.answerers.is_empty()
     }
 
     pub(crate) fn remove(&mut self, id: SubscriptionId) -> bool {
-        self.desks.remove(id)
+        self.answerers.remove(id)
     }
 
     /// Called once a second.
     pub(crate) fn on_tick(&mut self) {
         self.told = 0;
-        self.desks.sweep();
+        self.answerers.sweep();
     }
 
     /// Drops all pending requests unanswered.
@@ -50,7 +50,7 @@ impl Requests {
     pub(crate) fn stats(&self) -> RequestStats {
         RequestStats {
             pending: self.pending.len(),
-            answering: self.desks.waiting(),
+            answering: self.answerers.waiting(),
             ..self.stats
         }
     }
@@ -113,7 +113,7 @@ impl Router {
     }
 
     fn on_question(&mut self, message: &Message, envelope: &Envelope<'_>, ctx: &mut Context<Self>) {
-        match self.requests.desks.push(message, envelope) {
+        match self.requests.answerers.push(message, envelope) {
             Taken::Queued => self.pump_questions(ctx),
             Taken::Full => {
                 self.requests.stats.turned_away += 1;
@@ -139,14 +139,14 @@ impl Router {
     }
 
     pub(crate) fn pump_questions(&mut self, ctx: &mut Context<Self>) {
-        while let Some(question) = self.requests.desks.next() {
+        while let Some(question) = self.requests.answerers.next() {
             self.put(question, ctx);
         }
     }
 
     /// Asks the next answerer.
     fn put(&mut self, mut question: Question, ctx: &mut Context<Self>) {
-        let Some((asked, within, answering)) = self.requests.desks.ask(&question) else {
+        let Some((asked, within, answering)) = self.requests.answerers.ask(&question) else {
             self.requests.stats.declined += 1;
             return self.close_question(&question, Decline::None, ctx);
         };
@@ -157,7 +157,7 @@ impl Router {
                     Ok(Ok(value)) => {
                         router.requests.stats.answered += 1;
                         router.reply(&question.message, value, ctx);
-                        router.requests.desks.done(&question.topic);
+                        router.requests.answerers.done(&question.topic);
                     }
                     Ok(Err(NoAnswer::Unreadable(why))) => {
                         router.unreadable(&question.message, why);
@@ -180,7 +180,7 @@ impl Router {
     }
 
     fn close_question(&mut self, question: &Question, why: Decline, ctx: &mut Context<Self>) {
-        self.requests.desks.done(&question.topic);
+        self.requests.answerers.done(&question.topic);
         self.decline(&question.message, why, ctx);
     }
 
@@ -281,7 +281,7 @@ impl Handler<Local> for Router {
     type Result = MessageResult<Local>;
 
     fn handle(&mut self, local: Local, _: &mut Context<Self>) -> Self::Result {
-        let recipient = self.requests.desks.local(local);
+        let recipient = self.requests.answerers.local(local);
         MessageResult((self.mesh.me().clone(), recipient))
     }
 }
@@ -290,7 +290,7 @@ impl Router {
     /// Registers an answerer.
     pub(crate) fn add_answerer(&mut self, add: AddAnswerer) -> SubscriptionId {
         let id = SubscriptionId(self.next_name());
-        self.requests.desks.add(id, add);
+        self.requests.answerers.add(id, add);
         self.apply_audience();
         id
     }

@@ -49,7 +49,7 @@ impl Router {
         ctx: &mut Context<Self>,
         what: impl FnOnce(&mut Mesh, Now, &mut Effects) -> R,
     ) -> R {
-        self.send_volley(ctx);
+        self.send_coalesced(ctx);
         self.act(ctx, what)
     }
 

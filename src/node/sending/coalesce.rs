@@ -71,19 +71,19 @@ impl Router {
     ) {
         self.coalescer.push(send, room, asker);
         if self.coalescer.is_full() {
-            self.send_volley(ctx);
+            self.send_coalesced(ctx);
         } else if !mem::replace(&mut self.coalescer.due, true) {
             // Polled as soon as the mailbox is empty.
             ctx.spawn(fut::ready(()).map(|(), router: &mut Self, ctx| {
                 router.coalescer.due = false;
-                router.send_volley(ctx);
+                router.send_coalesced(ctx);
             }));
         }
     }
 
     /// Sends the batch. Called before any other operation, so that operations keep the order in which they were
     /// requested.
-    pub(crate) fn send_volley(&mut self, ctx: &mut Context<Self>) {
+    pub(crate) fn send_coalesced(&mut self, ctx: &mut Context<Self>) {
         if self.coalescer.askers.is_empty() {
             return;
         }

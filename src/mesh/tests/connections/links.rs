@@ -86,6 +86,45 @@ fn f17_one_peer_under_two_names_is_dialled_once_by_each() {
 }
 
 #[test]
+fn without_back_off_a_kept_address_is_dialled_once() {
+    for answers in [false, true] {
+        let mut rig = Rig::with(|params| params.max_reconnect_delay = Duration::ZERO);
+        rig.mesh.keep(&address("127.0.0.1:2001"));
+        let mut count = 0;
+        for _ in 0..300 {
+            for (conn, _) in dials(&rig.pass(1)) {
+                count += 1;
+                if answers {
+                    let addr = address("127.0.0.1:2001");
+                    rig.input(Input::Dialed { conn, addr });
+                    rig.hear(conn, &Rig::handshake("a", |_| {}));
+                    rig.input(Input::Closed {
+                        conn,
+                        why: Ended::ByPeer,
+                    });
+                } else {
+                    let why = DialError::Timeout;
+                    rig.input(Input::DialFailed { conn, why });
+                }
+            }
+        }
+        assert_eq!(count, 1, "answers: {answers}");
+    }
+}
+
+#[test]
+fn t8_strangers_that_only_wait_do_not_keep_a_node_from_dialling() {
+    let mut rig = Rig::new();
+    for n in 0..300 {
+        rig.accept(&format!("10.0.{}.{}:50000", n / 100, n % 100));
+    }
+    let mut out = Effects::new();
+    let to = address("127.0.0.1:2001");
+    rig.mesh.connect(rig.now, Ticket(1), to, None, &mut out);
+    assert_eq!(dials(&out).len(), 1);
+}
+
+#[test]
 fn f18_who_was_disconnected_stays_away_for_a_while_unless_asked_for() {
     let mut rig = Rig::new();
     rig.join("a");

@@ -56,6 +56,60 @@ fn e19_a_reply_reaches_an_author_that_cannot_be_dialled() {
     }
 }
 
+fn foreign(kind: &str, text: &str) -> Foreign {
+    Foreign {
+        author: id("from another mesh"),
+        time: NOON,
+        payload: Packets::from(vec![
+            Packet::from(kind.to_owned()),
+            Packet::from(text.to_owned()),
+        ]),
+    }
+}
+
+#[test]
+fn e19_a_bridged_reply_keeps_its_author() {
+    let (mut net, nodes) = line(5, 3, &[]);
+    let author = net.id(nodes[0]);
+    let kind = SubFlag::Whisper.packet(GENERATION);
+    let reply = foreign(kind.as_str().unwrap(), "from afar");
+    net.command(nodes[2], |mesh, now, out| {
+        mesh.pass_on_whisper(
+            now,
+            Ticket(77),
+            author,
+            reply,
+            SECOND * 10,
+            Hold::none(),
+            out,
+        );
+    });
+    net.run_for(SECOND * 3);
+    let got = net.delivered(nodes[0]);
+    assert_eq!(got.len(), 1);
+    assert_eq!(
+        (got[0].text(), got[0].sender()),
+        ("from afar".into(), &id("from another mesh"))
+    );
+}
+
+#[test]
+fn what_comes_over_a_bridge_cannot_pose_as_an_extension() {
+    let mut rig = Rig::new();
+    let mut out = Effects::new();
+    rig.join("a");
+    let (posing, hold) = (foreign("mesh+", "want"), Hold::none());
+    let within = SECOND;
+    let (now, ticket) = (rig.now, Ticket(1));
+    rig.mesh
+        .pass_on_whisper(now, ticket, id("a"), posing, within, hold, &mut out);
+    let refused = Answer::Whisper(Err(SendError::ReservedKind.into()));
+    let answers = out
+        .iter()
+        .any(|effect| matches!(effect, Effect::Answer { answer, .. } if *answer == refused));
+    assert!(answers && written(&out).is_empty());
+}
+
 #[test]
 fn e19_over_a_reference_peer_it_is_said_soon_that_there_is_no_way() {
     for plain in [1, 2] {

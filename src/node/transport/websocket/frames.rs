@@ -44,7 +44,7 @@ const PONG: u8 = 10;
 
 /// A frame whose header was read.
 #[derive(Clone, Copy, Debug)]
-struct Begun {
+struct PartialFrame {
     left: u64,
     mask: Option<[u8; 4]>,
     /// The bytes of it so far, modulo 4.
@@ -59,7 +59,7 @@ pub(crate) struct Unframe {
     masked: bool,
     head: [u8; MAX_HEAD],
     have: usize,
-    begun: Option<Begun>,
+    partial: Option<PartialFrame>,
     /// The contents of the control frame being read.
     control: Vec<u8>,
 }
@@ -70,7 +70,7 @@ impl Unframe {
             masked,
             head: [0; MAX_HEAD],
             have: 0,
-            begun: None,
+            partial: None,
             control: Vec::new(),
         }
     }
@@ -86,24 +86,24 @@ impl Unframe {
         let (mut read, mut write) = (start, start);
         let end = buffer.len();
         while read < end && *asked != Some(Asked::Close) {
-            let Some(mut begun) = self.begun.take() else {
+            let Some(mut partial) = self.partial.take() else {
                 self.head[self.have] = buffer[read];
                 (self.have, read) = (self.have + 1, read + 1);
-                self.begun = self.head()?;
+                self.partial = self.head()?;
                 self.end_if_empty(asked);
                 continue;
             };
-            let left = usize::try_from(begun.left).unwrap_or(usize::MAX);
+            let left = usize::try_from(partial.left).unwrap_or(usize::MAX);
             let count = left.min(end - read);
-            if let Some(mask) = begun.mask {
-                let masks = mask.iter().cycle().skip(begun.phase);
+            if let Some(mask) = partial.mask {
+                let masks = mask.iter().cycle().skip(partial.phase);
                 buffer[read..read + count]
                     .iter_mut()
                     .zip(masks)
                     .for_each(|(byte, mask)| *byte ^= mask);
-                begun.phase = (begun.phase + count) % 4;
+                partial.phase = (partial.phase + count) % 4;
             }
-            match begun.kind {
+            match partial.kind {
                 CONTINUATION | BINARY => {
                     buffer.copy_within(read..read + count, write);
                     write += count;
@@ -111,8 +111,8 @@ impl Unframe {
                 _ => self.control.extend_from_slice(&buffer[read..read + count]),
             }
             read += count;
-            begun.left -= count as u64;
-            self.begun = Some(begun);
+            partial.left -= count as u64;
+            self.partial = Some(partial);
             self.end_if_empty(asked);
         }
         buffer.truncate(write);
@@ -120,7 +120,7 @@ impl Unframe {
     }
 
     /// Parses the header of a frame, once it is complete.
-    fn head(&mut self) -> Result<Option<Begun>, FrameError> {
+    fn head(&mut self) -> Result<Option<PartialFrame>, FrameError> {
         let head = &self.head[..self.have];
         let [first, second, rest @ ..] = head else {
             return Ok(None);
@@ -156,7 +156,7 @@ impl Unframe {
         let mask = rest[length..].first_chunk::<4>().copied();
         self.have = 0;
         self.control.clear();
-        Ok(Some(Begun {
+        Ok(Some(PartialFrame {
             left,
             mask,
             phase: 0,
@@ -165,10 +165,10 @@ impl Unframe {
     }
 
     fn end_if_empty(&mut self, asked: &mut Option<Asked>) {
-        let Some(begun) = self.begun.take_if(|begun| begun.left == 0) else {
+        let Some(partial) = self.partial.take_if(|partial| partial.left == 0) else {
             return;
         };
-        match begun.kind {
+        match partial.kind {
             PING => *asked = Some(Asked::Pong(std::mem::take(&mut self.control))),
             CLOSE => *asked = Some(Asked::Close),
             _ => {}

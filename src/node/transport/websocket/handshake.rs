@@ -24,7 +24,7 @@ const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The peer speaks another protocol, or requests something else.
-    #[error("WebSocket handshake failed: {0}; both sides need the same encryption, `ws` or `wss`")]
+    #[error("WebSocket handshake failed: {0}; both ends need the same encryption `ws` or `wss`")]
     Other(&'static str),
     /// The peer speaks TLS.
     #[error("the peer speaks TLS")]
