@@ -3,6 +3,7 @@
 //! Composes the parameters of the layers below, and knows the purpose of each. No layer below knows this file.
 
 mod check;
+mod parameters;
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -17,7 +18,8 @@ use crate::wire::{Generation, HostPort, Limits, Method, NodeId, Subnet};
 
 /// The settings of a node. Start from [`Config::new`], change what differs, then [`start`](Config::start).
 ///
-/// Serializes to a map of all settings but `tls` by name, for programs that show the settings in force.
+/// Serializes to a map from the names of all settings but `tls` to their values, for programs that show the settings in
+/// force.
 ///
 /// ```
 /// # #[actix::main] async fn main() -> Result<(), actix_mesh::StartError> {
@@ -142,7 +144,7 @@ impl Config {
 
     /// Sets where to listen, as `host:port`; port 0 picks a free one. Default `127.0.0.1:0`.
     ///
-    /// The default is the loopback because plaintext authenticates nobody. Set `0.0.0.0:4444` or `[::]:4444` when other
+    /// The default is loopback because plaintext authenticates nobody. Set `0.0.0.0:4444` or `[::]:4444` when other
     /// machines have to reach the node.
     #[must_use]
     pub fn listen(mut self, listen: impl ToString) -> Self {
@@ -161,7 +163,7 @@ impl Config {
         self
     }
 
-    /// Sets the name and the encryption of the subnet. Default `mesh`, [`Encryption::Plaintext`], as the reference
+    /// Sets the name and the encryption of the subnet. Default `mesh`, [`Encryption::Plaintext`], as in the reference
     /// peers.
     ///
     /// Nodes of different subnets refuse each other, and the encryption is part of a subnet's identity. With an
@@ -248,8 +250,8 @@ impl Config {
 
     /// Sets the node's id. Default: derived from its address, its subnet and randomness.
     ///
-    /// Set it for a node that stands in for another, as a bridge does. Two connected nodes with one id refuse each
-    /// other. A closed mesh ignores it: there the id follows from the key.
+    /// Set it for a node that stands in for another, as a bridge does. Two nodes with one id refuse each other. A
+    /// closed mesh ignores it: there the id follows from the key.
     #[must_use]
     pub fn id(mut self, id: NodeId) -> Self {
         self.id = Some(id);
@@ -264,7 +266,7 @@ impl Config {
     ///
     /// A name may have many addresses, like a headless service in Kubernetes. While the node has fewer than
     /// [`max_outgoing`](Self::max_outgoing) outgoing connections, it looks the name up every 30 s and dials as many of
-    /// its addresses as are missing.
+    /// its addresses as connections are missing.
     ///
     /// The address may be text, such as `"example.org:4444"`. Text that is not an address is a
     /// [`StartError::BadAddress`](crate::StartError::BadAddress). An address that [`Connect`](crate::Connect) led to is
@@ -319,11 +321,11 @@ impl Config {
         self
     }
 
-    /// Caps the reconnect delay: a lost peer is dialled again with exponential back-off from 1 s and up to 50 % jitter.
-    /// Default 30 s; `None`: each address is dialled once, and no lost peer is dialled again.
+    /// Caps the reconnect delay: a lost peer is dialled again with exponential back-off from 1 s, each pause shortened
+    /// at random by up to half. Default 30 s; `None`: each address is dialled once, and no lost peer is dialled again.
     ///
     /// After 40 failures the delay is 20 times as long for addresses that no user asked for. Lower it if a partitioned
-    /// mesh has to heal faster; raise it if many nodes dial a dead one.
+    /// mesh has to heal faster; raise it if many nodes keep dialling a dead one.
     #[doc(alias = "reconnect_cap")]
     #[must_use]
     pub fn max_reconnect_delay(mut self, delay: impl Into<Option<Duration>>) -> Self {
@@ -345,8 +347,9 @@ impl Config {
     /// Sets after how long a silent peer is sent a keepalive probe. Default 20 s; `None`: never.
     ///
     /// A peer that does not answer within half of that time is closed as
-    /// [`Unresponsive`](crate::CloseReason::Unresponsive), so a dead peer is noticed within 30 s. Lower it if the
-    /// network drops idle connections; raise it to send fewer probes.
+    /// [`Unresponsive`](crate::CloseReason::Unresponsive), so with the default a dead peer is noticed within 30 s. A
+    /// peer that reads what is queued for it is kept. Lower it if the network drops idle connections; raise it to send
+    /// fewer probes.
     #[doc(alias = "silence")]
     #[must_use]
     pub fn keepalive_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
@@ -354,8 +357,9 @@ impl Config {
         self
     }
 
-    /// Sets up to how many outgoing connections this node dials addresses from peers lists. Default 4, as the reference
-    /// peers. Connections of [`Connect`](crate::Connect) count, but are not limited by it; incoming ones do not count.
+    /// Sets how many outgoing connections the node wants: while it has fewer, it dials addresses from peers lists.
+    /// Default 4, as in the reference peers. Connections of [`Connect`](crate::Connect) count, but are not limited by
+    /// it; incoming ones do not count.
     ///
     /// Raise it if the mesh falls apart when a few nodes leave; lower it to receive fewer copies of each broadcast.
     #[must_use]
@@ -383,39 +387,38 @@ impl Config {
     /// round trip and saves the copies. Lower it to save more copies; raise it if the round trips cost more than the
     /// copies.
     ///
-    /// Some messages are not offered: an author sends its own at once to all its peers, every node sends at once to its
-    /// py2p and js2p peers, and a node with fewer than three peers to all of them. Offered messages are stored for ten
-    /// seconds, at most 8 MiB together with those that [`prune`](Self::prune) stores. Messages that do not fit are
-    /// relayed at once.
+    /// Some messages are not offered. An author sends its own at once to all its peers. Every node sends at once to its
+    /// py2p and js2p peers. A node with fewer than three peers sends at once to all of them. Offered messages are
+    /// stored for ten seconds, at most 8 MiB together with those that [`prune`](Self::prune) stores. Messages that do
+    /// not fit are relayed at once.
     #[must_use]
     pub fn announce_from(mut self, bytes: usize) -> Self {
         self.announce_from = bytes;
         self
     }
 
-    /// Sets whether small broadcasts are not sent on connections where they would arrive a second time. Default
-    /// `false`.
+    /// Sets whether second copies of small broadcasts are avoided. Default `false`.
     ///
     /// Flooding carries each message over every connection. With `prune`, a node asks actix-mesh peers that set it too
     /// not to send an author's messages that arrive sooner on another connection. After an author's first message each
     /// one arrives once, along the path of the first, or directly if the author is a peer. No message is lost when
-    /// connections break or nodes die: peers store the messages that they do not send until they are confirmed, and
-    /// send them after two seconds without confirmation, or at once when a connection is lost. They store at most 8 MiB
+    /// connections break or nodes die: peers store a message that they hold back until its arrival is confirmed, and
+    /// send it after two seconds without confirmation, or at once when a connection is lost. They store at most 8 MiB
     /// together with those of [`announce_from`](Self::announce_from), and send messages that do not fit. Still flooded
     /// are the first messages of an author that was silent for five minutes, broadcasts of 4 KiB or more, and
     /// everything to py2p and js2p peers.
     ///
     /// Do not set it in a mesh with more traffic than some of its nodes can read. Flooding slows down all publishers,
-    /// because every node has to handle the copies. Without copies the fast nodes publish on, and a node that stays
-    /// behind for some ten seconds is closed as slow ([`stall_timeout`](Self::stall_timeout)), and the data queued for
-    /// it is lost.
+    /// because every node has to handle the copies. Without copies the fast nodes go on publishing, and a node that
+    /// falls behind for some ten seconds is closed as slow ([`stall_timeout`](Self::stall_timeout)), and the data
+    /// queued for it is lost.
     #[must_use]
     pub fn prune(mut self, prune: bool) -> Self {
         self.prune = prune;
         self
     }
 
-    /// Sets whether this node tells its neighbours to peers that ask, and may ask for theirs with
+    /// Sets whether this node tells peers that ask who its neighbours are, and may ask for theirs with
     /// [`Topology`](crate::Topology). Default `false`: a node's neighbours and their addresses are private unless its
     /// operator decides otherwise.
     ///
@@ -454,8 +457,8 @@ impl Config {
         self
     }
 
-    /// Sets how many incoming connections may await their handshake. Default 384. Beyond it the oldest connection of
-    /// the host with the most is closed.
+    /// Sets how many incoming connections may await their handshake. Default 384. Beyond it, the host with the most
+    /// such connections loses its oldest.
     ///
     /// A host that opens 2,000 silent connections a second leaves each of its own 190 ms, and as much to an honest
     /// newcomer behind the same NAT: more than a round trip on most connections. Raise it if hundreds of peers connect
@@ -495,11 +498,12 @@ impl Config {
 /// Slow and fast peers.
 impl Config {
     /// Sets how long a peer may read less than [`min_peer_drain_rate`](Self::min_peer_drain_rate) while data is queued
-    /// for it, before it is closed as [`SlowPeer`](crate::CloseReason::SlowPeer). Default 10 s, as NATS.
+    /// for it, before it is closed as [`SlowPeer`](crate::CloseReason::SlowPeer). Default 10 s, as in NATS.
     ///
     /// Until then it delays no other peer: data queued for it may use a third of the
-    /// [`shared_budget`](Self::shared_budget). When slow peers have used that up, it is closed after a second. Raise it
-    /// if peers that pause are closed; lower it to drop data sooner that a peer will never read.
+    /// [`shared_budget`](Self::shared_budget). When slow peers have used that up, it is closed after a second, unless
+    /// most peers are slow. Raise it if peers that pause are closed; lower it to drop data sooner that a peer will
+    /// never read.
     #[must_use]
     pub fn stall_timeout(mut self, timeout: Duration) -> Self {
         self.stall_timeout = timeout;
@@ -508,8 +512,8 @@ impl Config {
 
     /// Sets how many bytes a second a peer has to read while data is queued for it. Default 8 KiB.
     ///
-    /// A peer that reads more than this, but less than it is sent, slows its senders down, so that nothing is lost. It
-    /// is closed as slow once data has been queued for a minute. Raise it in a mesh whose connections are all faster;
+    /// A peer that reads more than this, but less than it is sent, slows its senders down for up to a minute; if data
+    /// queued for it is older than that, it is closed as slow. Raise it in a mesh whose connections are all faster;
     /// lower it for peers on slower ones.
     #[doc(alias = "slow_rate")]
     #[must_use]
@@ -584,12 +588,12 @@ impl Config {
         self
     }
 
-    /// Sets how many bytes all connections together may use beyond their own budgets. Default 16 MiB; each may use an
-    /// eighth of the free part at once, and more after waiting.
+    /// Sets how many bytes all connections together may use beyond their own budgets. Default 16 MiB; each may take an
+    /// eighth of what is free at once, and more as it waits.
     ///
     /// It also holds frames larger than a connection's own budget, and data queued for slow peers. If many nodes send
-    /// at full rate, they wait in circles for each other to read; with this budget someone can read on. Raise it if
-    /// peers are closed as slow under such a load; lower it to bound memory.
+    /// at full rate, they can all wait for each other to read; this budget lets some read on. Raise it if peers are
+    /// closed as slow under such a load; lower it to bound memory.
     #[must_use]
     pub fn shared_budget(mut self, bytes: usize) -> Self {
         self.shared_budget = bytes;
@@ -650,7 +654,8 @@ impl Config {
         self
     }
 
-    /// Sets over how many threads connections are spread. Default 0: all run on the thread that starts the node.
+    /// Sets the number of further threads that connections run on. Default 0: all run on the thread that starts the
+    /// node.
     ///
     /// Raise it on a node with many busy peers: throughput rises by about half, and latency rises too. If a thread
     /// cannot be started, the node does not start: [`StartError::Threads`](crate::StartError::Threads).

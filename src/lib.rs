@@ -93,17 +93,34 @@
 //! |---|---|
 //! | node | one participant in the mesh: a [`Router`], a listener and its connections |
 //! | connection, link | a stream to another node, from dial or accept to close |
+//! | reference peer | a node that runs py2p or js2p |
+//! | generation | a version of the wire protocol, 0.4 to 0.7; generations refuse each other |
 //! | peer, neighbour | a node at the other end of a connection whose handshake was accepted |
 //! | stranger | the other end of a connection before its handshake is accepted |
 //! | subnet | a name and an encryption that nodes must share; a node refuses all others |
+//! | closed mesh | a mesh over TLS with certificates on both ends: ids are proven, and strangers are refused |
+//! | frame | one message as bytes on a connection: its length, then its packets, perhaps compressed |
+//! | batch | the frames of one read, handled together |
 //! | broadcast | a message to all nodes; it is flooded, or offered first if it is large |
 //! | whisper | a message to one node |
-//! | waterfall | relaying each message once, to all neighbours but the one it came from |
+//! | flooding | each node relays a message once, to all neighbours but its author and the one it came from |
+//! | waterfall | the reference peers' word for flooding; here the cache of the broadcasts already seen |
+//! | offer | a relay names a large broadcast, and sends it only to the peers that ask for it |
+//! | prune, spare | a peer asks not to be sent an author's small broadcasts; it is spared them |
+//! | search | the request to the mesh for the address of a node that is not connected |
 //! | packet | one byte string of a message; most messages have several |
-//! | kind | the first packet after the header: the type of the message |
+//! | kind | the first packet of the payload (packet 0): the type of the message; `type` in JSON |
+//! | stamp | the second in which a message was sent, as the message claims |
+//! | control message | a message of the protocol itself, such as a handshake or a peers list |
 //! | author | the node that wrote a message, as the message claims |
-//! | awaiting list, routing table | connections before, and peers after, their handshake |
-//! | peers list | addresses that a node sends to a peer that joins |
+//! | validator | an actor that decides which messages of a kind are relayed and delivered |
+//! | awaiting list | the connections whose handshake is not accepted yet |
+//! | routing table | the peers |
+//! | peers list | ids and addresses of peers, sent to a peer that joins, asks, or has to leave |
+//! | peer book | the addresses at which peers answered, also kept in a file |
+//! | seed | an address that newcomers dial first; also the number behind a node's random choices |
+//! | misconduct | what a peer does wrong; its points add up to a ban of its host |
+//! | core | the layer `mesh`: the protocol's decisions, without I/O |
 //! | event | a report of something that happened in the node |
 //!
 //! # The life of one message
@@ -113,16 +130,15 @@
 //! rather than copied, into the outbound queue of each connection. It answers with [`Sent`], which lists the peers that
 //! were given it.
 //!
-//! A peer drops a message whose id it knows. Otherwise it verifies that the id is the hash of the message, relays it to
-//! its other peers, and queues it for each subscription whose [`Filter`] it passes. The value is parsed only then, and
-//! your actor gets a [`Received`].
+//! A peer drops a message that it has seen: same id, same author, same packets. Otherwise it verifies that the id is
+//! the hash of the message, relays it to its other peers, and queues it for each subscription whose [`Filter`] it
+//! passes. The value is parsed only then, and your actor gets a [`Received`].
 //!
 //! # Order and delivery
 //!
-//! While the mesh is connected, every node that is in it when a message is sent gets it once. Messages from one
-//! neighbour arrive in the order it sent them; over several paths they may overtake each other. A node that is
-//! disconnected when a message passes does not get it later: messages that must not be lost need an answer
-//! ([`Node::request`]) or a store.
+//! While the mesh is connected, every node that is in it when a message is sent gets it once. No order is guaranteed:
+//! messages that take different paths may overtake each other. A node that is disconnected when a message passes does
+//! not get it later: messages that must not be lost need an answer ([`Node::request`]) or a store.
 //!
 //! `Sent` means that connections took the message, not that a peer read it. A subscriber that is slower than the mesh
 //! loses its oldest messages, and [`Message::missed`] and [`Event::Lagged`] say how many. With [`Overflow::Pause`] it
@@ -136,7 +152,8 @@
 //!
 //! # When something goes wrong
 //!
-//! Nothing fails silently: every failure is an `Err`, an [`Event`] and a counter in [`Stats`].
+//! Nothing fails silently: a failure is an `Err` for the caller that awaits it, and otherwise an [`Event`]. [`Stats`]
+//! counts the failures of the mesh.
 //!
 //! | you see | because | do |
 //! |---|---|---|
@@ -150,13 +167,13 @@
 //! | [`RequestError::Timeout`] | no node answers that kind, or the answer takes longer | check that an actor is registered with [`Node::answer`] |
 //! | [`Event::Unreadable`] | two versions of a type share one kind | give the new one a new kind: `invalidate/2` |
 //! | [`Event::Lagged`] | a subscriber is too slow | give it its own arbiter, a longer queue, or [`Overflow::Pause`] |
-//! | [`Event::ClockSkew`] | clocks differ by more than a minute, and messages are dropped | run NTP on both machines |
+//! | [`Event::ClockSkew`] | clocks differ by more than 5 s; beyond a minute messages are dropped | run NTP on both machines |
 //! | [`NodeGone`], `MailboxError::Closed` | the node has shut down | |
 //!
 //! # What is not promised
 //!
-//! Without encryption no author is authenticated: a message may claim any sender. `docs/tls.md` explains how to close a
-//! mesh.
+//! No author is authenticated unless the message is signed: any member may claim any sender, in a closed mesh too. A
+//! closed mesh refuses strangers and proves who each neighbour is: see `docs/tls.md`.
 //!
 //! # From js2p and py2p
 //!
@@ -170,13 +187,14 @@
 //!   1 wire   frames, ids and messages, pure
 //! ```
 //!
-//! A layer uses only those below it. `mesh` and `wire` depend on neither actix nor tokio's runtime; without the default
-//! feature `node` they are all that is built. The feature `unstable` makes them public as modules that any version may
-//! change. The types of theirs that users need are re-exported here.
+//! A layer uses only those below it, except that `node` also uses `tls`, `sim_net` and `error`. `mesh` and `wire`
+//! depend on neither actix nor tokio's runtime; without the default feature `node` they are all that is built. The
+//! feature `unstable` makes them public as modules that any version may change. Those of their types that users need
+//! are re-exported here.
 
 // docs.rs shows beside each item which feature it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// Tests may use them; elsewhere each use states what bounds it (clippy.toml).
+// Tests may use the methods that clippy.toml disallows; elsewhere each use states its bound.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
 // Public with `unstable` only: this crate's own tests use them, and any version may change them.

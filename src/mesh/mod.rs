@@ -11,15 +11,16 @@
 //!   wanted by a whisper                 comes to us
 //!          |                                |
 //!      [dialing] --Dialed--> [awaiting] <---+
-//!          |                     |  our handshake has been said; nothing else is
+//!          |                     |  our handshake has been sent, and nothing else
 //!          |                     |
 //!          |          its handshake: same subnet, not ourselves, the one we expect?
 //!          |                     |                       \
 //!          |                     | yes                     no: Close, Refused
 //!          |            is there a connection to that id?
 //!          |               /                \
-//!          |              no                yes, and they crossed: the one dialled by the larger
-//!          |              |                 id stays, on both sides; otherwise the first stays
+//!          |              no                yes: between actix-mesh nodes the one that came first to
+//!          |              |                 the larger id stays; with a reference peer the old one,
+//!          |              |                 if it answers a probe
 //!          |              v
 //!          |        [routing table] --- peers, request, response, renegotiate, broadcast, whisper
 //!          |              |
@@ -32,10 +33,10 @@
 //! |---|---|---|
 //! | list and use a dialled peer before its handshake | it stays on the awaiting list until its handshake | it may turn out to have another id, or another subnet |
 //! | relay a message back to the peer it came from | never | that peer drops it anyway |
-//! | obey control messages under any main flag | only under the flag they are sent with | one broadcast could rename everybody's connections |
+//! | obey control messages under any main flag | only under the main flag with which reference peers send them | one broadcast could rename everybody's connections |
 //! | identify a broadcast by its id alone | by id, author and packet boundaries | the id covers neither, so one message could hide another |
-//! | stamp a broadcast anew for each connection | one second and one id for all | when the second rolled over in between, one message became two |
-//! | lose the same payload sent twice in a second | the later one takes the next free second | the id has no finer clock |
+//! | stamp a broadcast anew for each connection | one stamp and one id on all connections | when the second rolled over in between, one message became two |
+//! | lose the second of two equal payloads sent in one second | the later one takes the next free second | the id has no finer clock |
 //! | accept any time in the future | at most 60 seconds ahead | such a message could never be forgotten |
 //! | let the newest claim take over an id | the first live connection keeps it, except when dials cross | a claim must not unseat a peer |
 //! | may lose both of two crossing connections (py2p) | probe the remaining one, and dial again | one must remain |
@@ -43,7 +44,7 @@
 //! | answer every `request *` | rate limited | a confused peer floods us with them |
 //! | wait for ever for the answer to a request | until a deadline, then report why | nothing may fail silently |
 //! | relay payload that is not UTF-8 to js2p | skip that peer, and report it | the peer would hang for good |
-//! | ask for a resend of what they cannot read | close, and report why | every js2p closes when asked |
+//! | ask for a resend of what they cannot read | close, and report why | every js2p closes when asked to resend |
 
 mod connections;
 mod dispatch;
@@ -74,9 +75,9 @@ pub use input::{ConnId, DialError, Ended, Input, Now, OtherProtocol, ProposalId,
 pub use membership::peer_book::Place;
 pub use membership::topology::{Neighbor, Neighborhood};
 pub use messaging::broadcast::Outgoing;
+pub use messaging::held_for_validation::{Acceptance, ValidationRule};
 pub use messaging::pass_on::Foreign;
 pub use messaging::route::{Hop, PassedMessage, Route};
-pub use messaging::validation::{Acceptance, ValidationRule};
 pub use messaging::whisper::OutgoingWhisper;
 #[cfg(feature = "node")]
 pub(crate) use messaging::whisper::QueuedWhisper;
@@ -100,12 +101,12 @@ use self::membership::address_scope::Scope;
 use self::membership::peer_book::{PeerBook, Tried};
 use self::membership::peer_exchange::MIN_ASK_PAUSE;
 use self::messaging::announce::Announcements;
+use self::messaging::held_for_validation::Validation;
 use self::messaging::pass_on::Foreigners;
 use self::messaging::prune::Streams;
 use self::messaging::renegotiate::Kept;
 use self::messaging::route::PassedMessages;
 use self::messaging::store_budget::StoreBudget;
-use self::messaging::validation::Validation;
 use self::messaging::waterfall::Waterfall;
 use self::messaging::whisper::authors::Authors;
 use self::messaging::whisper::reply_path::Passages;
@@ -120,9 +121,9 @@ use crate::wire::{Composer, Copies, FingerprintKey, NodeId, PeerEntry, SubnetId}
 /// # Driving it
 ///
 /// Pass inputs to [`handle`](Self::handle), which is total: a misbehaving peer leads to [`Effect::Close`], never to an
-/// error. Pass users' commands to the methods named after them, which can refuse. Each appends its effects to `out`;
-/// perform them in order. The monotonic part of `now` must not go back. Pass [`Input::Tick`] about once a second. Name
-/// each accepted connection with [`next_conn`](Self::next_conn). Report the end of every connection with
+/// error. Pass users' commands to the methods named after them, which can refuse. Both append their effects to `out`,
+/// to be performed in order. The monotonic part of `now` must not go back. Pass [`Input::Tick`] about once a second.
+/// Name each accepted connection with [`next_conn`](Self::next_conn). Report the end of every connection with
 /// [`Input::Closed`], including those the core closed. Equal seeds and equal inputs give equal effects.
 #[derive(Debug)]
 pub struct Mesh {
@@ -159,7 +160,7 @@ pub struct Mesh {
     tried: Tried,
     bans: Bans,
     departures: Departures,
-    /// Our last broadcast, and its number among the messages sent.
+    /// What to resend of our last broadcast, and its number among the messages sent.
     last_broadcast: Option<(u64, Kept)>,
     /// Messages sent so far.
     order: u64,
@@ -171,7 +172,7 @@ pub struct Mesh {
     shunned: BTreeMap<NodeId, Duration>,
     /// Peers that were lost soon after they joined and were dialled again, and when.
     second_chances: BTreeMap<NodeId, Duration>,
-    /// The dropped counters as last reported, and when.
+    /// The counters of dropped messages, as last reported, and when.
     dropped_told: ([u64; DROPPED], Duration),
     /// When the clocks were last compared.
     last_tick: Option<Now>,
@@ -236,7 +237,7 @@ impl Mesh {
         &self.subnet_id
     }
 
-    /// Returns the settings it was made with.
+    /// Returns the settings that the node was created with.
     pub fn params(&self) -> &Params {
         &self.params
     }
@@ -247,7 +248,7 @@ impl Mesh {
         ConnId(self.next_conn)
     }
 
-    /// Sets whether anyone listens. If not, no message is prepared for delivery.
+    /// Sets whether anyone here receives messages. If not, none is prepared for delivery.
     pub fn set_audience(&mut self, listening: bool) {
         self.audience = listening;
     }

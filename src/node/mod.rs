@@ -13,21 +13,21 @@
 //!
 //! # Deadlock freedom
 //!
-//! Upward requests may wait: a Connection waits for the Router until the handshake is judged, and always for permits of
-//! its own budget; the Listener waits for the Router. Downward notices never wait: the Router awaits neither a
-//! Connection, nor a subscriber, nor an asker. So there is no cyclic wait.
+//! Upward requests may wait: a Connection waits for the Router's verdict on its handshake, and at any time for permits
+//! of its budget; the Listener waits for the Router. Downward orders never wait: the Router awaits neither a
+//! Connection, nor a subscriber, nor a user that waits for an answer. So there is no cyclic wait.
 //!
 //! # Bounds
 //!
 //! | queue or buffer | bounded by |
 //! |---|---|
-//! | batches in the Router's mailbox, frames in outbound queues, messages under `Pause` or before interceptors | the inbound budget of the connection they came from |
+//! | batches in the Router's mailbox, frames in outbound queues, messages queued for subscribers with `Pause` or for interceptors | the inbound budget of the connection they came from |
 //! | messages held for validators | the core: 1,024 and 16 MiB, one neighbour at most a quarter |
 //! | own messages in outbound queues | the send budget |
 //! | messages and events for subscribers, the inbox | their queues |
 //! | a subscriber's mailbox | the number of unhandled messages sent ahead |
 //! | frames beyond the inbound budget, what they inflate to, data queued for slow peers | the shared budget |
-//! | a partial frame | a read, or the budgets above; and the frame timeout |
+//! | a partial frame | the size of a read, beyond it the budgets above; in time, `frame_timeout` |
 //! | pending requests of this node and of others | the tables of [`requests`] |
 //! | answers to control messages | the core's budgets, then the outbound queue |
 
@@ -73,7 +73,7 @@ use crate::node::connection::{ConnectionSettings, Terms};
 use crate::node::delivery::inbox::Inboxes;
 use crate::node::delivery::interceptors::Interception;
 use crate::node::delivery::subscriptions::Subscriptions;
-use crate::node::delivery::validators::Validators;
+use crate::node::delivery::validator_queues::Validators;
 use crate::node::reply::Promise;
 use crate::node::requests::exchange::Requests;
 #[cfg(feature = "mdns")]
@@ -97,10 +97,10 @@ use crate::wire::{Generation, Message, NodeId};
 
 /// The interval at which the core is told the time.
 const TICK: Duration = Duration::from_secs(1);
-/// Messages of users the mailbox takes before it parks their senders.
+/// How many messages of users the mailbox takes before their senders have to wait.
 const MAILBOX: usize = 1024;
 
-/// The asker of an operation that takes time.
+/// The user that waits for the end of an operation.
 pub(crate) enum Asker {
     Connect(Promise<Result<NodeId, ConnectError>>),
     /// With the time of the request, on the node's own clock.
@@ -142,9 +142,9 @@ pub struct Router {
     pub(crate) mesh: Mesh,
     pub(crate) clock: Clock,
     pub(crate) links: Links,
-    /// Refused requests that were made with `do_send`; `unheard_events` limits the events about them.
+    /// How many refused requests nobody awaited (`do_send`); `unheard_events` limits the events about them.
     pub(crate) unheard: u64,
-    /// What was queued for ended connections, in total; `ending` is that of the connection that ends now.
+    /// What ended connections left unwritten, in total; `ending`: what the one that is ending now left.
     pub(crate) unwritten: Traffic,
     ending: Traffic,
     unheard_events: TokenBucket,
@@ -276,7 +276,8 @@ impl Actor for Router {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        // A system that ends before the actor's first turn starts it while dropping it, when there are no timers left.
+        // If the system ends before the actor's first turn, actix calls this while dropping the actor, outside any
+        // runtime.
         if tokio::runtime::Handle::try_current().is_err() {
             return;
         }

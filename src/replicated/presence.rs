@@ -30,7 +30,7 @@ const MAX_NODES: usize = 4096;
 /// Maximum bytes of a node's description, as JSON.
 const MAX_ABOUT: usize = 4096;
 /// Longest time an announcement holds: an author with many names fills the list for no longer.
-const LONGEST: Duration = Duration::from_secs(600);
+const MAX_HOLD: Duration = Duration::from_secs(600);
 /// Shortest time between two announcements caused by peers that join.
 const AT_MOST_EVERY: Duration = Duration::from_secs(2);
 
@@ -131,7 +131,7 @@ impl Presence {
     /// times that.
     #[must_use]
     pub fn every(mut self, time: Duration) -> Self {
-        self.every = time.clamp(Duration::from_secs(1), LONGEST / MISSED);
+        self.every = time.clamp(Duration::from_secs(1), MAX_HOLD / MISSED);
         self
     }
 
@@ -224,7 +224,7 @@ impl Handler<Received<Announcement>> for Presence {
             self.passed_over += 1;
             return;
         }
-        let until = Instant::now() + Duration::from_secs(u64::from(seconds)).min(LONGEST);
+        let until = Instant::now() + Duration::from_secs(u64::from(seconds)).min(MAX_HOLD);
         let before = self.present.insert(node.clone(), (about.clone(), until));
         match before {
             Some((before, _)) if before == about => {}

@@ -15,7 +15,7 @@ pub(super) const SPKI: [u8; 12] = [
 ];
 const CONTEXT: &str = "actix-mesh signed 1";
 /// The most characters a proof may have.
-const LONGEST: usize = 200;
+const MAX_CHARACTERS: usize = 200;
 
 /// What a signature covers: see the module's table.
 pub(super) struct Statement<'a> {
@@ -66,7 +66,7 @@ pub(super) struct Proof {
 
 impl Proof {
     pub(super) fn read(text: &str) -> Option<Self> {
-        if text.len() > LONGEST {
+        if text.len() > MAX_CHARACTERS {
             return None;
         }
         let mut parts = text.strip_prefix("signed:1:")?.split(':');

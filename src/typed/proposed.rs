@@ -6,7 +6,7 @@ use super::payload::format::read_message;
 use super::payload::{Payload, kind};
 use crate::mesh::Acceptance;
 use crate::node::Validate;
-use crate::node::delivery::validators::{Asks, Judging};
+use crate::node::delivery::validator_queues::{Asks, Judging};
 use crate::wire::Message;
 
 /// A value held until an actor has judged it, and the message that carried it: see [`Validate`].

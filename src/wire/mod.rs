@@ -6,11 +6,11 @@
 //!
 //! | generation | byte layout | flags |
 //! |---|---|---|
-//! | 0.4 | all sizes, then all packets | relays marked `waterfall` |
-//! | 0.5 | each packet after its size | relays stay broadcasts |
-//! | 0.6, 0.7 | an id of 32 bytes, then MessagePack values | relays stay broadcasts |
+//! | 0.4 | all sizes, then all packets | a relayed broadcast is a `waterfall` |
+//! | 0.5 | each packet after its size | a relayed broadcast stays a `broadcast` |
+//! | 0.6, 0.7 | an id of 32 bytes, then a MessagePack array | a relayed broadcast stays a `broadcast` |
 //!
-//! Inbound: [`Codec`] cuts a stream into [`Batch`]es of [`Frame`]s, which are ranges of the chunk that was read.
+//! Inbound: [`Codec`] cuts a stream into [`Batch`]es of [`Frame`]s, which are ranges of the bytes that were read.
 //! Outbound: [`Composer`] makes [`Frames`], bytes ready to be written.
 
 mod address;

@@ -104,7 +104,7 @@ impl Packet {
     }
 
     /// Returns the packet as a MessagePack value.
-    #[cfg(any(feature = "node", test))]
+    #[cfg(any(feature = "bridge", test))]
     pub(crate) fn encoded(&self) -> Vec<u8> {
         let mut raw = Vec::new();
         self.write_value(&mut raw);
@@ -112,7 +112,7 @@ impl Packet {
     }
 
     /// Reads a packet from a MessagePack value, if these bytes are exactly one value.
-    #[cfg(any(feature = "node", test))]
+    #[cfg(any(feature = "bridge", test))]
     pub(crate) fn decoded(raw: &[u8]) -> Option<Packet> {
         let (contents, form) = value::whole(raw)?;
         Some(Packet(Bytes::copy_from_slice(contents), form))

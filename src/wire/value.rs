@@ -97,7 +97,7 @@ pub(super) fn form(raw: &[u8]) -> (usize, Form) {
 }
 
 /// Returns the contents of a value, if these bytes are exactly one value.
-#[cfg(any(feature = "node", test))]
+#[cfg(any(feature = "bridge", test))]
 pub(crate) fn whole(raw: &[u8]) -> Option<(&[u8], Form)> {
     let (skip, form) = form(raw);
     (value_len(raw)? == raw.len()).then(|| (&raw[skip.min(raw.len())..], form))

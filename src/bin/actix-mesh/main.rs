@@ -7,9 +7,9 @@
 mod bridge;
 mod ca;
 mod command_error;
+mod completions;
 mod config_file;
 mod frames;
-mod help;
 mod lines;
 mod logging;
 mod node;
@@ -63,8 +63,8 @@ enum Command {
     Bridge(bridge::Args),
     Probe(probe::Args),
     Top(top::Args),
-    Completions(help::Completions),
-    Man(help::Man),
+    Completions(completions::Completions),
+    Man(completions::Man),
 }
 
 impl Command {
@@ -78,8 +78,8 @@ impl Command {
             Self::Bridge(args) => bridge::run(args),
             Self::Probe(args) => probe::run(&args),
             Self::Top(args) => top::run(args),
-            Self::Completions(args) => help::completions(&args, Cli::command()),
-            Self::Man(args) => help::man(&args, Cli::command()),
+            Self::Completions(args) => completions::completions(&args, Cli::command()),
+            Self::Man(args) => completions::man(&args, Cli::command()),
         }
     }
 }

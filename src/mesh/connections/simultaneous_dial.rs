@@ -1,9 +1,9 @@
 //! Simultaneous dials and id claims: two connections under one id, and which of them is kept.
 //!
 //! Owns the contest between a peer's connection and a second one that claims the same id. No claim replaces a live
-//! peer: the old connection is probed first, and what comes in on the new one is held back, unprocessed. Nodes of this
-//! crate prove to each other that both connections are theirs, and agree on one without losing a message. A reference
-//! peer is probed; if it answers, the new connection is refused.
+//! peer: the old connection is probed first, and what comes in on the new one is held back, unprocessed. Two nodes of
+//! this crate prove to each other that both connections join the same two nodes, and agree on one without losing a
+//! message. A reference peer is probed; if it answers, the new connection is refused.
 
 use std::time::Duration;
 
@@ -21,34 +21,34 @@ use crate::mesh::membership::address_scope::scope_of;
 use crate::mesh::membership::capability::Verb;
 use crate::wire::{Address, Batch, Control, NodeId, is_extension};
 
-/// A connection started at most this long after the other's handshake counts as simultaneous: its dialler could not
-/// have known.
+/// A peer that is lost at most this long, plus [`PROBE`], after it joined or was contested gets a second chance.
 const CROSSING: Duration = Duration::from_secs(5);
 
 /// Deadline for the old connection to answer a probe.
 const PROBE: Duration = Duration::from_secs(5);
 
-/// Deadline where py2p has closed the new connection, or may be about to close the old one: it may close one of two and
-/// forget the other.
-const HASTE: Duration = Duration::from_millis(700);
+/// Shorter deadline where py2p has closed the new connection, or may be about to close the old one: it may have
+/// forgotten the other.
+const PY2P_PROBE_TIMEOUT: Duration = Duration::from_millis(700);
 
-/// js2p forgets a peer when either of its two connections closes: it is greeted again this long after the new one
-/// closed.
+/// js2p forgets a peer when either of its two connections closes: our handshake is sent to it again this long after the
+/// new one closed.
 const GREET_AGAIN: Duration = Duration::from_millis(500);
 
 /// Two connections of one node must be reduced to one within this time.
-const SETTLED: Duration = Duration::from_secs(30);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long the question for other connections waits for the handshake of one.
+/// How long a `Bind` that came before the other connection's handshake waits for it.
 const ANOTHER: Duration = Duration::from_secs(3);
 
 /// Maximum number of connections that contest one id, and that contest any.
 const CONTENDERS_OF_ONE: usize = 4;
 const CONTENDERS: usize = 64;
 
-/// Minimum interval between second chances for a peer, and the maximum number of peers remembered.
+/// Minimum interval between second chances for a peer.
 const SECOND_CHANCE: Duration = Duration::from_secs(60);
 
+/// Maximum number of peers remembered as having had one.
 const MAX_SECOND_CHANCES: usize = 64;
 
 impl Entry {
@@ -64,7 +64,7 @@ impl Entry {
         self.contest.as_mut()?.claim.as_deref_mut()
     }
 
-    /// Whether its inbound frames are held back: it claims the id of a connected peer, and this is not proven yet.
+    /// Whether its inbound frames are held back: it claims the id of a connected peer, and the claim is not proven yet.
     pub(in crate::mesh) fn is_held(&self) -> bool {
         self.claim().is_some_and(|claim| !claim.is_same_node())
     }
@@ -142,7 +142,7 @@ impl Mesh {
         if !self.extend(now, old, Verb::Bind, vec![token], out) {
             self.ask_for_sign_of_life(now, old, out);
         }
-        // The question may be queued behind much else to a slow peer.
+        // The probe may be queued behind much other data; a peer that reads that is alive.
         out.push(Effect::Watch { conn: old });
     }
 
@@ -175,7 +175,7 @@ impl Mesh {
         }
     }
 
-    /// Handles the question on one connection whether another one is ours too.
+    /// Handles `Bind`: the peer asks on `conn` whether another connection is ours too.
     pub(in crate::mesh) fn on_bind(
         &mut self,
         now: Now,
@@ -184,7 +184,7 @@ impl Mesh {
         out: &mut Effects,
     ) {
         let [token] = arguments else {
-            return self.malformed(now, conn, "a question of one token", out);
+            return self.malformed(now, conn, "bind without exactly one token", out);
         };
         if self.others_of(conn).is_empty() && self.awaiting.len() > 0 {
             // The handshake of the other one may be in flight.
@@ -196,7 +196,8 @@ impl Mesh {
         }
     }
 
-    /// Repeats the token on the other connections to the same peer, and reports on this one which side dialled those.
+    /// Repeats the token on the other connections to the same peer, and answers on this one, saying for each which side
+    /// dialled it.
     fn echo(&mut self, now: Now, conn: ConnId, token: Bytes, out: &mut Effects) {
         let mut answer = vec![token.clone()];
         for (other, direction) in self.others_of(conn) {
@@ -226,7 +227,7 @@ impl Mesh {
         others
     }
 
-    /// Handles the token of the other connection, repeated on this one.
+    /// Handles `Echo`: the token sent on the old connection comes back on this one.
     pub(in crate::mesh) fn on_echo(
         &mut self,
         now: Now,
@@ -251,7 +252,7 @@ impl Mesh {
         out: &mut Effects,
     ) {
         let Some((token, sides)) = arguments.split_first() else {
-            return self.malformed(now, conn, "an answer without a token", out);
+            return self.malformed(now, conn, "bound without a token", out);
         };
         let Some(entry) = self.routing.get(conn) else {
             return;
@@ -279,8 +280,8 @@ impl Mesh {
         }
     }
 
-    /// Once both connections are known to be one node's, reads both. The node with the larger id gives up the one that
-    /// came second to it.
+    /// Once both connections are known to lead to one node, processes what was held back. The node with the larger id
+    /// gives up the one that came second to it.
     fn settle(&mut self, now: Now, new: ConnId, out: &mut Effects) {
         let Some(entry) = self.routing.get_mut(new) else {
             return;
@@ -289,7 +290,7 @@ impl Mesh {
         let Some(claim) = entry.claim_mut().filter(|claim| claim.is_same_node()) else {
             return;
         };
-        claim.until = now.monotonic + SETTLED;
+        claim.until = now.monotonic + SETTLE_TIMEOUT;
         let held = std::mem::take(&mut claim.held);
         self.release(now, new, held, out);
         if self.me().cmp_numeric(&id).is_gt() {
@@ -357,7 +358,7 @@ impl Mesh {
         self.move_off(now, old, out);
     }
 
-    /// Makes the new connection the peer's. `known`: the user is told nothing.
+    /// Makes the new connection the peer's. `known`: the peer had joined already, so no event is due.
     fn promote(&mut self, now: Now, new: ConnId, known: bool, out: &mut Effects) {
         self.routing.promote(new);
         let Some(entry) = self.routing.get_mut(new) else {
@@ -425,7 +426,7 @@ impl Mesh {
         contest.greet_at = Some(now.monotonic + GREET_AGAIN);
         if !contest.alive && !fragile {
             let since = contest.contested.unwrap_or(now.monotonic);
-            let until = (now.monotonic + HASTE).min(since + PROBE);
+            let until = (now.monotonic + PY2P_PROBE_TIMEOUT).min(since + PROBE);
             (entry.heard, entry.probed) = (until, true);
         }
     }
@@ -447,7 +448,7 @@ impl Mesh {
             let crossed = direction != towards;
             if crossed && !fragile && ours_is_kept == (towards == Direction::Outgoing) {
                 if let Some(claim) = self.routing.get_mut(new).and_then(Entry::claim_mut) {
-                    claim.until = claim.until.min(now.monotonic + HASTE);
+                    claim.until = claim.until.min(now.monotonic + PY2P_PROBE_TIMEOUT);
                 }
             } else {
                 self.refuse_contender(now, new, out);
@@ -556,7 +557,8 @@ impl Mesh {
         }
     }
 
-    /// Dials a peer once more if it is lost right after a contest: py2p closes, or forgets, both of two connections.
+    /// Dials a peer once more if it is lost right after a contest, or soon after it joined while its host was being
+    /// dialled: py2p closes, or forgets, both of two connections.
     pub(in crate::mesh) fn give_second_chance(
         &mut self,
         now: Now,

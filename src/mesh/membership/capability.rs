@@ -215,7 +215,7 @@ impl Mesh {
         let arguments = extension.arguments;
         let bytes: usize = arguments.iter().map(Bytes::len).sum();
         if bytes > verb.terms().bytes {
-            return self.malformed(now, conn, "an extension that is too long", out);
+            return self.malformed(now, conn, "extension that is too long", out);
         }
         let Some(entry) = self.routing.get_mut(conn) else {
             return;

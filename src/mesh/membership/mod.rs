@@ -4,6 +4,7 @@
 //! looks like.
 
 pub(super) mod address_scope;
+pub(super) mod backoff;
 pub(super) mod capability;
 pub(super) mod clock_skew;
 pub(super) mod keepalive;

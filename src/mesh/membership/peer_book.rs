@@ -7,10 +7,10 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rand::RngExt;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
+use crate::mesh::membership::backoff::Backoff;
 use crate::wire::{Address, NodeId};
 
 /// Addresses remembered besides the kept ones; the one last good longest ago is evicted first.
@@ -21,10 +21,6 @@ const MAX_KEPT: usize = 1024;
 
 /// Places of an earlier run that are dialled at once, whatever else the node learns.
 const ANCHORS: usize = 2;
-
-/// After `PERSISTENT` failures, an address that is not kept is dialled only every `SELDOM` times the back-off cap.
-const PERSISTENT: u32 = 40;
-const SELDOM: u32 = 20;
 
 /// How long dialled addresses that only others named are remembered.
 const REMEMBERED: Duration = Duration::from_secs(600);
@@ -60,30 +56,6 @@ struct BookEntry {
     /// The earliest time of the next dial.
     next: Duration,
     last_good: u64,
-}
-
-/// Exponential back-off with jitter of up to half of each pause, capped.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::mesh) struct Backoff {
-    pub(in crate::mesh) first: Duration,
-    /// `None`: an address is dialled once, and not again.
-    pub(in crate::mesh) cap: Option<Duration>,
-}
-
-impl Backoff {
-    fn after(self, failures: u32, kept: bool, rng: &mut StdRng) -> Duration {
-        let Some(cap) = self.cap else {
-            return Duration::MAX;
-        };
-        let doubled = self.first.saturating_mul(1 << failures.min(16)).min(cap);
-        // A peer that has been away for long is dialled seldom.
-        let pause = if kept || failures < PERSISTENT {
-            doubled
-        } else {
-            cap * SELDOM
-        };
-        pause.mul_f64(rng.random_range(0.5..1.0))
-    }
 }
 
 /// See the module.
@@ -268,7 +240,6 @@ impl Tried {
 
 #[cfg(test)]
 mod tests {
-    use rand::SeedableRng;
 
     use super::*;
 
@@ -298,21 +269,6 @@ mod tests {
         );
         book.release(&id("A"), None);
         assert!(due(&book, false).is_empty());
-    }
-
-    #[test]
-    fn each_failure_waits_longer_up_to_the_cap() {
-        let mut rng = StdRng::seed_from_u64(1);
-        const CAP: Duration = Duration::from_secs(30);
-        let backoff = Backoff {
-            first: Duration::from_secs(1),
-            cap: Some(CAP),
-        };
-        for failures in 0..40 {
-            let full = Duration::from_secs(1 << failures.min(5)).min(CAP);
-            let wait = backoff.after(failures, true, &mut rng);
-            assert!(full / 2 <= wait && wait <= full, "{failures}: {wait:?}");
-        }
     }
 
     #[test]

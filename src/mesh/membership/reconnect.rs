@@ -11,14 +11,15 @@ use crate::mesh::connections::routing_table::Entry;
 use crate::mesh::effect::Effects;
 use crate::mesh::event::CloseReason;
 use crate::mesh::input::Now;
-use crate::mesh::membership::peer_book::{Backoff, Place};
+use crate::mesh::membership::backoff::Backoff;
+use crate::mesh::membership::peer_book::Place;
 use crate::wire::Address;
 
 /// Lost addresses dialled per tick.
 const DIALS_A_TICK: usize = 1;
 
 /// A peer connected for less than this was admitted and dropped at once: its back-off keeps growing.
-const SETTLED: Duration = Duration::from_secs(10);
+const PROVED_AFTER: Duration = Duration::from_secs(10);
 
 impl Mesh {
     /// Adds addresses to the book: from an earlier run, or as seeds of a first one. They are dialled while no peer is
@@ -59,7 +60,7 @@ impl Mesh {
         let seen = |address: &&Address| address.host == lost.reached.host;
         let dialled = lost.dialled.as_deref().into_iter();
         for address in dialled.clone().chain(lost.announced.as_ref().filter(seen)) {
-            let proved = now.monotonic >= lost.ready_at + SETTLED;
+            let proved = now.monotonic >= lost.ready_at + PROVED_AFTER;
             self.book.left(address, now.unix, proved);
         }
         if self.closing {

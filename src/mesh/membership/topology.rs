@@ -130,7 +130,7 @@ impl Mesh {
             .first()
             .map(|text| serde_json::from_slice::<Vec<Neighbor>>(text));
         let Some(Ok(mut neighbors)) = neighbors else {
-            return self.malformed(now, conn, "a list of neighbours", out);
+            return self.malformed(now, conn, "list of neighbours", out);
         };
         neighbors.truncate(MAX_NEIGHBOURS);
         neighbors.shrink_to_fit();

@@ -5,6 +5,7 @@
 
 pub(super) mod announce;
 pub(super) mod broadcast;
+pub(super) mod held_for_validation;
 pub(super) mod pass_on;
 pub(super) mod prune;
 pub(super) mod receive;
@@ -13,6 +14,5 @@ pub(super) mod renegotiate;
 pub(super) mod route;
 pub(super) mod send_many;
 pub(super) mod store_budget;
-pub(super) mod validation;
 pub(super) mod waterfall;
 pub(super) mod whisper;

@@ -1,6 +1,7 @@
-//! Inbound frames: from a batch to what each frame means. Fingerprints come first; only fresh frames are verified.
+//! Inbound frames: what each frame of a batch means. Known frames are dropped by fingerprint; only new ones are
+//! verified.
 //!
-//! Owns the walk over a batch, and which main flags each control message is valid under. What a control message leads
+//! Owns the walk over a batch, and under which main flags each control message is valid. What a control message leads
 //! to is decided in its own file.
 
 use crate::mesh::Mesh;
@@ -44,7 +45,7 @@ impl Mesh {
         };
         entry.received.messages += batch.len() as u64;
         entry.received.bytes += batch.wire_len() as u64;
-        // Our handshake may have triggered a probe; the peer's handshake does not answer it.
+        // A probe may be pending already; a handshake is no answer to it.
         if !entry.probed || first == 0 {
             (entry.heard, entry.probed) = (now.monotonic, false);
             entry.note_alive();
@@ -69,13 +70,8 @@ impl Mesh {
         let proven = verify(&batch, &mut candidates);
         broken = proven.failed.or(broken);
         let (traced, validates) = (trace::is_on(), !self.validates_nothing());
-        let keeps = self.keeps_passed();
         if validates {
-            let mut more = (0, 0);
-            candidates.retain(|it| {
-                let place = (&batch, it.index);
-                it.fingerprint.is_none() || self.has_room_to_wait(conn, place, &mut more)
-            });
+            self.leave_out_those_without_room(conn, &batch, &mut candidates);
         }
         self.remember_all(now, &mut candidates);
         let mut picked = Vec::with_capacity(candidates.len());
@@ -87,15 +83,15 @@ impl Mesh {
             if traced && let Some(entry) = self.routing.get(conn) {
                 trace::received(self.me(), &entry.id, &frame);
             }
-            if candidate.fingerprint.is_some() && last != Some(candidate.author) {
-                last = Some(candidate.author);
-                self.authors.heard(candidate.author, conn, now.monotonic);
-            }
             if candidate.fingerprint.is_some() {
+                if last != Some(candidate.author) {
+                    last = Some(candidate.author);
+                    self.authors.heard(candidate.author, conn, now.monotonic);
+                }
                 self.note_large(&frame);
-            }
-            if keeps && candidate.fingerprint.is_some() {
-                self.note_heard(now, conn, &frame);
+                if self.keeps_passed() {
+                    self.note_heard(now, conn, &frame);
+                }
             }
             let place = (&batch, candidate.index);
             if validates && self.hold_for_validation(now, conn, place, proven.by_bytes, out) {
@@ -122,7 +118,8 @@ impl Mesh {
         }
     }
 
-    /// Returns the frames before the first that did not decode, without untimely and known broadcasts.
+    /// Returns the frames to verify: those before the first that does not decode, without untimely and known
+    /// broadcasts; and that frame's error.
     fn candidates(
         &mut self,
         now: Now,
@@ -164,7 +161,8 @@ impl Mesh {
         (candidates, broken)
     }
 
-    /// Whether a broadcast is neither expired, nor from the future, nor our own.
+    /// Returns whether a broadcast may be accepted now. If not, counts why; if its stamp is untimely, also asks the
+    /// neighbour for its time, if it is the author.
     fn is_timely(&mut self, now: Now, conn: ConnId, frame: &Frame<'_>, out: &mut Effects) -> bool {
         let time = frame.time();
         if self.waterfall.expired(now.unix, time) {
@@ -215,7 +213,22 @@ impl Mesh {
         self.stats.duplicates += (before - candidates.len()) as u64;
     }
 
-    /// Remembers the verified broadcasts, and drops those that came twice in one batch. As above, back to back.
+    /// Drops broadcasts for which the validators' queues have no room, before they count as seen.
+    fn leave_out_those_without_room(
+        &mut self,
+        conn: ConnId,
+        batch: &Batch,
+        candidates: &mut Vec<Candidate>,
+    ) {
+        let mut more = (0, 0);
+        candidates.retain(|it| {
+            let place = (batch, it.index);
+            it.fingerprint.is_none() || self.has_room_to_wait(conn, place, &mut more)
+        });
+    }
+
+    /// Remembers the verified broadcasts, and drops those that came twice in one batch. The look-ups run back to back,
+    /// as in `leave_out_known`.
     fn remember_all(&mut self, now: Now, candidates: &mut Vec<Candidate>) {
         let fingerprints: Vec<_> = candidates.iter().filter_map(|it| it.fingerprint).collect();
         let mut seen = self
@@ -241,7 +254,7 @@ impl Mesh {
         out: &mut Effects,
     ) -> bool {
         match Control::read(frame, self.params.generation) {
-            // No reference library sends one, and each closes the connection on one.
+            // No reference peer sends a message without payload, and each closes the connection that brings one.
             None if frame.kind().is_none() => {
                 self.malformed(now, conn, "no payload", out);
                 false
@@ -278,8 +291,8 @@ impl Mesh {
         }
     }
 
-    /// Handles a control message that is invalid in a broadcast. A neighbour that only relayed it could not know, and
-    /// is not blamed for its author.
+    /// Handles a control message that is invalid in a broadcast. A neighbour is blamed only if it is the author: a
+    /// relay could not know.
     fn relayed_nonsense(
         &mut self,
         now: Now,
@@ -353,7 +366,7 @@ impl Mesh {
             }
             Some(Ok(Control::Resend)) => self.on_resend(now, conn, out),
             Some(Ok(_)) => self.misplaced(now, conn, out),
-            Some(Err(_)) | None => self.malformed(now, conn, "a renegotiation", out),
+            Some(Err(_)) | None => self.malformed(now, conn, "renegotiation", out),
         }
     }
 
@@ -404,7 +417,7 @@ impl Mesh {
 struct Proven {
     /// The error of the first candidate that failed.
     failed: Option<String>,
-    /// Whether all ids follow the byte rule.
+    /// Whether all ids are hashes of the bytes ([`IdRule::Bytes`]).
     by_bytes: bool,
 }
 

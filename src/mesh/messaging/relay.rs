@@ -14,8 +14,9 @@ use crate::mesh::trace;
 use crate::wire::{Batch, Frame, IdRule};
 
 impl Mesh {
-    /// Relays the frames picked from a batch to all peers except the one they came from. No frame goes to its author,
-    /// nor to a peer it would hang. `by_bytes`: whether all ids follow the byte rule.
+    /// Relays the frames picked from a batch to all peers but their source, their authors, peers they would hang, and
+    /// peers that asked to be spared them. Large ones are offered first. `by_bytes`: whether all ids follow
+    /// [`IdRule::Bytes`].
     pub(in crate::mesh) fn relay(
         &mut self,
         now: Now,
@@ -53,7 +54,7 @@ impl Mesh {
     fn others_than(&self, source: ConnId) -> Targets {
         let mut others = self.routing.conns();
         let from = self.routing.get(source);
-        // The source must not get it back on its other connection while the duplicate is being closed.
+        // Nor may its peer get it back on the other connection, while it has two.
         let other = from.filter(|from| from.duplicate);
         let other = other.and_then(|from| self.routing.conn_of(&from.id));
         others.retain(|conn| *conn != source && Some(*conn) != other);
@@ -79,14 +80,14 @@ impl Mesh {
             // The only frame of the batch: it need not be copied.
             let named = batch.get(*index).map(|frame| Large::of(&frame)).ok();
             for (named, frames) in named.into_iter().zip(batch.into_relay(picked)) {
-                self.pass_on_large(now, named, frames, without(index), out);
+                self.relay_large_frame(now, named, frames, without(index), out);
             }
             return;
         }
         for index in large {
             let named = batch.get(*index).map(|frame| Large::of(&frame)).ok();
             for (named, frames) in named.into_iter().zip(batch.relay_some(&[*index])) {
-                self.pass_on_large(now, named, frames, without(index), out);
+                self.relay_large_frame(now, named, frames, without(index), out);
             }
         }
         let small = picked.iter().filter(|index| !large.contains(index));
@@ -109,8 +110,8 @@ impl Mesh {
         }
     }
 
-    /// Returns the frames that each peer must not get. Almost always empty. `harmless`: whether no frame can harm a
-    /// peer.
+    /// Returns, for each peer, the indices of frames that it must not get. Almost always empty. `harmless`: whether no
+    /// frame can harm a peer.
     fn exceptions(
         &mut self,
         now: Now,
@@ -144,8 +145,8 @@ impl Mesh {
         exceptions
     }
 
-    /// Returns the peers that a message which is not text would harm. The two reference languages derive different ids
-    /// for it: js2p hangs on the one, py2p closes the connection on the other.
+    /// Returns the peers that a message which is not text would harm. The reference peers derive different ids for it:
+    /// js2p hangs on a message with py2p's id, py2p closes the connection on one with js2p's.
     fn harmed(&self, frame: &Frame<'_>) -> Vec<(ConnId, SkipReason)> {
         let by_bytes = frame.verify() == Ok(IdRule::Bytes);
         let harmed = self
@@ -185,7 +186,8 @@ fn is_in(indices: &[usize], index: usize) -> bool {
     indices.binary_search(&index).is_ok()
 }
 
-/// Sends frames at once: all of them to `others`, and to each exception those it may have.
+/// Sends frames at once: to `others` all of them, and to each peer in `exceptions` those not listed for it. Both lists
+/// of indices are sorted.
 fn flood(
     batch: Batch,
     picked: &[usize],

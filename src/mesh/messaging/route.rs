@@ -264,7 +264,7 @@ impl Mesh {
     ) {
         let asked = arguments.first().map(MessageId::parse);
         let Some(Ok(id)) = asked else {
-            return self.malformed(now, conn, "the id of a message", out);
+            return self.malformed(now, conn, "message id", out);
         };
         if !self.params.share_topology {
             return;
@@ -287,7 +287,7 @@ impl Mesh {
         out: &mut Effects,
     ) {
         let Some((id, said)) = read_answer(arguments) else {
-            return self.malformed(now, conn, "a message's way", out);
+            return self.malformed(now, conn, "route", out);
         };
         let Some(entry) = self.routing.get_mut(conn) else {
             return;

@@ -1,6 +1,6 @@
-//! One actor per connection: passes what it reads to the Router, and what it is ordered to write to the peer.
+//! One actor per connection: passes what it reads to the Router, and writes to the peer what the Router orders.
 //!
-//! Owns the stream and its end. Holds the Router weakly, and knows nothing of the protocol; its end is reported once,
+//! Owns the stream and its end. Holds the Router weakly, and knows nothing of the protocol; reports its own end once,
 //! from `stopped`.
 
 pub(crate) mod notices;
@@ -48,9 +48,9 @@ use crate::wire::{Address, Generation, Limits};
 /// After a failed write: how long the peer's last data may take to be read.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Data still queued after this long is queued because of the peer, not because of scheduling.
+/// If data is still queued after this time, the peer is slow, not the scheduler.
 const FULL: Duration = Duration::from_millis(500);
-/// A peer that reads makes room within this time.
+/// A peer that reads frees some of the system's buffer within this time.
 const TAKEN: Duration = Duration::from_millis(3500);
 
 /// The Router's orders for a connection: all that a batch of effects brought.
@@ -67,8 +67,8 @@ pub(crate) struct Orders {
     pub(crate) recheck: bool,
 }
 
-/// Asks how much of the orders before this is not written yet. The answer has its own channel: a message that waits for
-/// an answer can be overtaken by orders when the mailbox is full.
+/// Asks how much of what was ordered before is not written yet. The answer has its own channel: a message that waits
+/// for an answer can be overtaken by orders when the mailbox is full.
 #[derive(Debug, actix::Message)]
 #[rtype(result = "()")]
 pub(crate) struct Unwritten(pub(crate) oneshot::Sender<Traffic>);
@@ -90,7 +90,7 @@ pub(crate) struct ConnectionSettings {
     pub(crate) rates: Rates,
     pub(crate) frame_timeout: Duration,
     pub(crate) patience: Patience,
-    /// How streams are secured before any other data; `None`: in plaintext.
+    /// How streams are secured before any other data; `None`: they are not.
     #[cfg(feature = "tls")]
     pub(crate) upgrade: Option<Upgrade>,
     /// How streams become WebSockets; `None`: they do not.
@@ -143,7 +143,7 @@ impl Stream {
     }
 }
 
-/// See the module. There may be many idle ones, so what only a busy one needs is created on demand.
+/// See the module. There may be many idle ones, so what only busy ones need is created on demand.
 pub(crate) struct Connection {
     source: Source,
     /// `None` if it could not be opened on this thread.
@@ -210,8 +210,8 @@ impl Connection {
         ctx.stop();
     }
 
-    /// Reports the peer if it reads some of its queue from now on. Bytes that the system's buffer takes prove nothing:
-    /// it is full.
+    /// Reports the peer as alive if more of its queue is written within [`TAKEN`]. The system's buffer is full by now,
+    /// so only a peer that reads makes room.
     fn watch(&mut self, ctx: &mut Context<Self>) {
         let stalled = self.outbound.as_ref().filter(|queue| queue.is_stalled());
         let Some(before) = stalled.map(|outbound| outbound.written()) else {
@@ -246,7 +246,7 @@ impl Connection {
         }
     }
 
-    /// Stops reading for the Router, and flushes the queue while there is time.
+    /// Passes on nothing more, and flushes the queue within this time.
     fn close(&mut self, within: Duration, ctx: &mut Context<Self>) {
         self.closing = true;
         self.source.account.close();
@@ -379,7 +379,8 @@ impl Handler<Unwritten> for Connection {
 
 #[cfg(any(feature = "tls", feature = "websocket"))]
 impl Connection {
-    /// Starts the TLS or WebSocket handshake; then reading begins and the queue is flushed. The core bounds the time.
+    /// Starts the TLS or WebSocket handshake; then reading begins and the queue is flushed. The core closes the
+    /// connection if that takes too long.
     fn open(mut self, opening: Opening, ctx: &mut Context<Self>) -> Self {
         let Some(transport) = self.transport.take() else {
             return self;
@@ -520,7 +521,7 @@ impl ActorFuture<Connection> for Reading {
 }
 
 /// Writes in the connection's own context, after its mailbox, so that all orders of a turn go out in one write. Ends
-/// when the queue is empty, so an idle connection has none.
+/// when the queue is empty, so an idle connection has no such future.
 struct Flush;
 
 impl ActorFuture<Connection> for Flush {

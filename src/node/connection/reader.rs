@@ -44,7 +44,7 @@ const OVERHEAD: usize = 256;
 /// connections.
 const TURNS: u32 = 2;
 /// The longest pause of a rate-limited connection: after a longer one it would seem dead.
-const LONGEST: Duration = Duration::from_secs(10);
+const MAX_PAUSE: Duration = Duration::from_secs(10);
 
 /// The connection whose input is read, and its account.
 #[derive(Clone)]
@@ -351,7 +351,7 @@ impl BatchSubmit {
             }
         }
         if !wait.is_zero() {
-            sleep(wait.min(LONGEST)).await;
+            sleep(wait.min(MAX_PAUSE)).await;
         }
         Ok(())
     }

@@ -5,4 +5,4 @@ pub(crate) mod inbox;
 pub(crate) mod interceptors;
 pub(crate) mod queue;
 pub(crate) mod subscriptions;
-pub(crate) mod validators;
+pub(crate) mod validator_queues;

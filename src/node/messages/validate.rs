@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::Recipient;
 
 use crate::mesh::Acceptance;
-use crate::node::delivery::validators::{Asks, Judging, Validator};
+use crate::node::delivery::validator_queues::{Asks, Judging, Validator};
 use crate::node::messages::subscribe::SubscriptionId;
 use crate::wire::{Message, Packet};
 
@@ -112,8 +112,8 @@ impl Validate {
     }
 
     fn patience(&self) -> Duration {
-        const LONGEST: Duration = Duration::from_secs(30);
-        self.deadline.min(LONGEST)
+        const MAX_DEADLINE: Duration = Duration::from_secs(30);
+        self.deadline.min(MAX_DEADLINE)
     }
 
     pub(crate) fn into_validator(self) -> Validator {

@@ -1,22 +1,22 @@
 //! The Router's main loop: asks the core what to do, and carries it out.
 //!
 //! Its centre is one `match` over effects. It decides nothing about the protocol: an `if` about a message, a peer or a
-//! flag belongs in the core. It awaits neither a connection nor a subscriber.
+//! flag belongs in `mesh`, the core. It awaits neither a connection nor a subscriber.
 
+pub(crate) mod adaptive_compression;
 pub(crate) mod addresses;
 pub(crate) mod arbiters;
+pub(crate) mod ask_validators;
 #[cfg(feature = "tls")]
 pub(crate) mod certificates;
 pub(crate) mod clock;
 pub(crate) mod commands;
-pub(crate) mod compress;
 pub(crate) mod connections;
 pub(crate) mod inputs;
 pub(crate) mod observability;
 pub(crate) mod pass_on;
 pub(crate) mod readiness;
 pub(crate) mod shutdown;
-pub(crate) mod validation;
 
 use std::mem;
 use std::pin::Pin;
@@ -40,7 +40,7 @@ use crate::node::transport::dial::Dialed;
 use crate::node::{Asker, Offer, Router, SubscriptionId, TICK, Verdict};
 use crate::wire::{Address, Hold, Message};
 
-/// The deadline for an orderly close. Peers of the reference close as soon as the other side does.
+/// The deadline for an orderly close. Reference peers close as soon as the other side does.
 const CLOSING: Duration = Duration::from_secs(5);
 impl Router {
     /// Sends the batch of own messages first, then runs the core and performs its effects.
@@ -53,6 +53,7 @@ impl Router {
         self.act(ctx, what)
     }
 
+    /// Runs the core and performs its effects.
     pub(crate) fn act<R>(
         &mut self,
         ctx: &mut Context<Self>,
@@ -63,10 +64,11 @@ impl Router {
         result
     }
 
+    /// Runs the core, after the tick if one is due; returns the effects, not yet performed.
     fn decide<R>(&mut self, what: impl FnOnce(&mut Mesh, Now, &mut Effects) -> R) -> (R, Effects) {
         let now = self.clock.now();
         let mut effects = mem::take(&mut self.effects);
-        // A mailbox that is never empty would starve the timer.
+        // The timer does not run while the mailbox is never empty.
         if now.monotonic >= self.next_tick {
             self.next_tick = now.monotonic + TICK;
             self.mesh.handle(now, Input::Tick, &mut effects);
@@ -75,7 +77,7 @@ impl Router {
         (result, effects)
     }
 
-    /// `hold`: the charge of the batch that the delivered messages came in.
+    /// Performs effects in order. `hold`: the charge of the batch that the delivered messages came in.
     fn perform_all(&mut self, mut effects: Effects, hold: &Hold, ctx: &mut Context<Self>) {
         for effect in effects.drain(..) {
             self.perform(effect, hold, ctx);
@@ -188,7 +190,7 @@ impl Router {
             .pump(|burst| Self::finish(burst, |router| &mut router.events, ctx));
     }
 
-    /// Awaits the end of a burst, then starts the next.
+    /// Waits until the subscriber has handled a burst, then starts the next.
     fn finish<T: Topic>(
         (id, request): Burst<T>,
         of: fn(&mut Self) -> &mut Subscriptions<T>,
@@ -220,7 +222,7 @@ impl Router {
         ctx.spawn(in_time.map(move |verdict, router, ctx| router.on_verdict(of, verdict, ctx)));
     }
 
-    /// Takes an interceptor's verdict; `Err`: it is late, and is awaited without holding up anything.
+    /// Takes an interceptor's verdict; `Err`: it is late; it is still awaited, but no message waits for it.
     fn on_verdict(
         &mut self,
         of: SubscriptionId,

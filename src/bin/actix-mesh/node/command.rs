@@ -172,14 +172,14 @@ where
 }
 
 /// The longest time a whisper may be given, in seconds.
-const LONGEST: f64 = 3600.0;
+const MAX_WITHIN_SECONDS: f64 = 3600.0;
 
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let seconds = Option::<f64>::deserialize(deserializer)?;
-    let time = |seconds: f64| match (0.0..=LONGEST).contains(&seconds) {
+    let time = |seconds: f64| match (0.0..=MAX_WITHIN_SECONDS).contains(&seconds) {
         true => Ok(Duration::from_secs_f64(seconds)),
         false => Err(de::Error::custom(format_args!(
-            "within is in seconds, 0 to {LONGEST}"
+            "within is in seconds, 0 to {MAX_WITHIN_SECONDS}"
         ))),
     };
     seconds.map(time).transpose()

@@ -21,7 +21,7 @@ pub(super) enum News {
 /// The pause between two attempts.
 const AGAIN: Duration = Duration::from_secs(1);
 /// The longest line of the stream: a snapshot of the largest mesh that is drawn.
-const LONGEST: u64 = 16 << 20;
+const MAX_LINE_BYTES: u64 = 16 << 20;
 
 /// The URL of a node's API and the token it requires.
 #[derive(Clone, Debug)]
@@ -87,7 +87,7 @@ impl Api {
         let mut event = String::new();
         loop {
             let mut line = String::new();
-            let read = std::io::Read::take(&mut lines, LONGEST).read_line(&mut line);
+            let read = std::io::Read::take(&mut lines, MAX_LINE_BYTES).read_line(&mut line);
             if read.map_err(|error| error.to_string())? == 0 {
                 return Err("the node has closed the connection".to_owned());
             }

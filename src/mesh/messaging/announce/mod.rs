@@ -142,7 +142,7 @@ impl Mesh {
     }
 
     /// Offers another node's message to those of these peers that take part, and relays it to the others.
-    pub(in crate::mesh) fn pass_on_large(
+    pub(in crate::mesh) fn relay_large_frame(
         &mut self,
         now: Now,
         large: Large,

@@ -60,7 +60,7 @@ impl Mesh {
             let said = said.and_then(|said| said.rsplit_once('.'));
             let read = said.and_then(|(name, size)| Some((Name::read(name)?, size.parse().ok()?)));
             let Some((name, size)) = read else {
-                return self.malformed(now, conn, "an announcement", out);
+                return self.malformed(now, conn, "have", out);
             };
             self.on_offer(now, conn, &name, size, out);
         }

@@ -29,7 +29,7 @@ impl Mesh {
                 Some((link, number(digest)?, author))
             });
             let Some((link, digest, author)) = read else {
-                return self.malformed(now, conn, "a request for less", out);
+                return self.malformed(now, conn, "prune with a malformed argument", out);
             };
             let author = self.key.digest(author.as_bytes());
             self.prune_author(now, conn, link, (author, digest), out);
@@ -79,7 +79,7 @@ impl Mesh {
                 Some((handle.parse().ok()?, Sum { count, sum }))
             });
             let Some((handle, says)) = read else {
-                return self.malformed(now, conn, "a summary", out);
+                return self.malformed(now, conn, "summary", out);
             };
             let author = self.streams.handles.get(&(conn, handle));
             if let Some(stream) = author.and_then(|it| self.streams.by_author.get_mut(it)) {
@@ -99,7 +99,7 @@ impl Mesh {
         for said in handles {
             let read = parts(said).and_then(|[handle]| handle.parse().ok());
             let Some(handle) = read else {
-                return self.malformed(now, conn, "a request for more", out);
+                return self.malformed(now, conn, "graft with a malformed handle", out);
             };
             if let Some(author) = self.streams.handles.get(&(conn, handle)).copied() {
                 self.send_stored(now, author, conn, false, out);

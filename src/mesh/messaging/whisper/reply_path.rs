@@ -181,7 +181,7 @@ impl Mesh {
         out: &mut Effects,
     ) {
         let Some(along) = Along::read(arguments) else {
-            return self.malformed(now, conn, "a whisper along a path", out);
+            return self.malformed(now, conn, "along with malformed arguments", out);
         };
         let number = along.number.to_vec();
         let arrived = if along.to == self.me().as_bytes() {
@@ -263,7 +263,7 @@ impl Mesh {
         let (Some(Ok(number)), Some(word)) =
             (number.map(|text| text.parse::<u64>()), arguments.get(1))
         else {
-            return self.malformed(now, conn, "a receipt", out);
+            return self.malformed(now, conn, "receipt", out);
         };
         let passages = &mut self.passages.passages;
         // The passage may have expired; and a peer cannot answer for a whisper handed to another.

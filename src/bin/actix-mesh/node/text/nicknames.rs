@@ -16,7 +16,7 @@ pub(super) const KIND: &str = "nick";
 const REMEMBERED: usize = 1024;
 
 /// The most characters of a nickname.
-const LONGEST: usize = 24;
+const MAX_CHARACTERS: usize = 24;
 
 /// Characters of an id shown where that is enough to recognise it.
 const SHORT: usize = 10;
@@ -41,7 +41,7 @@ impl Nicknames {
     pub(super) fn take(&mut self, name: &str) -> Result<(), String> {
         if !is_name(name) {
             return Err(format!(
-                "a nickname has 1 to {LONGEST} visible characters, none of them a space, < or >"
+                "a nickname has 1 to {MAX_CHARACTERS} visible characters, none of them a space, < or >"
             ));
         }
         self.own = Some(name.to_owned());
@@ -115,7 +115,7 @@ fn is_name(name: &str) -> bool {
     let length = name.chars().count();
     let visible = printable(name, name.len()) == name;
     let plain = |c: char| !c.is_whitespace() && !matches!(c, '<' | '>');
-    (1..=LONGEST).contains(&length) && visible && name.chars().all(plain)
+    (1..=MAX_CHARACTERS).contains(&length) && visible && name.chars().all(plain)
 }
 
 #[cfg(test)]
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn what_could_deceive_is_no_name() {
         let mut names = Nicknames::default();
-        let long = "x".repeat(LONGEST + 1);
+        let long = "x".repeat(MAX_CHARACTERS + 1);
         let bad = [
             "",
             "a b",
@@ -169,7 +169,7 @@ mod tests {
             assert_eq!(names.heard(&message("A", packets)), Heard::NoName);
         }
         assert!(names.own().is_none() && names.due().is_none());
-        assert!(names.take(&"x".repeat(LONGEST)).is_ok());
+        assert!(names.take(&"x".repeat(MAX_CHARACTERS)).is_ok());
         assert!(names.due().is_none(), "everybody has just been told");
     }
 
