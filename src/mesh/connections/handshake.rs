@@ -322,7 +322,8 @@ impl Mesh {
         }
     }
 
-    /// Notes where to dial a peer again. An incoming peer is believed if it announced the host it came from.
+    /// Notes where to dial a peer again. An incoming peer is believed if it announced the host it came from, unless a user
+    /// wants that address kept: then dialling it shows who is there.
     fn note_address(&mut self, now: Now, pending: &Pending, id: &NodeId) {
         let Some(entry) = self
             .routing
@@ -335,6 +336,7 @@ impl Mesh {
             Purpose::Accepted => {
                 if let Some(announced) = &entry.announced
                     && announced.host == entry.reached.host
+                    && !(entry.extended && self.book.keeps(announced))
                 {
                     self.book.found(announced, id, false, now.unix);
                 }

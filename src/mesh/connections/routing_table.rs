@@ -269,13 +269,14 @@ impl Routing {
         })
     }
 
-    /// Returns the peer at this address: we dialled it there, or it announced the address and connects from the same
-    /// host. An announcement alone is not enough, or a peer could keep us from dialling another.
+    /// Returns the peer at this address: we dialled it there, or a reference peer announced it and connects from the same
+    /// host. An announcement alone is not enough, or a peer could keep us from dialling another. A node of this crate
+    /// loses nothing when it is dialled a second time, so its announcements need not be believed.
     pub(in crate::mesh) fn at(&self, address: &Address) -> Option<&NodeId> {
         let there = |entry: &&Entry| {
             let says = entry.announced.as_ref() == Some(address);
             entry.dialled.as_deref() == Some(address)
-                || (says && entry.reached.host == address.host)
+                || (says && !entry.extended && entry.reached.host == address.host)
         };
         self.iter().find(there).map(|entry| &entry.id)
     }

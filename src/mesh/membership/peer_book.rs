@@ -82,6 +82,11 @@ impl PeerBook {
         self.0.contains_key(address)
     }
 
+    /// Whether a user asked to keep this address connected.
+    pub(in crate::mesh) fn keeps(&self, address: &Address) -> bool {
+        self.0.get(address).is_some_and(|line| line.kept)
+    }
+
     /// Returns the places to save for a later run: those we dialled first, and the last good ones first.
     pub(in crate::mesh) fn places(&self) -> Vec<Place> {
         let good = self.0.iter().filter(|(_, line)| line.last_good > 0);

@@ -87,11 +87,18 @@ impl Router {
         }
         if !mem::replace(&mut draining.closed, true) {
             self.requests.close();
+            self.close_book();
             self.step(ctx, Mesh::shut_down);
         }
-        if self.links.is_empty() && self.undelivered() == 0 {
+        if self.is_drained() {
             self.end(ctx);
         }
+    }
+
+    /// Whether every connection has ended, and every subscriber has been given what there is: events too, which say what
+    /// was not written.
+    fn is_drained(&self) -> bool {
+        self.links.is_empty() && self.undelivered() == 0 && self.events.waiting() == 0
     }
 
     /// Ends the shutdown at its deadline.
@@ -103,7 +110,7 @@ impl Router {
         self.drain(ctx);
         self.links.close_all(Duration::ZERO);
         ctx.run_later(LAST_REPORTS, Self::end);
-        if self.links.is_empty() {
+        if self.links.is_empty() && self.events.waiting() == 0 {
             self.end(ctx);
         }
     }
@@ -113,7 +120,6 @@ impl Router {
     }
 
     fn end(&mut self, ctx: &mut Context<Self>) {
-        self.close_book();
         if let Some(draining) = self.draining.take() {
             let mut report = draining.report;
             report.undelivered = self.undelivered() + self.inbox.left();

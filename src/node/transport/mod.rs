@@ -28,6 +28,11 @@ use crate::tls::{Failure, Secure, failure_of};
 #[cfg(feature = "tls")]
 use crate::wire::NodeId;
 
+/// Unsent bytes above which the system takes no more for a connection, where it can be told so; accepted connections
+/// inherit it. Without it a peer that reads slowly shows no progress until it has read a third of the send buffer.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT: u32 = 16 << 10;
+
 /// Creates a socket to listen or dial with, with buffers of this many bytes in each direction.
 ///
 /// By default the system's buffers grow to several megabytes each, which no budget counts: their data has left the
@@ -39,6 +44,8 @@ pub(crate) fn socket(towards: SocketAddr, buffers: u32) -> io::Result<TcpSocket>
     }?;
     socket.set_send_buffer_size(buffers)?;
     socket.set_recv_buffer_size(buffers)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT)?;
     Ok(socket)
 }
 

@@ -113,6 +113,34 @@ fn without_back_off_a_kept_address_is_dialled_once() {
 }
 
 #[test]
+fn f17_a_member_that_claims_a_kept_address_does_not_keep_us_from_it() {
+    let mut rig = Rig::new();
+    let kept = address("127.0.0.1:2001");
+    rig.mesh.keep(&kept);
+    // It comes from the same host and announces that address.
+    let conn = rig.accept("127.0.0.1:50001");
+    let posing = Rig::handshake("liar", |control| {
+        announced(control);
+        if let Control::Handshake { address, .. } = control {
+            *address = Some(kept.clone());
+        }
+    });
+    rig.hear(conn, &posing);
+    assert_eq!(rig.mesh.peers().len(), 1);
+    let dialled: Vec<String> = (0..3)
+        .flat_map(|_| dials(&rig.pass(1)))
+        .map(|(_, to)| to)
+        .collect();
+    assert_eq!(dialled, ["127.0.0.1:2001"]);
+    let mut out = Effects::new();
+    rig.mesh.connect(rig.now, Ticket(1), kept, None, &mut out);
+    let answered = out
+        .iter()
+        .any(|effect| matches!(effect, Effect::Answer { .. }));
+    assert!(!answered, "the liar is not who was asked for");
+}
+
+#[test]
 fn t8_strangers_that_only_wait_do_not_keep_a_node_from_dialling() {
     let mut rig = Rig::new();
     for n in 0..300 {

@@ -168,12 +168,14 @@ impl OutboundQueue {
         let mut count = 0;
         let mut bytes = 0;
         let mut skip = self.partial;
+        let most = self.most_at_once();
         for (slice, chunk) in slices.iter_mut().zip(&self.queue) {
-            *slice = IoSlice::new(chunk.bytes.get(skip..).unwrap_or_default());
+            let rest = chunk.bytes.get(skip..).unwrap_or_default();
+            *slice = IoSlice::new(&rest[..rest.len().min(most - bytes)]);
             skip = 0;
             count += 1;
             bytes += slice.len();
-            if bytes >= WRITE {
+            if bytes >= WRITE.min(most) {
                 break;
             }
         }

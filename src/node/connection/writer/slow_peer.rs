@@ -26,6 +26,11 @@ pub(super) const HASTE: Duration = Duration::from_secs(1);
 /// queued longer as expired.
 pub(super) const STALE: Duration = Duration::from_secs(60);
 
+/// A peer to which less was written between two checks is written to in pieces of `SLOW_WRITE`: the system takes a write
+/// whole, and takes nothing more until most of it is sent.
+const SLOW_BYTES: u64 = 64 << 10;
+const SLOW_WRITE: usize = 8 << 10;
+
 /// How slow a peer may be, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
@@ -42,6 +47,8 @@ pub(super) struct Stall {
     looked: (Instant, u64),
     /// How far the peer is behind the minimum rate.
     behind: Duration,
+    /// Whether little was written since the last check.
+    slow: bool,
     /// Set while the peer is far behind.
     counted: Option<Backlogged>,
     /// A moment, and the number of bytes that will have been written once everything queued then is.
@@ -53,6 +60,14 @@ impl OutboundQueue {
         self.stall
             .as_ref()
             .map_or(Duration::ZERO, |stall| stall.behind)
+    }
+
+    /// Returns the most bytes to write at once.
+    pub(super) fn most_at_once(&self) -> usize {
+        match &self.stall {
+            Some(stall) if stall.slow => SLOW_WRITE,
+            _ => usize::MAX,
+        }
     }
 
     pub(super) fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
@@ -74,6 +89,7 @@ impl OutboundQueue {
                 look: Box::pin(tokio::time::sleep(look)),
                 looked: (Instant::now(), written),
                 behind: Duration::ZERO,
+                slow: false,
                 counted: None,
                 mark: (Instant::now(), all),
             })
@@ -125,6 +141,7 @@ impl Stall {
     /// Compares the bytes written since the last check with the minimum rate; returns how far the peer is behind.
     fn note(&mut self, now: Instant, written: u64, rate: u32) -> Duration {
         let (then, before) = mem::replace(&mut self.looked, (now, written));
+        self.slow = written - before < SLOW_BYTES;
         let taken = (written - before) as f64 / f64::from(rate.max(1));
         let taken = Duration::try_from_secs_f64(taken).unwrap_or(Duration::MAX);
         let passed = now.saturating_duration_since(then);
