@@ -72,7 +72,7 @@ fn hold(row: &[&str], value: &str) {
     std::fs::write(file, text.replace(&before, &after)).unwrap();
 }
 
-fn number(number: u64) -> String {
+pub(crate) fn number(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -88,7 +88,7 @@ fn count(number_of: usize) -> String {
     number(number_of as u64)
 }
 
-fn bytes(bytes: usize) -> String {
+pub(crate) fn bytes(bytes: usize) -> String {
     const KIB: usize = 1 << 10;
     const MIB: usize = 1 << 20;
     match bytes {
@@ -98,7 +98,7 @@ fn bytes(bytes: usize) -> String {
     }
 }
 
-fn time(time: Duration) -> String {
+pub(crate) fn time(time: Duration) -> String {
     match time.subsec_millis() {
         0 => format!("{} s", time.as_secs()),
         _ => format!("{} ms", time.as_millis()),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod coming_from_js2p;
+mod fixed_bounds;
 mod limits;
 mod names;
 mod readme;

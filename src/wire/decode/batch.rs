@@ -10,7 +10,7 @@ use crate::wire::{
     encode::encoded::Hold,
     error::DecodeError,
     generation::Generation,
-    layout::{Layout, PREFIX},
+    layout::PREFIX,
     message_id::{self, IdRule},
     sha384::stamped,
 };
@@ -180,7 +180,8 @@ impl Batch {
     /// it is proven.
     pub fn verify(&self, which: &[usize], out: &mut Vec<Result<IdRule, DecodeError>>) {
         out.clear();
-        let together = !matches!(self.generation.profile().layout, Layout::MessagePack);
+        // Ids in base58 are written, and hashed, several at a time.
+        let together = !self.generation.profile().layout.begins_with_digest();
         if which.len() < stamped::FEWEST || !together {
             let verify = |&index| self.get(index).map_err(|error| *error)?.verify();
             return out.extend(which.iter().map(verify));

@@ -132,7 +132,7 @@ impl Reading {
             Some(Err(error)) => {
                 let plain = self.parse(body, Source::Plain);
                 // A binary id looks like the head of a stream about once in a thousand times.
-                let by_chance = plain.is_ok() && matches!(self.profile.layout, Layout::MessagePack);
+                let by_chance = plain.is_ok() && self.profile.layout.begins_with_digest();
                 let most = if by_chance {
                     body.len().saturating_mul(EXPANSION)
                 } else {
@@ -153,9 +153,9 @@ impl Reading {
         if !cfg!(feature = "snappy") || !self.profile.snappy {
             return false;
         }
-        let Layout::MessagePack = self.profile.layout else {
+        if !self.profile.layout.begins_with_digest() {
             return false;
-        };
+        }
         let first = self.batch.ends[content.first_end as usize] as usize;
         let start = content.start as usize;
         let packet = body.get(start..start + first).unwrap_or_default();
@@ -260,8 +260,9 @@ fn read_header(
     ends: &[u32],
     known: &mut Vec<u8>,
 ) -> Result<u64, DecodeError> {
-    if let Layout::MessagePack = layout {
-        return read_packed_header(body, found, ends, known);
+    match layout {
+        Layout::MessagePack => return read_packed_header(body, found, ends, known),
+        Layout::SizesFirst | Layout::Interleaved => {}
     }
     let Some(&[flag, sender, id, time]) = ends.first_chunk::<4>() else {
         return Err(DecodeError::TooFewPackets(ends.len()));

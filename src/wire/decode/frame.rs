@@ -145,9 +145,7 @@ impl<'a> Frame<'a> {
     /// write a sender as text or as binary, with different ids; a bridged message is written by this crate, as text.
     pub(crate) fn known_id(&self) -> Cow<'a, [u8]> {
         let raw = self.packet(1);
-        if !matches!(self.layout(), Layout::MessagePack)
-            || self.layout().piece(raw).form != Form::Binary
-        {
+        if !self.layout().begins_with_digest() || self.layout().piece(raw).form != Form::Binary {
             return Cow::Borrowed(self.id());
         }
         let packed = self.hashed_body();
@@ -166,7 +164,9 @@ impl<'a> Frame<'a> {
     pub fn message_id(&self) -> MessageId {
         match self.layout() {
             Layout::MessagePack => MessageId::of_digest(self.id()),
-            _ => MessageId::checked(self.tail(2), self.id().len()),
+            Layout::SizesFirst | Layout::Interleaved => {
+                MessageId::checked(self.tail(2), self.id().len())
+            }
         }
     }
 

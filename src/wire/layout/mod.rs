@@ -44,6 +44,15 @@ pub(crate) struct Found {
 }
 
 impl Layout {
+    /// Whether a body begins with its id as 32 raw bytes; otherwise the id is a packet of base58.
+    #[inline]
+    pub(crate) const fn begins_with_digest(self) -> bool {
+        match self {
+            Layout::SizesFirst | Layout::Interleaved => false,
+            Layout::MessagePack => true,
+        }
+    }
+
     /// Finds the packets of a body and appends their ends, counted from the first packet, to `ends`; on an error `ends`
     /// is unchanged. Reads at most `max` packets and allocates nothing for packets that are only announced.
     #[inline]

@@ -381,7 +381,7 @@ mod tests {
         assert_eq!(read("/id"), Read::Say("abcdef".into()));
         assert_eq!(
             read("/id xyz"),
-            Read::Say("! no node that is known here has an id that begins like this".into())
+            Read::Say("! no known node has an id with this prefix".into())
         );
         assert!(HELP.lines().all(|line| line.chars().count() <= 80));
         let text = Text::new(Generation::V0_4, PLAIN);
