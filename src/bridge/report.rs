@@ -9,7 +9,18 @@ use crate::mesh::{PassOnError, WhisperError};
 
 /// Asks a [`Bridge`](super::Bridge) for its report. Answered at once.
 ///
-/// See [`bridge`](crate::bridge) for an example.
+/// ```
+/// use actix_mesh::Config;
+/// use actix_mesh::bridge::{Bridge, BridgeStatus, Side};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let shop = Config::new().subnet("shop", "Plaintext").start().await?;
+/// let office = Config::new().subnet("office", "Plaintext").start().await?;
+/// let sides = [Side::new("shop", &shop), Side::new("office", &office)];
+/// let bridge = sides.into_iter().fold(Bridge::new(), Bridge::join).start().await?;
+/// assert_eq!(bridge.send(BridgeStatus).await?.sides.len(), 2);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, actix::Message)]
 #[rtype(result = "BridgeReport")]
 pub struct BridgeStatus;

@@ -277,7 +277,17 @@ impl Handler<Announce> for Presence {
 
 /// Returns the nodes besides this one, in the order of their ids.
 ///
-/// See [`Presence`] for an example.
+/// ```
+/// use actix::Actor;
+/// use actix_mesh::Config;
+/// use actix_mesh::replicated::{Here, Presence};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let a = Config::new().start().await?;
+/// let presence = Presence::of(&a).start();
+/// assert!(presence.send(Here).await?.is_empty());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Vec<Present>")]
 pub struct Here;

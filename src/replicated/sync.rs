@@ -557,7 +557,17 @@ impl Sync {
 
 /// Returns the value of a key, if it has one.
 ///
-/// See [`Set`] for an example.
+/// ```
+/// use actix::Actor;
+/// use actix_mesh::Config;
+/// use actix_mesh::replicated::{Get, Sync};
+///
+/// # #[actix::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let a = Config::new().start().await?;
+/// let dictionary = Sync::of(&a).start();
+/// assert_eq!(dictionary.send(Get::new("colour")).await?, None);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, actix::Message)]
 #[rtype(result = "Option<Entry>")]
 #[non_exhaustive]

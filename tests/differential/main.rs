@@ -46,11 +46,11 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ),
     (
         "second stream",
-        "py2p reads several compressed streams one behind the other as one; nobody writes them",
+        "py2p reads consecutive compressed streams as one; no peer writes that",
     ),
     (
         "bytes behind an xz stream",
-        "py2p takes them for the beginning of another; we pass them over, and pass on the frame without",
+        "py2p takes them for the beginning of another; we ignore them, and relay the frame without them",
     ),
 ];
 

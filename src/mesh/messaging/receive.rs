@@ -16,6 +16,13 @@ use crate::wire::{
     Batch, Control, Copies, Fingerprint, Fingerprints, Flag, Frame, IdRule, Messages, SubFlag,
 };
 
+/// Where a frame goes after this node has handled it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Relayed,
+    EndsHere,
+}
+
 /// A frame that must be verified before it counts.
 struct Candidate {
     index: usize,
@@ -97,14 +104,14 @@ impl Mesh {
             if validates && self.hold_for_validation(now, conn, place, proven.by_bytes, out) {
                 continue;
             }
-            let relayed = match candidate.fingerprint {
+            let fate = match candidate.fingerprint {
                 Some(_) => self.on_broadcast(now, conn, &frame, out),
                 None => {
                     self.on_directed(now, conn, &frame, out);
-                    false
+                    Fate::EndsHere
                 }
             };
-            if relayed {
+            if fate == Fate::Relayed {
                 picked.push(candidate.index);
             }
         }
@@ -245,32 +252,32 @@ impl Mesh {
         });
     }
 
-    /// Handles a verified, new broadcast; returns whether to relay it.
+    /// Handles a verified, new broadcast; returns whether it is relayed.
     fn on_broadcast(
         &mut self,
         now: Now,
         conn: ConnId,
         frame: &Frame<'_>,
         out: &mut Effects,
-    ) -> bool {
+    ) -> Fate {
         match Control::read(frame, self.params.generation) {
             // No reference peer sends a message without payload, and each closes the connection that brings one.
             None if frame.kind().is_none() => {
                 self.malformed(now, conn, "no payload", out);
-                false
+                Fate::EndsHere
             }
             None => {
                 self.deliver(conn, frame, out);
-                true
+                Fate::Relayed
             }
             Some(Ok(Control::Request { request, wanted })) => {
                 self.on_request(now, conn, request, &wanted, out);
-                true
+                Fate::Relayed
             }
             Some(Ok(control)) if self.is_pong(conn, &control) => {
                 self.on_pong(now, conn, frame.time(), out);
                 // We alone asked for it.
-                false
+                Fate::EndsHere
             }
             Some(Ok(Control::Response {
                 request,
@@ -278,15 +285,15 @@ impl Mesh {
                 address,
             })) => {
                 self.on_response(now, conn, &request, &id, address, out);
-                true
+                Fate::Relayed
             }
             Some(Ok(_)) => {
                 self.relayed_nonsense(now, conn, frame, None, out);
-                false
+                Fate::EndsHere
             }
             Some(Err(error)) => {
                 self.relayed_nonsense(now, conn, frame, Some(error.to_string()), out);
-                false
+                Fate::EndsHere
             }
         }
     }

@@ -349,7 +349,7 @@ impl Waterfall {
         let free = self.capacity.saturating_sub(self.entries);
         let expected = before.map_or(evicted, |before| before.entries).min(free);
         let mut second = Second::sized(expected);
-        // Clearing a table is faster than freeing it and allocating another.
+        // Spent tables are freed late: allocating others meanwhile would hold the memory of both.
         let like_it = expected / SHARDS / 2..=expected / SHARDS * 2;
         for shard in &mut second.shards {
             let spent = &mut self.spent;

@@ -527,7 +527,7 @@ impl fmt::Debug for Intercept {
     }
 }
 
-/// A message that has not been delivered yet.
+/// A message that has not been delivered yet, for an actor that [intercepts](Intercept): see there for an example.
 #[derive(Clone, Debug, actix::Message)]
 #[rtype(result = "Verdict")]
 #[non_exhaustive]
