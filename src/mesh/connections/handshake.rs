@@ -343,7 +343,8 @@ impl Mesh {
             }
             _ => self.book.found(&pending.address, id, true, now.unix),
         }
-        if !pending.waiting.is_empty() {
+        // A connection that crossed with this dial may have answered the user already.
+        if matches!(pending.purpose, Purpose::Asked(_)) || !pending.waiting.is_empty() {
             self.book.keep(&pending.address);
         }
     }

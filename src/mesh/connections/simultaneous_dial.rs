@@ -50,6 +50,8 @@ const SECOND_CHANCE: Duration = Duration::from_secs(60);
 
 /// Maximum number of peers remembered as having had one.
 const MAX_SECOND_CHANCES: usize = 64;
+/// Chances of one peer in that time: a dial of ours that was under way may cross with the first.
+const CHANCES_OF_ONE: u8 = 2;
 
 impl Entry {
     fn contest(&mut self) -> &mut Contest {
@@ -574,11 +576,15 @@ impl Mesh {
             reason,
             CloseReason::ByPeer | CloseReason::Failed(_) | CloseReason::Unresponsive
         );
-        let crossing = contested.is_some() || self.awaiting.reaches(&lost.reached.host);
         self.second_chances
-            .retain(|_, at| now.monotonic <= *at + SECOND_CHANCE);
-        let given =
-            self.second_chances.contains_key(id) || self.second_chances.len() >= MAX_SECOND_CHANCES;
+            .retain(|_, (at, _)| now.monotonic <= *at + SECOND_CHANCE);
+        let given = self.second_chances.get(id).map(|(_, given)| *given);
+        let crossing =
+            contested.is_some() || given.is_some() || self.awaiting.reaches(&lost.reached.host);
+        let given = match given {
+            Some(given) => given >= CHANCES_OF_ONE,
+            None => self.second_chances.len() >= MAX_SECOND_CHANCES,
+        };
         if soon
             && theirs
             && crossing
@@ -587,7 +593,8 @@ impl Mesh {
             && let Some(address) = lost.announced.clone()
             && !self.awaiting.dials(&address)
         {
-            self.second_chances.insert(id.clone(), now.monotonic);
+            let chance = self.second_chances.entry(id.clone()).or_default();
+            *chance = (now.monotonic, chance.1 + 1);
             let source = scope_of(&lost.reached);
             let purpose = Purpose::Wanted(id.clone());
             self.dial_named(now, source, address, purpose, out);
