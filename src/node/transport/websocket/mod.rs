@@ -92,13 +92,14 @@ impl WebSocket {
                 let early = self.early.split_to(room.min(self.early.len()));
                 into.extend_from_slice(&early);
             }
-            // A Close of our own may wait for room: that is not the peer's.
-            let closing = self.asked == Some(Asked::Close);
+            // A Close of our own that waits for room is not the peer's.
+            let closing = self.asked.take_if(|asked| *asked == Asked::Close);
             if let Err(error) = self.unframe.run(into, start, &mut self.asked) {
                 self.broken = Some(error);
                 return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
             }
-            self.ended = self.asked == Some(Asked::Close) && !closing;
+            self.ended = self.asked == Some(Asked::Close);
+            self.asked = closing.or_else(|| self.asked.take());
             if self.asked.is_some() {
                 // If it cannot be sent now, the next write sends it first.
                 let _ = self.poll_flush(cx)?;
@@ -169,19 +170,24 @@ mod tests {
 
     use super::*;
 
-    #[actix::test]
-    async fn answers_to_pings_do_not_pile_up_before_a_peer_that_reads_nothing() {
-        // Small system buffers, which are soon full.
+    /// Returns a dialled socket and its peer, with small system buffers, which are soon full.
+    async fn before_a_peer_that_reads_nothing() -> (WebSocket, tokio::net::TcpStream) {
         let small = || crate::node::transport::socket(([127, 0, 0, 1], 0).into(), 4096).unwrap();
         let listening = small();
         listening.bind(([127, 0, 0, 1], 0).into()).unwrap();
         let listener = listening.listen(1).unwrap();
-        let mut peer = small()
+        let peer = small()
             .connect(listener.local_addr().unwrap())
             .await
             .unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let mut socket = WebSocket::new(Transport::Plain(stream), BytesMut::new(), Some([0; 32]));
+        let socket = WebSocket::new(Transport::Plain(stream), BytesMut::new(), Some([0; 32]));
+        (socket, peer)
+    }
+
+    #[actix::test]
+    async fn answers_to_pings_do_not_pile_up_before_a_peer_that_reads_nothing() {
+        let (mut socket, mut peer) = before_a_peer_that_reads_nothing().await;
         // A ping of 125 bytes, and one byte so that the read ends; a server's frames are not masked.
         let ping = [&[0x89, 125][..], &[7; 125], &[0x82, 1, b'x']].concat();
         for _ in 0..2000 {
@@ -191,5 +197,27 @@ mod tests {
             assert!(socket.out.len() <= 256, "{} bytes wait", socket.out.len());
         }
         assert!(!socket.out.is_empty(), "the peer took them all");
+    }
+
+    #[actix::test]
+    async fn a_close_that_cannot_be_sent_yet_is_not_taken_for_the_peers() {
+        let (mut socket, mut peer) = before_a_peer_that_reads_nothing().await;
+        let full = [7; 64 * 1024];
+        let mut written = 0;
+        // Until neither the system nor the socket takes more.
+        while let Poll::Ready(taken) =
+            poll_fn(|cx| Poll::Ready(socket.poll_write(cx, &[IoSlice::new(&full)]))).await
+        {
+            written += taken.unwrap();
+        }
+        assert!(written > 0);
+        let parted = poll_fn(|cx| Poll::Ready(socket.poll_shutdown(cx))).await;
+        assert!(parted.is_pending());
+        peer.write_all(&[0x82, 1, b'x']).await.unwrap();
+        let mut into = BytesMut::with_capacity(64 * 1024);
+        let read = poll_fn(|cx| socket.poll_read(cx, &mut into)).await;
+        assert_eq!(read.unwrap(), 1);
+        let again = poll_fn(|cx| Poll::Ready(socket.poll_read(cx, &mut into))).await;
+        assert!(again.is_pending(), "the end of the stream was seen");
     }
 }
