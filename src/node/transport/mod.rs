@@ -44,8 +44,9 @@ pub(crate) fn socket(towards: SocketAddr, buffers: u32) -> io::Result<TcpSocket>
     }?;
     socket.set_send_buffer_size(buffers)?;
     socket.set_recv_buffer_size(buffers)?;
+    // Where the system does not know the option, the node works without it.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT)?;
+    let _ = socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT);
     Ok(socket)
 }
 
