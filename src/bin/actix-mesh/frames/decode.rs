@@ -15,7 +15,7 @@ use crate::command_error::CommandError;
 use crate::lines::{Line, Lines};
 
 /// The most bytes of a line: enough for the largest frame in hexadecimal.
-pub(crate) const LINE: usize = 16 << 20;
+const LINE: usize = 16 << 20;
 
 const EXAMPLES: &str = "\
 Example:

@@ -42,7 +42,7 @@ use settings::Settings;
 use signals::Signals;
 
 /// The most bytes of an input line: the largest message, with up to six characters per byte, and the JSON around it.
-pub(crate) const LINE: usize = 6 * (4 << 20) + (64 << 10);
+const LINE: usize = 6 * (4 << 20) + (64 << 10);
 
 /// Lines read ahead.
 const AHEAD: usize = 16;

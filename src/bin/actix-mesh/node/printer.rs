@@ -15,8 +15,8 @@ use super::interface::Interface;
 use crate::output::Output;
 
 /// How much may be queued for a slow reader of the output.
-pub(crate) const ITEMS: usize = 1 << 16;
-pub(crate) const BYTES: usize = 16 << 20;
+const ITEMS: usize = 1 << 16;
+const BYTES: usize = 16 << 20;
 
 pub(crate) struct Printer {
     pub(crate) router: Addr<Router>,

@@ -24,7 +24,7 @@ use crate::warn;
 
 /// The byte budget of pending command lines; when it is used up, no more lines are read until some commands end. It is
 /// less than a node's send queue, so a line is never refused because of the lines before it.
-pub(crate) const UNDER_WAY: u32 = 28 << 20;
+const UNDER_WAY: u32 = 28 << 20;
 
 /// The cost of a command in addition to the bytes of its line.
 const OVERHEAD: usize = 4096;
