@@ -171,7 +171,7 @@ pub struct Mesh {
     /// Peers that a user disconnected, and until when they are refused.
     shunned: BTreeMap<NodeId, Duration>,
     /// Peers that were lost soon after they joined and were dialled again, and when.
-    second_chances: BTreeMap<NodeId, (Duration, u8)>,
+    second_chances: BTreeMap<NodeId, Duration>,
     /// The counters of dropped messages, as last reported, and when.
     dropped_told: ([u64; DROPPED], Duration),
     /// When the clocks were last compared.

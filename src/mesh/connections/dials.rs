@@ -53,7 +53,7 @@ impl Mesh {
         }
         let known = match &expect {
             Some(id) => self.routing.conn_of(id).map(|_| id),
-            None => self.routing.at(&addr),
+            None => self.who_answers_at(&addr),
         };
         // Already connected.
         if let Some(id) = known.cloned() {
@@ -78,6 +78,16 @@ impl Mesh {
             pending.waiting.push((ticket, expect));
         }
         Ok(())
+    }
+
+    /// Returns the connected peer at this address, as its connection or an earlier dial shows.
+    pub(in crate::mesh) fn who_answers_at(&self, address: &Address) -> Option<&NodeId> {
+        let answerer = || {
+            let known = self.book.answerer(address);
+            let known = known.or_else(|| self.tried.answerer(address));
+            known.filter(|id| self.routing.conn_of(id).is_some())
+        };
+        self.routing.at(address).or_else(answerer)
     }
 
     /// Starts a dial. `None` if too many are in progress.

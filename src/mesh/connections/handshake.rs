@@ -322,8 +322,8 @@ impl Mesh {
         }
     }
 
-    /// Notes where to dial a peer again. An incoming peer is believed if it announced the host it came from, unless a user
-    /// wants that address kept: then dialling it shows who is there.
+    /// Notes where to dial a peer again. An incoming peer is believed if it announced the host it came from; a node of this
+    /// crate not where a user wants the address kept, or we dialled it before: then dialling shows who is there.
     fn note_address(&mut self, now: Now, pending: &Pending, id: &NodeId) {
         let Some(entry) = self
             .routing
@@ -336,15 +336,14 @@ impl Mesh {
             Purpose::Accepted => {
                 if let Some(announced) = &entry.announced
                     && announced.host == entry.reached.host
-                    && !(entry.extended && self.book.keeps(announced))
+                    && !(entry.extended && self.book.is_ours(announced))
                 {
                     self.book.found(announced, id, false, now.unix);
                 }
             }
             _ => self.book.found(&pending.address, id, true, now.unix),
         }
-        // A connection that crossed with this dial may have answered the user already.
-        if matches!(pending.purpose, Purpose::Asked(_)) || !pending.waiting.is_empty() {
+        if !pending.waiting.is_empty() {
             self.book.keep(&pending.address);
         }
     }

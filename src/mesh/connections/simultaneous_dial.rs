@@ -50,8 +50,6 @@ const SECOND_CHANCE: Duration = Duration::from_secs(60);
 
 /// Maximum number of peers remembered as having had one.
 const MAX_SECOND_CHANCES: usize = 64;
-/// Chances of one peer in that time: a dial of ours that was under way may cross with the first.
-const CHANCES_OF_ONE: u8 = 2;
 
 impl Entry {
     fn contest(&mut self) -> &mut Contest {
@@ -102,7 +100,12 @@ impl Mesh {
             return false;
         };
         if pending.purpose != Purpose::Accepted {
+            // The user's wish holds for the address, whichever connection is left.
+            if matches!(pending.purpose, Purpose::Asked(_)) {
+                self.book.keep(&pending.address);
+            }
             self.book.answers_at(&pending.address, &id);
+            self.tried.answers_at(&pending.address, &id);
         }
         pending.succeed(&id, out);
         pending.waiting.clear();
@@ -406,6 +409,11 @@ impl Mesh {
             return false;
         };
         out.push(Effect::left(lost.id.clone(), reason.clone()));
+        // If the peer gives up this one too, it lost both to the contest.
+        if let Some(entry) = self.routing.get_mut(heir) {
+            let contested = lost.contest.as_ref().and_then(|contest| contest.contested);
+            entry.contest().contested = contested;
+        }
         self.promote(now, heir, false, out);
         true
     }
@@ -577,14 +585,10 @@ impl Mesh {
             CloseReason::ByPeer | CloseReason::Failed(_) | CloseReason::Unresponsive
         );
         self.second_chances
-            .retain(|_, (at, _)| now.monotonic <= *at + SECOND_CHANCE);
-        let given = self.second_chances.get(id).map(|(_, given)| *given);
-        let crossing =
-            contested.is_some() || given.is_some() || self.awaiting.reaches(&lost.reached.host);
-        let given = match given {
-            Some(given) => given >= CHANCES_OF_ONE,
-            None => self.second_chances.len() >= MAX_SECOND_CHANCES,
-        };
+            .retain(|_, at| now.monotonic <= *at + SECOND_CHANCE);
+        let crossing = contested.is_some() || self.awaiting.reaches(&lost.reached.host);
+        let given =
+            self.second_chances.contains_key(id) || self.second_chances.len() >= MAX_SECOND_CHANCES;
         if soon
             && theirs
             && crossing
@@ -593,8 +597,7 @@ impl Mesh {
             && let Some(address) = lost.announced.clone()
             && !self.awaiting.dials(&address)
         {
-            let chance = self.second_chances.entry(id.clone()).or_default();
-            *chance = (now.monotonic, chance.1 + 1);
+            self.second_chances.insert(id.clone(), now.monotonic);
             let source = scope_of(&lost.reached);
             let purpose = Purpose::Wanted(id.clone());
             self.dial_named(now, source, address, purpose, out);

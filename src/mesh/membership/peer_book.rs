@@ -82,9 +82,18 @@ impl PeerBook {
         self.0.contains_key(address)
     }
 
-    /// Whether a user asked to keep this address connected.
-    pub(in crate::mesh) fn keeps(&self, address: &Address) -> bool {
-        self.0.get(address).is_some_and(|line| line.kept)
+    /// Whether a user asked to keep this address connected, or a peer answered when we dialled it.
+    pub(in crate::mesh) fn is_ours(&self, address: &Address) -> bool {
+        self.ours(address).is_some()
+    }
+
+    /// Returns the peer that answered last when we dialled this address.
+    pub(in crate::mesh) fn answerer(&self, address: &Address) -> Option<&NodeId> {
+        self.ours(address)?.id.as_ref()
+    }
+
+    fn ours(&self, address: &Address) -> Option<&BookEntry> {
+        self.0.get(address).filter(|line| line.kept || line.dialled)
     }
 
     /// Returns the places to save for a later run: those we dialled first, and the last good ones first.
@@ -123,6 +132,7 @@ impl PeerBook {
     pub(in crate::mesh) fn answers_at(&mut self, address: &Address, id: &NodeId) {
         if let Some(line) = self.0.get_mut(address) {
             line.id = Some(id.clone());
+            line.lost = false;
         }
     }
 
@@ -218,9 +228,9 @@ impl PeerBook {
     }
 }
 
-/// When dialled addresses that only others named were last dialled.
+/// When dialled addresses that only others named were last dialled, and which peer answered that was connected already.
 #[derive(Debug, Default)]
-pub(in crate::mesh) struct Tried(BTreeMap<Address, Duration>);
+pub(in crate::mesh) struct Tried(BTreeMap<Address, (Duration, Option<NodeId>)>);
 
 impl Tried {
     /// Whether this address was dialled within that time.
@@ -230,16 +240,28 @@ impl Tried {
         now: Duration,
         within: Duration,
     ) -> bool {
-        self.0.get(address).is_some_and(|at| now < *at + within)
+        self.0
+            .get(address)
+            .is_some_and(|(at, _)| now < *at + within)
     }
 
     pub(in crate::mesh) fn note(&mut self, address: &Address, now: Duration) {
         if self.0.len() >= MAX_TRIED {
-            self.0.retain(|_, at| now < *at + REMEMBERED);
+            self.0.retain(|_, (at, _)| now < *at + REMEMBERED);
         }
         if self.0.len() < MAX_TRIED {
-            self.0.insert(address.clone(), now);
+            self.0.insert(address.clone(), (now, None));
         }
+    }
+
+    pub(in crate::mesh) fn answers_at(&mut self, address: &Address, id: &NodeId) {
+        if let Some((_, answerer)) = self.0.get_mut(address) {
+            *answerer = Some(id.clone());
+        }
+    }
+
+    pub(in crate::mesh) fn answerer(&self, address: &Address) -> Option<&NodeId> {
+        self.0.get(address)?.1.as_ref()
     }
 }
 

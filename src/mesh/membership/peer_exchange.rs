@@ -171,7 +171,7 @@ impl Mesh {
             .into_iter()
             .filter(|address| {
                 *address != self.params.address
-                    && self.routing.at(address).is_none()
+                    && self.who_answers_at(address).is_none()
                     && !self.awaiting.dials(address)
                     && !self.tried.is_recent(address, now.monotonic, MET_AGAIN)
             })

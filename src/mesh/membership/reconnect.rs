@@ -104,7 +104,9 @@ impl Mesh {
         let alone = self.routing.is_empty();
         let connected = |id: &_| self.routing.conn_of(id).is_some();
         let mut due = self.book.due(now.monotonic, alone, connected);
-        due.retain(|address| !self.awaiting.dials(address) && self.routing.at(address).is_none());
+        due.retain(|address| {
+            !self.awaiting.dials(address) && self.who_answers_at(address).is_none()
+        });
         for _ in 0..DIALS_A_TICK.min(due.len()) {
             let pick = rand::RngExt::random_range(&mut self.rng, 0..due.len());
             let address = due.swap_remove(pick);

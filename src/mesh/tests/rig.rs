@@ -229,3 +229,12 @@ pub(super) fn closed(effects: &[Effect]) -> Vec<&'static str> {
     });
     reasons.collect()
 }
+
+/// Returns the dials among the effects.
+pub(super) fn dials(out: &[Effect]) -> Vec<(ConnId, String)> {
+    let dials = out.iter().filter_map(|effect| match effect {
+        Effect::Dial { conn, addr } => Some((*conn, addr.to_string())),
+        _ => None,
+    });
+    dials.collect()
+}

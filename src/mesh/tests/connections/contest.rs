@@ -294,6 +294,41 @@ fn a_py2p_that_gave_up_both_is_dialled_within_two_seconds() {
 }
 
 #[test]
+fn a_py2p_that_gives_up_one_connection_after_the_other_is_dialled_once_more() {
+    let mut rig = Rig::new();
+    let a = rig.join("a");
+    rig.pass(60);
+    rig.hear(a.conn, &whisper(&a, "alive"));
+    let (second, _) = claim(&mut rig, "a", |_| {});
+    let mut dialled = Vec::new();
+    for conn in [a.conn, second.conn] {
+        let why = Ended::ByPeer;
+        dialled.push(dials(&rig.input(Input::Closed { conn, why })).len());
+    }
+    assert_eq!(dialled, [0, 1]);
+}
+
+#[test]
+fn an_address_that_a_user_asked_for_is_kept_if_its_peer_was_there_already() {
+    let mut rig = Rig::new();
+    rig.join("a");
+    let to = address("127.0.0.1:9");
+    let mut out = Effects::new();
+    rig.mesh
+        .connect(rig.now, Ticket(1), to.clone(), None, &mut out);
+    let (conn, _) = dials(&out)[0].clone();
+    rig.input(Input::Dialed { conn, addr: to });
+    rig.hear(conn, &Rig::handshake("a", |_| {}));
+    for peer in [conn, rig.mesh.peers()[0].conn] {
+        let why = Ended::ByPeer;
+        rig.input(Input::Closed { conn: peer, why });
+    }
+    let dialled = (0..60).flat_map(|_| dials(&rig.pass(1)));
+    let dialled: Vec<String> = dialled.map(|(_, to)| to).collect();
+    assert!(dialled.contains(&"127.0.0.1:9".to_owned()), "{dialled:?}");
+}
+
+#[test]
 fn t13_so_many_claims_to_one_id_are_held_and_no_more() {
     let mut rig = Rig::new();
     rig.join("a");

@@ -2,14 +2,6 @@
 
 use crate::mesh::tests::rig::*;
 
-fn dials(out: &[Effect]) -> Vec<(ConnId, String)> {
-    let dials = out.iter().filter_map(|effect| match effect {
-        Effect::Dial { conn, addr } => Some((*conn, addr.to_string())),
-        _ => None,
-    });
-    dials.collect()
-}
-
 fn list(played: &Played, ports: std::ops::Range<u16>) -> Bytes {
     let entries = ports.map(|port| PeerEntry {
         id: id(&format!("peer {port}")),
@@ -138,6 +130,61 @@ fn f17_a_member_that_claims_a_kept_address_does_not_keep_us_from_it() {
         .iter()
         .any(|effect| matches!(effect, Effect::Answer { .. }));
     assert!(!answered, "the liar is not who was asked for");
+}
+
+#[test]
+fn f17_a_node_of_ours_is_dialled_once_at_an_address_behind_a_name() {
+    let mut rig = Rig::new();
+    let named = address("127.0.0.1:2001");
+    let conn = rig.accept("127.0.0.1:50001");
+    rig.hear(conn, &Rig::handshake("a", announced));
+    let mut count = 0;
+    for _ in 0..300 {
+        let mut out = Effects::new();
+        rig.mesh.meet(rig.now, [named.clone()], &mut out);
+        for (conn, _) in dials(&out) {
+            count += 1;
+            let addr = named.clone();
+            rig.input(Input::Dialed { conn, addr });
+            rig.hear(conn, &Rig::handshake("a", announced));
+        }
+        for peer in rig.mesh.peers() {
+            let composer = composer("a");
+            let played = Played {
+                conn: peer.conn,
+                composer,
+            };
+            let alive = played.frame(&Flag::Whisper, &user(&["alive"]), rig.now.unix);
+            rig.hear(peer.conn, &alive);
+        }
+        rig.pass(1);
+    }
+    assert_eq!(count, 1);
+}
+
+#[test]
+fn f2_a_member_that_claims_the_address_of_a_lost_peer_does_not_keep_us_from_it() {
+    let mut rig = Rig::new();
+    let to = address("127.0.0.1:2001");
+    let mut out = Effects::new();
+    rig.mesh.meet(rig.now, [to.clone()], &mut out);
+    let (conn, _) = dials(&out)[0].clone();
+    let addr = to.clone();
+    rig.input(Input::Dialed { conn, addr });
+    rig.hear(conn, &Rig::handshake("a", announced));
+    let why = Ended::Failed("it crashed".into());
+    rig.input(Input::Closed { conn, why });
+    let conn = rig.accept("127.0.0.1:50001");
+    let posing = Rig::handshake("liar", |control| {
+        announced(control);
+        if let Control::Handshake { address, .. } = control {
+            *address = Some(to.clone());
+        }
+    });
+    rig.hear(conn, &posing);
+    let dialled = (0..15).flat_map(|_| dials(&rig.pass(1)));
+    let dialled: Vec<String> = dialled.map(|(_, to)| to).collect();
+    assert!(dialled.contains(&to.to_string()), "{dialled:?}");
 }
 
 #[test]
