@@ -322,7 +322,8 @@ impl Config {
     }
 
     /// Caps the reconnect delay: a lost peer is dialled again with exponential back-off from 1 s, each pause shortened
-    /// at random by up to half. Default 30 s; `None`: each address is dialled once, and no lost peer is dialled again.
+    /// at random by up to half. Default 30 s; `None`: each address is dialled once, and no lost peer is dialled again;
+    /// names given to [`connect`](Self::connect) are still looked up.
     ///
     /// After 40 failures the delay is 20 times as long for addresses that no user asked for. Lower it if a partitioned
     /// mesh has to heal faster; raise it if many nodes keep dialling a dead one.

@@ -18,7 +18,7 @@ use crate::wire::{Message, NodeId, Packet};
 const MAX_WORKING: usize = 64;
 /// The maximum number of queued requests of a topic, and of their bytes.
 const MAX_WAITING: (usize, usize) = (1024, 4 << 20);
-/// One neighbour may use this part of the number of requests: a quarter.
+/// One neighbour may use this part of both: a quarter.
 const NEIGHBOURS_SHARE: usize = 4;
 
 /// An encoded value.

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | this node's pending requests | 4,096; one more is refused |
 //! | answers kept for one request to all | 1,024, or 4 MiB, one for each author |
-//! | queued requests of a kind | 1,024, or 4 MiB; at most 256 from one neighbour |
+//! | queued requests of a kind | 1,024, or 4 MiB; from one neighbour 256, or 1 MiB, or a single larger one |
 //! | requests of a kind being answered | 64, each for 60 s at most |
 
 pub(crate) mod answering;
