@@ -567,8 +567,12 @@ impl Config {
         self
     }
 
-    /// Sets how many broadcasts of the last minute are remembered as seen. Default 524,288, at most 13.5 MB, or 18 MB
+    /// Sets how many broadcasts of the last minute are remembered as seen. Default 524,288, at most 15 MB, or 18 MB
     /// if nearly all claim the id of another author's message.
+    ///
+    /// The second under way and the one before it may hold four times as many (32 MB in all): broadcasts that find no
+    /// room even there are refused and counted ([`Stats::waterfall_closed`](crate::Stats::waterfall_closed)), because
+    /// what is not remembered could be delivered twice.
     ///
     /// Raise it if [`Stats::waterfall_evicted`](crate::Stats::waterfall_evicted) grows; lower it to bound memory in a
     /// quiet mesh.

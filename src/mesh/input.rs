@@ -42,7 +42,7 @@ pub struct ProposalId(pub u64);
 #[non_exhaustive]
 pub enum DialError {
     /// Nobody listens there.
-    #[error("nobody listens there: check the address, and that the peer is running")]
+    #[error("no program listens there: check the address, and that the peer is running")]
     Refused,
     /// No answer within the time allowed.
     #[error("no answer within the time allowed")]

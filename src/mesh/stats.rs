@@ -105,8 +105,8 @@ pub struct Stats {
     pub undeliverable: u64,
     /// Remembered broadcasts forgotten early because the waterfall cache was full.
     pub waterfall_evicted: u64,
-    /// Broadcasts dropped because their second was forgotten early, or because stamps ahead of now had used up their
-    /// share of the cache.
+    /// Broadcasts dropped because their second was forgotten early, because their neighbour's stamps ahead of now had
+    /// used up its share of the cache, or because the seconds under way filled it.
     pub waterfall_closed: u64,
     /// Broadcasts remembered now.
     pub waterfall_entries: u64,

@@ -59,7 +59,7 @@ fn what_keeps_a_node_out_is_said_with_what_to_change() {
     refused(&ssl.listen, &[], "insecure", "--unauthenticated-ssl");
     let (report, joined) = probe(&ssl.listen, &["--unauthenticated-ssl"]);
     assert!(joined, "{report}");
-    refused(&closed_port(), &[], "refused", "nobody listens");
+    refused(&closed_port(), &[], "refused", "no program listens");
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = silent.local_addr().unwrap().to_string();
     refused(&addr, &["--wire", "0.4"], "handshake_timeout", "no node");

@@ -30,7 +30,9 @@ fn t5_the_cache_remembers_as_many_as_it_may() {
             .flat_map(|n| member.frame(&Flag::Broadcast, &user(&n.to_string()), time))
             .collect()
     };
-    let (fill, one_more) = (said(0, 1000, time), said(1000, 1001, time + 1));
+    // A second that is over is closed to make room.
+    let (fill, one_more) = (said(0, 1000, time - 10), said(1000, 1001, time));
+    let late = said(0, 1, time - 10);
     member.write(&fill);
     until("it is full", || victim.status().stats.delivered == 1000);
     let stats = victim.status().stats;
@@ -41,7 +43,15 @@ fn t5_the_cache_remembers_as_many_as_it_may() {
     member.write(&one_more);
     until("one more", || victim.status().stats.delivered == 1001);
     let stats = victim.status().stats;
-    assert!(stats.waterfall_entries <= 1000 && stats.waterfall_evicted > 0);
+    assert_eq!(
+        (stats.waterfall_entries, stats.waterfall_evicted),
+        (1, 1000)
+    );
+    member.write(&late);
+    until("it is refused", || {
+        victim.status().stats.waterfall_closed == 1
+    });
+    assert_eq!(victim.status().stats.delivered, 1001);
 }
 
 #[test]

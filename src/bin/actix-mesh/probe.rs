@@ -260,7 +260,9 @@ fn explain(args: &Args, wire: Generation, node: &Node, error: &ConnectError) -> 
             ConnectError::Dial {
                 why: DialError::Refused,
                 ..
-            } => "start the node, or check the port: the machine is there and nobody listens",
+            } => {
+                "start the node, or check the port: the machine answers, but no program listens there"
+            }
             ConnectError::Dial {
                 why: DialError::Timeout,
                 ..
@@ -276,7 +278,7 @@ fn explain(args: &Args, wire: Generation, node: &Node, error: &ConnectError) -> 
                     "TLS" => "give --tls DIR/NAME: the subnet is closed".to_owned(),
                     "SSL" => "give --unauthenticated-ssl".to_owned(),
                     "ws" => "give --encryption ws".to_owned(),
-                    _ => "leave encryption away: the subnet is open".to_owned(),
+                    _ => "omit --encryption: the subnet is open".to_owned(),
                 };
                 Outcome::Other((known != wire).then_some(known), say(advice))
             }
@@ -290,14 +292,14 @@ fn explain(args: &Args, wire: Generation, node: &Node, error: &ConnectError) -> 
             }
         },
         CloseReason::Insecure { .. } if args.tls.is_some() => Outcome::Not(say(
-            "check that both have certificates of one authority, that neither has run out, and that the node is closed at all"
+            "check that both have certificates of one authority, that neither has expired, and that the mesh is closed"
                 .into(),
         )),
         CloseReason::Insecure { refusal, .. } if args.wss.is_some() => {
             Outcome::Not(say(refusal.to_string()))
         }
         CloseReason::Insecure { .. } if args.unauthenticated_ssl => Outcome::Not(say(
-            "it speaks plaintext, or wants a certificate: leave --unauthenticated-ssl away, or give --tls DIR/NAME".into(),
+            "it speaks plaintext, or wants a certificate: omit --unauthenticated-ssl, or give --tls DIR/NAME".into(),
         )),
         CloseReason::Insecure { .. } => Outcome::Not(say(
             "it wants TLS: give --tls DIR/NAME for a closed subnet, --wss DIR/NAME for one of wss, or --unauthenticated-ssl for a reference peer's".into(),
@@ -306,11 +308,11 @@ fn explain(args: &Args, wire: Generation, node: &Node, error: &ConnectError) -> 
             Outcome::Not(say("ask again later, or another node".into()))
         }
         CloseReason::BadFrame(_) if args.wire.is_some() => Outcome::Not(say(
-            "it may be of another generation: leave --wire away, so that all are tried".into(),
+            "it may be of another generation: omit --wire, so that all are tried".into(),
         )),
         _ => Outcome::Other(
             None,
-            say("who is there may be no node of this protocol, or be of another subnet or generation that does not say so".into()),
+            say("the program there may not speak this protocol, or may belong to another subnet or generation and not say so".into()),
         ),
     }
 }

@@ -169,35 +169,35 @@ impl Mesh {
         flag: &Flag,
         payload: &[Packet],
     ) -> Result<Composed, SendError> {
+        self.waterfall.make_room(now.unix);
         let mut shared = None;
         for ahead in 0..=self.params.seconds_ahead {
             let time = now.unix.saturating_add(ahead);
+            // Our clock was set back. What we have sent in that second is forgotten.
+            if self.waterfall.closed(time) {
+                continue;
+            }
             let composed = self.composer.compose(flag, payload, time)?;
             match self.waterfall.look(time, composed.fingerprint(&self.key)) {
-                Seen::Fresh => return Ok(self.claimed(now, time, composed)),
+                Seen::Fresh => return Ok(self.claimed(time, composed)),
                 Seen::Twin => shared = shared.or(Some((time, composed))),
                 Seen::Same => {}
             }
         }
         match shared {
-            Some((time, composed)) => Ok(self.claimed(now, time, composed)),
+            Some((time, composed)) => Ok(self.claimed(time, composed)),
             None => Err(SendError::TooOften(self.params.seconds_ahead)),
         }
     }
 
-    fn claimed(&mut self, now: Now, time: u64, composed: Composed) -> Composed {
-        self.take_id(now, time, composed.fingerprint(&self.key));
+    fn claimed(&mut self, time: u64, composed: Composed) -> Composed {
+        self.take_id(time, composed.fingerprint(&self.key));
         composed
     }
 
     /// Claims the id of one of our messages; false if it is taken.
-    pub(in crate::mesh) fn take_id(
-        &mut self,
-        now: Now,
-        time: u64,
-        fingerprint: Fingerprint,
-    ) -> bool {
-        self.waterfall.remember(now.unix, time, fingerprint) == Seen::Fresh
+    pub(in crate::mesh) fn take_id(&mut self, time: u64, fingerprint: Fingerprint) -> bool {
+        self.waterfall.remember(time, fingerprint) == Seen::Fresh
     }
 
     /// Composes a broadcast control message of our own, and remembers it like any broadcast.

@@ -87,7 +87,8 @@ impl Mesh {
         if foreign.author == *self.me() {
             return Err(PassOnError::OwnAuthor);
         }
-        if self.waterfall.expired(now.unix, foreign.time) {
+        self.waterfall.make_room(now.unix);
+        if self.waterfall.expired(now.unix, foreign.time) || self.waterfall.closed(foreign.time) {
             return Err(PassOnError::Expired);
         }
         if self.waterfall.premature(now.unix, foreign.time) {
@@ -105,7 +106,7 @@ impl Mesh {
                 foreign.time,
             )
             .map_err(SendError::from)?;
-        if !self.take_id(now, foreign.time, composed.fingerprint(&self.key)) {
+        if !self.take_id(foreign.time, composed.fingerprint(&self.key)) {
             return Err(PassOnError::Known);
         }
         let frames = Frames {

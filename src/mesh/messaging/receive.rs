@@ -73,6 +73,7 @@ impl Mesh {
         out: &mut Effects,
     ) {
         self.copies = Copies::new(batch.wire_len());
+        self.waterfall.make_room(now.unix);
         let (mut candidates, mut broken) = self.candidates(now, conn, &batch, first, out);
         let proven = verify(&batch, &mut candidates);
         broken = proven.failed.or(broken);
@@ -80,7 +81,7 @@ impl Mesh {
         if validates {
             self.leave_out_those_without_room(conn, &batch, &mut candidates);
         }
-        self.remember_all(now, &mut candidates);
+        self.remember_all(now, conn, &mut candidates);
         let mut picked = Vec::with_capacity(candidates.len());
         let mut last = None;
         for candidate in candidates {
@@ -186,7 +187,8 @@ impl Mesh {
             self.stats.echoes += 1;
             return false;
         }
-        if self.waterfall.closed(time) || self.waterfall.crowded_ahead(now.unix, time) {
+        let neighbour = self.routing.get(conn);
+        if neighbour.is_some_and(|it| self.waterfall.refuses(now.unix, time, &it.id)) {
             self.stats.waterfall_closed += 1;
             self.crowded = true;
             return false;
@@ -236,12 +238,11 @@ impl Mesh {
 
     /// Remembers the verified broadcasts, and drops those that came twice in one batch. The look-ups run back to back,
     /// as in `leave_out_known`.
-    fn remember_all(&mut self, now: Now, candidates: &mut Vec<Candidate>) {
+    fn remember_all(&mut self, now: Now, conn: ConnId, candidates: &mut Vec<Candidate>) {
         let fingerprints: Vec<_> = candidates.iter().filter_map(|it| it.fingerprint).collect();
-        let mut seen = self
-            .waterfall
-            .remember_all(now.unix, &fingerprints)
-            .into_iter();
+        let from = self.routing.get(conn).map(|entry| &entry.id);
+        let seen = self.waterfall.remember_all(now.unix, &fingerprints, from);
+        let mut seen = seen.into_iter();
         candidates.retain(|candidate| {
             let Some(seen) = candidate.fingerprint.and_then(|_| seen.next()) else {
                 return true;

@@ -138,7 +138,12 @@ impl Mesh {
         let mut fingerprint = |head: &Head| (head.time, head.fingerprint(&mut digests, me));
         let heads = messages.iter().flatten();
         let fingerprints: Vec<_> = heads.map(&mut fingerprint).collect();
-        let seen = self.waterfall.remember_all(now.unix, &fingerprints);
+        self.waterfall.make_room(now.unix);
+        // The second is closed if our clock was set back: `stamp` chooses another.
+        let seen = match self.waterfall.closed(now.unix) {
+            true => Vec::new(),
+            false => self.waterfall.remember_all(now.unix, &fingerprints, None),
+        };
         let mut seen = seen.into_iter();
         let mut is_fresh =
             |message: &Result<_, _>| message.is_ok() && seen.next() == Some(Seen::Fresh);

@@ -44,7 +44,7 @@ impl actix::Message for Event {
 /// timeout and the handshake timeout bound the wait.
 ///
 /// # Errors
-/// A [`ConnectError`] names the address and the cause: nobody listens there, the attempt timed out, the subnets differ,
+/// A [`ConnectError`] names the address and the cause: no program listens there, the attempt timed out, the subnets differ,
 /// another id answered, or the text is not an address.
 ///
 /// ```

@@ -72,7 +72,7 @@ impl Directory {
         match self.authors.get(id) {
             Some(author) if author.is_ambiguous => {
                 let why = format!(
-                    "several authors have sent a message {id}: whisper to the one who is meant"
+                    "several authors have sent a message {id}: whisper to the author you mean"
                 );
                 Err(CommandError::new("ambiguous_message", why))
             }
