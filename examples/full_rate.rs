@@ -3,7 +3,7 @@
 //!     cargo run --release --example full_rate                        8 nodes, 3 seconds, messages of 100 bytes
 //!     cargo run --release --example full_rate -- 16 60 1000          16 nodes, a minute, 1,000 bytes
 //!     cargo run --release --example full_rate -- 24 60 64000 ring    each with two neighbours only
-//!     cargo run --release --example full_rate -- 8 10 100 prune      with copies spared: not for long at the limit
+//!     cargo run --release --example full_rate -- 8 10 100 flood      every message on every connection
 //!
 //! Prints what was sent and delivered, and fails if a message was lost or delivered twice, or a connection was closed.
 
@@ -53,14 +53,14 @@ impl Handler<Event> for Counter {
 async fn mesh(
     count: usize,
     ring: bool,
-    prune: bool,
+    flood: bool,
     heard: &Rc<Cell<u64>>,
 ) -> Result<Vec<Node>, Box<dyn Error>> {
     let mut nodes: Vec<Node> = Vec::new();
     for at in 0..count {
         let node = Config::new()
             .max_outgoing(0)
-            .prune(prune)
+            .prune(!flood)
             .inbox_capacity(None)
             .start()
             .await?;
@@ -123,10 +123,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let number = |at: usize, default| arguments.get(at).map_or(Ok(default), |text| text.parse());
     let (count, seconds, bytes) = (number(0, 8)?.max(2), number(1, 3)?, number(2, 100)?);
     let has = |word: &str| arguments.iter().any(|argument| argument == word);
-    let (ring, prune) = (has("ring"), has("prune"));
+    let (ring, flood) = (has("ring"), has("flood"));
 
     let heard = Rc::new(Cell::new(0));
-    let nodes = mesh(count, ring, prune, &heard).await?;
+    let nodes = mesh(count, ring, flood, &heard).await?;
     let begun = Instant::now();
     let until = begun + Duration::from_secs(seconds as u64);
     let sending = nodes.iter().cloned().enumerate();

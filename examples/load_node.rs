@@ -1,7 +1,7 @@
 //! A node under load: produces the figures in `docs/performance.md`.
 //!
 //!     load_node --id N --base PORT [--connect ID,ID..] [--idle COUNT] [--opt compression=zlib] [--opt one-by-one]
-//!         [--opt wire=0.7] [--opt tls=DIR] [--opt prune]
+//!         [--opt wire=0.7] [--opt tls=DIR] [--opt flood]
 //!
 //! With `--opt tls=DIR` it joins a closed mesh with the certificate DIR/N, as issued by `actix-mesh ca issue DIR N`.
 //!
@@ -60,7 +60,7 @@ struct Args {
     idle: u16,
     compression: Vec<Method>,
     one_by_one: bool,
-    prune: bool,
+    flood: bool,
     wire: Generation,
     tls: Option<PathBuf>,
 }
@@ -91,7 +91,7 @@ impl Args {
             self.tls = Some(folder.into());
         }
         self.one_by_one |= option == "one-by-one";
-        self.prune |= option == "prune";
+        self.flood |= option == "flood";
         if let Some(name) = option.strip_prefix("compression=") {
             let methods = Method::available().iter().copied();
             self.compression = methods
@@ -114,7 +114,7 @@ impl Args {
         let config = Config::new()
             .generation(self.wire)
             .compression(self.compression.clone())
-            .prune(self.prune)
+            .prune(!self.flood)
             .max_outgoing(0)
             .inbox_capacity(None);
         Ok(match &self.tls {

@@ -115,7 +115,7 @@ impl Default for Config {
             allow_binary: false,
             extensions: true,
             announce_from: 16 << 10,
-            prune: false,
+            prune: true,
             share_topology: false,
             #[cfg(feature = "mdns")]
             mdns: false,
@@ -398,9 +398,9 @@ impl Config {
         self
     }
 
-    /// Sets whether second copies of small broadcasts are avoided. Default `false`.
+    /// Sets whether second copies of small broadcasts are avoided. Default `true`.
     ///
-    /// Flooding carries each message over every connection. With `prune`, a node asks actix-mesh peers that set it too
+    /// Flooding carries each message over every connection. With `prune`, a node asks actix-mesh peers that have it too
     /// not to send an author's messages that arrive sooner on another connection. After an author's first message each
     /// one arrives once, along the path of the first, or directly if the author is a peer. No message is lost when
     /// connections break or nodes die: peers store a message that they hold back until its arrival is confirmed, and
@@ -409,10 +409,8 @@ impl Config {
     /// are the first messages of an author that was silent for five minutes, broadcasts of 4 KiB or more, and
     /// everything to py2p and js2p peers.
     ///
-    /// Do not set it in a mesh with more traffic than some of its nodes can read. Flooding slows down all publishers,
-    /// because every node has to handle the copies. Without copies the fast nodes go on publishing, and a node that
-    /// falls behind for some ten seconds is closed as slow ([`stall_timeout`](Self::stall_timeout)), and the data
-    /// queued for it is lost.
+    /// Turn it off where less than one message a second is sent, and messages are to take as few bytes as possible: the
+    /// confirmations cost as much as one copy.
     #[must_use]
     pub fn prune(mut self, prune: bool) -> Self {
         self.prune = prune;

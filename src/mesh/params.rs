@@ -61,7 +61,7 @@ pub struct Params {
     /// Size in bytes from which broadcasts of others are offered to peers of this crate before they are sent. Default
     /// 16 KiB, at least 4 KiB; zero: each is sent at once.
     pub announce_from: usize,
-    /// Whether peers are asked not to send what others send sooner, and may ask us the same. Default no.
+    /// Whether peers are asked not to send what others send sooner, and may ask us the same. Default yes.
     pub prune: bool,
     /// Whether we exchange our neighbours with our peers. Default no.
     pub share_topology: bool,
@@ -92,7 +92,7 @@ impl Params {
             max_waiting_whispers: 1024,
             extensions: true,
             announce_from: 16 << 10,
-            prune: false,
+            prune: true,
             share_topology: false,
         }
     }

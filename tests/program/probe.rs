@@ -62,5 +62,10 @@ fn what_keeps_a_node_out_is_said_with_what_to_change() {
     refused(&closed_port(), &[], "refused", "no program listens");
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = silent.local_addr().unwrap().to_string();
-    refused(&addr, &["--wire", "0.4"], "handshake_timeout", "no node");
+    refused(
+        &addr,
+        &["--wire", "0.4"],
+        "handshake_timeout",
+        "may not speak",
+    );
 }

@@ -32,12 +32,16 @@ impl Drop for Share {
 impl StoreBudget {
     /// Reserves this many bytes until the last clone of the returned hold is dropped; `None` if there is no room.
     pub(super) fn take(&self, bytes: usize) -> Option<Hold> {
-        if self.taken().saturating_add(bytes) > STORE {
+        if !self.has_room(bytes) {
             return None;
         }
         self.0.fetch_add(bytes, Ordering::Relaxed);
         let of = Arc::clone(&self.0);
         Some(Hold::new(Share { of, bytes }))
+    }
+
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        self.taken().saturating_add(bytes) <= STORE
     }
 
     pub(super) fn taken(&self) -> usize {

@@ -94,6 +94,12 @@ impl Frames {
         }
     }
 
+    /// Returns the bytes that all forms take.
+    pub(crate) fn memory(&self) -> usize {
+        let compressed = self.compressed.as_ref();
+        self.plain.len() + compressed.map_or(0, |(_, bytes)| bytes.len())
+    }
+
     /// Returns the bytes for a peer that reads that method: compressed if that form is available, else plain.
     pub fn wire_form(&self, method: Option<Method>) -> &Bytes {
         match &self.compressed {

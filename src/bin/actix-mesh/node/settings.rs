@@ -61,11 +61,11 @@ macro_rules! settings {
             /// Do not announce this crate's protocol extensions
             #[arg(long, env = "ACTIX_MESH_NO_EXTENSIONS", hide_short_help = true)]
             no_extensions: bool,
-            /// Skip small broadcasts on links where they would be duplicates
-            #[arg(long, env = "ACTIX_MESH_PRUNE", hide_short_help = true)]
+            /// Skip small broadcasts on links where they would be duplicates (the default)
+            #[arg(long, env = "ACTIX_MESH_PRUNE", hide = true)]
             prune: bool,
-            /// Send small broadcasts on every link (the default); overrides `--prune`
-            #[arg(long, env = "ACTIX_MESH_NO_PRUNE", hide = true)]
+            /// Send small broadcasts on every link; overrides `--prune`
+            #[arg(long, env = "ACTIX_MESH_NO_PRUNE", hide_short_help = true)]
             no_prune: bool,
         }
 
@@ -86,7 +86,7 @@ macro_rules! settings {
                 Ok(config
                     .ban_loopback(self.ban_loopback)
                     .extensions(!self.no_extensions)
-                    .prune(self.prune && !self.no_prune))
+                    .prune(!self.no_prune))
             }
         }
     };

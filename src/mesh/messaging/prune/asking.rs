@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use rand::RngExt as _;
 
-use super::stream::{Stream, Sum};
+use super::stream::Sum;
 use super::{NO_COPIES, digest};
 use crate::mesh::Mesh;
 use crate::mesh::effect::Effects;
@@ -138,10 +138,13 @@ impl Mesh {
         self.say_to_each(now, Verb::Graft, grafted.collect(), out);
     }
 
-    /// Reports to the peers that spare us what we have of one author, or of all.
-    pub(super) fn tell(&mut self, now: Now, author: Option<u64>, out: &mut Effects) {
+    /// Reports to the peers that spare us what we have of the authors that have sent at least so many bytes since the
+    /// last report.
+    pub(super) fn tell(&mut self, now: Now, least: usize, out: &mut Effects) {
         let mut said = Vec::new();
-        let mut tell = |stream: &mut Stream| {
+        self.streams.untold = 0;
+        let streams = self.streams.by_author.values_mut();
+        for stream in streams.filter(|stream| stream.untold >= least) {
             stream.untold = 0;
             for asked in &mut stream.asked {
                 let Sum { count, sum } = asked.have;
@@ -151,15 +154,6 @@ impl Mesh {
                     said.push((asked.conn, Bytes::from(line)));
                 }
             }
-        };
-        match author {
-            Some(author) => self
-                .streams
-                .by_author
-                .get_mut(&author)
-                .into_iter()
-                .for_each(&mut tell),
-            None => self.streams.by_author.values_mut().for_each(&mut tell),
         }
         self.say_to_each(now, Verb::Summary, said, out);
     }

@@ -24,7 +24,7 @@ use crate::mesh::membership::capability::Verb;
 use crate::mesh::messaging::announce::SMALLEST;
 use crate::mesh::messaging::store_budget::StoreBudget;
 use crate::mesh::token_bucket::TokenBucket;
-use crate::wire::{Batch, Control, Frame};
+use crate::wire::{Batch, Control, Frame, Frames};
 
 /// Authors whose messages are counted. Other authors' messages are flooded.
 const MAX_AUTHORS: usize = 1024;
@@ -33,14 +33,16 @@ const MAX_AUTHORS: usize = 1024;
 const MAX_DIGESTS: usize = 128 << 10;
 const FEW_DIGESTS: usize = 64;
 
-/// The cost of a stored frame beyond its bytes.
+/// The cost of stored frames beyond their bytes.
 const OVERHEAD: usize = 256;
 
 /// A peer is sent what is stored for it if it has confirmed neither that nor anything else for this time.
 const OVERDUE: Duration = Duration::from_secs(2);
 
-/// Peers are told what we have once a second, and after this many bytes.
-const TOLD_AFTER: usize = 128 << 10;
+/// Peers are told what we have once a second; and after `TOLD_AFTER` bytes of all authors, of those that have sent
+/// `WORTH_TELLING`. Otherwise what they store for us would outgrow their budget: see [`StoreBudget`].
+const TOLD_AFTER: usize = 512 << 10;
+const WORTH_TELLING: usize = 16 << 10;
 
 /// An author silent for this long is flooded again. The asking node remembers its request slightly longer than the peer
 /// it asked.
@@ -66,6 +68,8 @@ pub(in crate::mesh) struct Streams {
     /// Digests remembered for all authors.
     digests: usize,
     budget: StoreBudget,
+    /// Bytes heard since peers were told what we have.
+    untold: usize,
     /// Until when messages are counted, once that was decided.
     counts_until: Option<Duration>,
     /// Requests to send at the end of the batch.
@@ -95,6 +99,7 @@ impl Streams {
             last_handle: 0,
             digests: 0,
             budget,
+            untold: 0,
             counts_until: None,
             asking: Vec::new(),
             may_say: TokenBucket::new(1024.0, 1024.0),
@@ -255,8 +260,10 @@ impl Mesh {
         if is_aged || stream.reliability.is_late(at) {
             to.clear();
         }
-        stream.untold += run.bytes;
-        let is_due = stream.untold >= TOLD_AFTER && !stream.asked.is_empty();
+        if !stream.asked.is_empty() {
+            stream.untold += run.bytes;
+            self.streams.untold += run.bytes;
+        }
         self.streams.digests += run.digests.len();
         if !to.is_empty() && !self.store(now, source, batch, run) {
             to.clear();
@@ -273,22 +280,27 @@ impl Mesh {
         {
             self.ask_to_spare(now, source, run.author, *digest, &run.name);
         }
-        if is_due && self.streams.may_say.spend(at) {
-            self.tell(now, Some(run.author), out);
+        if self.streams.untold >= TOLD_AFTER && self.streams.may_say.spend(at) {
+            self.tell(now, WORTH_TELLING, out);
         }
         to
     }
 
     /// Stores a run for the peers that are not sent it; false if there is no room.
     fn store(&mut self, now: Now, source: ConnId, batch: &Batch, run: &Run) -> bool {
-        let cost = run.bytes + OVERHEAD * run.frames.len();
-        let Some(hold) = self.streams.budget.take(cost) else {
+        if !self.streams.budget.has_room(run.bytes) {
+            return false;
+        }
+        // Frames that follow each other are stored in one piece.
+        let pieces = batch.relay_some(&run.frames);
+        let bytes: usize = pieces.iter().map(Frames::memory).sum();
+        let Some(hold) = self.streams.budget.take(bytes + OVERHEAD * pieces.len()) else {
             return false;
         };
         let Some(stream) = self.streams.by_author.get_mut(&run.author) else {
             return false;
         };
-        for frames in batch.relay_some(&run.frames) {
+        for frames in pieces {
             stream.store(frames.held(&hold), source, now.monotonic);
         }
         true
@@ -325,7 +337,7 @@ impl Mesh {
         for (author, conn, refused) in late {
             self.send_stored(now, author, conn, refused, out);
         }
-        self.tell(now, None, out);
+        self.tell(now, 0, out);
         let Streams {
             by_author,
             digests,

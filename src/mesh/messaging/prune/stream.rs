@@ -22,6 +22,13 @@ const RECENT: usize = 1024;
 /// doubling intervals.
 const ON_ITS_WAY: Duration = Duration::from_secs(2);
 
+/// How many of a peer's reports are kept until we have as much as they say. A peer under load is often ahead of us; if
+/// only its last report counted, none of them would ever be compared.
+const REPORTS: usize = 4;
+
+/// A peer that says it is ahead of us may leave messages unconfirmed this many times as long.
+const AHEAD: u32 = 5;
+
 /// How long a peer that did not confirm is not spared this author's messages: ten seconds, doubled each time, at most
 /// `MAX_DOUBLED` times.
 const REFUSED: Duration = Duration::from_secs(10);
@@ -85,7 +92,7 @@ impl Asked {
 }
 
 /// A peer that has asked us not to send it this author's messages.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pruned {
     pub(super) conn: ConnId,
     pub(super) handle: u32,
@@ -94,8 +101,8 @@ pub(super) struct Pruned {
     base: u64,
     /// The part of our messages that it has, too.
     confirmed: Sum,
-    /// What it says it has, if not compared yet.
-    says: Option<Sum>,
+    /// What it says it has, in reports that were not compared yet, oldest first.
+    says: SmallVec<[Sum; 1]>,
     /// Its sum differed: it is not compared again at once.
     differs: bool,
     /// The confirmed count when last checked, and since when it has not grown.
@@ -104,6 +111,22 @@ pub(super) struct Pruned {
 }
 
 impl Pruned {
+    /// Notes a report. If too many wait, the newest replaces the one before it.
+    fn note(&mut self, says: Sum) {
+        self.says.retain(|earlier| earlier.count < says.count);
+        self.says.truncate(REPORTS - 1);
+        self.says.push(says);
+    }
+
+    /// Returns the newest report that needs no more messages than we have, and drops those before it.
+    fn comparable(&mut self, end: u64) -> Option<Sum> {
+        let base = self.base;
+        let is_here = |says: &Sum| base.saturating_add(says.count) <= end;
+        let last = self.says.iter().rposition(is_here)?;
+        self.says.drain(..last);
+        self.says.first().copied()
+    }
+
     fn confirmed(&self) -> u64 {
         self.base.saturating_add(self.confirmed.count)
     }
@@ -228,7 +251,7 @@ impl Stream {
             key,
             base,
             confirmed: Sum::default(),
-            says: None,
+            says: SmallVec::new(),
             differs: false,
             seen: 0,
             since: now,
@@ -266,7 +289,7 @@ impl Stream {
     pub(super) fn confirm(&mut self, conn: ConnId, handle: u32, says: Sum) {
         let here = |it: &&mut Pruned| it.conn == conn && it.handle == handle;
         if let Some(pruned) = self.pruned.iter_mut().find(here) {
-            pruned.says = Some(says);
+            pruned.note(says);
             self.compare();
         }
     }
@@ -275,23 +298,29 @@ impl Stream {
     pub(super) fn compare(&mut self) {
         let end = self.end();
         for at in 0..self.pruned.len() {
-            let pruned = self.pruned[at];
-            let is_here = |says: &Sum| pruned.base.saturating_add(says.count) <= end;
-            let Some(says) = pruned.says.filter(is_here).filter(|_| !pruned.differs) else {
-                continue;
-            };
-            let Some(more) = says.count.checked_sub(pruned.confirmed.count) else {
-                self.pruned[at].says = None;
-                continue;
-            };
-            let digests = self.digests_after(pruned.confirmed());
-            let digests = digests.take(usize::try_from(more).unwrap_or(usize::MAX));
-            let sum = pruned.confirmed.with(pruned.key, digests);
             let pruned = &mut self.pruned[at];
-            if sum == says {
-                (pruned.confirmed, pruned.says) = (says, None);
-            } else {
-                pruned.differs = true;
+            if pruned.differs || pruned.says.is_empty() {
+                continue;
+            }
+            let Some(says) = pruned.comparable(end) else {
+                continue;
+            };
+            let (key, before, position) = (pruned.key, pruned.confirmed, pruned.confirmed());
+            let more = says.count.checked_sub(before.count);
+            let sum = more.map(|more| {
+                let digests = self.digests_after(position);
+                before.with(
+                    key,
+                    digests.take(usize::try_from(more).unwrap_or(usize::MAX)),
+                )
+            });
+            let pruned = &mut self.pruned[at];
+            match sum {
+                Some(sum) if sum != says => pruned.differs = true,
+                _ => {
+                    pruned.says.remove(0);
+                    pruned.confirmed = sum.unwrap_or(before);
+                }
             }
         }
         self.let_go();
@@ -334,8 +363,11 @@ impl Stream {
                 (pruned.seen, pruned.since) = (pruned.confirmed.count, now);
             }
         }
-        let is_over = |at: Duration| at + after <= now;
         let is_overdue = |it: &&Pruned| {
+            // What it reports beyond what we have cannot be compared yet.
+            let is_ahead = !it.differs && !it.says.is_empty();
+            let after = if is_ahead { after * AHEAD } else { after };
+            let is_over = |at: Duration| at + after <= now;
             let oldest = self.needed_by(it).next();
             is_over(it.since) && oldest.is_some_and(|stored| is_over(stored.at))
         };
@@ -496,6 +528,36 @@ mod tests {
         stream.confirm(PEER, 1, absurd);
         hear(&mut stream, 8, 8);
         assert_eq!(missing(&mut stream, PEER), [8]);
+    }
+
+    #[test]
+    fn who_is_ahead_with_each_report_confirms_all_the_same() {
+        let mut stream = pruned();
+        let all: Vec<u64> = (6..1000).collect();
+        for at in 0..all.len() - 10 {
+            // Each report is of more than we have, and newer than the one before.
+            stream.confirm(PEER, 1, sum(&all[..at + 10]));
+            hear(&mut stream, all[at], 1);
+            assert!(
+                stream.stored.len() < 10,
+                "{} are stored",
+                stream.stored.len()
+            );
+            assert!(stream.pruned[0].says.len() <= REPORTS);
+        }
+    }
+
+    #[test]
+    fn who_is_ahead_is_overdue_later() {
+        let mut stream = pruned();
+        hear(&mut stream, 6, 6);
+        stream.confirm(PEER, 1, sum(&[6, 7]));
+        assert!(stream.overdue(at(6), at(2)).is_empty());
+        assert!(stream.overdue(at(15), at(2)).is_empty());
+        assert_eq!(stream.overdue(at(16), at(2))[..], [PEER]);
+        // A report that differs is no excuse.
+        stream.confirm(PEER, 1, sum(&[9]));
+        assert_eq!(stream.overdue(at(9), at(2))[..], [PEER]);
     }
 
     #[test]
