@@ -1,5 +1,6 @@
 //! A node's own messages and their limits: the send budget, slow peers, meshes at full load.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use actix_mesh::{
@@ -9,7 +10,8 @@ use actix_mesh::{
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::{
-    PATIENCE, ask, events, joined, left, link, loner, messages, mute_peer, next, node, soon, start,
+    PATIENCE, ask, body, events, joined, left, link, loner, messages, mute_peer, next, node, soon,
+    start,
 };
 
 #[actix::test]
@@ -220,4 +222,53 @@ async fn a_mesh_at_its_limit_waits_in_no_circle_and_loses_nothing() {
     for sent in soon(sent).await.unwrap() {
         assert_eq!(sent.unwrap().unwrap().handed_to.len(), NODES - 1);
     }
+}
+
+/// A ring of three whose caches have room for a fraction of the messages of a second: what comes round again is not
+/// new, and what finds no room is counted.
+#[actix::test]
+async fn t26_in_a_ring_with_full_caches_nothing_is_heard_twice() {
+    const COUNT: usize = 3000;
+    let mut ring = Vec::new();
+    let mut heard = Vec::new();
+    for _ in 0..3 {
+        let node = start(loner().waterfall_capacity(50).prune(false)).await;
+        heard.push(messages(&node, |s| s.items(3 * COUNT)).await);
+        ring.push(node);
+    }
+    for (from, to) in [(0, 1), (1, 2), (2, 0)] {
+        link(&ring[from], &ring[to]).await;
+    }
+    let sending = ring.iter().enumerate().map(|(at, node)| async move {
+        for burst in 0..COUNT / 100 {
+            let message = |n| Send::new(format!("{at} {burst} {n}"));
+            let sent = ask(node, SendMany((0..100).map(message).collect())).await;
+            assert!(sent.iter().all(Result::is_ok));
+        }
+    });
+    futures_util::future::join_all(sending).await;
+    // Every copy that is sent arrives.
+    let mut before = 0;
+    loop {
+        let mut received = 0;
+        for node in &ring {
+            received += ask(node, Status).await.stats.received;
+        }
+        if received == std::mem::replace(&mut before, received) && received >= 6 * COUNT as u64 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let mut refused = 0;
+    for (node, heard) in ring.iter().zip(&mut heard) {
+        let stats = ask(node, Status).await.stats;
+        refused += stats.waterfall_closed;
+        let texts: Vec<String> = std::iter::from_fn(|| heard.try_recv().ok())
+            .map(|message| body(&message)[0].to_owned())
+            .collect();
+        let distinct: HashSet<&String> = texts.iter().collect();
+        assert_eq!(distinct.len(), texts.len(), "some were heard twice");
+        assert_eq!(texts.len() as u64, stats.delivered);
+    }
+    assert!(refused > 0, "the caches were never full");
 }
