@@ -17,7 +17,7 @@ use std::thread;
 use actix_mesh::Config;
 use serde_json::{Value, json};
 
-use reference::{ALL, Language, Reference};
+use reference::{ALL, Language, Reference, js2p};
 use support::QUIET;
 use support::coprocess::Coprocess;
 use support::peer::{Peer, unique};
@@ -45,11 +45,14 @@ fn joined(reference: Reference, dialler: Dialler) -> Option<(Peer, Peer)> {
     Some((us, them))
 }
 
-/// A broadcast in each direction, and an answer to each.
 fn converse(reference: Reference, dialler: Dialler) {
-    let Some((us, them)) = joined(reference, dialler) else {
-        return;
-    };
+    if let Some((us, them)) = joined(reference, dialler) {
+        converse_each_way(&us, &them);
+    }
+}
+
+/// A broadcast in each direction, and an answer to each.
+fn converse_each_way(us: &Peer, them: &Peer) {
     let text = unique("ours");
     us.say(&text);
     let heard = them.hears_once(&text);
@@ -69,12 +72,15 @@ fn converse(reference: Reference, dialler: Dialler) {
     assert_eq!(us.peers().len(), 1);
 }
 
-/// Packets of every type the generation has, in both directions, arrive unchanged.
 fn carries(reference: Reference, packets: &[Value]) {
-    let Some((us, them)) = joined(reference, Dialler::We) else {
-        return;
-    };
-    for (from, to) in [(&us, &them), (&them, &us)] {
+    if let Some((us, them)) = joined(reference, Dialler::We) {
+        carry_each_way(&us, &them, packets);
+    }
+}
+
+/// Packets of every type the generation has, in both directions, arrive unchanged.
+fn carry_each_way(us: &Peer, them: &Peer, packets: &[Value]) {
+    for (from, to) in [(us, them), (them, us)] {
         let text = unique("packets");
         let mut all = vec![Value::String(text.clone())];
         all.extend_from_slice(packets);
@@ -83,7 +89,6 @@ fn carries(reference: Reference, packets: &[Value]) {
     }
 }
 
-/// From one of their nodes over ours to another of theirs, and back.
 fn relays(reference: Reference) {
     let (Some(one), Some(two)) = (reference.peer("one"), reference.peer("two")) else {
         return;
@@ -91,7 +96,12 @@ fn relays(reference: Reference) {
     let us = ours(reference);
     one.join(&us);
     us.join(&two);
-    for (from, to) in [(&one, &two), (&two, &one)] {
+    relay_each_way(&us, &one, &two);
+}
+
+/// From one of their nodes over ours to another of theirs, and back.
+fn relay_each_way(us: &Peer, one: &Peer, two: &Peer) {
+    for (from, to) in [(one, two), (two, one)] {
         let text = unique("over us");
         from.say(&text);
         let heard = to.hears_once(&text);
@@ -131,6 +141,14 @@ fn refuses(reference: Reference) {
     assert!(us.peers().is_empty());
 }
 
+fn texts() -> [Value; 3] {
+    [json!(""), json!("é\u{1f600}"), json!("x".repeat(3000))]
+}
+
+fn binary() -> [Value; 2] {
+    [json!({"hex": "00ff"}), json!({"hex": "6869"})]
+}
+
 /// What is tried with each peer, as named on the page.
 const CONVERSATIONS: [&str; 8] = [
     "we_dial_and_converse",
@@ -160,13 +178,13 @@ macro_rules! conversations {
 
             #[test]
             fn text_arrives_as_it_was() {
-                carries($reference, &[json!(""), json!("é\u{1f600}"), json!("x".repeat(3000))]);
+                carries($reference, &texts());
             }
 
             #[test]
             fn values_arrive_as_they_were() {
                 if $reference.wire != "0.5" {
-                    carries($reference, &[json!({"hex": "00ff"}), json!({"hex": "6869"})]);
+                    carries($reference, &binary());
                 }
             }
 
@@ -257,9 +275,19 @@ fn why_not(language: Language, wire: &str, transport: &str) -> &'static str {
         (Language::JavaScript, "0.4" | "0.5" | "0.6", _) => {
             "js2p of that generation is on no registry"
         }
-        (Language::Python, _, "WebSocket") => "py2p has none",
+        (Language::Python, _, "WebSocket" | OVER_TLS) => "py2p has none",
+        (Language::JavaScript, "0.7", OVER_TLS) => {
+            "js2p can only dial: it has no option for a certificate"
+        }
         _ => panic!("{language:?} {wire} {transport} is tried, or a reason is missing"),
     }
+}
+
+const OVER_TLS: &str = "WebSocket over TLS";
+
+/// Whether js2p 0.7 tries a case over `wss`, where it can only dial: see `wss`.
+fn is_tried_over_tls(case: &str) -> bool {
+    wss::CONVERSATIONS.contains(&case)
 }
 
 /// Lists every language, generation and transport, and what was tried with it.
@@ -272,11 +300,16 @@ fn matrix() -> String {
     table.push_str(&"---|".repeat(CONVERSATIONS.len() + 1));
     for wire in ["0.4", "0.5", "0.6", "0.7"] {
         for language in [Language::Python, Language::JavaScript] {
-            for transport in ["plaintext", "SSL", "WebSocket"] {
+            for transport in ["plaintext", "SSL", "WebSocket", OVER_TLS] {
                 let is_it = |it: &&Reference| {
                     (it.language, it.wire, it.transport()) == (language, wire, transport)
                 };
-                let tried = ALL.iter().find(is_it).map(|it| it.name());
+                let over_tls =
+                    (language, wire, transport) == (Language::JavaScript, "0.7", OVER_TLS);
+                let tried = match over_tls {
+                    true => Some(js2p("wss").name()),
+                    false => ALL.iter().find(is_it).map(|it| it.name()),
+                };
                 let in_live = (language, wire) == (Language::Python, "0.4");
                 let name = match language {
                     Language::Python if in_live => "py2p 0.4.516".to_owned(),
@@ -285,10 +318,12 @@ fn matrix() -> String {
                 };
                 let name = tried.clone().unwrap_or(name);
                 write!(table, "\n| {name} | {wire} | {transport} |").unwrap();
-                let is_tried = tried.is_some() || in_live && transport != "WebSocket";
+                let is_tried = tried.is_some() || in_live && !transport.starts_with("WebSocket");
                 for (number, case) in CONVERSATIONS.into_iter().enumerate() {
                     // Over SSL `tests/live` only has both sides dial and converse.
-                    let is_tried = is_tried && !(in_live && transport == "SSL" && number > 1);
+                    let is_tried = is_tried
+                        && !(in_live && transport == "SSL" && number > 1)
+                        && (!over_tls || is_tried_over_tls(case));
                     let is_left_out = case == "values_arrive_as_they_were" && wire <= "0.5";
                     let cell = match (is_tried, is_left_out) {
                         (false, _) => "-",
@@ -298,7 +333,7 @@ fn matrix() -> String {
                     };
                     write!(table, " {cell} |").unwrap();
                 }
-                match is_tried {
+                match is_tried && !over_tls {
                     true => table.push_str(" |"),
                     false => write!(table, " {} |", why_not(language, wire, transport)).unwrap(),
                 }
