@@ -409,7 +409,9 @@ impl Config {
     /// are the first messages of an author that was silent for five minutes, broadcasts of 4 KiB or more, and
     /// everything to py2p and js2p peers.
     ///
-    /// Turn it off where less than one message a second is sent, and messages are to take as few bytes as possible: the
+    /// Without copies a mesh carries more, so where publishers send all they can, a node that is slower than the others
+    /// falls behind sooner, and is closed as slow ([`stall_timeout`](Self::stall_timeout)): flooding slows everybody
+    /// down. Turn it off there, or where less than one message a second is sent in as few bytes as possible: the
     /// confirmations cost as much as one copy.
     #[must_use]
     pub fn prune(mut self, prune: bool) -> Self {

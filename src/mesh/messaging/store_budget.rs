@@ -44,6 +44,11 @@ impl StoreBudget {
         self.taken().saturating_add(bytes) <= STORE
     }
 
+    /// Whether at most one part in this many is in use.
+    pub(super) fn is_quiet(&self, part: usize) -> bool {
+        self.taken() <= STORE / part
+    }
+
     pub(super) fn taken(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }

@@ -39,6 +39,13 @@ const OVERHEAD: usize = 256;
 /// A peer is sent what is stored for it if it has confirmed neither that nor anything else for this time.
 const OVERDUE: Duration = Duration::from_secs(2);
 
+/// For `SHAKEN` after a connection was lost, a peer is sent what it has not confirmed after this time: paths may lead in
+/// a circle now, and nobody in it hears of a message. Not while more than this part of the budget is in use: in a busy
+/// mesh the copies would harm more.
+const SOON: Duration = Duration::from_millis(300);
+const SHAKEN: Duration = Duration::from_secs(2);
+const QUIET: usize = 8;
+
 /// Peers are told what we have once a second; and after `TOLD_AFTER` bytes of all authors, of those that have sent
 /// `WORTH_TELLING`. Otherwise what they store for us would outgrow their budget: see [`StoreBudget`].
 const TOLD_AFTER: usize = 512 << 10;
@@ -70,6 +77,8 @@ pub(in crate::mesh) struct Streams {
     budget: StoreBudget,
     /// Bytes heard since peers were told what we have.
     untold: usize,
+    /// When the last connection was lost.
+    shaken: Option<Duration>,
     /// Until when messages are counted, once that was decided.
     counts_until: Option<Duration>,
     /// Requests to send at the end of the batch.
@@ -100,6 +109,7 @@ impl Streams {
             digests: 0,
             budget,
             untold: 0,
+            shaken: None,
             counts_until: None,
             asking: Vec::new(),
             may_say: TokenBucket::new(1024.0, 1024.0),
@@ -112,6 +122,11 @@ impl Streams {
         }
         let stream = self.by_author.entry(author);
         Some(stream.or_insert_with(|| Stream::new(way, now)))
+    }
+
+    /// Whether a connection was lost a moment ago, and little is stored.
+    fn is_shaken(&self, now: Duration) -> bool {
+        self.shaken.is_some_and(|at| now < at + SHAKEN) && self.budget.is_quiet(QUIET)
     }
 
     /// Trims an author's digests, and returns how many are left.
@@ -321,11 +336,17 @@ impl Mesh {
     /// Sends what was not confirmed in time, tells peers what we have, and forgets silent authors.
     pub(in crate::mesh) fn mind_streams(&mut self, now: Now, out: &mut Effects) {
         let at = now.monotonic;
+        let is_shaken = self.streams.is_shaken(at);
         let mut late: Vec<(u64, ConnId, bool)> = Vec::new();
         for (author, stream) in &mut self.streams.by_author {
             stream.compare_again();
             let overdue = stream.overdue(at, OVERDUE).into_iter();
             late.extend(overdue.map(|conn| (*author, conn, true)));
+            if is_shaken {
+                // It had no time to confirm, and may be spared again.
+                let soon = stream.overdue(at, SOON).into_iter();
+                late.extend(soon.map(|conn| (*author, conn, false)));
+            }
             if stream.heard + SILENT <= at {
                 let pruned = stream.pruned.iter();
                 late.extend(pruned.map(|it| (*author, it.conn, false)));
@@ -366,6 +387,9 @@ impl Mesh {
         sent: bool,
         out: &mut Effects,
     ) {
+        if !sent {
+            self.streams.shaken = Some(now.monotonic);
+        }
         let handles = self.streams.handles.range((conn, 0)..=(conn, u32::MAX));
         let pruned: Vec<u64> = handles.map(|(_, author)| *author).collect();
         for author in pruned {

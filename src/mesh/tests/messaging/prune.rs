@@ -287,6 +287,50 @@ fn when_its_way_is_gone_a_node_is_sent_everything_again() {
 }
 
 #[test]
+fn after_a_connection_was_lost_what_is_not_confirmed_is_sent_soon() {
+    let (
+        Four {
+            mut rig,
+            ways,
+            below,
+            theirs,
+            author,
+        },
+        _,
+    ) = pruned();
+    rig.hear(ways[0].conn, &small(&author, "second"));
+    let (conn, why) = (theirs.conn, Ended::ByPeer);
+    rig.input(Input::Closed { conn, why });
+    let out = wait(&mut rig, 1);
+    assert_eq!(sent(&out, "second"), [below.conn]);
+    // It had no time to confirm, and is spared again at once.
+    let (_, said) = other_node(&author, "second");
+    rig.hear(below.conn, &verb(&below, "prune", &[&said]));
+    let out = rig.hear(ways[0].conn, &small(&author, "third"));
+    assert!(!sent(&out, "third").contains(&below.conn));
+}
+
+#[test]
+fn in_a_busy_mesh_a_lost_connection_changes_nothing_for_the_others() {
+    let Four {
+        mut rig,
+        ways,
+        below,
+        theirs,
+        author,
+    } = pruned().0;
+    for number in 0..400 {
+        let text = format!("{number} {}", "x".repeat(3000));
+        rig.hear(ways[0].conn, &small(&author, &text));
+    }
+    let (conn, why) = (theirs.conn, Ended::ByPeer);
+    rig.input(Input::Closed { conn, why });
+    let out = wait(&mut rig, 1);
+    let to_below = |(conn, ..): &(ConnId, _, _)| *conn == below.conn;
+    assert!(!written(&out).iter().any(to_below));
+}
+
+#[test]
 fn t39_a_way_that_holds_back_is_left_and_after_three_times_not_relied_on() {
     let Four {
         mut rig,
