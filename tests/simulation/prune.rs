@@ -65,7 +65,8 @@ fn f23_after_the_first_of_an_author_each_node_hears_hardly_a_copy_too_many() {
                 0
             };
             degrees = net.degrees();
-            if steady > 3 {
+            // With two connections a node counts from its first duplicate on, and ignores what it is asked before.
+            if steady > 4 {
                 let most = cost.delivered + cost.delivered / 20 + 2;
                 assert!(cost.copies <= most, "seed {seed}: {round}: {cost:?}");
             }
