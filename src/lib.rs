@@ -101,7 +101,7 @@
 //! | closed mesh | a mesh over TLS with certificates on both ends: ids are proven, and strangers are refused |
 //! | frame | one message as bytes on a connection: its length, then its packets, perhaps compressed |
 //! | batch | the frames of one read, handled together |
-//! | broadcast | a message to all nodes; it is flooded, or offered first if it is large |
+//! | broadcast | a message to all nodes; flooded, or sent only where it is needed once the author is known; offered first if large |
 //! | whisper | a message to one node |
 //! | flooding | each node relays a message once, to all neighbours but its author and the one it came from |
 //! | waterfall | the reference peers' word for flooding; here the cache of the broadcasts already seen |
