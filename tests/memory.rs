@@ -18,6 +18,7 @@ use actix_mesh::{Filter, Message, Stats, Subscribe};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use peak_alloc::PeakAlloc;
+use siphasher::sip::SipHasher24;
 
 mod support;
 
@@ -223,14 +224,11 @@ fn control(n: usize) -> Vec<u8> {
 fn spared(author: &NodeId, n: usize) -> Vec<u8> {
     let composer = Composer::new(GENERATION, Default::default(), author.clone());
     let compose = |flag: &Flag, payload: &[Packet]| composer.compose(flag, payload, unix());
-    let message = |m| {
-        compose(
-            &Flag::Broadcast,
-            &user(&format!("{n} {m} {}", "x".repeat(3000))),
-        )
-    };
+    let payload = |m| user(&format!("{n} {m} {}", "x".repeat(3000)));
+    let message = |m| compose(&Flag::Broadcast, &payload(m));
     let first = message(0).unwrap().head.id;
-    let digest = URL_SAFE_NO_PAD.encode(digest(first.as_str().as_bytes()).to_be_bytes());
+    let digest = digest(first.as_str().as_bytes(), &payload(0));
+    let digest = URL_SAFE_NO_PAD.encode(digest.to_be_bytes());
     let asked = Control::Extension(Extension {
         verb: "prune".to_owned(),
         arguments: vec![format!("1.{digest}.{digest}.{author}").into()],
@@ -243,12 +241,14 @@ fn spared(author: &NodeId, n: usize) -> Vec<u8> {
 }
 
 /// Computes the digest as in docs/extensions.md.
-fn digest(id: &[u8]) -> u64 {
+fn digest(id: &[u8], payload: &[Packet]) -> u64 {
     let word = |from: usize| {
         let bytes = &id[id.len() - from..][..8];
         u64::from_be_bytes(bytes.try_into().unwrap())
     };
-    (word(16).rotate_left(23) ^ word(8)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    let lengths = payload.iter().map(|it| it.as_bytes().len() as u64);
+    let lengths: Vec<u8> = lengths.flat_map(u64::to_be_bytes).collect();
+    SipHasher24::new_with_keys(word(16), word(8)).hash(&lengths)
 }
 
 #[test]

@@ -103,6 +103,8 @@ pub(crate) fn print(
         let Some(flag) = arg
             .get_long()
             .filter(|flag| !["config", "help"].contains(flag))
+            // What is the default by now, and accepted for the sake of old settings.
+            .filter(|_| !arg.is_hide_set())
         else {
             continue;
         };

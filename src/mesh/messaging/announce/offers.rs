@@ -80,7 +80,9 @@ impl Mesh {
             return;
         }
         let author = self.routing.conn_of_text(name.author.as_bytes());
-        let awaits_author = author.is_some_and(|author| author != conn);
+        let author = author.filter(|author| *author != conn);
+        let awaits_author = author.is_some_and(|author| self.is_reliable(now, author));
+        let is_reliable = self.is_reliable(now, conn);
         let Some(limits) = self.announcement_limits(conn) else {
             return;
         };
@@ -90,8 +92,6 @@ impl Mesh {
             return;
         }
         limits.open += 1;
-        let is_reliable =
-            limits.broken < BROKEN_PROMISES || limits.broken_at + FORGIVEN <= now.monotonic;
         let largest = self.params.limits.frame as u64;
         let offer = self.announcements.offers.entry(digest);
         let offer = offer.or_insert_with(|| Offer {
@@ -111,6 +111,13 @@ impl Mesh {
         } else {
             offer.by.push(conn);
         }
+    }
+
+    /// Whether a peer has sent what it offered, and its own messages, but for a few.
+    fn is_reliable(&mut self, now: Now, conn: ConnId) -> bool {
+        self.announcement_limits(conn).is_some_and(|limits| {
+            limits.broken < BROKEN_PROMISES || limits.broken_at + FORGIVEN <= now.monotonic
+        })
     }
 
     /// Asks the next peer that offers a message; false if none is left.
@@ -139,10 +146,18 @@ impl Mesh {
         let last = offer.asked.checked_sub(1);
         let last = last.and_then(|at| offer.by.get(at)).copied();
         let is_over = since + GIVEN_UP <= now.monotonic;
-        // Each round asks twice as many: many of the peers may be malicious, and honest ones store the message only
+        // Then two are asked, and then all: many of the peers may be malicious, and honest ones store the message only
         // briefly.
-        let twice = 1 + offer.asked;
-        let asked = (0..twice).filter(|_| self.fetch(now, name, out)).count();
+        let more = match offer.asked {
+            0 | 1 => 1 + offer.asked,
+            _ => usize::MAX,
+        };
+        // An author that does not send its own messages is not waited for much longer.
+        let last = match offer.awaits_author && offer.asked == 0 {
+            true => author_of(&self.routing, &offer.name),
+            false => last,
+        };
+        let asked = (0..more).take_while(|_| self.fetch(now, name, out)).count();
         if asked > 0 || is_over {
             self.note_broken_promise(now, last);
         }
@@ -231,8 +246,12 @@ impl Mesh {
     }
 }
 
-/// Whether the author in this message name is a peer.
+/// Returns the connection to the author in this message name, if it is a peer.
+fn author_of(routing: &Routing, name: &str) -> Option<ConnId> {
+    let author = Name::read(name)?.author;
+    routing.conn_of_text(author.as_bytes())
+}
+
 fn is_connected(routing: &Routing, name: &str) -> bool {
-    let author = Name::read(name).map(|name| name.author);
-    author.is_some_and(|author| routing.conn_of_text(author.as_bytes()).is_some())
+    author_of(routing, name).is_some()
 }

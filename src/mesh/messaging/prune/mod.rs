@@ -12,9 +12,11 @@ mod serving;
 mod stream;
 
 use std::collections::BTreeMap;
+use std::hash::Hasher as _;
 use std::time::Duration;
 
 use bytes::Bytes;
+use siphasher::sip::SipHasher24;
 
 use self::stream::Stream;
 use crate::mesh::Mesh;
@@ -163,9 +165,12 @@ impl Mesh {
         }
     }
 
-    /// Whether all nodes count a broadcast: small ones of users are counted.
+    /// Whether all nodes count a broadcast: small ones of users are counted. A payload that is not text may share its id
+    /// with others, so no digest tells it apart: it is flooded.
     fn is_counted(&self, frame: &Frame<'_>) -> bool {
-        frame.body.len() < SMALLEST && Control::read(frame, self.params.generation).is_none()
+        frame.body.len() < SMALLEST
+            && frame.is_text()
+            && Control::read(frame, self.params.generation).is_none()
     }
 
     /// Counts the messages to be relayed, and adds the peers that must not get them to `exceptions`.
@@ -416,12 +421,16 @@ impl Mesh {
     }
 }
 
-/// Returns the digest all nodes know a message by: from the end of its id.
+/// Returns the digest all nodes know a message by: of the lengths of its packets, which the id does not cover, under the
+/// end of its id.
 fn digest(frame: &Frame<'_>) -> u64 {
     let id = frame.known_id();
     let (rest, last) = id.split_last_chunk().unwrap_or((&[], &[0; 8]));
     let before = rest.last_chunk().unwrap_or(&[0; 8]);
     let [before, last] = [before, last].map(|word| u64::from_be_bytes(*word));
-    // Ids are hashes, but as text they leave some bits constant.
-    (before.rotate_left(23) ^ last).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    let mut hash = SipHasher24::new_with_keys(before, last);
+    for packet in frame.payload() {
+        hash.write(&(packet.len() as u64).to_be_bytes());
+    }
+    hash.finish()
 }

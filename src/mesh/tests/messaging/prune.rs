@@ -286,6 +286,51 @@ fn when_its_way_is_gone_a_node_is_sent_everything_again() {
     assert!(sent(&out, "fourth").contains(&below.conn));
 }
 
+/// A twin has the same id, author and stamp, and other packets.
+#[test]
+fn t39_a_twin_does_not_confirm_the_message_that_it_stands_for() {
+    let (
+        Four {
+            mut rig,
+            ways,
+            below,
+            author,
+            ..
+        },
+        mut peer,
+    ) = pruned();
+    rig.hear(ways[0].conn, &small(&author, "second"));
+    for twin in [&["sec", "ond"][..], &["second", ""]] {
+        let twin = author.frame(&Flag::Broadcast, &user(twin), NOON);
+        peer.mesh.hear(peer.source.conn, &twin);
+        let said = peer.summary(&author, &[]);
+        rig.hear(below.conn, &verb(&below, "summary", &[&said]));
+        assert!(rig.mesh.streams.kept().2 > 0);
+    }
+    wait(&mut rig, 1);
+    let out = wait(&mut rig, 1);
+    assert_eq!(sent(&out, "second"), [below.conn]);
+}
+
+#[test]
+fn payloads_that_are_not_text_are_not_spared_where_ids_are_ambiguous() {
+    let (
+        Four {
+            mut rig,
+            ways,
+            below,
+            author,
+            ..
+        },
+        _,
+    ) = pruned();
+    let payload = [Packet::from("\0"), Packet::from(vec![0xff, 0xfe])];
+    let frame = author.frame(&Flag::Broadcast, &payload, NOON);
+    let out = rig.hear(ways[0].conn, &frame);
+    let sent_to: Vec<ConnId> = written(&out).into_iter().map(|(conn, ..)| conn).collect();
+    assert!(sent_to.contains(&below.conn), "{out:?}");
+}
+
 #[test]
 fn after_a_connection_was_lost_what_is_not_confirmed_is_sent_soon() {
     let (
