@@ -31,7 +31,8 @@
 //!
 //! The sides may speak different generations of the protocol. Text is text in each. From generation 0.6 on a packet may
 //! be another value; in 0.4 and 0.5 it is carried as text, `mesh+` and the value's MessagePack in base64url, and
-//! becomes the value again on its way back. Bytes that are not valid UTF-8 do not cross from 0.4 or 0.5 to later
+//! becomes the value again on its way back. As the first packet, the numbers below 32, which are the protocol's own
+//! kinds, are single bytes there. Bytes that are not valid UTF-8 do not cross from 0.4 or 0.5 to later
 //! generations: they are counted as [failed](Carried::failed).
 //!
 //! # Whispers and replies

@@ -22,12 +22,19 @@ pub(super) fn translate(payload: &[Packet], from: Generation, to: Generation) ->
     }
 }
 
+/// The protocol's own kinds: a byte in the older generations, a number from 0.6 on. In the first packet each stands for
+/// the other, so a number or a text beside them must not become one.
+fn is_own_kind(at: usize, packet: &[u8]) -> bool {
+    at == 0 && matches!(packet, [0..0x20])
+}
+
 /// Encodes a value as text.
 fn as_text(at: usize, packet: &Packet) -> Packet {
+    let bytes = packet.as_bytes();
+    let is_plain = |text: &str| told(at, text).is_none() && !is_own_kind(at, bytes);
     match packet.form() {
-        Form::Text if packet.as_str().is_none_or(|text| told(text).is_none()) => packet.clone(),
-        // The protocol's own kinds.
-        Form::Number if at == 0 => Packet::from(packet.as_bytes()),
+        Form::Text if packet.as_str().is_none_or(is_plain) => packet.clone(),
+        Form::Number if is_own_kind(at, bytes) => Packet::from(bytes),
         _ => Packet::from(format!(
             "{MARK}{}",
             URL_SAFE_NO_PAD.encode(packet.encoded())
@@ -38,19 +45,17 @@ fn as_text(at: usize, packet: &Packet) -> Packet {
 /// Decodes text into the value it stands for.
 fn as_value(at: usize, packet: &Packet) -> Option<Packet> {
     let text = packet.as_str()?;
-    if at == 0
-        && let &[number @ 0..48] = text.as_bytes()
-    {
-        return Some(Packet::value(&number.into()));
+    if is_own_kind(at, text.as_bytes()) {
+        return text.bytes().next().map(|kind| Packet::value(&kind.into()));
     }
-    Some(told(text).unwrap_or_else(|| Packet::from(text)))
+    Some(told(at, text).unwrap_or_else(|| Packet::from(text)))
 }
 
 /// Decodes marked text. Marked text that `as_text` would not have produced stays text: this returns `None`.
-fn told(text: &str) -> Option<Packet> {
+fn told(at: usize, text: &str) -> Option<Packet> {
     let raw = URL_SAFE_NO_PAD.decode(text.strip_prefix(MARK)?).ok()?;
     let value = Packet::decoded(&raw)?;
-    (as_text(1, &value).as_bytes() == text.as_bytes()).then_some(value)
+    (as_text(at, &value).as_bytes() == text.as_bytes()).then_some(value)
 }
 
 #[cfg(test)]
@@ -92,6 +97,37 @@ mod tests {
         }
         let same = translate(&payload, Generation::V0_6, Generation::V0_7);
         assert_eq!(same, Some(payload));
+    }
+
+    /// Two bridges beside each other must tell a message alike, or it arrives twice.
+    #[test]
+    fn kinds_come_back_as_they_went() {
+        let numbers = (0..300).map(|number| Packet::value(&json!(number)));
+        let texts = (0..128).map(|byte: u8| Packet::from(char::from(byte).to_string()));
+        let more = [
+            "", "/", "ok", "mesh+", "mesh+AA", "mesh+IQ", "mesh+oS8", "é",
+        ]
+        .map(Packet::from);
+        let bytes = [Packet::binary(&b"/"[..]), Packet::binary(&[0][..])];
+        let kinds: Vec<Packet> = numbers.chain(texts).chain(more).chain(bytes).collect();
+        for kind in &kinds {
+            for old in [Generation::V0_4, Generation::V0_5] {
+                forth_and_back(&Packets::from((kind.clone(), Packet::from("text"))), old);
+            }
+        }
+        for kind in kinds.iter().filter(|kind| kind.form() == Form::Text) {
+            let payload = Packets::from((kind.clone(), Packet::from("text")));
+            let there = translate(&payload, Generation::V0_4, Generation::V0_7).unwrap();
+            let back = translate(&there, Generation::V0_7, Generation::V0_4).unwrap();
+            assert_eq!(back, payload);
+        }
+        let slash = Packets::from((Packet::from("/"), Packet::from("text")));
+        let there = translate(&slash, Generation::V0_4, Generation::V0_7);
+        assert_eq!(
+            there,
+            Some(slash),
+            "a user's kind is the same on both sides"
+        );
     }
 
     #[test]

@@ -80,3 +80,47 @@ fn what_is_said_on_one_side_is_heard_on_the_other_and_answered() {
     };
     assert_eq!(carried["sides"][1]["broadcasts"]["carried"], 1);
 }
+
+fn signal(name: &str, program: &Program) {
+    let pid = program.child.id().to_string();
+    let sent = Command::new("kill").args([name, &pid]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[test]
+fn what_was_carried_and_never_written_is_in_the_report() {
+    const COUNT: usize = 300;
+    let ((mut left, at_left), (right, at_right)) = (node("left"), node("right"));
+    let sides = [
+        format!("name=left,subnet=left,connect={at_left}"),
+        format!("name=right,subnet=right,connect={at_right}"),
+    ];
+    let mut bridge = Program::start(&[
+        "bridge", "--report", "1", "--side", &sides[0], "--side", &sides[1],
+    ]);
+    while bridge.until("report")["nodes"][1]["peers"] != 1 {}
+    left.until("peer_joined");
+    // It reads nothing any more.
+    signal("-STOP", &right);
+    // Letters by chance: what compresses well would fit into the sockets.
+    let mut state = 1_u64;
+    let mut letter = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        char::from(b'0' + u8::try_from(state >> 58).unwrap())
+    };
+    for _ in 0..COUNT {
+        let text: String = (0..16_000).map(|_| letter()).collect();
+        let send = serde_json::json!({"do": "send", "packets": [text]});
+        writeln!(left.input(), "{send}").unwrap();
+    }
+    let carried = |report: &Value| report["sides"][1]["broadcasts"]["carried"] == COUNT;
+    while !carried(&bridge.until("report")) {}
+    signal("-TERM", &bridge);
+    let last = bridge.lines.by_ref().last().unwrap();
+    assert!(carried(&last), "{last}");
+    let unwritten = &last["nodes"][1]["unwritten"];
+    assert!(unwritten["messages"].as_u64().unwrap() > 0, "{last}");
+    assert_eq!(last["nodes"][0]["unwritten"]["messages"], 0, "{last}");
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::System;
 use actix_mesh::bridge::{Bridge, BridgeReport, BridgeStatus, Side};
 use actix_mesh::tls::Tls;
-use actix_mesh::{Config, Generation, HostPort, Node, NodeId};
+use actix_mesh::{Config, Generation, HostPort, Node, NodeId, Status, Traffic};
 use serde::Serialize;
 
 use crate::Failure;
@@ -164,8 +164,26 @@ impl Spec {
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Said {
-    Ready { sides: Vec<Here> },
-    Report(BridgeReport),
+    Ready {
+        sides: Vec<Here>,
+    },
+    Report {
+        #[serde(flatten)]
+        carried: BridgeReport,
+        nodes: Vec<NodeReport>,
+    },
+}
+
+/// What the bridge's report cannot know: what the node of a side did with the messages.
+#[derive(Serialize)]
+struct NodeReport {
+    name: String,
+    /// Peers connected.
+    peers: usize,
+    /// Carried, and not written to a peer because its connection ended.
+    unwritten: Traffic,
+    /// Heard, and not carried because the bridge ended.
+    undelivered: usize,
 }
 
 /// The node of a side.
@@ -179,6 +197,20 @@ struct Here {
 
 fn line(said: &Said) -> Result<String, Failure> {
     Ok(serde_json::to_string(said)?)
+}
+
+async fn of_nodes(sides: &[Spec], nodes: &[Node]) -> Result<Vec<NodeReport>, Failure> {
+    let mut reports = Vec::with_capacity(nodes.len());
+    for (spec, node) in sides.iter().zip(nodes) {
+        let status = node.router.send(Status).await?;
+        reports.push(NodeReport {
+            name: spec.name.clone(),
+            peers: status.peers,
+            unwritten: status.unwritten,
+            undelivered: 0,
+        });
+    }
+    Ok(reports)
 }
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
@@ -213,20 +245,28 @@ async fn live(args: Args) -> Result<(), Failure> {
         };
         goes_on = tokio::select! {
             () = pause => {
-                let report = bridge.send(BridgeStatus).await?;
-                output.say(line(&Said::Report(report))?).await.is_ok()
+                let carried = bridge.send(BridgeStatus).await?;
+                let nodes = of_nodes(&args.sides, &nodes).await?;
+                output.say(line(&Said::Report { carried, nodes })?).await.is_ok()
             }
             () = signals.next() => false,
             () = output.gone() => false,
         };
     }
-    let report = bridge.send(BridgeStatus).await?;
-    // The reader may be gone.
-    let _ = output.say(line(&Said::Report(report))?).await;
-    output.finish().await;
-    for node in nodes {
-        node.shutdown().await?;
+    let mut reports = of_nodes(&args.sides, &nodes).await?;
+    for (node, report) in nodes.into_iter().zip(&mut reports) {
+        let left = node.shutdown().await?;
+        report.undelivered = left.undelivered;
+        for unsent in left.unsent {
+            report.unwritten.messages += unsent.traffic.messages;
+            report.unwritten.bytes += unsent.traffic.bytes;
+        }
     }
+    let carried = bridge.send(BridgeStatus).await?;
+    let nodes = reports;
+    // The reader may be gone.
+    let _ = output.say(line(&Said::Report { carried, nodes })?).await;
+    output.finish().await;
     match output.fault() {
         Some(fault) => Err(format!("standard output could not be written: {fault}").into()),
         None => Ok(()),
