@@ -103,6 +103,9 @@ pub enum BridgeError {
     /// Two sides are the same node.
     #[error("the sides {0} and {1} are the same node: give each mesh a node of its own")]
     SameNode(String, String),
+    /// Two sides have one name, so the report could not tell them apart.
+    #[error("two sides are named {0:?}: give each a name of its own")]
+    SameName(String),
     /// A node has shut down.
     #[error("the node of side {side} has shut down")]
     Gone {
@@ -159,7 +162,7 @@ impl Bridge {
     ///
     /// # Errors
     ///
-    /// If there are fewer than two sides, two of them are the same node, or a node has shut down.
+    /// If there are fewer than two sides, two of them are the same node or have one name, or a node has shut down.
     pub async fn start(mut self) -> Result<Addr<Self>, BridgeError> {
         self.check().await?;
         let sides = self.joint.borrow().sides.clone();
@@ -192,6 +195,11 @@ impl Bridge {
                 return Err(BridgeError::SameNode(first.name.clone(), side.name.clone()));
             }
             ids.push((status.id, status.wire));
+        }
+        for (at, side) in sides.iter().enumerate() {
+            if sides[..at].iter().any(|other| other.name == side.name) {
+                return Err(BridgeError::SameName(side.name.clone()));
+            }
         }
         let mut shared = self.joint.borrow_mut();
         for (side, (_, wire)) in shared.sides.iter_mut().zip(ids) {

@@ -275,4 +275,11 @@ async fn a_bridge_says_why_it_does_not_start() {
         .start()
         .await;
     assert!(matches!(twice, Err(BridgeError::SameNode(..))));
+    let other = config("right").start().await.unwrap();
+    let alike = Bridge::new()
+        .join(Side::new("left", &node))
+        .join(Side::new("left", &other))
+        .start()
+        .await;
+    assert!(matches!(alike, Err(BridgeError::SameName(name)) if name == "left"));
 }

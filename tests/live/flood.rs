@@ -49,7 +49,8 @@ fn we_stay_up_beside_a_py2p_whose_reply_was_deferred() {
     author.say(&text);
     let heard = replier.hears(&*text);
     replier.order(json!({"do": "reply", "to": heard["id"], "packets": [reply]}));
-    author.hears_once(&reply);
+    // The py2p may lose the reply with the connections that it closes then.
+    author.hears_within(&reply, WATCH);
     wait_for_flood(&proxy);
     let before = bodies(&proxy.bytes(Way::FromTarget)).len();
     thread::sleep(WATCH);

@@ -210,6 +210,16 @@ fn a_head_without_end_and_one_that_does_not_come_end(scheme: Scheme) {
         }
     }
     rest(endless);
+    // Complete, and in one write.
+    let mut long = connect(&victim);
+    let head = format!(
+        "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-Filler: {}\r\n\r\n",
+        "x".repeat(9000)
+    );
+    long.write_all(head.as_bytes()).unwrap();
+    let answer = rest(long);
+    assert!(!answer.starts_with("HTTP/1.1 101"), "{answer}");
     // It has the handshake timeout.
     let mut slow = connect(&victim);
     slow.write_all(b"GET / HT").unwrap();

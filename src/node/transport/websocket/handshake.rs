@@ -187,12 +187,14 @@ async fn read_head(stream: &mut Transport) -> Result<(BytesMut, BytesMut), Failu
             return Err(Failure::Other("it does not speak HTTP"));
         }
         let end = head[seen..].windows(4).position(|four| four == b"\r\n\r\n");
+        // However much came in one read.
+        let length = end.map_or(head.len(), |end| seen + end + 4);
+        if length > MAX_HEAD {
+            return Err(Failure::Other("its HTTP header is longer than 8 KiB"));
+        }
         if let Some(end) = end {
             let rest = head.split_off(seen + end + 4);
             return Ok((head, rest));
-        }
-        if head.len() > MAX_HEAD {
-            return Err(Failure::Other("its HTTP header is longer than 8 KiB"));
         }
     }
 }
